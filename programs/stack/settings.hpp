@@ -1,0 +1,28 @@
+// What the supervisor tells a stack: see supervisor/plan.hpp for the JSON.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "base/result.hpp"
+#include "stack/routes.hpp"
+#include "wire/address.hpp"
+
+namespace skerry {
+
+struct StackSettings {
+  nlohmann::json link;  // "end", "side", "mtu": what run/link_end.hpp reads
+  MacAddress mac;
+  uint32_t mtu = 1500;
+  std::vector<stack::InterfaceAddress> addresses;  // at least one
+  std::optional<Ipv4Address> gateway;
+  uint32_t sockets = 16384;        // a multiple of 64
+  uint32_t stream_bytes = 262144;  // a power of two
+
+  std::optional<uint64_t> lossy_seed;  // loss, reordering, duplicates and damage on the link, from this seed
+
+  static Result<StackSettings> from(const nlohmann::json& settings);
+};
+
+}  // namespace skerry

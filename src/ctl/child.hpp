@@ -1,0 +1,59 @@
+// One child process of the command line: started with chosen descriptors at chosen numbers, waited for while
+// signals that come to us go on to it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "base/result.hpp"
+
+namespace skerry::ctl {
+
+struct PlacedFd {
+  int from = -1;  // ours
+  int to = -1;    // its
+};
+
+struct ChildSpec {
+  std::string executable;         // absolute
+  std::vector<std::string> argv;  // all of it
+  std::vector<PlacedFd> fds;      // besides 0, 1 and 2; everything else is closed
+  bool in_background = false;     // a session of its own, /dev/null at 0 and 1, `log` at 2
+  int log = -1;
+  int signal_on_our_end = 0;  // that it gets if we die first (prctl(2), PR_SET_PDEATHSIG)
+};
+
+class Child {
+ public:
+  // Blocks the signals that wait() passes on, for good: they must not end us before it.
+  static Result<Child> start(const ChildSpec& spec);
+
+  pid_t pid() const { return pid_; }
+  // Until it ends. What a person's terminal sent went to its whole process group and is not repeated. If
+  // `watched`
+  // (-1: none) becomes readable, `on_watched` is called; true ends the watching. Returns its exit status, or
+  // 128 + the signal that ended it.
+  int wait(int watched, const std::function<bool()>& on_watched);
+  // For at most that long; true if it has ended.
+  bool wait_for(int timeout_ms);
+  void kill(int signal) const;
+
+ private:
+  Child(pid_t pid, Fd pidfd, Fd signals)
+      : pid_(pid), pidfd_(std::move(pidfd)), signals_(std::move(signals)) {}
+  void pass_signals_on();
+  int reap();
+
+  pid_t pid_;
+  Fd pidfd_;
+  Fd signals_;
+};
+
+// Where our own programs lie: beside this one.
+std::string beside(const std::string& program);
+
+}  // namespace skerry::ctl

@@ -1,0 +1,239 @@
+// `skerry run`: one program on a stack of its own. The program is our descendant, in our process group and on
+// our terminal; the supervisor only brings it its stack. Read first: supervisor/control_protocol.hpp,
+// RunRequest.
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+
+#include "ctl/command.hpp"
+#include "ctl/running.hpp"
+#include "ctl/start_supervisor.hpp"
+#include "supervisor/address_text.hpp"
+#include "supervisor/attach.hpp"
+#include "supervisor/composition.hpp"
+#include "supervisor/sandbox.hpp"
+
+namespace skerry::ctl {
+
+namespace {
+
+struct RunOptions {
+  std::string net{supervisor::kDefaultNetwork};  // COMPOSITION or COMPOSITION/NETWORK
+  std::string name;
+  std::string address;  // a.b.c.d or a.b.c.d/bits
+  std::string uplink;
+  std::optional<unsigned> core;
+  std::vector<std::string> shares;
+  std::vector<std::string> argv;
+};
+
+Outcome refused(std::string sentence, int status = kRunFailed) {
+  return {status, std::move(sentence)};
+}
+
+struct Question {
+  std::string composition;
+  supervisor::RunRequest request;
+  std::optional<supervisor::Subnet> subnet;  // of a network that is still to be made
+};
+
+// The options as values. The error is a sentence.
+Result<Question> read_options(const RunOptions& options) {
+  Question question;
+  supervisor::RunRequest& request = question.request;
+  const size_t slash = options.net.find('/');
+  question.composition = options.net.substr(0, slash);
+  if (slash != std::string::npos) request.network = options.net.substr(slash + 1);
+  request.name = options.name;
+  request.core = options.core;
+  request.argv = options.argv;
+  if (!options.address.empty()) {
+    request.address = parse_ipv4(options.address);
+    if (const auto prefix = parse_ipv4_prefix(options.address);
+        prefix && prefix->bits >= 8 && prefix->bits <= 29) {
+      request.address = prefix->address;
+      const supervisor::Subnet whole{0, prefix->bits};
+      question.subnet = {{prefix->address & whole.mask(), prefix->bits}};
+    }
+    if (!request.address) {
+      return Error{fmt::format("\"{}\" is no IPv4 address: write --address 10.77.0.2 or 10.77.0.2/16",
+                               options.address)};
+    }
+  }
+  if (options.uplink == "user" || options.uplink.starts_with("afxdp:")) {
+    return Error{fmt::format("--uplink {} is not there yet: use tap or none", options.uplink)};
+  }
+  if (!options.uplink.empty() && options.uplink != "tap" && options.uplink != "none") {
+    return Error{fmt::format("there is no uplink \"{}\": use --uplink tap or --uplink none", options.uplink)};
+  }
+  if (!options.uplink.empty()) {
+    request.uplink = options.uplink == "tap" ? supervisor::Uplink::tap : supervisor::Uplink::none;
+  }
+  std::error_code error;
+  request.working_directory = std::filesystem::current_path(error).string();
+  for (const std::string& path : options.shares) {
+    request.shares.push_back(std::filesystem::absolute(path, error).lexically_normal().string());
+  }
+  return question;
+}
+
+// A connection to the supervisor of the network, which is started if it is not there. Two commands may start
+// it at once: one of them finds it taken and connects.
+Result<supervisor::ControlClient> connect_or_start(const Question& question,
+                                                   const supervisor::Machine& machine) {
+  Result<supervisor::ControlClient> client = connect(question.composition);
+  const auto absent = [&] {
+    return !client && (client.error().system_error == ENOENT || client.error().system_error == ECONNREFUSED);
+  };
+  if (!absent()) return client;
+  const auto uplink = question.request.uplink.value_or(supervisor::Uplink::none);
+  const Result<supervisor::Plan> plan =
+      supervisor::default_plan(question.composition, uplink, question.subnet, machine);
+  if (!plan) return plan.error();
+  if (!question.request.network.empty() && question.request.network != plan->name) {
+    return Error{fmt::format("\"{}\" is not running: start it with `skerry up`", question.composition)};
+  }
+  const Result<Child> started = start_supervisor(*plan, true);
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    client = connect(question.composition);
+    if (!absent()) return client;
+    if (started || started.error().system_error != EADDRINUSE) break;
+    ::usleep(50'000);  // the one that is faster holds its claim, but does not listen yet
+  }
+  return started ? client.error() : started.error();
+}
+
+struct Admission {
+  supervisor::ControlClient client;  // the program lives as long as this is open
+  supervisor::RunReply reply;
+  std::vector<Fd> descriptors;
+};
+
+Result<Admission> ask_admission(const Question& question, const supervisor::Machine& machine) {
+  for (int attempt = 0;; ++attempt) {
+    Result<supervisor::ControlClient> client = connect_or_start(question, machine);
+    if (!client) return client.error();
+    supervisor::Request request{.command = supervisor::Command::run, .run = question.request};
+    Result<supervisor::ControlLine> line = client->call(supervisor::format_request(request));
+    // A supervisor that leaves with its last program may hang up on the next one's request.
+    if (!line && line.error().system_error == EPIPE && attempt < 3) continue;
+    if (!line) return line.error();
+    const Result<nlohmann::json> answer = supervisor::parse_reply(line->line);
+    if (!answer) return answer.error();
+    Result<supervisor::RunReply> reply = supervisor::parse_run_reply(*answer);
+    if (!reply) return reply.error();
+    if (reply->fds.size() != line->descriptors.size())
+      return Error{"the supervisor sent other descriptors than it said"};
+    return Admission{std::move(*client), std::move(*reply), std::move(line->descriptors)};
+  }
+}
+
+// In the program's place: runs it to its end.
+Outcome run_admitted(Admission& admission, const std::string& composition) {
+  ChildSpec spec{.executable = admission.reply.executable, .argv = {"skerry-cell", admission.reply.name}};
+  for (size_t i = 0; i < admission.descriptors.size(); ++i) {
+    spec.fds.push_back({admission.descriptors[i].get(), admission.reply.fds[i]});
+  }
+  Result<Child> child = Child::start(spec);
+  if (!child) return refused(child.error().message);
+  admission.descriptors.clear();
+  bool abandoned = false;
+  const int status = child->wait(admission.client.fd(), [&] {
+    if (!admission.client.wait_closed(0)) return false;
+    // The cell ends its program then and says so; only one that does not is ended from here.
+    abandoned = !child->wait_for(2000);
+    if (abandoned) child->kill(SIGKILL);
+    return true;
+  });
+  if (!abandoned) return {status, ""};
+  return refused(
+      fmt::format("the network \"{}\" has ended, and with it {}", composition, admission.reply.name));
+}
+
+Outcome run(const RunOptions& options) {
+  if (const Result<void> kernel = supervisor::check_kernel(); !kernel) return refused(kernel.error().message);
+  if (options.argv.empty()) return refused("say what to run: skerry run -- redis-server");
+  Result<Question> question = read_options(options);
+  if (!question) return refused(question.error().message);
+  const supervisor::Machine machine = supervisor::this_machine();
+  const std::string& program = options.argv.front();
+  const supervisor::ProgramFile file = machine.find_program(program, question->request.working_directory);
+  if (file.path.empty()) {
+    return refused(fmt::format("there is no program \"{}\": install it, or write its path", program),
+                   kRunNotFound);
+  }
+  if (!file.executable) {
+    return refused(fmt::format("{} is not executable: chmod +x it, or run another", file.path),
+                   kRunNotExecutable);
+  }
+  question->request.executable = file.path;
+  Result<Admission> admission = ask_admission(*question, machine);
+  if (!admission) return refused(admission.error().message);
+  return run_admitted(*admission, question->composition);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) {
+  CLI::App* command = app.add_subcommand(
+      "run", "Run a program on a network stack of its own: skerry run [OPTIONS] -- PROGRAM [ARGUMENTS]");
+  auto options = std::make_shared<RunOptions>();
+  command
+      ->add_option("--net", options->net, "network to join, or NAME/NETWORK of a composition; made if absent")
+      ->capture_default_str();
+  command->add_option("--name", options->name, "the program's name there (default: from its file)");
+  command->add_option("--address", options->address,
+                      "its IPv4 address, as 10.77.0.2 or 10.77.0.2/16 (default: a free one)");
+  command->add_option("--uplink", options->uplink,
+                      "what joins the network to the world: tap (needs root) or none");
+  command->add_option("--core", options->core,
+                      "core for the program and its stack (default: the least used)");
+  command
+      ->add_option("--share", options->shares,
+                   "file or directory of the host that it may see, a Unix socket too")
+      ->allow_extra_args(false);
+  // Refused, never ignored: whoever asks for a filter must not run without one.
+  struct NotYet {
+    const char* name;
+    CLI::Option* option;
+  };
+  const std::vector<NotYet> not_yet = {{"-p", command->add_option("-p,--publish")->group("")},
+                                       {"--filter", command->add_option("--filter")->group("")},
+                                       {"--allow", command->add_option("--allow")->group("")},
+                                       {"--strict", command->add_flag("--strict")->group("")}};
+  command->footer(
+      "Ends with the program's status; 125 if Skerry failed, 126 and 127 if the program cannot be executed "
+      "or\n"
+      "found, 128 + n after signal n.\n"
+      "Example: skerry run --address 10.77.0.2 -- redis-server --save ''");
+  options->argv = std::move(program);
+  command->callback([&outcome, options, not_yet] {
+    for (const auto& [name, option] : not_yet) {
+      if (option->count() == 0) continue;
+      outcome = refused(fmt::format("{} is not there yet: leave it out", name));
+      return;
+    }
+    outcome = run(*options);
+  });
+}
+
+std::vector<std::string> split_program(std::vector<std::string>& arguments) {
+  size_t at = 1;  // after "run"
+  while (at < arguments.size() && arguments[at] != "--" && arguments[at].starts_with('-')) {
+    const std::string& option = arguments[at];
+    const bool alone =
+        option == "--help" || option == "-h" || option == "--strict" || option.find('=') != std::string::npos;
+    at += alone ? 1 : 2;
+  }
+  at = std::min(at, arguments.size());
+  std::vector<std::string> program(arguments.begin() + static_cast<ptrdiff_t>(at), arguments.end());
+  arguments.resize(at);
+  if (!program.empty() && program.front() == "--") program.erase(program.begin());
+  return program;
+}
+
+}  // namespace skerry::ctl

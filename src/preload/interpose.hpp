@@ -1,0 +1,51 @@
+// What every file of libc names needs: a function that we export does its work in sockets/client* if the
+// descriptor is ours, and is libc's own otherwise.
+#pragma once
+
+#include <dlfcn.h>
+#include <errno.h>
+
+#include <atomic>
+
+#define SKERRY_EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace skerry::preload {
+
+// libc's function of the same name. Used for calls that block, because libc's are cancellation points; others
+// go to the kernel directly. Resolved by start(), or by the first call that comes before it.
+template <class Function>
+class Next {
+ public:
+  constexpr explicit Next(const char* name) : name_(name) {}
+
+  void resolve() {
+    if (found_.load(std::memory_order_relaxed) == nullptr)
+      found_.store(reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name_)), std::memory_order_relaxed);
+  }
+  template <class... Arguments>
+  auto operator()(Arguments... arguments) {
+    resolve();
+    return found_.load(std::memory_order_relaxed)(arguments...);
+  }
+
+ private:
+  const char* name_;
+  std::atomic<Function*> found_ = nullptr;
+};
+
+// From "result or -errno" to libc's convention.
+template <class Number>
+Number finish(Number result) {
+  if (result >= 0) [[likely]]
+    return result;
+  errno = static_cast<int>(-result);
+  return -1;
+}
+
+// One a file of names, called by start().
+void resolve_io();
+void resolve_sockets();
+void resolve_waiting();
+void resolve_netdb();
+
+}  // namespace skerry::preload

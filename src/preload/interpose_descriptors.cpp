@@ -1,0 +1,91 @@
+// Descriptor numbers: close, dup, fcntl, ioctl and their relatives.
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdarg>
+
+#include "preload/interfaces.hpp"
+#include "preload/interpose.hpp"
+#include "sockets/client_descriptors.hpp"
+#include "sockets/client_options.hpp"
+
+namespace skerry::preload {
+namespace {
+
+namespace client = sockets::client;
+using client::system_call;
+using sockets::kNoSocket;
+
+// The one argument behind `command`, whatever its type, is a register's worth.
+long one_argument(va_list list) {
+  return va_arg(list, long);
+}
+
+bool belongs_to_kernel(unsigned long request) {
+  return request == FIOCLEX || request == FIONCLEX;
+}
+
+}  // namespace
+}  // namespace skerry::preload
+
+using namespace skerry::preload;
+
+SKERRY_EXPORT int close(int fd) {
+  return finish(client::close(fd));
+}
+
+SKERRY_EXPORT int close_range(unsigned first, unsigned last, int flags) noexcept {
+  return finish(client::close_range(first, last, static_cast<uint32_t>(flags)));
+}
+
+SKERRY_EXPORT void closefrom(int first) noexcept {
+  client::close_range(first < 0 ? 0 : static_cast<uint32_t>(first), UINT32_MAX, 0);
+}
+
+SKERRY_EXPORT int dup(int fd) noexcept {
+  return finish(client::dup(fd));
+}
+
+SKERRY_EXPORT int dup2(int from, int to) noexcept {
+  return finish(client::dup2(from, to));
+}
+
+SKERRY_EXPORT int dup3(int from, int to, int flags) noexcept {
+  return finish(client::dup3(from, to, flags));
+}
+
+SKERRY_EXPORT int fcntl(int fd, int command, ...) {
+  va_list list;
+  va_start(list, command);
+  const long argument = one_argument(list);
+  va_end(list);
+  return finish(client::fcntl(fd, command, argument));
+}
+
+SKERRY_EXPORT int fcntl64(int fd, int command, ...) {
+  va_list list;
+  va_start(list, command);
+  const long argument = one_argument(list);
+  va_end(list);
+  return finish(client::fcntl(fd, command, argument));
+}
+
+SKERRY_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept {
+  va_list list;
+  va_start(list, request);
+  const long argument = one_argument(list);
+  va_end(list);
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket || belongs_to_kernel(request))
+    return finish(static_cast<int>(system_call(SYS_ioctl, fd, static_cast<long>(request), argument)));
+  void* pointer = reinterpret_cast<void*>(argument);
+  if (is_interface_request(request)) return finish(answer_interface_request(request, pointer));
+  return finish(client::control(socket, request, pointer));
+}
+
+// A child of the kernel's vfork() would share our tables but not the descriptors that they describe. A child
+// of fork() has its own of both, and its exec() finds them.
+SKERRY_EXPORT pid_t vfork() {
+  return fork();
+}

@@ -1,0 +1,163 @@
+// read, write, recv, send and their relatives.
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "preload/interpose.hpp"
+#include "sockets/client_message.hpp"
+
+namespace skerry::preload {
+namespace {
+
+namespace client = sockets::client;
+using sockets::kNoSocket;
+
+constinit Next<ssize_t(int, void*, size_t)> next_read{"read"};
+constinit Next<ssize_t(int, const void*, size_t)> next_write{"write"};
+constinit Next<ssize_t(int, const iovec*, int)> next_readv{"readv"};
+constinit Next<ssize_t(int, const iovec*, int)> next_writev{"writev"};
+constinit Next<ssize_t(int, void*, size_t, int)> next_recv{"recv"};
+constinit Next<ssize_t(int, void*, size_t, int, sockaddr*, socklen_t*)> next_recvfrom{"recvfrom"};
+constinit Next<ssize_t(int, msghdr*, int)> next_recvmsg{"recvmsg"};
+constinit Next<int(int, mmsghdr*, unsigned, int, timespec*)> next_recvmmsg{"recvmmsg"};
+constinit Next<ssize_t(int, const void*, size_t, int)> next_send{"send"};
+constinit Next<ssize_t(int, const void*, size_t, int, const sockaddr*, socklen_t)> next_sendto{"sendto"};
+constinit Next<ssize_t(int, const msghdr*, int)> next_sendmsg{"sendmsg"};
+constinit Next<int(int, mmsghdr*, unsigned, int)> next_sendmmsg{"sendmmsg"};
+constinit Next<ssize_t(int, int, off_t*, size_t)> next_sendfile{"sendfile"};
+
+ssize_t receive_one(uint32_t socket, void* buffer, size_t bytes, int flags) {
+  const iovec piece{.iov_base = buffer, .iov_len = bytes};
+  return finish(client::receive(socket, &piece, 1, flags));
+}
+
+ssize_t send_one(uint32_t socket, const void* buffer, size_t bytes, int flags) {
+  const iovec piece{.iov_base = const_cast<void*>(buffer), .iov_len = bytes};
+  return finish(client::send(socket, &piece, 1, flags));
+}
+
+}  // namespace
+
+void resolve_io() {
+  next_read.resolve();
+  next_write.resolve();
+  next_readv.resolve();
+  next_writev.resolve();
+  next_recv.resolve();
+  next_recvfrom.resolve();
+  next_recvmsg.resolve();
+  next_recvmmsg.resolve();
+  next_send.resolve();
+  next_sendto.resolve();
+  next_sendmsg.resolve();
+  next_sendmmsg.resolve();
+  next_sendfile.resolve();
+}
+
+}  // namespace skerry::preload
+
+using namespace skerry::preload;
+
+SKERRY_EXPORT ssize_t read(int fd, void* buffer, size_t bytes) {
+  const uint32_t socket = client::socket_of(fd);
+  return socket == kNoSocket ? next_read(fd, buffer, bytes) : receive_one(socket, buffer, bytes, 0);
+}
+
+SKERRY_EXPORT ssize_t write(int fd, const void* buffer, size_t bytes) {
+  const uint32_t socket = client::socket_of(fd);
+  return socket == kNoSocket ? next_write(fd, buffer, bytes) : send_one(socket, buffer, bytes, 0);
+}
+
+SKERRY_EXPORT ssize_t readv(int fd, const iovec* pieces, int count) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket) return next_readv(fd, pieces, count);
+  return finish(client::receive(socket, pieces, static_cast<size_t>(count), 0));
+}
+
+SKERRY_EXPORT ssize_t writev(int fd, const iovec* pieces, int count) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket) return next_writev(fd, pieces, count);
+  return finish(client::send(socket, pieces, static_cast<size_t>(count), 0));
+}
+
+SKERRY_EXPORT ssize_t recv(int fd, void* buffer, size_t bytes, int flags) {
+  const uint32_t socket = client::socket_of(fd);
+  return socket == kNoSocket ? next_recv(fd, buffer, bytes, flags)
+                             : receive_one(socket, buffer, bytes, flags);
+}
+
+SKERRY_EXPORT ssize_t recvfrom(int fd, void* buffer, size_t bytes, int flags, sockaddr* address,
+                               socklen_t* length) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket) return next_recvfrom(fd, buffer, bytes, flags, address, length);
+  const iovec piece{.iov_base = buffer, .iov_len = bytes};
+  return finish(client::receive(socket, &piece, 1, flags, address, length));
+}
+
+SKERRY_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket) return next_recvmsg(fd, message, flags);
+  return finish(client::receive_message(socket, message, flags));
+}
+
+SKERRY_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket) return next_recvmmsg(fd, messages, count, flags, timeout);
+  return finish(client::receive_messages(socket, messages, count, flags, timeout));
+}
+
+SKERRY_EXPORT ssize_t send(int fd, const void* buffer, size_t bytes, int flags) {
+  const uint32_t socket = client::socket_of(fd);
+  return socket == kNoSocket ? next_send(fd, buffer, bytes, flags) : send_one(socket, buffer, bytes, flags);
+}
+
+SKERRY_EXPORT ssize_t sendto(int fd, const void* buffer, size_t bytes, int flags, const sockaddr* address,
+                             socklen_t length) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket) return next_sendto(fd, buffer, bytes, flags, address, length);
+  const iovec piece{.iov_base = const_cast<void*>(buffer), .iov_len = bytes};
+  return finish(client::send(socket, &piece, 1, flags, address, length));
+}
+
+SKERRY_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket) return next_sendmsg(fd, message, flags);
+  return finish(client::send_message(socket, message, flags));
+}
+
+SKERRY_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket) return next_sendmmsg(fd, messages, count, flags);
+  return finish(client::send_messages(socket, messages, count, flags));
+}
+
+SKERRY_EXPORT ssize_t sendfile(int to, int from, off_t* offset, size_t bytes) {
+  const uint32_t socket = client::socket_of(to);
+  if (socket == kNoSocket) return next_sendfile(to, from, offset, bytes);
+  return finish(client::send_file(socket, from, offset, bytes));
+}
+
+// off_t has 64 bits on every platform we build for.
+SKERRY_EXPORT ssize_t sendfile64(int to, int from, off64_t* offset, size_t bytes) {
+  return sendfile(to, from, offset, bytes);
+}
+
+// The fortified names (-D_FORTIFY_SOURCE): the compiler adds how large the buffer is.
+extern "C" [[noreturn]] void __chk_fail();
+
+SKERRY_EXPORT ssize_t __read_chk(int fd, void* buffer, size_t bytes, size_t room) {
+  if (bytes > room) __chk_fail();
+  return read(fd, buffer, bytes);
+}
+
+SKERRY_EXPORT ssize_t __recv_chk(int fd, void* buffer, size_t bytes, size_t room, int flags) {
+  if (bytes > room) __chk_fail();
+  return recv(fd, buffer, bytes, flags);
+}
+
+SKERRY_EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t bytes, size_t room, int flags,
+                                     sockaddr* address, socklen_t* length) {
+  if (bytes > room) __chk_fail();
+  return recvfrom(fd, buffer, bytes, flags, address, length);
+}

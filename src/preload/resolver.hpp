@@ -1,0 +1,23 @@
+// Names to addresses: hosts(5), then DNS over the program's own stack (RFC 1035, resolv.conf(5)). glibc's own
+// resolver calls no function that could be interposed, so this one takes its place.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "preload/resolver_message.hpp"
+
+namespace skerry::preload {
+
+struct Resolved {
+  enum class Kind { found, no_name, no_data, try_again, failure };
+  Kind kind = Kind::no_name;
+  IpAddress addresses[kAddressesMax];
+  size_t count = 0;
+  char canonical[256] = {};
+};
+
+// Blocks up to the time-outs of resolv.conf. Needs an attached session.
+Resolved resolve(std::string_view name);
+
+}  // namespace skerry::preload

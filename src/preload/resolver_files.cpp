@@ -1,0 +1,213 @@
+#include "preload/resolver_files.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "sockets/client_system.hpp"
+
+namespace skerry::preload {
+namespace {
+
+namespace client = sockets::client;
+
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+bool to_number(std::string_view text, uint32_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool copy_text(std::string_view text, char* to, size_t room) {
+  if (text.size() >= room) return false;
+  std::memcpy(to, text.data(), text.size());
+  to[text.size()] = 0;
+  return true;
+}
+
+bool to_address(std::string_view text, IpAddress& address) {
+  Ipv4Address v4 = 0;
+  if (to_ipv4(text, v4)) {
+    address = IpAddress::v4(v4);
+    return true;
+  }
+  char copy[64];
+  return copy_text(text, copy, sizeof copy) && inet_pton(AF_INET6, copy, address.bytes.data()) == 1;
+}
+
+void read_option(std::string_view word, ResolverConfig& config) {
+  const size_t colon = word.find(':');
+  uint32_t number = 0;
+  if (colon == std::string_view::npos || !to_number(after(word, colon + 1), number)) return;
+  const std::string_view name = first(word, colon);
+  // Limits of resolv.conf(5).
+  if (name == "ndots") config.ndots = std::min(number, 15u);
+  if (name == "timeout") config.timeout_s = std::clamp(number, 1u, 30u);
+  if (name == "attempts") config.attempts = std::clamp(number, 1u, 5u);
+}
+
+// "80/tcp"
+bool read_port(std::string_view word, std::string_view protocol, uint16_t& port) {
+  const size_t slash = word.find('/');
+  uint32_t number = 0;
+  if (slash == std::string_view::npos || after(word, slash + 1) != protocol ||
+      !to_number(first(word, slash), number) || number > 65535)
+    return false;
+  port = static_cast<uint16_t>(number);
+  return true;
+}
+
+}  // namespace
+
+std::string_view Words::next() {
+  while (!rest_.empty() && is_space(rest_.front())) rest_.remove_prefix(1);
+  size_t length = 0;
+  while (length < rest_.size() && !is_space(rest_[length])) ++length;
+  const std::string_view word = first(rest_, length);
+  rest_.remove_prefix(length);
+  return word;
+}
+
+Lines::Lines(const char* path)
+    : file_(static_cast<int>(
+          client::system_call(SYS_openat, AT_FDCWD, client::word(path), O_RDONLY | O_CLOEXEC))) {}
+
+Lines::~Lines() {
+  if (file_ >= 0) client::close_descriptor(file_);
+}
+
+bool Lines::fill() {
+  if (file_ < 0) return false;
+  std::memmove(buffer_, buffer_ + begin_, end_ - begin_);
+  end_ -= begin_;
+  begin_ = 0;
+  const long got = client::system_call(SYS_read, file_, client::word(buffer_ + end_),
+                                       static_cast<long>(sizeof buffer_ - end_));
+  if (got <= 0) return false;
+  end_ += static_cast<size_t>(got);
+  return true;
+}
+
+bool Lines::next(std::string_view& line) {
+  for (;;) {
+    const std::string_view held(buffer_ + begin_, end_ - begin_);
+    const size_t newline = held.find('\n');
+    if (newline != std::string_view::npos) {
+      begin_ += newline + 1;
+      if (skipping_) {
+        skipping_ = false;
+        continue;
+      }
+      line = first(held, newline);
+      return true;
+    }
+    const bool full = held.size() == sizeof buffer_;
+    if (!full && fill()) continue;
+    if (held.empty()) return false;
+    const bool give = !skipping_;
+    skipping_ = full;
+    begin_ = end_;
+    line = held;
+    if (give) return true;
+  }
+}
+
+void read_config_line(std::string_view line, ResolverConfig& config) {
+  if (line.starts_with(';')) return;
+  Words words(line);
+  const std::string_view keyword = words.next();
+  if (keyword == "nameserver") {
+    // We have no IPv6 to ask over.
+    if (config.server_count < ResolverConfig::kServersMax &&
+        to_ipv4(words.next(), config.servers[config.server_count]))
+      ++config.server_count;
+  } else if (keyword == "search" || keyword == "domain") {
+    config.search_count = 0;
+    for (std::string_view word = words.next();
+         !word.empty() && config.search_count < ResolverConfig::kSearchMax; word = words.next())
+      if (copy_text(word, config.search[config.search_count], sizeof config.search[0])) ++config.search_count;
+  } else if (keyword == "options") {
+    for (std::string_view word = words.next(); !word.empty(); word = words.next()) read_option(word, config);
+  }
+}
+
+ResolverConfig read_config() {
+  ResolverConfig config;
+  Lines lines("/etc/resolv.conf");
+  for (std::string_view line; lines.next(line);) read_config_line(line, config);
+  if (config.server_count == 0) config.servers[config.server_count++] = INADDR_LOOPBACK;
+  return config;
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool to_ipv4(std::string_view text, Ipv4Address& address) {
+  char copy[16];
+  in_addr parsed{};
+  if (!copy_text(text, copy, sizeof copy) || inet_pton(AF_INET, copy, &parsed) != 1) return false;
+  address = ntohl(parsed.s_addr);
+  return true;
+}
+
+size_t find_in_hosts(std::string_view name, IpAddress* addresses, size_t room) {
+  size_t count = 0;
+  Lines lines("/etc/hosts");
+  for (std::string_view line; count < room && lines.next(line);) {
+    Words words(line);
+    IpAddress address;
+    if (!to_address(words.next(), address)) continue;
+    for (std::string_view word = words.next(); !word.empty(); word = words.next())
+      if (same_name(word, name)) {
+        addresses[count++] = address;
+        break;
+      }
+  }
+  return count;
+}
+
+bool find_name_in_hosts(const IpAddress& address, char* name, size_t room) {
+  Lines lines("/etc/hosts");
+  for (std::string_view line; lines.next(line);) {
+    Words words(line);
+    IpAddress listed;
+    if (to_address(words.next(), listed) && listed == address && copy_text(words.next(), name, room) &&
+        name[0] != 0)
+      return true;
+  }
+  return false;
+}
+
+bool find_service(std::string_view name, std::string_view protocol, uint16_t& port) {
+  Lines lines("/etc/services");
+  for (std::string_view line; lines.next(line);) {
+    Words words(line);
+    bool matches = words.next() == name;
+    const std::string_view where = words.next();
+    for (std::string_view word = words.next(); !word.empty(); word = words.next())
+      matches = matches || word == name;
+    if (matches && !name.empty() && read_port(where, protocol, port)) return true;
+  }
+  return false;
+}
+
+bool find_service_name(uint16_t port, std::string_view protocol, char* name, size_t room) {
+  Lines lines("/etc/services");
+  for (std::string_view line; lines.next(line);) {
+    Words words(line);
+    const std::string_view listed = words.next();
+    uint16_t number = 0;
+    if (read_port(words.next(), protocol, number) && number == port) return copy_text(listed, name, room);
+  }
+  return false;
+}
+
+}  // namespace skerry::preload

@@ -1,0 +1,159 @@
+#include "preload/resolver_message.hpp"
+
+#include <algorithm>
+
+namespace skerry::preload {
+namespace {
+
+constexpr uint16_t kTypeA = 1, kTypeCname = 5, kClassIn = 1;
+constexpr int kAliasesMax = 8;  // steps of a CNAME chain that are followed
+
+uint8_t lower(uint8_t c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<uint8_t>(c + 32) : c;
+}
+
+// Reads what may be compressed (RFC 1035 section 4.1.4). A pointer must point before the place where it
+// stands or where the last one led, so there is no loop. Returns the offset behind the name, 0 if it is
+// malformed.
+size_t read_name(ConstBytes message, size_t at, DnsName& name) {
+  size_t behind = 0;  // set by the first pointer
+  size_t limit = at;
+  name.length = 0;
+  for (;;) {
+    if (at >= message.size()) return 0;
+    const uint8_t length = message[at];
+    if ((length & 0xc0) == 0xc0) {
+      if (at + 1 >= message.size()) return 0;
+      const size_t target = static_cast<size_t>(length & 0x3f) << 8 | message[at + 1];
+      if (behind == 0) behind = at + 2;
+      if (target >= limit) return 0;
+      limit = at = target;
+      continue;
+    }
+    if ((length & 0xc0) != 0 || at + 1 + length > message.size()) return 0;
+    if (name.length + 1 + length > name.bytes.size()) return 0;
+    name.bytes[name.length++] = length;
+    for (size_t i = 0; i < length; ++i) name.bytes[name.length++] = lower(message[at + 1 + i]);
+    at += 1u + length;
+    if (length == 0) return behind != 0 ? behind : at;
+  }
+}
+
+struct Record {
+  DnsName owner;
+  uint16_t type, class_;
+  size_t data, data_bytes;
+};
+
+// Returns the offset behind the record, 0 if it is malformed.
+size_t read_record(ConstBytes message, size_t at, Record& record) {
+  at = read_name(message, at, record.owner);
+  if (at == 0 || message.size() - at < 10) return 0;
+  record.type = load_be16(&message[at]);
+  record.class_ = load_be16(&message[at + 2]);
+  record.data_bytes = load_be16(&message[at + 8]);
+  record.data = at + 10;
+  if (message.size() - record.data < record.data_bytes) return 0;
+  return record.data + record.data_bytes;
+}
+
+// One pass over the answers: addresses of `answer.canonical`, or one more step of its chain of aliases. False
+// if there was such a step.
+bool collect(ConstBytes message, size_t at, uint16_t count, DnsAnswer& answer) {
+  for (uint16_t i = 0; i < count; ++i) {
+    Record record;
+    at = read_record(message, at, record);
+    if (at == 0) return true;
+    if (record.class_ != kClassIn || !(record.owner == answer.canonical)) continue;
+    if (record.type == kTypeA && record.data_bytes == 4 && answer.count < kAddressesMax)
+      answer.addresses[answer.count++] = load_be32(&message[record.data]);
+    DnsName target;
+    if (record.type == kTypeCname && read_name(message, record.data, target) != 0) {
+      answer.canonical = target;
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool to_dns_name(std::string_view text, DnsName& name) {
+  if (text.ends_with('.')) text.remove_suffix(1);
+  name.length = 0;
+  if (text.empty() || text.size() > 253) return false;
+  while (!text.empty()) {
+    const std::string_view label(text.data(), std::min(text.find('.'), text.size()));
+    if (label.empty() || label.size() > 63) return false;
+    name.bytes[name.length++] = static_cast<uint8_t>(label.size());
+    for (const char c : label) {
+      if (static_cast<unsigned char>(c) <= ' ') return false;
+      name.bytes[name.length++] = lower(static_cast<uint8_t>(c));
+    }
+    text.remove_prefix(label.size());
+    if (text == ".") return false;
+    if (!text.empty()) text.remove_prefix(1);
+  }
+  name.bytes[name.length++] = 0;
+  return true;
+}
+
+size_t to_text(const DnsName& name, char* text, size_t room) {
+  size_t used = 0;
+  for (size_t at = 0; at < name.length && name.bytes[at] != 0;) {
+    const size_t length = name.bytes[at++];
+    if (used + length + 2 > room) break;
+    if (used != 0) text[used++] = '.';
+    for (size_t i = 0; i < length; ++i) text[used++] = static_cast<char>(name.bytes[at + i]);
+    at += length;
+  }
+  if (room != 0) text[used] = 0;
+  return used;
+}
+
+size_t write_question(uint16_t id, const DnsName& name, uint8_t (&message)[kQuestionMax]) {
+  std::memset(message, 0, 12);
+  store_be16(message, id);
+  message[2] = 1;  // RD: recursion desired
+  store_be16(message + 4, 1);
+  std::memcpy(message + 12, name.bytes.data(), name.length);
+  store_be16(message + 12 + name.length, kTypeA);
+  store_be16(message + 14 + name.length, kClassIn);
+  return 16 + name.length;
+}
+
+DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question) {
+  DnsAnswer answer;
+  if (message.size() < 12 || load_be16(&message[0]) != id) return answer;
+  const uint16_t flags = load_be16(&message[2]);
+  const bool response = flags & 0x8000;
+  const bool is_query_opcode = (flags & 0x7800) == 0;
+  DnsName asked;
+  const size_t at = read_name(message, 12, asked);
+  if (!response || !is_query_opcode || load_be16(&message[4]) != 1 || at == 0 || message.size() - at < 4 ||
+      !(asked == question) || load_be16(&message[at]) != kTypeA || load_be16(&message[at + 2]) != kClassIn)
+    return answer;
+
+  const int code = flags & 15;
+  answer.canonical = question;
+  if (code == 3) {
+    answer.kind = DnsAnswer::Kind::no_name;
+    return answer;
+  }
+  if (code != 0) {
+    answer.kind = DnsAnswer::Kind::failure;
+    return answer;
+  }
+  const uint16_t count = load_be16(&message[6]);
+  int steps = 0;
+  while (!collect(message, at + 4, count, answer) && ++steps <= kAliasesMax) {
+  }
+  const bool truncated = flags & 0x0200;
+  answer.kind = answer.count > 0                   ? DnsAnswer::Kind::addresses
+                : truncated || steps > kAliasesMax ? DnsAnswer::Kind::failure
+                : steps > 0                        ? DnsAnswer::Kind::alias
+                                                   : DnsAnswer::Kind::no_data;
+  return answer;
+}
+
+}  // namespace skerry::preload

@@ -1,0 +1,54 @@
+// DNS messages (RFC 1035 section 4): a question out, an answer in. The answer comes from anybody, so
+// everything in it is bounded: names by 255 bytes and by jumps, records by the message. Pure; fuzzed by
+// fuzz/resolver.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "base/bytes.hpp"
+#include "wire/address.hpp"
+
+namespace skerry::preload {
+
+// A name in wire form without compression, its labels in lower case (RFC 1035 section 3.1, RFC 4343).
+struct DnsName {
+  std::array<uint8_t, 255> bytes{};
+  size_t length = 0;  // with the root's zero byte; 0 = no name
+
+  friend bool operator==(const DnsName& a, const DnsName& b) {
+    return a.length == b.length && std::memcmp(a.bytes.data(), b.bytes.data(), a.length) == 0;
+  }
+};
+
+// From "www.example.org" or "www.example.org."; false if it is no domain name.
+bool to_dns_name(std::string_view text, DnsName& name);
+// Writes "www.example.org" and a zero byte; `room` of 256 takes every name. The length without the zero byte.
+size_t to_text(const DnsName& name, char* text, size_t room);
+
+inline constexpr size_t kQuestionMax = 12 + 255 + 4;
+
+// A recursive question for IPv4 addresses (type A, class IN). Returns the message's length.
+size_t write_question(uint16_t id, const DnsName& name, uint8_t (&message)[kQuestionMax]);
+
+inline constexpr size_t kAddressesMax = 32;
+
+struct DnsAnswer {
+  enum class Kind {
+    not_ours,   // another id, another question, or not a DNS answer: wait for the next message
+    addresses,  // there is at least one
+    no_data,    // the name exists but has no IPv4 address
+    alias,      // only a CNAME was told: ask again for `canonical`
+    no_name,    // NXDOMAIN
+    failure,    // the server could not or would not answer, or the answer was cut short
+  };
+  Kind kind = Kind::not_ours;
+  std::array<Ipv4Address, kAddressesMax> addresses{};
+  size_t count = 0;
+  DnsName canonical;  // where the chain of aliases ended
+};
+
+DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question);
+
+}  // namespace skerry::preload

@@ -1,0 +1,32 @@
+// What happens when a program loads us: find the stack, map the session, stand around fork(). Without a
+// listener of that name the process is not in a cell, and everything passes through to libc.
+#include <pthread.h>
+
+#include <cstring>
+
+#include "preload/interpose.hpp"
+#include "sockets/client_session.hpp"
+
+namespace skerry::preload {
+namespace {
+
+namespace client = sockets::client;
+
+void say(const char* sentence) {
+  client::system_call(SYS_write, 2, client::word(sentence), static_cast<long>(std::strlen(sentence)));
+}
+
+__attribute__((constructor)) void start() {
+  resolve_io();
+  resolve_sockets();
+  resolve_waiting();
+  resolve_netdb();
+  const client::Attach result = client::attach(sockets::kListenerName + 1);
+  if (result == client::Attach::attached)
+    pthread_atfork(client::fork_prepare, client::fork_parent, client::fork_child);
+  if (result == client::Attach::refused)
+    say("skerry: the network stack of this cell gave no session, so this process has no network\n");
+}
+
+}  // namespace
+}  // namespace skerry::preload

@@ -1,0 +1,111 @@
+#include "run/control.hpp"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace skerry {
+namespace {
+
+Error system_error(const char* what) {
+  const int number = errno;
+  return Error{std::string(what) + ": " + std::strerror(number), number};
+}
+
+}  // namespace
+
+Result<std::pair<Fd, Fd>> create_control_pair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+    return system_error("cannot create a control socket");
+  return std::pair(Fd(ends[0]), Fd(ends[1]));
+}
+
+Result<void> send_control(const Fd& socket, const nlohmann::json& body, std::span<const int> fds) {
+  // Text that came from a stranger may be no UTF-8; it is replaced rather than thrown over.
+  std::string text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (text.size() > kMaxControlBytes || fds.size() > kMaxControlFds)
+    return Error{"a control message is too long", EMSGSIZE};
+  iovec part{text.data(), text.size()};
+  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int) * kMaxControlFds)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (!fds.empty()) {
+    message.msg_control = ancillary;
+    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+  }
+  if (::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    return system_error("cannot send a control message");
+  return {};
+}
+
+Result<ControlMessage> receive_control(const Fd& socket) {
+  std::string text(kMaxControlBytes, '\0');
+  iovec part{text.data(), text.size()};
+  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int) * kMaxControlFds)];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = ancillary;
+  message.msg_controllen = sizeof ancillary;
+  const ssize_t got = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got < 0) return system_error("cannot receive a control message");
+
+  ControlMessage result;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = 0; at + sizeof(int) <= header->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+      int number;
+      std::memcpy(&number, CMSG_DATA(header) + at, sizeof number);
+      result.fds.emplace_back(number);
+    }
+  }
+  if (got == 0) return Error{"the other side of the control socket is gone", EPIPE};
+  if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+    return Error{"a control message was too long, or brought too many descriptors", EBADMSG};
+  text.resize(static_cast<size_t>(got));
+  result.body = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!result.body.is_object()) return Error{"a control message is not a JSON object", EBADMSG};
+  return result;
+}
+
+Result<ControlServer> ControlServer::create(Fd socket, Waiter& waiter, Handler handler) {
+  ControlServer server(std::make_unique<Fd>(std::move(socket)), waiter);
+  const Result<void> watched = waiter.watch(
+      server.socket_->get(), [socket = server.socket_.get(), &waiter,
+                              handler = std::move(handler)](uint32_t) { answer(*socket, waiter, handler); });
+  if (!watched) return watched.error();
+  return server;
+}
+
+void ControlServer::answer(const Fd& socket, Waiter& waiter, const Handler& handler) {
+  Result<ControlMessage> request = receive_control(socket);
+  if (!request && request.error().system_error == EAGAIN) return;
+  if (!request && request.error().system_error != EBADMSG) return waiter.unwatch(socket.get());
+  Result<nlohmann::json> reply = [&]() -> Result<nlohmann::json> {
+    if (!request) return request.error();
+    try {
+      return handler(*request);
+    } catch (const nlohmann::json::exception& problem) {
+      return Error{std::string("a control request is not understood: ") + problem.what()};
+    }
+  }();
+  nlohmann::json body = reply ? std::move(*reply) : nlohmann::json{{"error", reply.error().message}};
+  if (reply) body["ok"] = true;
+  const Result<void> sent = send_control(socket, body);
+  // Who asks and does not read the answers gets none; who is gone is noticed at the next wait.
+  static_cast<void>(sent);
+}
+
+ControlServer::~ControlServer() {
+  if (socket_) waiter_->unwatch(socket_->get());
+}
+
+}  // namespace skerry

@@ -1,0 +1,62 @@
+// The control socket between the supervisor and a process: one JSON object a packet (AF_UNIX,
+// SOCK_SEQPACKET), with descriptors beside it (SCM_RIGHTS, unix(7)). The supervisor asks, the process answers
+// each request once:
+//
+//   {"command":"stats"}  →  {"ok":true,…}   or   {"error":"one sentence"}
+//
+// Invariant: nothing blocks; a packet is at most 64 KiB with at most 16 descriptors, and what does not fit or
+// is no JSON object is refused whole, its descriptors closed.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "base/result.hpp"
+#include "run/waiter.hpp"
+
+namespace skerry {
+
+inline constexpr size_t kMaxControlBytes = 64 * 1024;
+inline constexpr size_t kMaxControlFds = 16;
+
+struct ControlMessage {
+  nlohmann::json body;  // an object
+  std::vector<Fd> fds;
+};
+
+// A connected pair: first for the supervisor, second for the process.
+Result<std::pair<Fd, Fd>> create_control_pair();
+
+// Fails with EAGAIN if the other side does not read.
+Result<void> send_control(const Fd& socket, const nlohmann::json& body, std::span<const int> fds = {});
+
+// The next packet. Fails with EAGAIN if there is none, EPIPE if the other side is gone, EBADMSG if the packet
+// is refused.
+Result<ControlMessage> receive_control(const Fd& socket);
+
+// The process's side: answers requests while the waiter waits. The handler may throw what nlohmann::json
+// throws at a member that is missing or of the wrong type: that becomes an error reply.
+class ControlServer {
+ public:
+  using Handler = std::function<Result<nlohmann::json>(ControlMessage& request)>;
+
+  // The supervisor may come and go: its end of file is no error. The waiter must outlive the server.
+  static Result<ControlServer> create(Fd socket, Waiter& waiter, Handler handler);
+
+  ControlServer(ControlServer&&) = default;
+  ControlServer& operator=(ControlServer&&) = delete;
+  ~ControlServer();
+
+ private:
+  ControlServer(std::unique_ptr<Fd> socket, Waiter& waiter) : socket_(std::move(socket)), waiter_(&waiter) {}
+  static void answer(const Fd& socket, Waiter& waiter, const Handler& handler);
+
+  std::unique_ptr<Fd> socket_;  // stays where it is while the server moves
+  Waiter* waiter_;
+};
+
+}  // namespace skerry

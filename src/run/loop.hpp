@@ -1,0 +1,142 @@
+// The loop of a process: breathes one Component, hands the core over while there is work to share it for, and
+// sleeps when there is none. Read first: sched_yield(2), and sched(7) for what a yield does to SCHED_OTHER.
+//
+// Why yields: waking a sleeping process costs 2 µs on the same core and 20 to 50 µs on another one, a yield 1
+// µs; and a program, its stack and the switch that share a core turn about by yielding, with no wake-up at
+// all. Why few of them: an idle system uses no CPU. Why each is timed: a yield that takes long means that
+// somebody outside has the core, who gives it back only at the end of a time slice; then sleeping is better,
+// because who wakes up goes first.
+//
+// Invariant: between the first look that finds nothing and the sleep lie at most `idle_yields` yields, and a
+// sleep begins only after every source of work was armed and then found empty.
+#pragma once
+
+#include <concepts>
+#include <functional>
+
+#include "base/time.hpp"
+#include "run/component.hpp"
+#include "run/stats.hpp"
+
+namespace skerry {
+
+struct LoopPolicy {
+  bool yield_after_work = false;  // hand over after each breath that did work, not only when idle
+  uint32_t idle_yields = 30;      // idle breaths that yield, one after another, before the process sleeps
+  DurationNs slow_yield_ns = 1 * kMillisecond;  // a yield that took longer tells of a stranger on the core
+  DurationNs contended_ns = 50 * kMillisecond;  // how long to do without yields then
+  DurationNs look_every_ns =
+      10 * kMillisecond;  // how often a busy process looks at control socket and signals
+};
+
+// What a loop needs of the machine. A test gives one with a clock of its own.
+template <class H>
+concept LoopHost = requires(H& host, DurationNs timeout_ns) {
+  { host.now() } -> std::same_as<TimeNs>;
+  host.yield();
+  host.wait(timeout_ns);  // until a wake descriptor is ready; kNever: without end; 0: only looks
+  { host.stop_requested() } -> std::convertible_to<bool>;
+};
+
+template <Component C, LoopHost H>
+class Loop {
+ public:
+  // Counts in `stats`: breaths (the heartbeat), busy_breaths (those that did work), yields, slow_yields,
+  // sleeps, asleep (1 while it sleeps).
+  Loop(C& component, H& host, Stats& stats, const LoopPolicy& policy)
+      : component_(component),
+        host_(host),
+        policy_(policy),
+        breaths_(stats.counter("breaths")),
+        busy_breaths_(stats.counter("busy_breaths")),
+        asleep_(stats.counter("asleep")),
+        yields_(stats.counter("yields")),
+        slow_yields_(stats.counter("slow_yields")),
+        sleeps_(stats.counter("sleeps")) {}
+
+  // Called now and then while busy, and before each sleep that follows work or a wake-up: the place to
+  // publish counters, and to ask for a stop.
+  void on_report(std::function<void()> report) { report_ = std::move(report); }
+
+  void run() {
+    while (!host_.stop_requested()) turn();
+    report();
+  }
+
+  // One breath and what follows from it.
+  void turn() {
+    const TimeNs now = host_.now();
+    judge_yield(now);
+    uint32_t work = component_.rx(now);
+    work += component_.tx(now);
+    breaths_.add(1);
+    if (now >= next_look_) {
+      next_look_ = now + policy_.look_every_ns;
+      report();
+      host_.wait(0);
+    }
+    const bool may_yield = now >= contended_until_;
+    if (work > 0) {
+      idle_breaths_ = 0;
+      unreported_ = true;
+      busy_breaths_.add(1);
+      if (policy_.yield_after_work && may_yield) yield();
+    } else if (may_yield && idle_breaths_ < policy_.idle_yields) {
+      ++idle_breaths_;
+      yield();
+    } else {
+      idle_breaths_ = 0;
+      sleep();
+    }
+  }
+
+ private:
+  void yield() {
+    yielded_at_ = host_.now();
+    host_.yield();
+    yields_.add(1);
+  }
+
+  // The yield ended when this turn began.
+  void judge_yield(TimeNs now) {
+    if (yielded_at_ == kNever) return;
+    if (now - yielded_at_ > policy_.slow_yield_ns) {
+      slow_yields_.add(1);
+      contended_until_ = now + policy_.contended_ns;
+    }
+    yielded_at_ = kNever;
+  }
+
+  void sleep() {
+    if (unreported_) report();
+    if (host_.stop_requested()) return;
+    if (component_.arm()) {
+      const TimeNs deadline = component_.deadline();
+      const TimeNs now = host_.now();
+      asleep_.set(1);
+      sleeps_.add(1);
+      host_.wait(deadline == kNever ? kNever : deadline > now ? deadline - now : 0);
+      asleep_.set(0);
+      unreported_ = true;
+    }
+    component_.disarm();
+  }
+
+  void report() {
+    unreported_ = false;
+    if (report_) report_();
+  }
+
+  C& component_;
+  H& host_;
+  const LoopPolicy policy_;
+  Counter breaths_, busy_breaths_, asleep_, yields_, slow_yields_, sleeps_;
+  std::function<void()> report_;
+  uint32_t idle_breaths_ = 0;
+  bool unreported_ = false;
+  TimeNs yielded_at_ = kNever;
+  TimeNs contended_until_ = 0;
+  TimeNs next_look_ = 0;
+};
+
+}  // namespace skerry

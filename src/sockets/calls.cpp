@@ -1,0 +1,282 @@
+// What the program asks for: calls, and the life of its sockets. A call is copied whole into private memory
+// first.
+#include <algorithm>
+#include <cerrno>
+
+#include "sockets/server.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+// Where a socket listens that takes only IPv6, which nothing brings yet: RFC 6666's discard prefix.
+constexpr IpAddress kNowhere{{0x01}};
+
+constexpr Ipv4Address kThisHost = 0x7f000001;  // what connecting to 0.0.0.0 means on Linux
+
+constexpr DurationNs kSuspectFor = kSecond;  // longer than any accept() takes between its two steps
+
+}  // namespace
+
+void Server::serve_call(TimeNs now, uint32_t index) {
+  Call& shared = view_.call(index);
+  if (shared.state.load(std::memory_order_acquire) != kCallRequested) return;
+  ++counters_.calls;
+  Call request{};
+  request.op = shared.op;
+  request.process = shared.process;
+  request.socket = shared.socket;
+  request.endpoint = shared.endpoint;
+  std::copy(std::begin(shared.value), std::end(shared.value), std::begin(request.value));
+
+  const int32_t result = perform(now, request);
+
+  shared.endpoint = request.endpoint;
+  std::copy(std::begin(request.value), std::end(request.value), std::begin(shared.value));
+  shared.result = result;
+  wakeups_.finish(shared);
+}
+
+int32_t Server::perform(TimeNs now, Call& request) {
+  const Op op = static_cast<Op>(request.op);
+  if (op == Op::open) return open(request);
+  if (request.socket >= sockets_.size()) return -EBADF;
+  const uint32_t id = request.socket;
+  Socket& socket = sockets_[id];
+  if (socket.kind == Kind::free || socket.orphan) return -EBADF;
+  const bool stream = socket.kind == Kind::stream;
+
+  switch (op) {
+    case Op::close: {
+      if (request.process >= view_.size().processes) return -EINVAL;
+      view_.refs(request.process)[id / 64].fetch_and(~(uint64_t{1} << (id % 64)));
+      if (!is_held(id)) {
+        if (stream && !socket.listening)
+          take_positions(now, id);  // what was written before is still to be sent
+        if (!socket.orphan) release(now, id, request.value[0] != 0);
+      }
+      return 0;
+    }
+    case Op::bind:
+      return bind(request);
+    case Op::listen: {
+      if (!stream) return -EOPNOTSUPP;
+      const uint32_t most = view_.size().stream_bytes / 4;
+      const int error = tcp_.listen(id, static_cast<uint32_t>(std::min<uint64_t>(request.value[0], most)));
+      if (error != 0) return -error;
+      socket.listening = true;
+      view_.names(id).local = tcp_.local(id);
+      set_status(id, kListening);
+      return 0;
+    }
+    case Op::connect:
+      return connect(now, request);
+    case Op::disconnect:
+      if (stream) return -EOPNOTSUPP;
+      udp_.disconnect(id);
+      view_.names(id).remote = Endpoint{};
+      set_status(id, 0, kConnected);
+      return 0;
+    case Op::shutdown:
+      return shutdown(now, request);
+    case Op::set_options:
+      socket.broadcast = (request.value[kOptionBits] & kBroadcast) != 0;
+      if (stream) set_options(now, request);
+      return 0;
+    case Op::info:
+      if (!stream) return -EOPNOTSUPP;
+      info(request);
+      return 0;
+    case Op::open:
+      break;
+  }
+  return -ENOSYS;
+}
+
+int32_t Server::open(const Call& request) {
+  if (!is_live(request.process)) return -EINVAL;
+  const std::optional<uint32_t> id = ids_.allocate();
+  if (!id) return -ENFILE;
+  begin(*id, request.value[0] != 0 ? Kind::stream : Kind::datagram, 0);
+  view_.refs(request.process)[*id / 64].fetch_or(uint64_t{1} << (*id % 64));
+  ++counters_.opened;
+  return static_cast<int32_t>(*id);
+}
+
+int32_t Server::bind(Call& request) {
+  const uint32_t id = request.socket;
+  Endpoint local = request.endpoint;
+  if (!local.address.is_unspecified()) {
+    if (!local.address.is_v4() || !routes_.is_local(local.address.as_v4())) return -EADDRNOTAVAIL;
+  } else if ((request.value[0] & kV6Only) != 0) {
+    local.address = kNowhere;
+  }
+  const bool reuse_address = (request.value[0] & kReuseAddress) != 0;
+  const bool reuse_port = (request.value[0] & kReusePort) != 0;
+  const int error = sockets_[id].kind == Kind::stream ? tcp_.bind(id, local, reuse_address, reuse_port)
+                                                      : udp_.bind(id, local, reuse_address || reuse_port);
+  if (error != 0) return -error;
+  request.endpoint.port = local.port;
+  view_.names(id).local = request.endpoint;
+  return 0;
+}
+
+int32_t Server::connect(TimeNs now, Call& request) {
+  const uint32_t id = request.socket;
+  Socket& socket = sockets_[id];
+  if (socket.kind == Kind::datagram) {
+    const IpAddress& to = request.endpoint.address;
+    if (!to.is_v4() && !to.is_unspecified()) return -ENETUNREACH;
+    const stack::Route route = routes_.lookup(to.is_unspecified() ? kThisHost : to.as_v4(), 0);
+    if (route.kind == stack::Route::Kind::none) return -ENETUNREACH;
+    const int error = udp_.connect(id, request.endpoint, IpAddress::v4(route.source));
+    if (error != 0) return -error;
+    view_.names(id).local = udp_.local(id);
+    view_.names(id).remote = request.endpoint;
+    set_status(id, kConnected);
+    return 0;
+  }
+  if (socket.listening) return -EISCONN;
+  // A failed attempt left its marks; a new one begins without them, as on Linux.
+  set_status(id, kConnecting, kHungUp | kPeerClosed);
+  Endpoint to = request.endpoint;
+  if (to.address.is_unspecified()) to.address = IpAddress::v4(kThisHost);
+  const int error = tcp_.connect(now, id, to);
+  if (error != 0) {
+    set_status(id, 0, kConnecting);
+    return -error;
+  }
+  show_names(id);
+  return 0;
+}
+
+int32_t Server::shutdown(TimeNs now, const Call& request) {
+  const uint32_t id = request.socket;
+  const uint64_t how = request.value[0];
+  if (how > 2) return -EINVAL;
+  const uint32_t status = view_.out(id).status.load(std::memory_order_relaxed);
+  if ((status & (kConnected | kPeerClosed | kListening)) == 0) return -ENOTCONN;
+  if (how != 0 && sockets_[id].kind == Kind::stream && !sockets_[id].listening) {
+    take_positions(now, id);  // FIN goes behind what was written
+    if (sockets_[id].orphan) return -ECONNABORTED;
+    const int error = tcp_.shutdown_write(now, id);
+    if (error != 0) return -error;
+  }
+  const uint32_t now_shut = (how != 1 ? kReadShut : 0u) | (how != 0 ? kWriteShut : 0u);
+  const uint32_t all = status | now_shut;
+  const bool read_over = (all & (kPeerClosed | kReadShut)) != 0;
+  set_status(id, now_shut | (read_over && (all & kWriteShut) != 0 ? uint32_t{kHungUp} : 0));
+  wakeups_.touch(id);
+  return 0;
+}
+
+void Server::set_options(TimeNs now, const Call& request) {
+  const uint64_t* value = request.value;
+  tcp::Options options = tcp_.options(request.socket);
+  const uint64_t bits = value[kOptionBits];
+  options.no_delay = (bits & kNoDelay) != 0;
+  options.cork = (bits & kCork) != 0;
+  options.keep_alive = (bits & kKeepAlive) != 0;
+  options.quick_ack = (bits & kQuickAck) != 0;
+  // Linux's ranges (tcp(7)): 1 to 32767 seconds, 1 to 127 probes. 0 leaves the default.
+  if (value[kOptionKeepIdle] != 0)
+    options.keep_idle = std::min<uint64_t>(value[kOptionKeepIdle], 32767) * kSecond;
+  if (value[kOptionKeepInterval] != 0) {
+    options.keep_interval = std::min<uint64_t>(value[kOptionKeepInterval], 32767) * kSecond;
+  }
+  if (value[kOptionKeepCount] != 0) {
+    options.keep_count = static_cast<uint32_t>(std::min<uint64_t>(value[kOptionKeepCount], 127));
+  }
+  options.user_timeout = std::min<uint64_t>(value[kOptionUserTimeout], UINT32_MAX) * kMillisecond;
+  options.max_segment = static_cast<uint16_t>(std::min<uint64_t>(value[kOptionMaxSegment], 65495));
+  const uint64_t ring = view_.size().stream_bytes;
+  options.receive_buffer = static_cast<uint32_t>(std::min(value[kOptionReceiveBuffer], ring));
+  options.send_buffer = static_cast<uint32_t>(std::min(value[kOptionSendBuffer], ring));
+  const uint32_t window = options.receive_buffer != 0 ? options.receive_buffer : static_cast<uint32_t>(ring);
+  sockets_[request.socket].window_step = std::max(window / 4, 1u);
+  tcp_.set_options(now, request.socket, options);
+}
+
+void Server::info(Call& request) const {
+  const tcp::Info info = tcp_.info(request.socket);
+  const auto micros = [](DurationNs time) { return std::min<uint64_t>(time / kMicrosecond, UINT32_MAX); };
+  request.value[kInfoState] = static_cast<uint64_t>(info.state);
+  request.value[kInfoMss] = info.mss;
+  request.value[kInfoRtt] = micros(info.smoothed_rtt) << 32 | micros(info.rtt_variance);
+  request.value[kInfoWindow] = uint64_t{info.congestion_window} << 32 | info.slow_start_threshold;
+  request.value[kInfoRetransmits] = info.retransmissions;
+  request.value[kInfoAcked] = info.bytes_acked;
+  request.value[kInfoReceived] = info.bytes_received;
+  request.value[kInfoScales] = uint64_t{info.send_scale} | uint64_t{info.receive_scale} << 8 |
+                               uint64_t{info.timestamps} << 16 | uint64_t{info.sack} << 17 |
+                               micros(info.retransmission_timeout) << 32;
+}
+
+bool Server::is_live(uint32_t slot) const {
+  return std::find(live_.begin(), live_.end(), slot) != live_.end();
+}
+
+// True if a live process of the program holds a descriptor of the socket, as far as its own words say.
+bool Server::is_held(uint32_t id) const {
+  return std::any_of(live_.begin(), live_.end(),
+                     [&](uint32_t slot) { return (view_.refs(slot)[id / 64].load() >> (id % 64) & 1) != 0; });
+}
+
+// No process holds the socket any more. The index is free once TCP has finished with it.
+void Server::release(TimeNs now, uint32_t id, bool abort) {
+  Socket& socket = sockets_[id];
+  ++counters_.closed;
+  if (socket.kind == Kind::datagram) {
+    // What was written before the close is still to be sent, as on Linux, where sendto() had done it.
+    begin_sending(id);
+    if (socket.sending) {
+      socket.orphan = true;
+    } else {
+      udp_.close(id);
+      free_index(id);
+    }
+    return;
+  }
+  socket.orphan = true;
+  if (socket.listening) {
+    for (uint32_t child = 0; child < sockets_.size(); ++child) {
+      if (sockets_[child].kind != Kind::stream || sockets_[child].listener != id) continue;
+      sockets_[child].listener = kNoSocket;
+      if (!sockets_[child].orphan && !is_held(child)) release(now, child, true);
+    }
+  }
+  tcp_.close(now, id, abort);
+}
+
+void Server::free_index(uint32_t id) {
+  if (sockets_[id].counted) --connected_;
+  sockets_[id] = Socket{};
+  view_.out(id).status.store(0, std::memory_order_release);
+  ids_.release(id);
+}
+
+// After a process died: closes what nobody holds. A connection that was taken out of a listener's queue but
+// has no holder may be in the middle of an accept() in another process; only if it still is so a second
+// later, it is closed.
+void Server::sweep(TimeNs now) {
+  sweep_at_ = kNever;
+  for (uint32_t id = 0; id < sockets_.size(); ++id) {
+    Socket& socket = sockets_[id];
+    if (socket.kind == Kind::free || socket.orphan || is_held(id)) {
+      socket.suspect = false;
+      continue;
+    }
+    if (socket.listener != kNoSocket) {
+      const uint32_t read = view_.in(socket.listener).rx_read.load(std::memory_order_relaxed);
+      const bool waits_in_queue = static_cast<int32_t>(read - socket.queue_position) <= 0;
+      if (waits_in_queue) continue;
+      if (!socket.suspect) {
+        socket.suspect = true;
+        sweep_at_ = now + kSuspectFor;
+        continue;
+      }
+    }
+    release(now, id, false);
+  }
+}
+
+}  // namespace skerry::sockets

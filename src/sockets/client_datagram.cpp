@@ -1,0 +1,135 @@
+#include "sockets/client_datagram.hpp"
+
+#include "sockets/client_level.hpp"
+#include "sockets/client_wait.hpp"
+
+namespace skerry::sockets::client {
+namespace {
+
+uint32_t capacity() {
+  return static_cast<uint32_t>(state.stream_bytes);
+}
+
+// The header at `read`, if a whole record is there.
+bool peek_header(uint32_t socket, uint32_t read, DatagramHeader& header) {
+  const SocketOut& out = state.out[socket];
+  const uint32_t available = out.rx_written.load(std::memory_order_acquire) - read;
+  if (available < sizeof header) return false;
+  const uint32_t place = (read - out.rx_base.load(std::memory_order_relaxed)) & (capacity() - 1);
+  ring_load(reinterpret_cast<uint8_t*>(&header), rx_ring(socket), capacity(), place, sizeof header);
+  return datagram_bytes(header.payload_bytes) <= available;
+}
+
+ssize_t nothing_to_read(uint32_t socket) {
+  if (const int error = take_error(socket); error != 0) return error;
+  const uint32_t status = state.out[socket].status.load(std::memory_order_acquire);
+  return status & (kReadShut | kHungUp) ? 0 : -EAGAIN;
+}
+
+bool take(uint32_t socket, Pieces& to, int flags, Received& received) {
+  SocketIn& in = state.in[socket];
+  const SocketOut& out = state.out[socket];
+  const Lock lock(in.rx_lock);
+  if (!lock) return false;
+  const uint32_t read = in.rx_read.load(std::memory_order_relaxed);
+  if (!peek_header(socket, read, received.header)) return false;
+  const uint32_t payload = received.header.payload_bytes;
+  const size_t bytes = std::min<size_t>(payload, to.left());
+  const uint32_t place =
+      (read + static_cast<uint32_t>(sizeof(DatagramHeader)) - out.rx_base.load(std::memory_order_relaxed)) &
+      (capacity() - 1);
+  to.from_ring(rx_ring(socket), capacity(), place, bytes);
+  if (bytes < payload) received.flags = MSG_TRUNC;
+  received.result = static_cast<ssize_t>(flags & MSG_TRUNC ? payload : bytes);
+  if (flags & MSG_PEEK) return true;
+  const uint32_t now_read = read + datagram_bytes(payload);
+  in.rx_read.exchange(now_read, std::memory_order_seq_cst);
+  if (static_cast<int32_t>(now_read - out.rx_tell_at.load(std::memory_order_seq_cst)) >= 0) publish(socket);
+  return true;
+}
+
+uint32_t free_bytes(uint32_t socket, uint32_t written) {
+  return capacity() - (written - state.out[socket].tx_acked.load(std::memory_order_seq_cst));
+}
+
+// Whether a record of `bytes` fits; if not, the stack is asked to tell when there is space.
+bool has_space(uint32_t socket, uint32_t bytes) {
+  SocketIn& in = state.in[socket];
+  const uint32_t written = in.tx_written.load(std::memory_order_relaxed);
+  if (free_bytes(socket, written) >= bytes) return true;
+  in.want_space.store(1, std::memory_order_seq_cst);
+  return free_bytes(socket, written) >= bytes;
+}
+
+bool put(uint32_t socket, Pieces& from, const DatagramHeader& header) {
+  SocketIn& in = state.in[socket];
+  const uint32_t bytes = datagram_bytes(header.payload_bytes);
+  const Lock lock(in.tx_lock);
+  if (!lock || !has_space(socket, bytes)) return false;
+  const uint32_t written = in.tx_written.load(std::memory_order_relaxed);
+  uint32_t base = in.tx_base.load(std::memory_order_relaxed);
+  if (free_bytes(socket, written) == capacity() && base != written) {
+    base = written;
+    in.tx_base.store(base, std::memory_order_relaxed);
+  }
+  const uint32_t place = (written - base) & (capacity() - 1);
+  ring_store(tx_ring(socket), capacity(), place, reinterpret_cast<const uint8_t*>(&header), sizeof header);
+  from.to_ring(tx_ring(socket), capacity(), (place + static_cast<uint32_t>(sizeof header)) & (capacity() - 1),
+               header.payload_bytes);
+  in.tx_written.store(written + bytes, std::memory_order_release);
+  publish(socket);
+  return true;
+}
+
+}  // namespace
+
+Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
+  Received received;
+  TimeNs deadline = 0;
+  for (;;) {
+    if (flags & MSG_ERRQUEUE) return {.result = -EAGAIN};
+    if (flags & MSG_OOB) return {.result = -EOPNOTSUPP};
+    if (take(socket, to, flags, received)) return received;
+    received.result = nothing_to_read(socket);
+    if (received.result != -EAGAIN || may_not_wait(socket, flags)) return received;
+    if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
+    const int waited = Wait(socket).until(
+        [&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; }, deadline);
+    if (waited != 0) return {.result = waited};
+  }
+}
+
+ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const IpAddress& source, int flags) {
+  if (flags & MSG_OOB) return -EOPNOTSUPP;
+  if (from.left() > kMaxDatagramPayload) return -EMSGSIZE;
+  DatagramHeader header{.payload_bytes = static_cast<uint32_t>(from.left()), .local = source};
+  if (datagram_bytes(header.payload_bytes) > capacity()) return -EMSGSIZE;
+  const uint32_t status = state.out[socket].status.load(std::memory_order_acquire);
+  if (status & kWriteShut) return broken_pipe(flags);
+  if (to != nullptr) {
+    if (to->port == 0) return -EINVAL;
+    header.peer = to->address;
+    header.peer_port = to->port;
+  } else if (!(status & kConnected)) {
+    return -EDESTADDRREQ;
+  }
+  if (const int error = take_error(socket); error != 0) return error;
+  TimeNs deadline = 0;
+  while (!put(socket, from, header)) {
+    if (may_not_wait(socket, flags)) return -EAGAIN;
+    if (deadline == 0) deadline = deadline_after(state.names[socket].send_timeout_ns.load());
+    const int waited =
+        Wait(socket).until([&] { return has_space(socket, datagram_bytes(header.payload_bytes)); }, deadline);
+    if (waited != 0) return waited;
+  }
+  return static_cast<ssize_t>(header.payload_bytes);
+}
+
+uint32_t next_datagram_bytes(uint32_t socket) {
+  DatagramHeader header;
+  return peek_header(socket, state.in[socket].rx_read.load(std::memory_order_relaxed), header)
+             ? header.payload_bytes
+             : 0;
+}
+
+}  // namespace skerry::sockets::client

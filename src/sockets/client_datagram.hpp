@@ -1,0 +1,24 @@
+// Datagrams: records in the same rings as streams, see DatagramHeader.
+#pragma once
+
+#include "sockets/client_stream.hpp"
+
+namespace skerry::sockets::client {
+
+inline constexpr uint32_t kMaxDatagramPayload = 65507;  // 65535 - 20 (IPv4) - 8 (UDP)
+
+struct Received {
+  ssize_t result = 0;  // bytes copied (with MSG_TRUNC in the flags: bytes there were), or -errno
+  int flags = 0;       // MSG_TRUNC if the buffers were too small
+  DatagramHeader header;
+};
+
+Received receive_datagram(uint32_t socket, Pieces& to, int flags);
+
+// `to` is null for the connected peer. `source` is an address to send from, or unspecified.
+ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const IpAddress& source, int flags);
+
+// Payload bytes of the next one, 0 if there is none: FIONREAD.
+uint32_t next_datagram_bytes(uint32_t socket);
+
+}  // namespace skerry::sockets::client

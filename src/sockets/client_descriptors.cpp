@@ -1,0 +1,243 @@
+#include "sockets/client_descriptors.hpp"
+
+#include <fcntl.h>
+
+#include "sockets/client_anchor.hpp"
+#include "sockets/client_call.hpp"
+#include "sockets/client_epoll.hpp"
+#include "sockets/client_options.hpp"
+#include "sockets/client_wait.hpp"
+
+namespace skerry::sockets::client {
+namespace {
+
+// How many descriptors of each socket this process holds.
+constinit std::atomic<uint32_t> descriptor_count[kMaxSockets] = {};
+
+// Against fork() only: the entries themselves are exchanged one by one.
+constinit std::atomic<uint32_t> table_lock = 0;
+constinit bool fork_holds_table = false;
+
+std::atomic<uint64_t>& ref_word(uint32_t socket) {
+  return state.refs[socket / 64];
+}
+uint64_t ref_bit(uint32_t socket) {
+  return uint64_t{1} << (socket % 64);
+}
+
+void hold(uint32_t entry) {
+  const uint32_t index = fd_index(entry);
+  if (fd_kind(entry) == FdKind::epoll) hold_epoll(index);
+  if (fd_kind(entry) != FdKind::socket) return;
+  if (descriptor_count[index].fetch_add(1, std::memory_order_relaxed) == 0)
+    ref_word(index).fetch_or(ref_bit(index), std::memory_order_seq_cst);
+}
+
+void let_go_of_socket(uint32_t socket) {
+  forget_in_epoll(socket);
+  Request request{.op = Op::close, .socket = socket};
+  request.value[0] = aborts_on_close(socket) ? 1 : 0;
+  ref_word(socket).fetch_and(~ref_bit(socket), std::memory_order_seq_cst);
+  post(request);
+}
+
+void drop(uint32_t entry) {
+  const uint32_t index = fd_index(entry);
+  if (fd_kind(entry) == FdKind::epoll) drop_epoll(index);
+  if (fd_kind(entry) != FdKind::socket) return;
+  if (descriptor_count[index].fetch_sub(1, std::memory_order_acq_rel) == 1) let_go_of_socket(index);
+}
+
+// A number that the kernel just gave us now is what `entry` says.
+int place(long fd, uint32_t entry) {
+  if (fd < 0) return static_cast<int>(fd);
+  if (fd >= kMaxDescriptors) {
+    close_descriptor(static_cast<int>(fd));
+    return -EMFILE;
+  }
+  hold(entry);
+  set_entry(static_cast<int>(fd), entry);
+  return static_cast<int>(fd);
+}
+
+int duplicate(int fd, int command, long least) {
+  const uint32_t entry = entry_of(fd);
+  if (fd_kind(entry) == FdKind::internal) return -EBADF;
+  const Lock lock(table_lock);
+  const long copy = system_call(SYS_fcntl, fd, command, least);
+  return entry == 0 ? static_cast<int>(copy) : place(copy, entry);
+}
+
+uint32_t fd_limit() {
+  return state.attached ? state.view.process(state.slot).fd_limit.load(std::memory_order_relaxed) : 0;
+}
+
+}  // namespace
+
+int install(uint32_t socket, bool close_on_exec) {
+  const Lock lock(table_lock);
+  return place(system_call(SYS_fcntl, state.anchor, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, 0),
+               fd_entry(FdKind::socket, socket));
+}
+
+void install_epoll(int fd, uint32_t waiter) {
+  const uint32_t entry = fd_entry(FdKind::epoll, waiter);
+  hold(entry);
+  set_entry(fd, entry);
+}
+
+int close(int fd) {
+  const uint32_t entry = entry_of(fd);
+  if (entry == 0) return close_descriptor(fd);
+  if (fd_kind(entry) == FdKind::internal) return -EBADF;
+  uint32_t old = 0;
+  int result = 0;
+  {
+    const Lock lock(table_lock);
+    old = state.fds[fd].exchange(0, std::memory_order_acq_rel);
+    result = close_descriptor(fd);
+  }
+  drop(old);
+  return result;
+}
+
+int close_range(uint32_t first, uint32_t last, uint32_t flags) {
+  if (first > last) return -EINVAL;
+  if (flags != 0) return static_cast<int>(system_call(SYS_close_range, first, last, flags));
+  const uint32_t limit = fd_limit();
+  uint32_t from = first;
+  for (uint32_t fd = first; fd < limit && fd <= last; ++fd) {
+    const uint32_t entry = entry_of(static_cast<int>(fd));
+    if (entry == 0) continue;
+    if (fd > from) system_call(SYS_close_range, from, fd - 1, 0);
+    if (fd_kind(entry) != FdKind::internal) close(static_cast<int>(fd));
+    from = fd + 1;
+  }
+  if (from > last || from < first) return 0;
+  return static_cast<int>(system_call(SYS_close_range, from, last, 0));
+}
+
+int dup(int fd) {
+  return duplicate(fd, F_DUPFD, 0);
+}
+
+int dup3(int from, int to, int flags) {
+  const uint32_t entry = entry_of(from);
+  if (fd_kind(entry) == FdKind::internal) return -EBADF;
+  if (fd_kind(entry_of(to)) == FdKind::internal) return -EBUSY;
+  if (entry != 0 && static_cast<uint32_t>(to) >= kMaxDescriptors) return -EBADF;
+  uint32_t replaced = 0;
+  long result = 0;
+  {
+    const Lock lock(table_lock);
+    result = system_call(SYS_dup3, from, to, flags);
+    if (result < 0) return static_cast<int>(result);
+    replaced = entry_of(to);
+    if (entry != 0) hold(entry);
+    if (entry != 0 || replaced != 0) set_entry(to, entry);
+  }
+  drop(replaced);
+  return static_cast<int>(result);
+}
+
+int dup2(int from, int to) {
+  if (from != to) return dup3(from, to, 0);
+  const long valid = system_call(SYS_fcntl, from, F_GETFD);
+  return valid < 0 ? static_cast<int>(valid) : to;
+}
+
+int fcntl(int fd, int command, long argument) {
+  if (fd_kind(entry_of(fd)) == FdKind::internal) return -EBADF;
+  if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) return duplicate(fd, command, argument);
+  const uint32_t socket = socket_of(fd);
+  if (socket != kNoSocket) {
+    std::atomic<uint32_t>& flags = state.in[socket].flags;
+    if (command == F_GETFL) {
+      const uint32_t now = flags.load(std::memory_order_relaxed);
+      return O_RDWR | (now & kNonBlocking ? O_NONBLOCK : 0) | (now & kAsync ? O_ASYNC : 0);
+    }
+    if (command == F_SETFL) {
+      flags.store((argument & O_NONBLOCK ? kNonBlocking : 0u) | (argument & O_ASYNC ? kAsync : 0u),
+                  std::memory_order_relaxed);
+      return 0;
+    }
+    if (command == F_SETOWN || command == F_GETOWN || command == F_SETSIG || command == F_GETSIG) return 0;
+  }
+  return static_cast<int>(system_call(SYS_fcntl, fd, command, argument));
+}
+
+void set_entry(int fd, uint32_t entry) {
+  if (static_cast<uint32_t>(fd) >= kMaxDescriptors) return;
+  std::atomic<uint32_t>& limit = state.view.process(state.slot).fd_limit;
+  uint32_t now = limit.load(std::memory_order_relaxed);
+  while (now <= static_cast<uint32_t>(fd) &&
+         !limit.compare_exchange_weak(now, static_cast<uint32_t>(fd) + 1)) {
+  }
+  state.fds[fd].store(entry, std::memory_order_release);
+}
+
+void forget_lost_descriptors() {
+  const uint32_t limit = state.view.process(state.slot).fd_limit.load(std::memory_order_relaxed);
+  for (uint32_t fd = 0; fd < limit && fd < kMaxDescriptors; ++fd) {
+    const uint32_t entry = state.fds[fd].load(std::memory_order_relaxed);
+    if (entry == 0 || static_cast<int>(fd) == state.anchor || static_cast<int>(fd) == state.ring) continue;
+    const bool kept = fd_kind(entry) == FdKind::socket && fd_index(entry) < state.size.sockets &&
+                      is_anchor(static_cast<int>(fd));
+    if (kept)
+      hold(entry);
+    else
+      state.fds[fd].store(0, std::memory_order_relaxed);
+  }
+  for (uint32_t socket = 0; socket < state.size.sockets; ++socket) {
+    if (ref_word(socket).load(std::memory_order_relaxed) == 0) {
+      socket |= 63;
+      continue;
+    }
+    const bool has_ref = ref_word(socket).load(std::memory_order_relaxed) & ref_bit(socket);
+    if (has_ref && descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
+  }
+  release_waiters_of(state.slot);
+}
+
+void inherit_from_parent() {
+  const auto parent_id = static_cast<uint32_t>(system_call(SYS_getppid));
+  if (parent_id == 0) return;
+  for (uint32_t slot = 0; slot < state.size.processes; ++slot) {
+    if (slot == state.slot || state.view.process(slot).pid.load(std::memory_order_relaxed) != parent_id)
+      continue;
+    const uint32_t limit = state.view.process(slot).fd_limit.load(std::memory_order_relaxed);
+    for (uint32_t fd = 0; fd < limit && fd < kMaxDescriptors; ++fd) {
+      const uint32_t entry = state.view.fds(slot)[fd].load(std::memory_order_relaxed);
+      if (fd_kind(entry) != FdKind::socket || fd_index(entry) >= state.size.sockets) continue;
+      if (entry_of(static_cast<int>(fd)) == 0 && is_anchor(static_cast<int>(fd)))
+        place(static_cast<int>(fd), entry);
+    }
+  }
+}
+
+void copy_entries_to(uint32_t slot) {
+  const uint32_t limit = fd_limit();
+  std::atomic<uint32_t>* entries = state.view.fds(slot);
+  for (uint32_t fd = 0; fd < limit; ++fd)
+    entries[fd].store(state.fds[fd].load(std::memory_order_relaxed), std::memory_order_relaxed);
+  state.view.process(slot).fd_limit.store(limit, std::memory_order_release);
+}
+
+void lock_descriptors() {
+  fork_holds_table = Lock::acquire(table_lock);
+}
+
+void unlock_descriptors() {
+  if (fork_holds_table) table_lock.store(0, std::memory_order_release);
+  fork_holds_table = false;
+}
+
+void reset_descriptors() {
+  const uint32_t limit = fd_limit();
+  for (uint32_t fd = 0; fd < limit; ++fd) {
+    const FdKind kind = fd_kind(entry_of(static_cast<int>(fd)));
+    if (kind == FdKind::socket || kind == FdKind::epoll) close(static_cast<int>(fd));
+  }
+}
+
+}  // namespace skerry::sockets::client

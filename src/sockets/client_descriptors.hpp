@@ -1,0 +1,38 @@
+// The descriptor table: which number is which socket. Every socket descriptor is a dup() of the anchor, so
+// the kernel picks numbers, keeps close-on-exec flags and copies them at fork; fds[] of our process slot says
+// what each one is. All functions return a result or -errno and take any number, ours or not.
+#pragma once
+
+#include "sockets/client_state.hpp"
+
+namespace skerry::sockets::client {
+
+// A new descriptor of the socket; the first one sets this process's reference.
+int install(uint32_t socket, bool close_on_exec);
+// Makes `fd`, a kernel epoll descriptor, an epoll set of ours.
+void install_epoll(int fd, uint32_t waiter);
+
+int close(int fd);
+int close_range(uint32_t first, uint32_t last, uint32_t flags);
+int dup(int fd);
+int dup3(int from, int to, int flags);
+int dup2(int from, int to);
+// F_DUPFD and F_DUPFD_CLOEXEC, F_GETFL and F_SETFL of sockets; other commands go to the kernel.
+int fcntl(int fd, int command, long argument);
+
+// ---- for the session
+void set_entry(int fd, uint32_t entry);
+// After exec: drops what close-on-exec closed, and what an older image knew of epoll sets.
+void forget_lost_descriptors();
+// A child of posix_spawn() or system(): no fork handler ran, so it takes over what its parent's table says of
+// numbers that are open here.
+void inherit_from_parent();
+void copy_entries_to(uint32_t slot);
+// Held across fork(), so that no other thread changes the table between its copy and the kernel's. The child
+// owns the lock as the parent does and unlocks it too.
+void lock_descriptors();
+void unlock_descriptors();
+// Closes all.
+void reset_descriptors();
+
+}  // namespace skerry::sockets::client

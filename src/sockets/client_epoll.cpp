@@ -1,0 +1,264 @@
+// Interest: epoll_ctl() and the life of sets.
+#include "sockets/client_epoll.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include "sockets/client_descriptors.hpp"
+#include "sockets/client_epoll_set.hpp"
+#include "sockets/client_session.hpp"
+
+namespace skerry::sockets::client {
+
+constinit EpollSet epoll_sets[kMaxWaiters] = {};
+constinit ExtraInterest extra_interests[kMaxExtraInterests] = {};
+constinit const char doorbell_mark = 0, nudge_mark = 0;
+
+namespace {
+
+constexpr uint32_t kAlways = EPOLLERR | EPOLLHUP;  // reported whether asked for or not
+constinit int always_readable = -1;                // eventfd behind nudges
+
+uint32_t waiter_of(int epoll_fd) {
+  const uint32_t entry = entry_of(epoll_fd);
+  return fd_kind(entry) == FdKind::epoll ? fd_index(entry) : kNoWaiter;
+}
+
+uint64_t& member_word(EpollSet& set, uint32_t socket) {
+  return set.members[socket / 64];
+}
+uint64_t member_bit(uint32_t socket) {
+  return uint64_t{1} << (socket % 64);
+}
+
+// The row may hold what a killed process left. Interests are the program's own memory, so the pages can go.
+void clear_interests(uint32_t waiter) {
+  Interest& first = state.view.interest(waiter, 0);
+  const size_t bytes = state.size.sockets * sizeof(Interest);
+  const bool whole_pages = word(&first) % 4096 == 0 && bytes % 4096 == 0;
+  if (whole_pages && system_call(SYS_madvise, word(&first), static_cast<long>(bytes), MADV_REMOVE) == 0)
+    return;
+  for (uint32_t socket = 0; socket < state.size.sockets; ++socket)
+    state.view.interest(waiter, socket).events.store(0, std::memory_order_relaxed);
+}
+
+bool is_epoll_descriptor(int fd) {
+  epoll_event event{};
+  return system_call(SYS_epoll_ctl, fd, EPOLL_CTL_MOD, state.anchor, word(&event)) == -ENOENT;
+}
+
+// Threads asleep on the set look again: their interest changed, or there are kernel descriptors now.
+void nudge(EpollSet& set, uint32_t waiter, int epoll_fd) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (set.sleepers.load(std::memory_order_seq_cst) == 0) return;
+  std::atomic<uint32_t>& armed = state.view.waiter(waiter).armed;
+  armed.store(kAwake, std::memory_order_seq_cst);
+  futex_wake_all(&armed);
+  if (always_readable < 0) {
+    const long made = system_call(SYS_eventfd2, 1, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (made < 0) return;
+    always_readable = adopt_internal(static_cast<int>(made));
+  }
+  epoll_event event{.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = mark_data(nudge_mark)}};
+  const int operation = set.nudge_added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (system_call(SYS_epoll_ctl, epoll_fd, operation, always_readable, word(&event)) == 0)
+    set.nudge_added = true;
+}
+
+ExtraInterest* find_extra(uint32_t waiter, uint32_t socket, uint32_t fd) {
+  for (ExtraInterest& extra : extra_interests)
+    if (extra.waiter == waiter + 1 && extra.socket == socket && extra.fd == fd) return &extra;
+  return nullptr;
+}
+
+ExtraInterest* free_extra() {
+  for (ExtraInterest& extra : extra_interests)
+    if (extra.waiter == 0) return &extra;
+  return nullptr;
+}
+
+int add(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_event& event) {
+  Interest& interest = state.view.interest(waiter, socket);
+  const auto number = static_cast<uint32_t>(fd);
+  const bool taken = interest.events.load(std::memory_order_relaxed) != 0;
+  if (taken) {
+    if (interest.fd.load(std::memory_order_relaxed) == number) return -EEXIST;
+    if (set.extras > 0 && find_extra(waiter, socket, number)) return -EEXIST;
+    ExtraInterest* extra = free_extra();
+    if (extra == nullptr) return -ENOSPC;
+    *extra = {waiter + 1, socket, number, event.events | kAlways, event.data.u64};
+    ++set.extras;
+  } else {
+    interest.fd.store(number, std::memory_order_relaxed);
+    interest.data.store(event.data.u64, std::memory_order_relaxed);
+    interest.events.store(event.events | kAlways, std::memory_order_relaxed);
+    member_word(set, socket) |= member_bit(socket);
+    watch(socket, waiter);
+  }
+  look_again(set, socket);
+  return 0;
+}
+
+int modify(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_event& event) {
+  if (event.events & EPOLLEXCLUSIVE) return -EINVAL;
+  Interest& interest = state.view.interest(waiter, socket);
+  const auto number = static_cast<uint32_t>(fd);
+  if (interest.events.load(std::memory_order_relaxed) != 0 &&
+      interest.fd.load(std::memory_order_relaxed) == number) {
+    interest.data.store(event.data.u64, std::memory_order_relaxed);
+    interest.events.store(event.events | kAlways, std::memory_order_relaxed);
+  } else {
+    ExtraInterest* extra = set.extras > 0 ? find_extra(waiter, socket, number) : nullptr;
+    if (extra == nullptr) return -ENOENT;
+    extra->events = event.events | kAlways;
+    extra->data = event.data.u64;
+  }
+  look_again(set, socket);
+  return 0;
+}
+
+// The extra interest in the same socket that moves up when the first one goes.
+void promote_extra(EpollSet& set, uint32_t waiter, uint32_t socket) {
+  for (ExtraInterest& extra : extra_interests) {
+    if (extra.waiter != waiter + 1 || extra.socket != socket) continue;
+    const epoll_event event{.events = extra.events, .data = {.u64 = extra.data}};
+    const int fd = static_cast<int>(extra.fd);
+    extra.waiter = 0;
+    --set.extras;
+    add(set, waiter, socket, fd, event);
+    return;
+  }
+}
+
+int remove(EpollSet& set, uint32_t waiter, uint32_t socket, int fd) {
+  Interest& interest = state.view.interest(waiter, socket);
+  const auto number = static_cast<uint32_t>(fd);
+  if (interest.events.load(std::memory_order_relaxed) != 0 &&
+      interest.fd.load(std::memory_order_relaxed) == number) {
+    interest.events.store(0, std::memory_order_relaxed);
+    member_word(set, socket) &= ~member_bit(socket);
+    unwatch(socket, waiter);
+    if (set.extras > 0) promote_extra(set, waiter, socket);
+    return 0;
+  }
+  ExtraInterest* extra = set.extras > 0 ? find_extra(waiter, socket, number) : nullptr;
+  if (extra == nullptr) return -ENOENT;
+  extra->waiter = 0;
+  --set.extras;
+  return 0;
+}
+
+void remove_all(EpollSet& set, uint32_t waiter, uint32_t socket) {
+  if (!(member_word(set, socket) & member_bit(socket))) return;
+  state.view.interest(waiter, socket).events.store(0, std::memory_order_relaxed);
+  member_word(set, socket) &= ~member_bit(socket);
+  unwatch(socket, waiter);
+  for (ExtraInterest& extra : extra_interests) {
+    if (set.extras == 0) return;
+    if (extra.waiter != waiter + 1 || extra.socket != socket) continue;
+    extra.waiter = 0;
+    --set.extras;
+  }
+}
+
+int change_kernel_member(int epoll_fd, int operation, int fd, const epoll_event* event) {
+  const uint32_t waiter = waiter_of(epoll_fd);
+  const auto result = static_cast<int>(system_call(SYS_epoll_ctl, epoll_fd, operation, fd, word(event)));
+  if (waiter == kNoWaiter || result != 0 || operation == EPOLL_CTL_MOD) return result;
+  EpollSet& set = epoll_sets[waiter];
+  const Lock lock(set.lock);
+  if (operation == EPOLL_CTL_ADD) {
+    if (set.kernel_members.fetch_add(1) == 0) nudge(set, waiter, epoll_fd);
+  } else if (set.kernel_members.load() > 0) {
+    set.kernel_members.fetch_sub(1);
+  }
+  return result;
+}
+
+void adopt(int fd, uint32_t kernel_members) {
+  const uint32_t waiter = claim_waiter();
+  if (waiter == kNoWaiter) return;
+  clear_interests(waiter);
+  epoll_sets[waiter].kernel_members.store(kernel_members);
+  install_epoll(fd, waiter);
+}
+
+}  // namespace
+
+void adopt_epoll(int fd) {
+  if (state.attached && static_cast<uint32_t>(fd) < kMaxDescriptors) adopt(fd, 0);
+}
+
+int change_epoll(int epoll_fd, int operation, int fd, const epoll_event* event) {
+  const uint32_t entry = entry_of(fd);
+  if (fd_kind(entry) == FdKind::internal) return -EBADF;
+  if (fd_kind(entry) != FdKind::socket) return change_kernel_member(epoll_fd, operation, fd, event);
+  if (event == nullptr && operation != EPOLL_CTL_DEL) return -EFAULT;
+  uint32_t waiter = waiter_of(epoll_fd);
+  if (waiter == kNoWaiter) {
+    // A set that came to us by exec or a call we do not see: what it holds of the kernel's is not known.
+    if (!is_epoll_descriptor(epoll_fd)) return -EINVAL;
+    adopt(epoll_fd, 1);
+    waiter = waiter_of(epoll_fd);
+    if (waiter == kNoWaiter) return -ENOSPC;
+  }
+  EpollSet& set = epoll_sets[waiter];
+  const Lock lock(set.lock);
+  const uint32_t socket = fd_index(entry);
+  if (operation == EPOLL_CTL_DEL) return remove(set, waiter, socket, fd);
+  const int result = operation == EPOLL_CTL_ADD   ? add(set, waiter, socket, fd, *event)
+                     : operation == EPOLL_CTL_MOD ? modify(set, waiter, socket, fd, *event)
+                                                  : -EINVAL;
+  if (result == 0 && set.sleepers.load(std::memory_order_relaxed) != 0) nudge(set, waiter, epoll_fd);
+  return result;
+}
+
+void hold_epoll(uint32_t waiter) {
+  epoll_sets[waiter].descriptors.fetch_add(1);
+}
+
+void drop_epoll(uint32_t waiter) {
+  EpollSet& set = epoll_sets[waiter];
+  if (set.descriptors.fetch_sub(1) != 1) return;
+  const Lock lock(set.lock);
+  const bool ours = state.view.waiter(waiter).in_use.load() == state.slot + 1;
+  for (uint32_t index = 0; index < state.size.sockets / 64; ++index)
+    while (set.members[index] != 0) {
+      const uint32_t socket = index * 64 + static_cast<uint32_t>(__builtin_ctzll(set.members[index]));
+      if (ours)
+        remove_all(set, waiter, socket);
+      else
+        set.members[index] &= ~member_bit(socket);
+    }
+  for (auto& summary : set.look_summary) summary.store(0, std::memory_order_relaxed);
+  for (uint32_t index = 0; index < state.size.sockets / 64; ++index) set.look[index] = 0;
+  set.doorbell_added = set.nudge_added = false;
+  set.next = 0;
+  if (ours)
+    release_waiter(waiter);
+  else
+    forget_doorbell(waiter);
+}
+
+// Only the sets of this process: an epoll set that a forked child shares stays as its maker has it.
+void forget_in_epoll(uint32_t socket) {
+  const uint32_t limit = state.size.waiters < kMaxWaiters ? state.size.waiters : kMaxWaiters;
+  for (uint32_t waiter = 0; waiter < limit; ++waiter) {
+    EpollSet& set = epoll_sets[waiter];
+    if (set.descriptors.load(std::memory_order_relaxed) == 0 ||
+        state.view.waiter(waiter).in_use.load(std::memory_order_relaxed) != state.slot + 1)
+      continue;
+    const Lock lock(set.lock);
+    remove_all(set, waiter, socket);
+  }
+}
+
+void unlock_epoll_after_fork() {
+  for (EpollSet& set : epoll_sets) {
+    if (set.descriptors.load(std::memory_order_relaxed) == 0) continue;
+    set.lock.store(0, std::memory_order_relaxed);
+    set.sleepers.store(0, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace skerry::sockets::client

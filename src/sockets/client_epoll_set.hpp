@@ -1,0 +1,70 @@
+// What this process keeps of an epoll set beside the session's words. Guarded by `lock` where not atomic.
+#pragma once
+
+#include "sockets/client_level.hpp"
+#include "sockets/client_wait.hpp"
+
+namespace skerry::sockets::client {
+
+inline constexpr uint32_t kReadyWords = kMaxSockets / 64;
+
+struct EpollSet {
+  std::atomic<uint32_t> lock;
+  std::atomic<uint32_t> descriptors;     // of this process; 0 = not in use
+  std::atomic<uint32_t> kernel_members;  // descriptors in the kernel's set, at least as many as are there
+  std::atomic<uint32_t> sleepers;        // threads in wait_epoll() that sleep or are about to
+  bool doorbell_added;                   // the waiter's pipe is in the kernel's set
+  bool nudge_added;
+  std::atomic<bool> kernel_first;  // who fills a short events array first, in turns
+  std::atomic<uint32_t> calls_since_look;
+  std::atomic<TimeNs> last_look_ns;  // when the kernel's set was looked at
+  uint32_t next;                     // socket after the last one that filled an events array
+  uint32_t extras;                   // interests in a socket beyond its first
+  // Sockets to look at: the stack's notes once taken, and level-triggered ones again.
+  std::atomic<uint64_t> look_summary[kReadyWords / 64];
+  uint64_t look[kReadyWords];
+  uint64_t members[kReadyWords];
+};
+
+extern EpollSet epoll_sets[kMaxWaiters];
+
+// A further interest of one set in one socket, made through a dup() of its descriptor.
+struct ExtraInterest {
+  uint32_t waiter;  // + 1, 0 = free
+  uint32_t socket;
+  uint32_t fd;
+  uint32_t events;
+  uint64_t data;
+};
+inline constexpr uint32_t kMaxExtraInterests = 256;
+extern ExtraInterest extra_interests[kMaxExtraInterests];
+
+// Events that the program never sees: the stack's ring, and another thread's nudge.
+extern const char doorbell_mark, nudge_mark;
+inline uint64_t mark_data(const char& mark) {
+  return reinterpret_cast<uint64_t>(&mark);
+}
+
+inline void look_again(EpollSet& set, uint32_t socket) {
+  const uint32_t word = socket / 64;
+  set.look[word] |= uint64_t{1} << (socket % 64);
+  std::atomic<uint64_t>& summary = set.look_summary[word / 64];
+  summary.store(summary.load(std::memory_order_relaxed) | uint64_t{1} << (word % 64),
+                std::memory_order_relaxed);
+}
+
+// A set as its calls see it.
+struct Wake {
+  EpollSet& set;
+  uint32_t waiter;
+  int epoll_fd;
+};
+
+// Whether there is a socket to look at, without looking.
+bool has_notes(const Wake& wake);
+// Sockets that are ready, from where the last full array ended; at most `max`.
+int take_sockets(const Wake& wake, epoll_event* events, int max);
+// Whether take_sockets() would find one.
+bool is_ready(const Wake& wake);
+
+}  // namespace skerry::sockets::client

@@ -1,0 +1,44 @@
+// ioctl(2) of sockets: socket(7), tcp(7), udp(7).
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <cstring>
+
+#include "sockets/client_datagram.hpp"
+#include "sockets/client_options.hpp"
+
+namespace skerry::sockets::client {
+
+int control(uint32_t socket, unsigned long request, void* argument) {
+  const SocketOut& out = state.out[socket];
+  SocketIn& in = state.in[socket];
+  const auto answer = [&](uint32_t number) {
+    std::memcpy(argument, &number, sizeof number);
+    return 0;
+  };
+  if (argument == nullptr) return -EFAULT;
+  switch (request) {
+    case FIONREAD:
+      if (out.status & kListening) return -EINVAL;
+      return answer(is_stream(socket) ? out.rx_written - in.rx_read : next_datagram_bytes(socket));
+    case SIOCOUTQ:
+      return answer(in.tx_written - out.tx_acked);
+    case SIOCATMARK:
+      return answer(0);
+    case FIONBIO:
+    case FIOASYNC: {
+      int on = 0;
+      std::memcpy(&on, argument, sizeof on);
+      const uint32_t flag = request == FIONBIO ? kNonBlocking : kAsync;
+      if (on)
+        in.flags.fetch_or(flag, std::memory_order_relaxed);
+      else
+        in.flags.fetch_and(~flag, std::memory_order_relaxed);
+      return 0;
+    }
+    default:
+      return -ENOTTY;
+  }
+}
+
+}  // namespace skerry::sockets::client

@@ -1,0 +1,103 @@
+// Which socket options there are. The table follows socket(7), tcp(7), ip(7), ipv6(7); limits and defaults
+// are Linux's (net/ipv4/tcp.c do_tcp_setsockopt, net/core/sock.c sk_setsockopt, measured on 6.18). A name
+// that is not here is ENOPROTOOPT, so a program that depends on it hears so.
+#pragma once
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "sockets/client_options.hpp"
+
+namespace skerry::sockets::client {
+
+// Places in SocketNames::option_values, two numbers a word. 0 means never set. The first seven are what
+// Op::set_options takes from kOptionKeepIdle on, in its order.
+enum Place : uint32_t {
+  kKeepIdle,
+  kKeepInterval,
+  kKeepCount,
+  kUserTimeout,
+  kMaxSegment,
+  kReceiveBuffer,
+  kSendBuffer,
+  kLingerSeconds,
+  kTypeOfService,
+  kTimeToLive,
+  kReceiveLow,
+  kPriority,
+  kDeferAccept,
+  kSynCount,
+  kUnsentLow,
+  kPlaces,
+};
+static_assert(kPlaces <= 16);
+
+enum class Kind : uint8_t {
+  bit,       // on or off, in option_bits
+  number,    // in option_values
+  ignored,   // accepted, without effect; reads as `usual`
+  constant,  // reads as `usual`; setting it is ENOPROTOOPT
+};
+
+struct Option {
+  int level;
+  int name;
+  Kind kind;
+  bool to_stack;
+  uint64_t where;  // the bit, or the Place
+  int least, most, usual;
+};
+
+inline constexpr Option kOptions[] = {
+    {SOL_SOCKET, SO_REUSEADDR, Kind::bit, false, kOptReuseAddress, 0, 0, 0},
+    {SOL_SOCKET, SO_REUSEPORT, Kind::bit, false, kOptReusePort, 0, 0, 0},
+    {SOL_SOCKET, SO_KEEPALIVE, Kind::bit, true, kKeepAlive, 0, 0, 0},
+    {SOL_SOCKET, SO_BROADCAST, Kind::bit, true, kBroadcast, 0, 0, 0},
+    {SOL_SOCKET, SO_OOBINLINE, Kind::bit, false, kOptOobInline, 0, 0, 0},
+    {SOL_SOCKET, SO_DONTROUTE, Kind::bit, false, kOptDontRoute, 0, 0, 0},
+    {SOL_SOCKET, SO_TIMESTAMP_OLD, Kind::bit, false, kOptTimestamp, 0, 0, 0},
+    {SOL_SOCKET, SO_TIMESTAMPNS_OLD, Kind::bit, false, kOptTimestampNs, 0, 0, 0},
+    {SOL_SOCKET, SO_RCVLOWAT, Kind::number, false, kReceiveLow, INT32_MIN, INT32_MAX, 1},
+    {SOL_SOCKET, SO_SNDLOWAT, Kind::constant, false, 0, 0, 0, 1},
+    {SOL_SOCKET, SO_PRIORITY, Kind::number, false, kPriority, INT32_MIN, INT32_MAX, 0},
+    {SOL_SOCKET, SO_NO_CHECK, Kind::ignored, false, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_MARK, Kind::constant, false, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_BUSY_POLL, Kind::ignored, false, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_INCOMING_CPU, Kind::constant, false, 0, 0, 0, -1},
+    {IPPROTO_TCP, TCP_NODELAY, Kind::bit, true, kNoDelay, 0, 0, 0},
+    {IPPROTO_TCP, TCP_CORK, Kind::bit, true, kCork, 0, 0, 0},
+    {IPPROTO_TCP, TCP_QUICKACK, Kind::bit, true, kQuickAck, 0, 0, 0},
+    {IPPROTO_TCP, TCP_KEEPIDLE, Kind::number, true, kKeepIdle, 1, 32767, 7200},
+    {IPPROTO_TCP, TCP_KEEPINTVL, Kind::number, true, kKeepInterval, 1, 32767, 75},
+    {IPPROTO_TCP, TCP_KEEPCNT, Kind::number, true, kKeepCount, 1, 127, 9},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT, Kind::number, true, kUserTimeout, 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_SYNCNT, Kind::number, false, kSynCount, 1, 127, 6},
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT, Kind::number, false, kDeferAccept, INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, Kind::number, false, kUnsentLow, INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_LINGER2, Kind::ignored, false, 0, 0, 0, 60},
+    {IPPROTO_TCP, TCP_WINDOW_CLAMP, Kind::ignored, false, 0, 0, 0, 0},
+    {IPPROTO_TCP, TCP_FASTOPEN, Kind::ignored, false, 0, 0, 0, 0},
+    {IPPROTO_IP, IP_TOS, Kind::number, false, kTypeOfService, 0, 255, 0},
+    {IPPROTO_IP, IP_TTL, Kind::number, false, kTimeToLive, 1, 255, 64},
+    {IPPROTO_IP, IP_PKTINFO, Kind::bit, false, kOptPacketInfo, 0, 0, 0},
+    {IPPROTO_IP, IP_RECVTOS, Kind::bit, false, kOptReceiveTos, 0, 0, 0},
+    {IPPROTO_IP, IP_RECVTTL, Kind::bit, false, kOptReceiveTtl, 0, 0, 0},
+    {IPPROTO_IP, IP_RECVERR, Kind::bit, false, kOptReceiveErrors, 0, 0, 0},
+    {IPPROTO_IP, IP_FREEBIND, Kind::bit, false, kOptFreeBind, 0, 0, 0},
+    {IPPROTO_IP, IP_MTU_DISCOVER, Kind::ignored, false, 0, 0, 0, IP_PMTUDISC_WANT},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, Kind::ignored, false, 0, 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_V6ONLY, Kind::bit, false, kOptV6Only, 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_RECVPKTINFO, Kind::bit, false, kOptV6PacketInfo, 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_RECVERR, Kind::bit, false, kOptReceiveErrors, 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_TCLASS, Kind::number, false, kTypeOfService, -1, 255, 0},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, Kind::number, false, kTimeToLive, -1, 255, 64},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER, Kind::ignored, false, 0, 0, 0, IPV6_PMTUDISC_WANT},
+};
+
+inline const Option* find_option(int level, int name) {
+  for (const Option& option : kOptions)
+    if (option.level == level && option.name == name) return &option;
+  return nullptr;
+}
+
+}  // namespace skerry::sockets::client

@@ -1,0 +1,253 @@
+// Setting and reading what client_option_table.hpp names, and the options whose value is more than a number.
+#include "sockets/client_options.hpp"
+
+#include <sys/time.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "sockets/client_call.hpp"
+#include "sockets/client_option_table.hpp"
+#include "sockets/client_stream.hpp"
+
+namespace skerry::sockets::client {
+namespace {
+
+uint32_t get_place(uint32_t socket, uint32_t place) {
+  const uint64_t both = state.names[socket].option_values[place / 2].load(std::memory_order_relaxed);
+  return static_cast<uint32_t>(both >> (place % 2 * 32));
+}
+
+void set_place(uint32_t socket, uint32_t place, uint32_t value) {
+  std::atomic<uint64_t>& both = state.names[socket].option_values[place / 2];
+  const uint32_t shift = place % 2 * 32;
+  uint64_t old = both.load(std::memory_order_relaxed);
+  while (
+      !both.compare_exchange_weak(old, (old & ~(uint64_t{UINT32_MAX} << shift)) | uint64_t{value} << shift)) {
+  }
+}
+
+void set_bit(uint32_t socket, uint64_t bit, bool on) {
+  std::atomic<uint64_t>& bits = state.names[socket].option_bits;
+  if (on)
+    bits.fetch_or(bit, std::memory_order_relaxed);
+  else
+    bits.fetch_and(~bit, std::memory_order_relaxed);
+}
+
+int tell_stack(uint32_t socket) {
+  Request request{.op = Op::set_options, .socket = socket};
+  request.value[kOptionBits] = state.names[socket].option_bits.load(std::memory_order_relaxed) &
+                               (kNoDelay | kCork | kKeepAlive | kQuickAck | kBroadcast);
+  for (uint32_t place = kKeepIdle; place <= kSendBuffer; ++place)
+    request.value[kOptionKeepIdle + place] = get_place(socket, place);
+  return call(request);
+}
+
+bool read_int(const void* value, socklen_t length, int& number) {
+  if (value == nullptr || length < sizeof number) return false;
+  std::memcpy(&number, value, sizeof number);
+  return true;
+}
+
+int give(void* value, socklen_t* length, const void* from, size_t bytes) {
+  const size_t copied = std::min<size_t>(*length, bytes);
+  std::memcpy(value, from, copied);
+  *length = static_cast<socklen_t>(copied);
+  return 0;
+}
+
+int give_int(void* value, socklen_t* length, int number) {
+  return give(value, length, &number, sizeof number);
+}
+
+int set_timeout(std::atomic<uint64_t>& timeout_ns, const void* value, socklen_t length) {
+  timeval time{};
+  if (length < sizeof time) return -EINVAL;
+  std::memcpy(&time, value, sizeof time);
+  if (time.tv_usec < 0 || time.tv_usec >= 1'000'000) return -EDOM;
+  timeout_ns = time.tv_sec < 0 ? 1
+                               : static_cast<uint64_t>(time.tv_sec) * kSecond +
+                                     static_cast<uint64_t>(time.tv_usec) * kMicrosecond;
+  return 0;
+}
+
+int give_timeout(const std::atomic<uint64_t>& timeout_ns, void* value, socklen_t* length) {
+  const uint64_t ns = timeout_ns.load(std::memory_order_relaxed);
+  const timeval time{.tv_sec = static_cast<time_t>(ns / kSecond),
+                     .tv_usec = static_cast<suseconds_t>(ns % kSecond / kMicrosecond)};
+  return give(value, length, &time, sizeof time);
+}
+
+// Linux doubles what is asked, for its own bookkeeping, and getsockopt shows the double (socket(7)).
+int set_buffer(uint32_t socket, uint32_t place, int bytes) {
+  constexpr int kLeast = 2048, kMost = 4 << 20;
+  set_place(socket, place, static_cast<uint32_t>(std::clamp(bytes, kLeast, kMost)));
+  return tell_stack(socket);
+}
+
+int set_special(uint32_t socket, int level, int name, const void* value, socklen_t length) {
+  int number = 0;
+  if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
+    return set_timeout(
+        name == SO_RCVTIMEO ? state.names[socket].receive_timeout_ns : state.names[socket].send_timeout_ns,
+        value, length);
+  if (level == SOL_SOCKET && name == SO_LINGER) {
+    linger how{};
+    if (length < sizeof how) return -EINVAL;
+    std::memcpy(&how, value, sizeof how);
+    set_place(socket, kLingerSeconds, static_cast<uint32_t>(how.l_linger));
+    set_bit(socket, kOptLinger, how.l_onoff != 0);
+    return 0;
+  }
+  if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) {
+    if (!read_int(value, length, number)) return -EINVAL;
+    return set_buffer(socket, name == SO_RCVBUF ? kReceiveBuffer : kSendBuffer, number);
+  }
+  if (level == IPPROTO_TCP && is_stream(socket) && name == TCP_MAXSEG) {
+    if (!read_int(value, length, number)) return -EINVAL;
+    if (number != 0 && (number < 88 || number > 32767)) return -EINVAL;
+    set_place(socket, kMaxSegment, static_cast<uint32_t>(number));
+    return tell_stack(socket);
+  }
+  if (level == IPPROTO_TCP && is_stream(socket) && name == TCP_CONGESTION)
+    return length >= 5 && std::memcmp(value, "cubic", 5) == 0 ? 0 : -ENOENT;
+  return -ENOPROTOOPT;
+}
+
+int give_tcp_info(uint32_t socket, void* value, socklen_t* length) {
+  Request request{.op = Op::info, .socket = socket};
+  if (const int result = call(request); result < 0) return result;
+  // tcp::State to the numbers of the kernel's TCP_ESTABLISHED...
+  static constexpr uint8_t kKernelState[] = {TCP_CLOSE,       TCP_LISTEN,    TCP_SYN_SENT,  TCP_SYN_RECV,
+                                             TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT,
+                                             TCP_CLOSING,     TCP_LAST_ACK,  TCP_TIME_WAIT};
+  tcp_info info{};
+  const uint64_t where = request.value[kInfoState];
+  info.tcpi_state = where < sizeof kKernelState ? kKernelState[where] : static_cast<uint8_t>(TCP_CLOSE);
+  info.tcpi_snd_mss = info.tcpi_rcv_mss = info.tcpi_advmss = static_cast<uint32_t>(request.value[kInfoMss]);
+  info.tcpi_rtt = static_cast<uint32_t>(request.value[kInfoRtt] >> 32);
+  info.tcpi_rttvar = static_cast<uint32_t>(request.value[kInfoRtt]);
+  if (info.tcpi_snd_mss > 0)
+    info.tcpi_snd_cwnd = static_cast<uint32_t>(request.value[kInfoWindow] >> 32) / info.tcpi_snd_mss;
+  info.tcpi_snd_ssthresh = static_cast<uint32_t>(request.value[kInfoWindow]);
+  info.tcpi_total_retrans = static_cast<uint32_t>(request.value[kInfoRetransmits]);
+  const uint64_t scales = request.value[kInfoScales];
+  info.tcpi_snd_wscale = scales & 15;
+  info.tcpi_rcv_wscale = scales >> 8 & 15;
+  info.tcpi_options = static_cast<uint8_t>((scales >> 16 & 1 ? TCPI_OPT_TIMESTAMPS : 0) |
+                                           (scales >> 17 & 1 ? TCPI_OPT_SACK : 0) | TCPI_OPT_WSCALE);
+  info.tcpi_rto = static_cast<uint32_t>(scales >> 32);
+  info.tcpi_pmtu = state.control->mtu;
+  return give(value, length, &info, sizeof info);
+}
+
+int give_max_segment(uint32_t socket, void* value, socklen_t* length) {
+  Request request{.op = Op::info, .socket = socket};
+  if (const int result = call(request); result < 0) return result;
+  const auto mss = static_cast<int>(request.value[kInfoMss]);
+  return give_int(value, length, mss > 0 ? mss : 536);
+}
+
+int give_socket_level(uint32_t socket, int name, void* value, socklen_t* length) {
+  const uint32_t status = state.out[socket].status.load(std::memory_order_relaxed);
+  const bool stream = status & kStream;
+  const uint32_t buffer =
+      name == SO_RCVBUF ? get_place(socket, kReceiveBuffer) : get_place(socket, kSendBuffer);
+  switch (name) {
+    case SO_ERROR:
+      return give_int(value, length, -take_error(socket));
+    case SO_TYPE:
+      return give_int(value, length, stream ? SOCK_STREAM : SOCK_DGRAM);
+    case SO_PROTOCOL:
+      return give_int(value, length, stream ? IPPROTO_TCP : IPPROTO_UDP);
+    case SO_DOMAIN:
+      return give_int(value, length, state.names[socket].v6 ? AF_INET6 : AF_INET);
+    case SO_ACCEPTCONN:
+      return give_int(value, length, status & kListening ? 1 : 0);
+    case SO_RCVTIMEO:
+      return give_timeout(state.names[socket].receive_timeout_ns, value, length);
+    case SO_SNDTIMEO:
+      return give_timeout(state.names[socket].send_timeout_ns, value, length);
+    case SO_RCVBUF:
+    case SO_SNDBUF: {
+      const int usual = !stream ? 212992 : name == SO_RCVBUF ? 131072 : 16384;
+      return give_int(value, length, buffer ? static_cast<int>(buffer * 2) : usual);
+    }
+    case SO_LINGER: {
+      const linger how{.l_onoff = has_option(socket, kOptLinger),
+                       .l_linger = static_cast<int>(get_place(socket, kLingerSeconds))};
+      return give(value, length, &how, sizeof how);
+    }
+    default:
+      return -ENOPROTOOPT;
+  }
+}
+
+int give_special(uint32_t socket, int level, int name, void* value, socklen_t* length) {
+  if (level == SOL_SOCKET) return give_socket_level(socket, name, value, length);
+  if (level == IPPROTO_IP && name == IP_MTU)
+    return give_int(value, length, static_cast<int>(state.control->mtu));
+  if (level != IPPROTO_TCP || !is_stream(socket)) return -ENOPROTOOPT;
+  if (name == TCP_INFO) return give_tcp_info(socket, value, length);
+  if (name == TCP_MAXSEG) return give_max_segment(socket, value, length);
+  if (name == TCP_CONGESTION) return give(value, length, "cubic\0\0\0\0\0\0\0\0\0\0", 16);
+  return -ENOPROTOOPT;
+}
+
+}  // namespace
+
+int set_option(uint32_t socket, int level, int name, const void* value, socklen_t length) {
+  if (value == nullptr) return -EFAULT;
+  const Option* option = find_option(level, name);
+  if (option != nullptr && level == IPPROTO_TCP && !is_stream(socket)) return -ENOPROTOOPT;
+  if (option == nullptr) return set_special(socket, level, name, value, length);
+  int number = 0;
+  if (!read_int(value, length, number)) {
+    // ip(7): these options also take a single byte.
+    if (level != IPPROTO_IP || length < 1) return -EINVAL;
+    number = *static_cast<const uint8_t*>(value);
+  }
+  if (option->kind == Kind::constant) return -ENOPROTOOPT;
+  if (option->kind == Kind::bit) set_bit(socket, option->where, number != 0);
+  if (option->kind == Kind::number) {
+    if (number < option->least || number > option->most) return -EINVAL;
+    set_place(socket, static_cast<uint32_t>(option->where), static_cast<uint32_t>(number));
+  }
+  return option->to_stack ? tell_stack(socket) : 0;
+}
+
+int get_option(uint32_t socket, int level, int name, void* value, socklen_t* length) {
+  if (value == nullptr || length == nullptr) return -EFAULT;
+  if (static_cast<int>(*length) < 0) return -EINVAL;
+  const Option* option = find_option(level, name);
+  if (option != nullptr && level == IPPROTO_TCP && !is_stream(socket)) return -ENOPROTOOPT;
+  if (option == nullptr) return give_special(socket, level, name, value, length);
+  if (option->kind == Kind::bit) return give_int(value, length, has_option(socket, option->where));
+  int number = option->usual;
+  if (option->kind == Kind::number)
+    if (const uint32_t set = get_place(socket, static_cast<uint32_t>(option->where)); set != 0)
+      number = static_cast<int>(set);
+  return give_int(value, length, number);
+}
+
+void inherit_options(uint32_t listener, uint32_t accepted) {
+  SocketNames& from = state.names[listener];
+  SocketNames& to = state.names[accepted];
+  to.v6 = from.v6;
+  to.receive_timeout_ns = from.receive_timeout_ns.load(std::memory_order_relaxed);
+  to.send_timeout_ns = from.send_timeout_ns.load(std::memory_order_relaxed);
+  to.option_bits = from.option_bits.load(std::memory_order_relaxed);
+  bool known_to_stack = has_option(listener, kNoDelay | kCork | kKeepAlive | kQuickAck);
+  for (uint32_t i = 0; i < 8; ++i)
+    to.option_values[i] = from.option_values[i].load(std::memory_order_relaxed);
+  for (uint32_t place = kKeepIdle; place <= kSendBuffer; ++place)
+    known_to_stack = known_to_stack || get_place(listener, place) != 0;
+  if (known_to_stack) tell_stack(accepted);
+}
+
+bool aborts_on_close(uint32_t socket) {
+  return has_option(socket, kOptLinger) && get_place(socket, kLingerSeconds) == 0;
+}
+
+}  // namespace skerry::sockets::client

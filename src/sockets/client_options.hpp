@@ -1,0 +1,45 @@
+// Socket options. What programs set lies in SocketNames, where all processes of the program see it; what the
+// stack must act on is sent to it as a whole set.
+#pragma once
+
+#include <sys/socket.h>
+
+#include "sockets/client_state.hpp"
+
+namespace skerry::sockets::client {
+
+// Bits of SocketNames::option_bits; the low ones are OptionBit, which the stack gets as they are.
+enum ClientOption : uint64_t {
+  kOptReuseAddress = 1 << 8,
+  kOptReusePort = 1 << 9,
+  kOptV6Only = 1 << 10,
+  kOptLinger = 1 << 11,
+  kOptTimestamp = 1 << 12,
+  kOptPacketInfo = 1 << 13,
+  kOptV6PacketInfo = 1 << 14,
+  kOptOobInline = 1 << 15,
+  kOptDontRoute = 1 << 16,
+  kOptReceiveTos = 1 << 17,
+  kOptReceiveTtl = 1 << 18,
+  kOptReceiveErrors = 1 << 19,
+  kOptTimestampNs = 1 << 20,
+  kOptFreeBind = 1 << 21,
+};
+
+inline bool has_option(uint32_t socket, uint64_t bit) {
+  return state.names[socket].option_bits.load(std::memory_order_relaxed) & bit;
+}
+
+int set_option(uint32_t socket, int level, int name, const void* value, socklen_t length);
+int get_option(uint32_t socket, int level, int name, void* value, socklen_t* length);
+
+// An accepted socket starts with what its listener has (measured: all but O_NONBLOCK).
+void inherit_options(uint32_t listener, uint32_t accepted);
+
+// SO_LINGER with zero seconds: close() resets the connection.
+bool aborts_on_close(uint32_t socket);
+
+// FIONREAD, FIONBIO, FIOASYNC, SIOCOUTQ, SIOCATMARK of a socket; -ENOTTY for what is not a socket's.
+int control(uint32_t socket, unsigned long request, void* argument);
+
+}  // namespace skerry::sockets::client

@@ -1,0 +1,149 @@
+#include "sockets/client_poll.hpp"
+
+#include "sockets/client_epoll.hpp"
+#include "sockets/client_level.hpp"
+#include "sockets/client_pollfds.hpp"
+#include "sockets/client_wait.hpp"
+
+namespace skerry::sockets::client {
+namespace {
+
+// One poll: the program's array, and the same array as the kernel sees it, with ours taken out and the
+// thread's doorbell at the end.
+struct Poll {
+  pollfd* fds;
+  nfds_t count;
+  pollfd* kernel;
+  bool has_kernel = false;
+};
+
+bool is_set(FdKind kind) {
+  return kind == FdKind::epoll;
+}
+
+void split(Poll& poll) {
+  for (nfds_t i = 0; i < poll.count; ++i) {
+    pollfd& fd = poll.fds[i];
+    const FdKind kind = fd_kind(entry_of(fd.fd));
+    poll.kernel[i] = fd;
+    if (kind == FdKind::socket || kind == FdKind::internal) poll.kernel[i].fd = -1;
+    if (poll.kernel[i].fd >= 0) poll.has_kernel = true;
+  }
+  poll.kernel[poll.count] = {.fd = -1, .events = POLLIN, .revents = 0};
+}
+
+// Our part: sets revents, counts what is ready.
+int look(const Poll& poll) {
+  int ready = 0;
+  for (nfds_t i = 0; i < poll.count; ++i) {
+    pollfd& fd = poll.fds[i];
+    fd.revents = 0;
+    const uint32_t entry = entry_of(fd.fd);
+    const auto asked = static_cast<uint32_t>(static_cast<uint16_t>(fd.events)) | POLLERR | POLLHUP;
+    if (fd_kind(entry) == FdKind::socket)
+      fd.revents = static_cast<short>(level(fd_index(entry), asked) & asked);
+    else if (fd_kind(entry) == FdKind::internal)
+      fd.revents = POLLNVAL;
+    else if (is_set(fd_kind(entry)) && is_epoll_ready(fd.fd))
+      fd.revents = static_cast<short>(asked & (POLLIN | POLLRDNORM));
+    if (fd.revents != 0) ++ready;
+  }
+  return ready;
+}
+
+// The kernel's part of the answer, beside what look() found.
+int merge(const Poll& poll, int ready) {
+  for (nfds_t i = 0; i < poll.count; ++i) {
+    if (poll.kernel[i].fd < 0 || poll.kernel[i].revents == 0) continue;
+    if (poll.fds[i].revents == 0) ++ready;
+    poll.fds[i].revents = static_cast<short>(poll.fds[i].revents | poll.kernel[i].revents);
+  }
+  return ready;
+}
+
+int look_at_both(const Poll& poll) {
+  const int ready = look(poll);
+  if (!poll.has_kernel) return ready;
+  const timespec none{};
+  const long found =
+      system_call(SYS_ppoll, word(poll.kernel), static_cast<long>(poll.count), word(&none), 0, 8);
+  if (found < 0) return static_cast<int>(found);
+  return merge(poll, ready);
+}
+
+void watch_all(const Poll& poll, uint32_t waiter, bool on) {
+  for (nfds_t i = 0; i < poll.count; ++i) {
+    const uint32_t entry = entry_of(poll.fds[i].fd);
+    if (is_set(fd_kind(entry))) on ? arm_epoll(poll.fds[i].fd) : disarm_epoll(poll.fds[i].fd);
+    if (fd_kind(entry) != FdKind::socket || waiter == kNoWaiter) continue;
+    on ? watch(fd_index(entry), waiter) : unwatch(fd_index(entry), waiter);
+  }
+}
+
+int sleep_in_kernel(Poll& poll, TimeNs deadline, const sigset_t* mask) {
+  timespec left{};
+  if (deadline != kNever) {
+    const TimeNs now = monotonic_ns();
+    left = to_timespec(deadline > now ? deadline - now : 0);
+  }
+  hand_links_over();
+  const long found = system_call(SYS_ppoll, word(poll.kernel), static_cast<long>(poll.count + 1),
+                                 deadline == kNever ? 0 : word(&left), word(mask), 8);
+  return found == 0 ? -ETIMEDOUT : found < 0 ? static_cast<int>(found) : 0;
+}
+
+// Sleeps once, armed. 0: look again. Without a waiter of its own the thread looks a thousand times a second.
+int sleep(Poll& poll, uint32_t waiter, TimeNs deadline, const sigset_t* mask) {
+  constexpr TimeNs kFarAway = uint64_t{1} << 62;  // every handler ends poll(), see futex_wait()
+  const bool in_kernel = poll.has_kernel || mask != nullptr;
+  int pipe_end = -1;
+  if (waiter != kNoWaiter && in_kernel) pipe_end = doorbell(waiter);
+  if (waiter == kNoWaiter || (in_kernel && pipe_end < 0)) {
+    const TimeNs soon = monotonic_ns() + kMillisecond;
+    const int slept = sleep_in_kernel(poll, soon < deadline ? soon : deadline, mask);
+    return slept == -ETIMEDOUT && soon < deadline ? 0 : slept;
+  }
+  arm(waiter, in_kernel ? kPipe : kFutex);
+  if (look(poll) > 0) {
+    disarm(waiter);
+    return 0;
+  }
+  if (!in_kernel) return sleep_armed(waiter, deadline == kNever ? kFarAway : deadline);
+  poll.kernel[poll.count].fd = pipe_end;
+  const int slept = sleep_in_kernel(poll, deadline, mask);
+  disarm(waiter);
+  if (poll.kernel[poll.count].revents != 0) drain(pipe_end);
+  return slept;
+}
+
+}  // namespace
+
+bool has_ours(const pollfd* fds, nfds_t count) {
+  if (fds == nullptr) return false;
+  for (nfds_t i = 0; i < count; ++i)
+    if (entry_of(fds[i].fd) != 0) return true;
+  return false;
+}
+
+int wait_poll(pollfd* fds, nfds_t count, DurationNs timeout_ns, const sigset_t* mask) {
+  PollFds room(count + 1);
+  if (room.get() == nullptr) return -ENOMEM;
+  Poll poll{fds, count, room.get()};
+  split(poll);
+  int ready = look_at_both(poll);
+  if (ready != 0 || timeout_ns == 0) return ready;
+  const TimeNs deadline = timeout_ns == kNever ? kNever : monotonic_ns() + timeout_ns;
+  const uint32_t waiter = thread_waiter();
+  watch_all(poll, waiter, true);
+  int slept = 0;
+  while (ready == 0 && slept == 0) {
+    for (Yields yields; ready == 0 && yields.again();) ready = look(poll);
+    if (ready == 0) slept = sleep(poll, waiter, deadline, mask);
+    ready = look_at_both(poll);
+  }
+  watch_all(poll, waiter, false);
+  if (ready != 0) return ready;
+  return slept == -ETIMEDOUT ? 0 : slept;
+}
+
+}  // namespace skerry::sockets::client

@@ -1,0 +1,185 @@
+#include "sockets/client_setup.hpp"
+
+#include <netinet/in.h>
+
+#include "sockets/client_address.hpp"
+#include "sockets/client_call.hpp"
+#include "sockets/client_descriptors.hpp"
+#include "sockets/client_level.hpp"
+#include "sockets/client_options.hpp"
+#include "sockets/client_stream.hpp"
+#include "sockets/client_wait.hpp"
+
+namespace skerry::sockets::client {
+namespace {
+
+uint32_t status_of(uint32_t socket) {
+  return state.out[socket].status.load(std::memory_order_acquire);
+}
+
+// The oldest completed connection: its index is popped by compare-and-swap, because several processes may
+// accept on one listener. kNoSocket: none.
+uint32_t pop_connection(uint32_t listener) {
+  SocketIn& in = state.in[listener];
+  const SocketOut& out = state.out[listener];
+  const uint32_t mask = static_cast<uint32_t>(state.stream_bytes) - 1;
+  uint32_t read = in.rx_read.load(std::memory_order_relaxed);
+  for (;;) {
+    if (out.rx_written.load(std::memory_order_acquire) - read < 4) return kNoSocket;
+    const uint8_t* place = rx_ring(listener) + ((read - out.rx_base.load(std::memory_order_relaxed)) & mask);
+    const uint32_t index = std::atomic_ref<const uint32_t>(*reinterpret_cast<const uint32_t*>(place))
+                               .load(std::memory_order_relaxed);
+    if (!in.rx_read.compare_exchange_weak(read, read + 4, std::memory_order_seq_cst)) continue;
+    if (static_cast<int32_t>(read + 4 - out.rx_tell_at.load(std::memory_order_seq_cst)) >= 0)
+      publish(listener);
+    return index < state.size.sockets ? index : kNoSocket;
+  }
+}
+
+void set_flags(uint32_t socket, int type_flags) {
+  state.in[socket].flags.store(type_flags & SOCK_NONBLOCK ? kNonBlocking : 0u, std::memory_order_relaxed);
+}
+
+int finish_accept(uint32_t listener, uint32_t accepted, sockaddr* address, socklen_t* length, int flags) {
+  set_flags(accepted, flags);
+  inherit_options(listener, accepted);
+  const int fd = install(accepted, flags & SOCK_CLOEXEC);
+  if (fd < 0) {
+    Request request{.op = Op::close, .socket = accepted};
+    post(request);
+    return fd;
+  }
+  to_sockaddr(state.names[accepted].remote, state.names[accepted].v6, address, length);
+  return fd;
+}
+
+// Linux's answers to a second connect() (inet_stream_connect).
+int already_connecting(uint32_t status) {
+  if (status & kListening) return -EISCONN;
+  if (status & kConnected) return -EISCONN;
+  if ((status & kConnecting) && !(status & kHungUp)) return -EALREADY;
+  return 0;
+}
+
+int finish_connect(uint32_t socket) {
+  const auto settled = [&] {
+    return (status_of(socket) & (kConnected | kHungUp)) || !(status_of(socket) & kConnecting) ||
+           state.out[socket].error.load(std::memory_order_acquire) != 0;
+  };
+  if (!settled()) {
+    if (may_not_wait(socket, 0)) return -EINPROGRESS;
+    const int waited =
+        Wait(socket).until(settled, deadline_after(state.names[socket].send_timeout_ns.load()));
+    if (waited != 0) return waited == -EAGAIN ? -EINPROGRESS : waited;
+  }
+  if (const int error = take_error(socket); error != 0) return error;
+  return status_of(socket) & kConnected ? 0 : -ECONNABORTED;
+}
+
+}  // namespace
+
+bool serves(int domain) {
+  return state.attached && (domain == AF_INET || domain == AF_INET6);
+}
+
+int open(int domain, int type, int protocol) {
+  const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const bool stream = kind == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP);
+  const bool datagram = kind == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP);
+  if (kind == SOCK_RAW || (kind == SOCK_DGRAM && protocol == IPPROTO_ICMP)) return -EPERM;
+  if (kind != SOCK_STREAM && kind != SOCK_DGRAM) return -ESOCKTNOSUPPORT;
+  if (!stream && !datagram) return -EPROTONOSUPPORT;
+  Request request{.op = Op::open};
+  request.value[0] = stream ? 1 : 0;
+  const int socket = call(request);
+  if (socket < 0) return socket;
+  const auto index = static_cast<uint32_t>(socket);
+  if (index >= state.size.sockets) return -EPROTO;
+  set_flags(index, type);
+  state.names[index].v6 = domain == AF_INET6;
+  const int fd = install(index, type & SOCK_CLOEXEC);
+  if (fd < 0) post(Request{.op = Op::close, .socket = index});
+  return fd;
+}
+
+int destination(Endpoint& endpoint) {
+  if (endpoint.address.is_unspecified()) endpoint.address = IpAddress::v4(INADDR_LOOPBACK);
+  return endpoint.address.is_v4() ? 0 : -ENETUNREACH;
+}
+
+int bind(uint32_t socket, const sockaddr* address, socklen_t length) {
+  const bool v6 = state.names[socket].v6 != 0;
+  Request request{.op = Op::bind, .socket = socket};
+  if (const int result = from_sockaddr(address, length, v6, request.endpoint); result < 0) return result;
+  if (!request.endpoint.address.is_v4() && !request.endpoint.address.is_unspecified()) return -EADDRNOTAVAIL;
+  if (has_option(socket, kOptReuseAddress)) request.value[0] |= kReuseAddress;
+  if (has_option(socket, kOptReusePort)) request.value[0] |= kReusePort;
+  if (v6 && has_option(socket, kOptV6Only)) request.value[0] |= kV6Only;
+  return call(request);
+}
+
+int listen(uint32_t socket, int backlog) {
+  if (!is_stream(socket)) return -EOPNOTSUPP;
+  Request request{.op = Op::listen, .socket = socket};
+  // listen(2): a negative backlog is taken as the largest.
+  request.value[0] = backlog < 0 ? INT32_MAX : static_cast<uint64_t>(backlog);
+  return call(request);
+}
+
+int accept(uint32_t socket, sockaddr* address, socklen_t* length, int flags) {
+  if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) return -EINVAL;
+  if (!is_stream(socket)) return -EOPNOTSUPP;
+  TimeNs deadline = 0;
+  for (;;) {
+    const uint32_t accepted = pop_connection(socket);
+    if (accepted != kNoSocket) return finish_accept(socket, accepted, address, length, flags);
+    if (!(status_of(socket) & kListening)) return -EINVAL;
+    if (may_not_wait(socket, 0)) return -EAGAIN;
+    if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
+    const int waited = Wait(socket).until([&] { return level(socket, kLevelIn) != 0; }, deadline);
+    if (waited != 0) return waited;
+  }
+}
+
+int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
+  const uint32_t status = status_of(socket);
+  const bool stream = status & kStream;
+  if (address == nullptr || length < sizeof(sa_family_t)) return -EINVAL;
+  if (address->sa_family == AF_UNSPEC) {
+    if (stream) return -EOPNOTSUPP;
+    Request request{.op = Op::disconnect, .socket = socket};
+    return call(request);
+  }
+  Request request{.op = Op::connect, .socket = socket};
+  if (const int result = from_sockaddr(address, length, state.names[socket].v6 != 0, request.endpoint);
+      result < 0)
+    return result;
+  if (stream)
+    if (const int result = already_connecting(status); result < 0) return result;
+  if (const int result = destination(request.endpoint); result < 0) return result;
+  const int result = call(request);
+  if (result < 0 || !stream) return result;
+  return finish_connect(socket);
+}
+
+int shutdown(uint32_t socket, int how) {
+  if (how < SHUT_RD || how > SHUT_RDWR) return -EINVAL;
+  Request request{.op = Op::shutdown, .socket = socket};
+  request.value[0] = static_cast<uint64_t>(how);
+  return call(request);
+}
+
+int local_name(uint32_t socket, sockaddr* address, socklen_t* length) {
+  if (address == nullptr || length == nullptr) return -EFAULT;
+  to_sockaddr(state.names[socket].local, state.names[socket].v6, address, length);
+  return 0;
+}
+
+int remote_name(uint32_t socket, sockaddr* address, socklen_t* length) {
+  if (address == nullptr || length == nullptr) return -EFAULT;
+  if (!(status_of(socket) & kConnected)) return -ENOTCONN;
+  to_sockaddr(state.names[socket].remote, state.names[socket].v6, address, length);
+  return 0;
+}
+
+}  // namespace skerry::sockets::client

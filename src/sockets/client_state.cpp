@@ -1,0 +1,53 @@
+#include "sockets/client_state.hpp"
+
+#include <signal.h>
+
+namespace skerry::sockets::client {
+namespace {
+
+constinit std::atomic<uint32_t> no_descriptors[kMaxDescriptors] = {};
+constinit thread_local uint32_t cached_thread_id = 0;
+
+}  // namespace
+
+constinit State state = {.fds = no_descriptors, .anchor = -1, .ring = -1};
+
+uint32_t thread_id() {
+  if (cached_thread_id == 0) [[unlikely]]
+    cached_thread_id = static_cast<uint32_t>(system_call(SYS_gettid));
+  return cached_thread_id;
+}
+
+void forget_session() {
+  state = {.fds = no_descriptors, .anchor = -1, .ring = -1};
+}
+
+void forget_thread() {
+  cached_thread_id = 0;
+}
+
+// One ring a sleep: who gets the armed word writes the byte. A full pipe has been rung already.
+void ring_stack() {
+  if (state.control->stack_armed.exchange(0, std::memory_order_seq_cst) == 0) return;
+  const uint8_t byte = 1;
+  system_call(SYS_write, state.ring, client::word(&byte), 1);
+}
+
+bool Lock::wait(std::atomic<uint32_t>& word, uint32_t owner, uint32_t self) {
+  if (owner == self) return false;
+  for (uint32_t turn = 0;; ++turn) {
+    uint32_t seen = 0;
+    if (word.compare_exchange_strong(seen, self, std::memory_order_acquire)) return true;
+    if (turn < 64) {
+      system_call(SYS_sched_yield);
+      continue;
+    }
+    if (system_call(SYS_tkill, seen, 0) == -ESRCH &&
+        word.compare_exchange_strong(seen, self, std::memory_order_acquire))
+      return true;
+    const timespec pause = to_timespec(50 * kMicrosecond);
+    system_call(SYS_nanosleep, client::word(&pause), 0);
+  }
+}
+
+}  // namespace skerry::sockets::client

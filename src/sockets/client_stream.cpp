@@ -1,0 +1,146 @@
+// Streams are byte rings: a read is a copy and a store of rx_read, a write a copy and a store of tx_written.
+// Position p lies at ring place (p - base) & (capacity - 1); see tcp.hpp for who moves the base.
+#include "sockets/client_stream.hpp"
+
+#include <signal.h>
+
+#include "sockets/client_level.hpp"
+#include "sockets/client_wait.hpp"
+
+namespace skerry::sockets::client {
+namespace {
+
+uint32_t capacity() {
+  return static_cast<uint32_t>(state.stream_bytes);
+}
+
+// Nothing to read: end of stream (0), an error, or -EAGAIN. The order is Linux's (tcp_recvmsg_locked).
+ssize_t nothing_to_read(uint32_t socket, uint32_t status) {
+  if (const int error = take_error(socket); error != 0) return error;
+  if (status & (kPeerClosed | kReadShut | kHungUp)) return 0;
+  if (status & (kConnected | kConnecting)) return -EAGAIN;
+  return -ENOTCONN;
+}
+
+// Copies what is there, at most what `to` takes.
+ssize_t take(uint32_t socket, Pieces& to, int flags) {
+  SocketIn& in = state.in[socket];
+  const SocketOut& out = state.out[socket];
+  const Lock lock(in.rx_lock);
+  if (!lock) return -EINTR;
+  const uint32_t read = in.rx_read.load(std::memory_order_relaxed);
+  uint32_t available = out.rx_written.load(std::memory_order_acquire) - read;
+  if (available == 0) {
+    const uint32_t status = out.status.load(std::memory_order_acquire);
+    if (status & kListening) return -ENOTCONN;
+    available = out.rx_written.load(std::memory_order_acquire) - read;
+    if (available == 0) return nothing_to_read(socket, status);
+  }
+  const size_t bytes = std::min<size_t>(available, to.left());
+  const uint32_t place = (read - out.rx_base.load(std::memory_order_relaxed)) & (capacity() - 1);
+  if (flags & MSG_TRUNC)
+    to.skip(bytes);
+  else
+    to.from_ring(rx_ring(socket), capacity(), place, bytes);
+  if (flags & MSG_PEEK) return static_cast<ssize_t>(bytes);
+  const uint32_t now_read = read + static_cast<uint32_t>(bytes);
+  in.rx_read.exchange(now_read, std::memory_order_seq_cst);
+  if (static_cast<int32_t>(now_read - out.rx_tell_at.load(std::memory_order_seq_cst)) >= 0) publish(socket);
+  return static_cast<ssize_t>(bytes);
+}
+
+bool can_send(uint32_t socket) {
+  const SocketOut& out = state.out[socket];
+  const uint32_t status = out.status.load(std::memory_order_relaxed);
+  return (status & (kConnected | kWriteShut | kHungUp)) == kConnected &&
+         out.error.load(std::memory_order_relaxed) == 0;
+}
+
+// The order is Linux's: the error that ended it once, then EPIPE for ever (sk_stream_error).
+ssize_t cannot_send(uint32_t socket, int flags) {
+  if (const int error = take_error(socket); error != 0) return error;
+  const uint32_t status = state.out[socket].status.load(std::memory_order_acquire);
+  if ((status & (kConnecting | kWriteShut | kHungUp)) == kConnecting) return -EAGAIN;
+  return can_send(socket) ? -EAGAIN : broken_pipe(flags);
+}
+
+uint32_t free_bytes(uint32_t socket, uint32_t written) {
+  return capacity() - (written - state.out[socket].tx_acked.load(std::memory_order_seq_cst));
+}
+
+// Copies what fits. If not everything does, the stack is asked to tell when there is space.
+ssize_t put(uint32_t socket, Pieces& from, int flags) {
+  if (!can_send(socket)) [[unlikely]]
+    return cannot_send(socket, flags);
+  if (from.left() == 0) return 0;
+  SocketIn& in = state.in[socket];
+  const Lock lock(in.tx_lock);
+  if (!lock) return -EINTR;
+  const uint32_t written = in.tx_written.load(std::memory_order_relaxed);
+  uint32_t space = free_bytes(socket, written);
+  if (space < from.left()) [[unlikely]] {
+    in.want_space.store(1, std::memory_order_seq_cst);
+    space = free_bytes(socket, written);
+    if (space == 0) return -EAGAIN;
+  }
+  uint32_t base = in.tx_base.load(std::memory_order_relaxed);
+  if (space == capacity() && base != written) {
+    base = written;
+    in.tx_base.store(base, std::memory_order_relaxed);
+  }
+  const size_t bytes = std::min<size_t>(space, from.left());
+  from.to_ring(tx_ring(socket), capacity(), (written - base) & (capacity() - 1), bytes);
+  in.tx_written.store(written + static_cast<uint32_t>(bytes), std::memory_order_release);
+  publish(socket);
+  return static_cast<ssize_t>(bytes);
+}
+
+}  // namespace
+
+int broken_pipe(int flags) {
+  if (!(flags & MSG_NOSIGNAL)) system_call(SYS_tgkill, system_call(SYS_getpid), thread_id(), SIGPIPE);
+  return -EPIPE;
+}
+
+ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
+  if (flags & MSG_OOB) return -EINVAL;
+  if (flags & MSG_ERRQUEUE) return -EAGAIN;
+  if (to.left() == 0) return 0;
+  ssize_t done = 0;
+  TimeNs deadline = 0;
+  for (;;) {
+    const ssize_t got = take(socket, to, flags);
+    if (got > 0) {
+      done += got;
+      if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || to.left() == 0) return done;
+      continue;
+    }
+    if (got != -EAGAIN || may_not_wait(socket, flags)) return done > 0 ? done : got;
+    if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
+    const int waited = Wait(socket).until(
+        [&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; }, deadline);
+    if (waited != 0) return done > 0 ? done : waited;
+  }
+}
+
+ssize_t send_stream(uint32_t socket, Pieces& from, int flags) {
+  if (flags & MSG_OOB) return -EOPNOTSUPP;
+  ssize_t done = 0;
+  TimeNs deadline = 0;
+  for (;;) {
+    const ssize_t put_now = put(socket, from, flags);
+    if (put_now >= 0) {
+      done += put_now;
+      if (from.left() == 0) return done;
+    } else if (put_now != -EAGAIN) {
+      return done > 0 ? done : put_now;
+    }
+    if (may_not_wait(socket, flags)) return done > 0 ? done : -EAGAIN;
+    if (deadline == 0) deadline = deadline_after(state.names[socket].send_timeout_ns.load());
+    const int waited = Wait(socket).until(
+        [&] { return (level(socket, kLevelOut) & (kLevelOut | EPOLLERR)) != 0; }, deadline);
+    if (waited != 0) return done > 0 ? done : waited;
+  }
+}
+
+}  // namespace skerry::sockets::client

@@ -1,0 +1,184 @@
+#include "sockets/client_wait.hpp"
+
+#include <pthread.h>
+
+#include "sockets/client_epoll_set.hpp"
+#include "sockets/client_session.hpp"
+
+namespace skerry::sockets::client {
+namespace {
+
+constinit std::atomic<TimeNs> no_yields_until = 0;
+constinit int doorbells[kMaxWaiters] = {};       // descriptor + 1
+constinit thread_local uint32_t own_waiter = 0;  // + 1
+constinit pthread_key_t exit_key = 0;
+constinit bool exit_key_made = false;
+
+void at_thread_exit(void*) {
+  release_thread_waiter();
+}
+
+uint32_t waiter_limit() {
+  return state.size.waiters < kMaxWaiters ? state.size.waiters : kMaxWaiters;
+}
+
+}  // namespace
+
+bool Yields::again() {
+  if (left_ == 0) return false;
+  if (last_ns_ == 0) {
+    last_ns_ = monotonic_ns();
+    if (last_ns_ < no_yields_until.load(std::memory_order_relaxed)) {
+      left_ = 0;
+      return false;
+    }
+  }
+  --left_;
+  system_call(SYS_sched_yield);
+  const TimeNs now = monotonic_ns();
+  if (now - last_ns_ > kLongYield) {
+    no_yields_until.store(now + kNoYieldsAfterLong, std::memory_order_relaxed);
+    left_ = 0;
+  }
+  last_ns_ = now;
+  return true;
+}
+
+uint32_t claim_waiter() {
+  const uint32_t limit = waiter_limit();
+  for (uint32_t i = 0; i < limit; ++i) {
+    Waiter& waiter = state.view.waiter(i);
+    uint32_t free = 0;
+    if (waiter.in_use.load(std::memory_order_relaxed) != 0 ||
+        !waiter.in_use.compare_exchange_strong(free, state.slot + 1, std::memory_order_acq_rel))
+      continue;
+    waiter.armed.store(kAwake, std::memory_order_relaxed);
+    return i;
+  }
+  return kNoWaiter;
+}
+
+void forget_doorbell(uint32_t waiter) {
+  if (doorbells[waiter] != 0) forget_internal(doorbells[waiter] - 1);
+  doorbells[waiter] = 0;
+}
+
+void release_waiter(uint32_t waiter) {
+  forget_doorbell(waiter);
+  disarm(waiter);
+  state.view.waiter(waiter).in_use.store(0, std::memory_order_release);
+}
+
+void release_waiters_of(uint32_t slot) {
+  for (uint32_t i = 0; i < waiter_limit(); ++i) {
+    uint32_t owner = slot + 1;
+    state.view.waiter(i).in_use.compare_exchange_strong(owner, 0, std::memory_order_release);
+  }
+}
+
+int doorbell(uint32_t waiter) {
+  if (doorbells[waiter] == 0) {
+    const int pipe_end = request_doorbell(waiter);
+    if (pipe_end < 0) return -1;
+    doorbells[waiter] = pipe_end + 1;
+  }
+  return doorbells[waiter] - 1;
+}
+
+void drain(int doorbell_end) {
+  uint8_t bytes[64];
+  system_call(SYS_read, doorbell_end, word(bytes), sizeof bytes);
+}
+
+void watch(uint32_t socket, uint32_t waiter) {
+  SocketIn& in = state.in[socket];
+  const auto mark = static_cast<uint16_t>(waiter + 1);
+  for (const auto& place : in.watchers)
+    if (place.load(std::memory_order_relaxed) == mark) return;
+  bool placed = false;
+  for (auto& place : in.watchers) {
+    uint16_t free = 0;
+    if (place.load(std::memory_order_relaxed) == 0 &&
+        place.compare_exchange_strong(free, mark, std::memory_order_seq_cst)) {
+      placed = true;
+      break;
+    }
+  }
+  if (!placed) in.watch_all.store(1, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+void unwatch(uint32_t socket, uint32_t waiter) {
+  const auto mark = static_cast<uint16_t>(waiter + 1);
+  for (auto& place : state.in[socket].watchers) {
+    uint16_t ours = mark;
+    if (place.load(std::memory_order_relaxed) == mark && place.compare_exchange_strong(ours, 0)) return;
+  }
+}
+
+void arm(uint32_t waiter, Armed how) {
+  state.view.waiter(waiter).armed.store(how, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+int sleep_armed(uint32_t waiter, TimeNs deadline) {
+  hand_links_over();
+  const long result = futex_wait(&state.view.waiter(waiter).armed, kFutex, deadline);
+  disarm(waiter);
+  return result == -ETIMEDOUT || result == -EINTR ? static_cast<int>(result) : 0;
+}
+
+uint32_t thread_waiter() {
+  if (own_waiter == 0) {
+    const uint32_t claimed = claim_waiter();
+    if (claimed == kNoWaiter) return kNoWaiter;
+    own_waiter = claimed + 1;
+    if (exit_key_made) pthread_setspecific(exit_key, &own_waiter);
+  }
+  return own_waiter - 1;
+}
+
+void release_thread_waiter() {
+  if (own_waiter == 0) return;
+  release_waiter(own_waiter - 1);
+  own_waiter = 0;
+}
+
+// The doorbells of epoll sets stay open: the child shares those sets.
+void forget_waiters_after_fork() {
+  own_waiter = 0;
+  for (uint32_t waiter = 0; waiter < kMaxWaiters; ++waiter)
+    if (epoll_sets[waiter].descriptors.load(std::memory_order_relaxed) == 0) forget_doorbell(waiter);
+}
+
+// The first keys of a process lie in the thread's own block, so setting one allocates nothing.
+bool prepare_thread_exit() {
+  if (!exit_key_made) exit_key_made = pthread_key_create(&exit_key, at_thread_exit) == 0;
+  return exit_key_made;
+}
+
+Wait::Wait(uint32_t socket) : socket_(socket), waiter_(thread_waiter()) {
+  if (waiter_ != kNoWaiter) watch(socket_, waiter_);
+}
+
+Wait::~Wait() {
+  if (waiter_ != kNoWaiter) unwatch(socket_, waiter_);
+}
+
+// What the stack noted so far is looked at now; the bit is taken so that a later note is a new one.
+void Wait::take_note() {
+  if (waiter_ == kNoWaiter) return;
+  state.view.ready(waiter_)[socket_ / 64].fetch_and(~(uint64_t{1} << (socket_ % 64)),
+                                                    std::memory_order_seq_cst);
+}
+
+// Without a waiter of its own the thread looks a thousand times a second.
+int Wait::sleep(TimeNs deadline) {
+  if (waiter_ != kNoWaiter) return sleep_armed(waiter_, deadline);
+  hand_links_over();
+  const timespec pause = to_timespec(kMillisecond);
+  if (system_call(SYS_nanosleep, word(&pause), 0) == -EINTR) return -EINTR;
+  return monotonic_ns() >= deadline ? -ETIMEDOUT : 0;
+}
+
+}  // namespace skerry::sockets::client

@@ -1,0 +1,102 @@
+// How a thread waits: a bounded number of yields, then sleep. DESIGN: the stack is on the same core, so a
+// yield is the cheapest hand-over; a sleep costs two system calls and a wake-up.
+//
+// The order that loses no wake-up: watch the socket, arm, fence, look once more, sleep. Whatever the stack
+// publishes after the look finds the waiter armed.
+#pragma once
+
+#include "sockets/client_state.hpp"
+
+namespace skerry::sockets::client {
+
+inline constinit std::atomic<int> yields_before_sleep = 30;  // 0 in tests that want every wait to sleep
+// A yield that took this long gave the core to somebody else's work, not to the stack: for a while yields are
+// off, because each would cost a whole time slice.
+inline constexpr DurationNs kLongYield = kMillisecond;
+inline constexpr DurationNs kNoYieldsAfterLong = 50 * kMillisecond;
+
+// The yields of one wait: `while (!ready && yields.again())`.
+class Yields {
+ public:
+  bool again();
+
+ private:
+  int left_ = yields_before_sleep.load(std::memory_order_relaxed);
+  TimeNs last_ns_ = 0;
+};
+
+inline constexpr uint32_t kNoWaiter = UINT32_MAX;
+inline constexpr uint32_t kMaxWaiters = 256;  // this process uses no waiter beyond
+
+uint32_t claim_waiter();  // kNoWaiter: all are in use
+void release_waiter(uint32_t waiter);
+void release_waiters_of(uint32_t slot);  // after exec: those of the older image
+// The waiter's pipe, made when first asked for; -1 if the stack did not answer. Owned by the waiter.
+int doorbell(uint32_t waiter);
+void forget_doorbell(uint32_t waiter);
+void drain(int doorbell);
+
+// Puts the waiter among those that the stack tells about the socket; a waiter that is there already stays
+// once.
+void watch(uint32_t socket, uint32_t waiter);
+void unwatch(uint32_t socket, uint32_t waiter);
+
+void arm(uint32_t waiter, Armed how);  // ends with the fence
+inline void disarm(uint32_t waiter) {
+  state.view.waiter(waiter).armed.store(kAwake, std::memory_order_relaxed);
+}
+// Sleeps on an armed waiter (kFutex). 0 (perhaps for nothing), -ETIMEDOUT or -EINTR. Disarms.
+int sleep_armed(uint32_t waiter, TimeNs deadline);
+// A sleeping program leaves the links to its stack.
+inline void hand_links_over() {
+  if (state.control->stack_armed.load(std::memory_order_seq_cst) == 2) ring_stack();
+}
+
+// The waiter of this thread, claimed when first needed; kNoWaiter if none is free.
+uint32_t thread_waiter();
+void release_thread_waiter();      // at the thread's end
+void forget_waiters_after_fork();  // in the child: they are the parent's, and so are their pipes
+bool prepare_thread_exit();        // once: makes threads release their waiters when they end
+
+// A blocking call of this thread on one socket.
+class Wait {
+ public:
+  explicit Wait(uint32_t socket);
+  ~Wait();
+  Wait(const Wait&) = delete;
+  Wait& operator=(const Wait&) = delete;
+
+  // Until ready() says true: 0, -EAGAIN when the deadline (kNever: none) has passed, -EINTR. ready() may ask
+  // for space (want_space); it runs once more after arming.
+  template <class Ready>
+  int until(Ready ready, TimeNs deadline) {
+    for (;;) {
+      take_note();
+      if (ready()) return 0;
+      for (Yields yields; yields.again();)
+        if (ready()) return 0;
+      if (waiter_ != kNoWaiter) arm(waiter_, kFutex);
+      if (ready()) {
+        if (waiter_ != kNoWaiter) disarm(waiter_);
+        return 0;
+      }
+      const int slept = sleep(deadline);
+      if (slept == 0) continue;
+      if (ready()) return 0;
+      return slept == -ETIMEDOUT ? -EAGAIN : slept;
+    }
+  }
+
+ private:
+  void take_note();
+  int sleep(TimeNs deadline);
+
+  uint32_t socket_;
+  uint32_t waiter_;
+};
+
+inline TimeNs deadline_after(DurationNs timeout_ns) {
+  return timeout_ns == 0 ? kNever : monotonic_ns() + timeout_ns;
+}
+
+}  // namespace skerry::sockets::client

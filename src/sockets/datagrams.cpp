@@ -1,0 +1,141 @@
+// Datagrams in session rings: a header and a payload each, padded to eight bytes.
+#include <algorithm>
+#include <cerrno>
+
+#include "base/ring_math.hpp"
+#include "sockets/server.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+constexpr uint32_t kMaxDatagram = 65507;  // 65535 less the IPv4 and UDP headers
+
+}  // namespace
+
+bool Server::deliver(TimeNs now, uint32_t id, const Endpoint& from, const Endpoint& to, ConstBytes payload) {
+  if (id >= sockets_.size() || sockets_[id].kind != Kind::datagram || payload.size() > kMaxDatagram)
+    return false;
+  Socket& socket = sockets_[id];
+  SocketOut& out = view_.out(id);
+  const uint32_t capacity = view_.size().stream_bytes;
+  const auto length = static_cast<uint32_t>(payload.size());
+  const uint32_t used = socket.rx_written - view_.in(id).rx_read.load(std::memory_order_acquire);
+  if (used > capacity || capacity - used < datagram_bytes(length)) {
+    // Also what a program that lies about its position gets: no datagrams.
+    ++counters_.datagram_drops;
+    out.rx_drops.store(out.rx_drops.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    return false;
+  }
+  if (used == 0) {
+    socket.rx_base = socket.rx_written;
+    out.rx_base.store(socket.rx_base, std::memory_order_relaxed);
+  }
+  DatagramHeader header;
+  header.payload_bytes = length;
+  header.peer_port = from.port;
+  header.peer = from.address;
+  header.local = to.address;
+  header.arrival_ns = now + real_time_offset_ns_;
+  const uint32_t mask = capacity - 1;
+  const uint32_t at = socket.rx_written - socket.rx_base;
+  uint8_t* ring = view_.rx(id);
+  ring_store(ring, capacity, at & mask, reinterpret_cast<const uint8_t*>(&header), sizeof header);
+  ring_store(ring, capacity, (at + static_cast<uint32_t>(sizeof header)) & mask, payload.data(), length);
+  socket.rx_written += datagram_bytes(length);
+  out.rx_written.store(socket.rx_written, std::memory_order_release);
+  wakeups_.touch(id);
+  return true;
+}
+
+void Server::fail(uint32_t id, int error) {
+  if (id >= sockets_.size() || sockets_[id].kind != Kind::datagram) return;
+  view_.out(id).error.store(error);
+  wakeups_.touch(id);
+}
+
+void Server::begin_sending(uint32_t id) {
+  Socket& socket = sockets_[id];
+  if (socket.sending) return;
+  SocketIn& in = view_.in(id);
+  if (in.tx_written.load(std::memory_order_acquire) == socket.tx_taken) return;
+  // Our view of the ring was empty until now, so the program may have moved its base.
+  socket.tx_base = in.tx_base.load(std::memory_order_relaxed);
+  socket.sending = true;
+  senders_.push_back(id);
+}
+
+void Server::end_sending(uint32_t id) {
+  sockets_[id].sending = false;
+  std::erase(senders_, id);
+  if (sockets_[id].orphan) {
+    udp_.close(id);
+    free_index(id);
+  }
+}
+
+bool Server::next_datagram(DatagramOut& out) {
+  while (!senders_.empty()) {
+    const uint32_t id = senders_.back();
+    Socket& socket = sockets_[id];
+    const uint32_t capacity = view_.size().stream_bytes;
+    const uint32_t written = view_.in(id).tx_written.load(std::memory_order_acquire);
+    const uint32_t available = written - socket.tx_taken;
+    if (available == 0) {
+      end_sending(id);
+      continue;
+    }
+    const uint8_t* ring = view_.tx(id);
+    const uint32_t mask = capacity - 1;
+    const uint32_t at = socket.tx_taken - socket.tx_base;
+    DatagramHeader header;
+    if (available <= capacity && available >= sizeof header) {
+      ring_load(reinterpret_cast<uint8_t*>(&header), ring, capacity, at & mask, sizeof header);
+    } else {
+      header.payload_bytes = UINT32_MAX;
+    }
+    if (header.payload_bytes > kMaxDatagram || datagram_bytes(header.payload_bytes) > available) {
+      refuse_ring(id, written);
+      continue;
+    }
+    const uint32_t start = (at + static_cast<uint32_t>(sizeof header)) & mask;
+    const uint32_t first = std::min(header.payload_bytes, capacity - start);
+    out.socket = id;
+    out.to = Endpoint{header.peer, header.peer_port};
+    out.source = header.local;
+    out.broadcast = socket.broadcast;
+    out.payload[0] = {ring + start, first};
+    out.payload[1] = {ring, header.payload_bytes - first};
+    return true;
+  }
+  return false;
+}
+
+void Server::datagram_done(const DatagramOut& datagram, int error) {
+  if (error == EAGAIN) return;
+  const uint32_t id = datagram.socket;
+  Socket& socket = sockets_[id];
+  SocketIn& in = view_.in(id);
+  const auto length = static_cast<uint32_t>(datagram.payload[0].size() + datagram.payload[1].size());
+  socket.tx_taken += datagram_bytes(length);
+  if (error != 0) fail(id, error);
+  if (view_.names(id).local.port == 0) view_.names(id).local = udp_.local(id);  // bound by its first sendto()
+  view_.out(id).tx_acked.store(socket.tx_taken);
+  if (in.want_space.load() != 0) {
+    const uint32_t queued = in.tx_written.load(std::memory_order_relaxed) - socket.tx_taken;
+    if (queued <= view_.size().stream_bytes / 3 * 2) {
+      in.want_space.store(0);
+      wakeups_.touch(id);
+    }
+  }
+}
+
+// A header that cannot be true: nothing behind it can be trusted to be a header either, so all is thrown
+// away.
+void Server::refuse_ring(uint32_t id, uint32_t written) {
+  ++counters_.faults;
+  sockets_[id].tx_taken = written;
+  view_.out(id).tx_acked.store(written);
+  end_sending(id);
+}
+
+}  // namespace skerry::sockets

@@ -1,0 +1,147 @@
+// What TCP says, made visible to the program: positions first, then status, then the note that wakes.
+#include <algorithm>
+
+#include "sockets/server.hpp"
+
+namespace skerry::sockets {
+
+void Server::on_event(TimeNs now, const tcp::Event& event) {
+  const uint32_t id = event.id;
+  Socket& socket = sockets_[id];
+  if (socket.kind == Kind::free)
+    return;  // a passive open that nobody accepted yet: begin() shows its state then
+  SocketOut& out = view_.out(id);
+  bool tell = false;
+
+  if (event.bits & tcp::kAcceptable) {
+    accept_all(now, id);
+    tell = true;
+  }
+  if (event.bits & tcp::kEstablished) {
+    show_names(id);
+    set_status(id, kConnected, kConnecting);
+    tell = true;
+  }
+  if (event.bits & tcp::kReadable) {
+    publish_reads(id);
+    tell = true;
+  }
+  if (event.bits & tcp::kAcked) {
+    const uint32_t acked = tcp_.tx_acked(id);
+    out.tx_acked.store(acked, std::memory_order_seq_cst);
+    SocketIn& in = view_.in(id);
+    if (in.want_space.load() != 0) {
+      // As Linux does (sk_stream_is_writeable): tell when a third of the buffer is free, not at each byte.
+      const uint32_t queued = in.tx_written.load(std::memory_order_relaxed) - acked;
+      if (queued <= view_.size().stream_bytes / 3 * 2) {
+        in.want_space.store(0);
+        tell = true;
+      }
+    }
+  }
+  if (event.bits & tcp::kPeerClosed) {
+    publish_reads(id);
+    const tcp::State state = tcp_.state(id);
+    const bool both = state == tcp::State::closing || state == tcp::State::last_ack ||
+                      state == tcp::State::time_wait || state == tcp::State::closed;
+    set_status(id, kPeerClosed | (both ? uint32_t{kHungUp} : 0));
+    tell = true;
+  }
+  if (event.bits & tcp::kFailed) {
+    out.error.store(tcp_.error(id));
+    set_status(id, kHungUp | kPeerClosed, kConnecting | kConnected);
+    tell = true;
+  }
+  if (tell) wakeups_.touch(id);
+  if ((event.bits & tcp::kGone) != 0 && socket.orphan) free_index(id);
+}
+
+void Server::publish_reads(uint32_t id) {
+  SocketOut& out = view_.out(id);
+  out.rx_base.store(tcp_.rx_base(id), std::memory_order_relaxed);
+  out.rx_written.store(tcp_.rx_written(id), std::memory_order_release);
+}
+
+void Server::accept_all(TimeNs now, uint32_t listener) {
+  Socket& queue = sockets_[listener];
+  auto* ring = reinterpret_cast<std::atomic<uint32_t>*>(view_.rx(listener));
+  const uint32_t capacity = view_.size().stream_bytes / 4;
+  while (const std::optional<uint32_t> child = tcp_.accept(listener)) {
+    const uint32_t read = view_.in(listener).rx_read.load(std::memory_order_acquire);
+    const uint32_t waiting = (queue.rx_written - read) / 4;
+    if (queue.orphan || waiting >= capacity) {
+      if (waiting > capacity) ++counters_.faults;
+      tcp_.close(now, *child, true);
+      begin(*child, Kind::stream, 0);
+      sockets_[*child].orphan = true;
+      continue;
+    }
+    begin(*child, Kind::stream, kConnected);
+    count_connection(*child);
+    sockets_[*child].listener = listener;
+    sockets_[*child].queue_position = queue.rx_written;
+    show_names(*child);
+    publish_reads(*child);
+    const tcp::State state = tcp_.state(*child);
+    if (state == tcp::State::close_wait) set_status(*child, kPeerClosed);
+    if (tcp_.error(*child) != 0) {
+      view_.out(*child).error.store(tcp_.error(*child));
+      set_status(*child, kPeerClosed | kHungUp, kConnected);
+    }
+    ring[queue.rx_written / 4 & (capacity - 1)].store(*child, std::memory_order_relaxed);
+    queue.rx_written += 4;
+    ++counters_.accepted;
+  }
+  view_.out(listener).rx_written.store(queue.rx_written, std::memory_order_release);
+}
+
+void Server::count_connection(uint32_t id) {
+  if (sockets_[id].counted) return;
+  sockets_[id].counted = true;
+  ++connected_;
+}
+
+void Server::show_names(uint32_t id) {
+  view_.names(id).local = tcp_.local(id);
+  view_.names(id).remote = tcp_.remote(id);
+}
+
+void Server::set_status(uint32_t id, uint32_t set, uint32_t clear) {
+  if ((set & kConnected) != 0) count_connection(id);
+  std::atomic<uint32_t>& status = view_.out(id).status;
+  status.store((status.load(std::memory_order_relaxed) & ~clear) | set, std::memory_order_release);
+}
+
+// A socket begins its life: all of its words as a new one has them.
+void Server::begin(uint32_t id, Kind kind, uint32_t status) {
+  sockets_[id] = Socket{.kind = kind, .window_step = std::max(view_.size().stream_bytes / 4, 1u)};
+  SocketOut& out = view_.out(id);
+  out.rx_written.store(0, std::memory_order_relaxed);
+  out.rx_base.store(0, std::memory_order_relaxed);
+  out.tx_acked.store(0, std::memory_order_relaxed);
+  out.error.store(0, std::memory_order_relaxed);
+  out.rx_tell_at.store(sockets_[id].window_step, std::memory_order_relaxed);
+  out.rx_drops.store(0, std::memory_order_relaxed);
+  SocketIn& in = view_.in(id);
+  in.rx_read.store(0, std::memory_order_relaxed);
+  in.tx_written.store(0, std::memory_order_relaxed);
+  in.tx_base.store(0, std::memory_order_relaxed);
+  in.want_space.store(0, std::memory_order_relaxed);
+  for (std::atomic<uint16_t>& watcher : in.watchers) watcher.store(0, std::memory_order_relaxed);
+  in.watch_all.store(0, std::memory_order_relaxed);
+  in.flags.store(0, std::memory_order_relaxed);
+  in.rx_lock.store(0, std::memory_order_relaxed);
+  in.tx_lock.store(0, std::memory_order_relaxed);
+  SocketNames& names = view_.names(id);
+  names.local = Endpoint{};
+  names.remote = Endpoint{};
+  names.v6 = 0;
+  names.receive_timeout_ns.store(0, std::memory_order_relaxed);
+  names.send_timeout_ns.store(0, std::memory_order_relaxed);
+  names.option_bits.store(0, std::memory_order_relaxed);
+  for (std::atomic<uint64_t>& value : names.option_values) value.store(0, std::memory_order_relaxed);
+  out.status.store(kOpen | (kind == Kind::stream ? uint32_t{kStream} : 0) | status,
+                   std::memory_order_release);
+}
+
+}  // namespace skerry::sockets

@@ -1,0 +1,141 @@
+// The stack's side of the door: carries what TCP and UDP say into session memory, and what the program
+// writes, reads and asks for to TCP and UDP. Read first: session.hpp.
+//
+// Invariant: everything the program can write is loaded once, checked against private state, then used. A
+// socket whose words lie is reset and counted as a fault; a call that makes no sense gets an errno.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/index_pool.hpp"
+#include "base/time.hpp"
+#include "sockets/session.hpp"
+#include "sockets/wakeups.hpp"
+#include "stack/routes.hpp"
+#include "stack/udp.hpp"
+#include "tcp/tcp.hpp"
+
+namespace skerry::sockets {
+
+// A datagram that the program wrote. The payload stays in the socket's ring, in two pieces: copy it out at
+// once.
+struct DatagramOut {
+  uint32_t socket = kNoSocket;
+  Endpoint to;             // port 0: the connected peer
+  IpAddress source;        // unspecified: the socket's own
+  bool broadcast = false;  // SO_BROADCAST is set
+  ConstBytes payload[2];
+};
+
+struct ServerCounters {
+  uint64_t opened = 0, closed = 0, accepted = 0, calls = 0, faults = 0, datagram_drops = 0;
+};
+
+class Server {
+ public:
+  // All references outlive the server. `ids` is the pool that `tcp` shares: one index names a socket
+  // everywhere.
+  Server(SessionView view, tcp::Tcp& tcp, stack::Udp& udp, const stack::Routes& routes, IndexPool& ids);
+
+  // ---- Component
+  uint32_t rx(TimeNs now);
+  uint32_t tx(TimeNs now);
+  TimeNs deadline() const { return senders_.empty() ? sweep_at_ : 0; }
+  bool arm();
+  void disarm();
+
+  // ---- UDP delivers here (stack::UdpSink). False: no room, the datagram is dropped and counted.
+  bool deliver(TimeNs now, uint32_t socket, const Endpoint& from, const Endpoint& to, ConstBytes payload);
+  // An ICMP error for a connected datagram socket.
+  void fail(uint32_t socket, int error);
+  // The next datagram to send, after tx() has looked at the program's notes; false if there is none now. Each
+  // is answered with datagram_done: 0, EAGAIN (it stays, for a later breath) or an errno value for the
+  // socket.
+  bool next_datagram(DatagramOut& out);
+  void datagram_done(const DatagramOut& datagram, int error);
+  // What must be added to `now` for CLOCK_REALTIME: datagrams carry their time of arrival.
+  void set_real_time_offset(uint64_t offset_ns) { real_time_offset_ns_ = offset_ns; }
+
+  // ---- the life of the program's processes, as the anchors tell it; slots are below SessionSize::processes
+  void process_arrived(uint32_t slot);
+  void process_died(uint32_t slot);
+  void process_forked(uint32_t parent, uint32_t child);
+  void doorbell_made(uint32_t waiter, Fd write_end) { wakeups_.set_pipe(waiter, std::move(write_end)); }
+
+  // Stream sockets with a connection, about: for the stack to pace itself.
+  uint32_t connected() const { return connected_; }
+  const ServerCounters& counters() const { return counters_; }
+  const uint64_t& rings() const { return wakeups_.rings(); }
+
+ private:
+  enum class Kind : uint8_t { free, stream, datagram };
+
+  // What the stack knows of a socket by itself. Positions are private copies of what was published.
+  struct Socket {
+    Kind kind = Kind::free;
+    bool listening = false;
+    bool counted = false;           // in connected_
+    bool orphan = false;            // no process holds it: waits for TCP to finish
+    bool suspect = false;           // accepted, taken, yet without a holder at the last sweep
+    uint32_t listener = kNoSocket;  // accepted from there, for as long as that listener lives
+    uint32_t queue_position = 0;    // where in the listener's queue it stood
+    uint32_t rx_written = 0;        // listeners and datagram sockets: what we have put there
+    uint32_t rx_base = 0;           // datagram sockets
+    uint32_t tx_taken = 0;          // datagram sockets: how far we have read the program's ring
+    uint32_t tx_base = 0;
+    bool sending = false;      // datagram sockets: in senders_
+    bool broadcast = false;    // datagram sockets: SO_BROADCAST
+    uint32_t window_step = 0;  // streams: bytes read before the stack wants to know
+  };
+
+  // events.cpp: from TCP to the program
+  void on_event(TimeNs now, const tcp::Event& event);
+  void publish_reads(uint32_t id);
+  void accept_all(TimeNs now, uint32_t listener);
+  void count_connection(uint32_t id);
+  void show_names(uint32_t id);
+  void set_status(uint32_t id, uint32_t set, uint32_t clear = 0);
+  void begin(uint32_t id, Kind kind, uint32_t status);
+
+  // server.cpp: from the program
+  void look_at(TimeNs now, uint32_t id);
+  void take_positions(TimeNs now, uint32_t id);
+  void fault(TimeNs now, uint32_t id);
+
+  // calls.cpp
+  void serve_call(TimeNs now, uint32_t index);
+  int32_t perform(TimeNs now, Call& request);
+  int32_t open(const Call& request);
+  bool is_live(uint32_t slot) const;
+  int32_t bind(Call& request);
+  int32_t connect(TimeNs now, Call& request);
+  int32_t shutdown(TimeNs now, const Call& request);
+  void set_options(TimeNs now, const Call& request);
+  void info(Call& request) const;
+  bool is_held(uint32_t id) const;
+  void release(TimeNs now, uint32_t id, bool abort);
+  void free_index(uint32_t id);
+  void sweep(TimeNs now);
+
+  // datagrams.cpp
+  void begin_sending(uint32_t id);
+  void end_sending(uint32_t id);
+  void refuse_ring(uint32_t id, uint32_t written);
+
+  SessionView view_;
+  tcp::Tcp& tcp_;
+  stack::Udp& udp_;
+  const stack::Routes& routes_;
+  IndexPool& ids_;
+  std::vector<uint32_t> live_;  // slots of the processes that live
+  Wakeups wakeups_;
+  std::vector<Socket> sockets_;
+  std::vector<uint32_t> senders_;  // datagram sockets with something to send, each once; served from the back
+  ServerCounters counters_;
+  uint32_t connected_ = 0;
+  TimeNs sweep_at_ = kNever;
+  uint64_t real_time_offset_ns_ = 0;
+};
+
+}  // namespace skerry::sockets

@@ -1,0 +1,378 @@
+// The session: the memory between one program (all processes of its cell) and its stack. This file is the
+// whole contract of the door; server.* is the stack's side, client.* (and preload/) the program's.
+//
+// Trust: the program may write anything anywhere in here at any time. The stack keeps sizes, positions and
+// ownership in private memory, loads a shared word once, checks it, then uses it; a lie costs the liar its
+// socket or its session and never more. The program trusts its stack for delivery and for descriptors, as it
+// would trust a kernel.
+//
+// Notes instead of queues: "socket i wants attention" is a bit, set by one side (fetch_or), taken by the
+// other (exchange) before it looks at the socket's words. Bits cannot overflow, need no lock among the
+// threads and processes of the program, survive a killed writer and mean the same when set twice.
+//
+// Sleeping: who is about to sleep stores its `armed` word, fences, looks once more, then sleeps. Who
+// published something fences, loads the word, and if it is set exchanges it with 0 and rings. Both fences are
+// seq_cst.
+//   program -> stack: Control::stack_armed, rung by a byte into the session pipe (the stack sleeps on several
+//   pipes). stack -> program: Waiter::armed, rung by futex (kFutex) or by a byte into the waiter's own pipe
+//   (kPipe), for threads that sleep in the kernel's epoll or poll beside other descriptors.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "wire/address.hpp"
+
+namespace skerry::sockets {
+
+inline constexpr uint32_t kSessionMagic = 0x53'4b'52'59;  // "SKRY"
+inline constexpr uint32_t kSessionVersion = 1;
+inline constexpr char kListenerName[] =
+    "@skerry";  // abstract AF_UNIX SOCK_SEQPACKET name; '@' stands for NUL
+
+inline constexpr uint32_t kMaxSockets = 65536;
+inline constexpr uint32_t kMaxDescriptors = 65536;  // descriptor numbers that a process can use for sockets
+inline constexpr uint32_t kNoSocket = UINT32_MAX;
+
+// What the region is cut into. The stack has it from its settings, the program from the attach reply.
+struct SessionSize {
+  uint32_t sockets = 16384;  // a multiple of 64
+  uint32_t waiters = 256;    // epoll sets, and threads that block or poll
+  uint32_t calls = 256;      // a multiple of 64: threads with a request under way
+  uint32_t processes = 64;   // processes of the program
+  uint32_t stream_bytes =
+      512 << 10;  // each of a socket's two rings, a power of two; pages are used as touched
+};
+
+// ----------------------------------------------------------------------------------------------------------
+// control
+
+struct alignas(64) Control {
+  // Written by the stack before the first attach, never changed: for getifaddrs and source address display.
+  uint32_t magic = 0;
+  uint32_t version = 0;
+  Ipv4Address address = 0;
+  uint32_t prefix_length = 0;
+  Ipv4Address gateway = 0;  // 0: none
+  uint32_t mtu = 0;
+  MacAddress mac;
+
+  // 1: the stack sleeps, ring it after publishing. 2: it sleeps without watching its links, because a thread
+  // of the program was runnable: ring it also before such a thread goes to sleep.
+  alignas(64) std::atomic<uint32_t> stack_armed;
+  alignas(64) std::atomic<uint64_t> call_bits[16];  // program sets: call i is requested (bit per call slot)
+  // Bit w of word w/64 here means: word w of the dirty bitmap is not 0. Program sets the bitmap first, then
+  // this.
+  alignas(64) std::atomic<uint64_t> dirty_summary[kMaxSockets / 64 / 64];
+};
+
+// ------------------------------------------------------------------------------------------------------------
+// socket
+
+// What the stack says of a socket: level, not edge. One relaxed load tells poll() most of it.
+enum StatusBit : uint32_t {
+  kOpen = 1,         // in use
+  kStream = 2,       // SOCK_STREAM, else SOCK_DGRAM
+  kListening = 4,    // rx holds indices of completed connections, four bytes each
+  kConnecting = 8,   // an active open is under way
+  kConnected = 16,   // established (or a datagram socket with a peer)
+  kPeerClosed = 32,  // no bytes follow rx_written: read gives 0 there, POLLRDHUP
+  kHungUp = 64,      // both directions are over: POLLHUP; writes give EPIPE (or the error)
+  kWriteShut = 128,  // shutdown(SHUT_WR) was done
+  kReadShut = 256,   // shutdown(SHUT_RD) was done
+};
+
+// Written by the stack, read by the program.
+struct alignas(64) SocketOut {
+  std::atomic<uint32_t> status;      // StatusBit
+  std::atomic<uint32_t> rx_written;  // stream: bytes; datagram: bytes of records; listener: 4 a connection
+  std::atomic<uint32_t> rx_base;     // stored before the rx_written that needs it
+  std::atomic<uint32_t> tx_acked;    // how far the tx ring is free again
+  std::atomic<int32_t> error;        // SO_ERROR; the program takes it with exchange(0)
+  std::atomic<uint32_t>
+      rx_tell_at;  // the program sets the dirty bit once rx_read reaches this (window updates)
+  std::atomic<uint32_t> rx_drops;  // datagrams that found no room
+};
+
+// Written by the program, read by the stack (and by the other processes of the program). The stack zeroes
+// it, and the program's words of SocketNames, when it gives the socket a new life: before Op::open answers,
+// before the index appears in a listener's ring.
+struct alignas(64) SocketIn {
+  std::atomic<uint32_t> rx_read;      // how far the program has read; listeners: moved by compare-and-swap
+  std::atomic<uint32_t> tx_written;   // how far the program has written
+  std::atomic<uint32_t> tx_base;      // may move while tx_acked == tx_written; stored before tx_written
+  std::atomic<uint32_t> want_space;   // 1: tell the watchers when tx_acked moves (set, fence, look again)
+  std::atomic<uint16_t> watchers[8];  // waiter + 1 of those to tell, 0 = free place
+  std::atomic<uint32_t> watch_all;    // 1: more watchers than places: every waiter in use is told
+  std::atomic<uint32_t> flags;        // DescriptionFlag: what all descriptors of this socket share
+  std::atomic<uint32_t> rx_lock;      // among the program's threads; the stack never looks
+  std::atomic<uint32_t> tx_lock;
+};
+
+// Names and rarely used words. The stack writes; local and remote are final once the status bit that needs
+// them is set (bound: after the bind or connect call returned; remote: kConnected, or the connection came out
+// of accept).
+struct alignas(64) SocketNames {
+  Endpoint local;
+  Endpoint remote;
+  uint32_t v6 = 0;  // program's: 1 if it was made as AF_INET6, so addresses are shown as ::ffff:a.b.c.d
+  // Program's, shared by all descriptors and processes; times in nanoseconds, 0 = none.
+  std::atomic<uint64_t> receive_timeout_ns;
+  std::atomic<uint64_t> send_timeout_ns;
+  std::atomic<uint64_t> option_bits;  // what getsockopt must give back; the program's own encoding
+  std::atomic<uint64_t> option_values[8];
+};
+
+enum DescriptionFlag : uint32_t {
+  kNonBlocking = 1,  // O_NONBLOCK
+  kAsync = 2,        // O_ASYNC as set, without effect
+};
+
+// A datagram in a ring: this header, then the payload, the whole padded to 8 bytes; header and payload may
+// wrap.
+struct DatagramHeader {
+  uint32_t payload_bytes = 0;  // 0 to 65507
+  uint16_t peer_port = 0;      // rx: who sent it; tx: to whom (0: the connected peer)
+  uint16_t flags = 0;          // 0
+  IpAddress peer;
+  IpAddress local;          // rx: the address it was sent to (IP_PKTINFO); tx: source to use, or unspecified
+  uint64_t arrival_ns = 0;  // rx: SO_TIMESTAMP, CLOCK_REALTIME; tx: 0
+};
+static_assert(sizeof(DatagramHeader) == 48);
+
+// Ring bytes that a datagram takes.
+constexpr uint32_t datagram_bytes(uint32_t payload_bytes) {
+  return static_cast<uint32_t>(sizeof(DatagramHeader)) + ((payload_bytes + 7) & ~7u);
+}
+
+// ------------------------------------------------------------------------------------------------------------
+// waiter
+
+enum Armed : uint32_t { kAwake = 0, kFutex = 1, kPipe = 2 };
+
+// One epoll set, or one thread that blocks or polls. Allocated by the program: in_use by compare-and-swap.
+struct alignas(64) Waiter {
+  std::atomic<uint32_t> armed;   // Armed; the futex word itself
+  std::atomic<uint32_t> in_use;  // process slot + 1 of its maker, 0 = free
+  alignas(64) std::atomic<uint64_t> ready_summary[kMaxSockets / 64 / 64];
+};
+
+// Where epoll keeps what it was asked: one a socket and waiter; program's own, the stack never looks. A
+// second interest of one epoll set in one socket (through a dup) lives in the client.
+struct Interest {
+  std::atomic<uint32_t> events;  // EPOLLIN..., 0 = no interest
+  std::atomic<uint32_t> fd;
+  std::atomic<uint64_t> data;
+};
+
+// --------------------------------------------------------------------------------------------------------------
+// call
+
+// A request that needs the stack's answer. A thread claims a slot (state kCallFree -> kCallClaimed by
+// compare-and-swap), fills it, stores kCallRequested, sets its call bit, rings, waits for kCallDone (yield,
+// then futex on state), reads the result and stores kCallFree.
+enum CallState : uint32_t { kCallFree = 0, kCallClaimed = 1, kCallRequested = 2, kCallDone = 3 };
+
+enum class Op : uint32_t {
+  open = 1,  // value[0]: 1 stream, 0 datagram             -> result: socket index, or -errno
+  close,     // socket: the calling process holds no descriptor of it any more; value[0]: 1 = abort (linger 0)
+  bind,      // endpoint (port 0 picks), value[0]: BindFlag -> endpoint as bound
+  listen,    // value[0]: backlog
+  connect,   // endpoint                                    -> 0: under way (stream) or done (datagram), or
+             // -errno
+  disconnect,   // datagram: connect(AF_UNSPEC)
+  shutdown,     // value[0]: 0 SHUT_RD, 1 SHUT_WR, 2 both
+  set_options,  // value[0..7]: OptionValue
+  info,         // -> value: InfoValue
+};
+
+enum BindFlag : uint64_t {
+  kReuseAddress = 1,
+  kReusePort = 2,
+  kV6Only = 4,  // IPV6_V6ONLY: the socket takes no IPv4, so it does not collide with one that does
+};
+
+// value[] of Op::set_options: the whole set at once, as the program wants it now.
+enum OptionValue : uint32_t {
+  kOptionBits = 0,          // OptionBit
+  kOptionKeepIdle = 1,      // seconds
+  kOptionKeepInterval = 2,  // seconds
+  kOptionKeepCount = 3,
+  kOptionUserTimeout = 4,    // milliseconds
+  kOptionMaxSegment = 5,     // bytes
+  kOptionReceiveBuffer = 6,  // bytes, 0 = default
+  kOptionSendBuffer = 7,     // bytes, 0 = default
+};
+enum OptionBit : uint64_t { kNoDelay = 1, kCork = 2, kKeepAlive = 4, kQuickAck = 8, kBroadcast = 16 };
+
+// value[] after Op::info.
+enum InfoValue : uint32_t {
+  kInfoState = 0,  // tcp::State
+  kInfoMss = 1,
+  kInfoRtt = 2,          // (smoothed RTT in µs << 32) | variance in µs
+  kInfoWindow = 3,       // (congestion window in bytes << 32) | slow-start threshold in bytes
+  kInfoRetransmits = 4,  // segments
+  kInfoAcked = 5,        // bytes
+  kInfoReceived = 6,     // bytes
+  kInfoScales = 7,       // send | receive << 8 | timestamps << 16 | sack << 17 | RTO in µs << 32
+};
+
+struct alignas(64) Call {
+  std::atomic<uint32_t> state;  // CallState; futex word
+  uint32_t op = 0;
+  uint32_t process = 0;  // slot of the caller
+  uint32_t socket = 0;
+  int32_t result = 0;  // >= 0, or -errno
+  uint32_t pad = 0;
+  Endpoint endpoint;  // both ways
+  uint64_t value[8] = {};
+};
+
+// -----------------------------------------------------------------------------------------------------------
+// process
+
+// One process of the program. refs: it holds at least one descriptor of socket i (set by itself, or by the
+// stack when a fork copies them; cleared by itself before Op::close, or by the stack when it died).
+struct alignas(64) Process {
+  std::atomic<uint32_t>
+      pid;  // in the cell's namespace; 0 = free slot. Stored by the stack from the attach request.
+  std::atomic<uint32_t> fd_limit;  // program's: all of fds from here on are 0; survives exec with fds
+  // refs[sockets / 64] and then fds[kMaxDescriptors] follow: see SessionView.
+};
+
+// fds[n] of a process: what descriptor n is. 0 = not ours.
+// internal: the client's own (anchor, pipe ends), which no call of the program may touch.
+enum class FdKind : uint32_t { none = 0, socket = 1, epoll = 2, internal = 3 };
+constexpr uint32_t fd_entry(FdKind kind, uint32_t index) {
+  return (static_cast<uint32_t>(kind) << 28) | index;
+}
+constexpr FdKind fd_kind(uint32_t entry) {
+  return static_cast<FdKind>(entry >> 28);
+}
+constexpr uint32_t fd_index(uint32_t entry) {
+  return entry & 0x0fff'ffff;
+}
+
+// ------------------------------------------------------------------------------------------------ the anchor
+// protocol
+
+// One SOCK_SEQPACKET message each way on a connection to @skerry.
+enum class AnchorOp : uint32_t {
+  // A process arrives. slot: UINT32_MAX, or after `fork` the slot that was promised. The stack knows a
+  // process that called exec by its pid: it gets its old slot, with fds and refs as they were, and reconciles
+  // them. A new slot has fds and refs zeroed. With its pidfd by SCM_RIGHTS. Reply: slot, size and two
+  // descriptors: the session memfd and the pipe end that rings the stack. The connection is the process's
+  // anchor: it and the pidfd tell its death; socket descriptors are dup()s of it.
+  attach = 1,
+  // The parent asks before fork(). slot: the parent's. Reply: the child's slot, which holds references to all
+  // that the
+  // parent's does. The child keeps this connection as its anchor and the parent closes it; the child then
+  // sends
+  // `attach` with its slot on it. If fork fails, closing it undoes all.
+  fork = 2,
+  // slot: the waiter's index. Reply: one descriptor, the read end of the waiter's pipe. The connection is
+  // then closed.
+  doorbell = 3,
+};
+
+struct AnchorRequest {
+  uint32_t magic = kSessionMagic;
+  AnchorOp op = AnchorOp::attach;
+  uint32_t slot = UINT32_MAX;
+  uint32_t pid = 0;
+};
+
+struct AnchorReply {
+  int32_t error = 0;  // errno value
+  uint32_t slot = 0;
+  SessionSize size;
+};
+
+// --------------------------------------------------------------------------------------------------------------
+// view
+
+// Where everything lies in the region. Indices must have been checked against size().
+class SessionView {
+ public:
+  SessionView() = default;
+  SessionView(uint8_t* base, const SessionSize& size) : base_(base), size_(size) {}
+
+  static uint64_t region_bytes(const SessionSize& size) {
+    return streams_offset(size) + uint64_t{size.sockets} * 2 * size.stream_bytes;
+  }
+
+  const SessionSize& size() const { return size_; }
+  Control& control() const { return *at<Control>(0); }
+  // Bit i: socket i was written, read past rx_tell_at, or otherwise wants the stack's attention.
+  std::atomic<uint64_t>* dirty() const { return at<std::atomic<uint64_t>>(dirty_offset()); }
+  SocketOut& out(uint32_t socket) const { return at<SocketOut>(out_offset(size_))[socket]; }
+  SocketIn& in(uint32_t socket) const { return at<SocketIn>(in_offset(size_))[socket]; }
+  SocketNames& names(uint32_t socket) const { return at<SocketNames>(names_offset(size_))[socket]; }
+  Call& call(uint32_t index) const { return at<Call>(calls_offset(size_))[index]; }
+  Waiter& waiter(uint32_t index) const {
+    return *at<Waiter>(waiters_offset(size_) + index * waiter_bytes(size_));
+  }
+  // Bit i of a waiter: something happened to socket i since the bit was taken.
+  std::atomic<uint64_t>* ready(uint32_t waiter) const {
+    return at<std::atomic<uint64_t>>(waiters_offset(size_) + waiter * waiter_bytes(size_) + sizeof(Waiter));
+  }
+  Interest& interest(uint32_t waiter, uint32_t socket) const {
+    return at<Interest>(interests_offset(size_))[uint64_t{waiter} * size_.sockets + socket];
+  }
+  Process& process(uint32_t slot) const {
+    return *at<Process>(processes_offset(size_) + slot * process_bytes(size_));
+  }
+  std::atomic<uint64_t>* refs(uint32_t slot) const {
+    return at<std::atomic<uint64_t>>(processes_offset(size_) + slot * process_bytes(size_) + sizeof(Process));
+  }
+  std::atomic<uint32_t>* fds(uint32_t slot) const {
+    return at<std::atomic<uint32_t>>(processes_offset(size_) + slot * process_bytes(size_) + sizeof(Process) +
+                                     size_.sockets / 8);
+  }
+  uint8_t* rx(uint32_t socket) const {
+    return base_ + streams_offset(size_) + uint64_t{socket} * 2 * size_.stream_bytes;
+  }
+  uint8_t* tx(uint32_t socket) const { return rx(socket) + size_.stream_bytes; }
+  uint8_t* streams() const { return base_ + streams_offset(size_); }
+
+ private:
+  template <class T>
+  T* at(uint64_t offset) const {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
+  static constexpr uint64_t pages(uint64_t bytes) { return (bytes + 4095) & ~uint64_t{4095}; }
+  static constexpr uint64_t lines(uint64_t bytes) { return (bytes + 63) & ~uint64_t{63}; }
+
+  static constexpr uint64_t dirty_offset() { return pages(sizeof(Control)); }
+  static uint64_t out_offset(const SessionSize& s) { return dirty_offset() + pages(s.sockets / 8); }
+  static uint64_t in_offset(const SessionSize& s) {
+    return out_offset(s) + pages(s.sockets * sizeof(SocketOut));
+  }
+  static uint64_t names_offset(const SessionSize& s) {
+    return in_offset(s) + pages(s.sockets * sizeof(SocketIn));
+  }
+  static uint64_t calls_offset(const SessionSize& s) {
+    return names_offset(s) + pages(s.sockets * sizeof(SocketNames));
+  }
+  static uint64_t waiters_offset(const SessionSize& s) {
+    return calls_offset(s) + pages(s.calls * sizeof(Call));
+  }
+  static uint64_t waiter_bytes(const SessionSize& s) { return lines(sizeof(Waiter) + s.sockets / 8); }
+  static uint64_t interests_offset(const SessionSize& s) {
+    return waiters_offset(s) + pages(s.waiters * waiter_bytes(s));
+  }
+  static uint64_t processes_offset(const SessionSize& s) {
+    return interests_offset(s) + pages(uint64_t{s.waiters} * s.sockets * sizeof(Interest));
+  }
+  static uint64_t process_bytes(const SessionSize& s) {
+    return pages(sizeof(Process) + s.sockets / 8 + uint64_t{kMaxDescriptors} * 4);
+  }
+  static uint64_t streams_offset(const SessionSize& s) {
+    return processes_offset(s) + s.processes * process_bytes(s);
+  }
+
+  uint8_t* base_ = nullptr;
+  SessionSize size_;
+};
+
+}  // namespace skerry::sockets

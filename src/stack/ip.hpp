@@ -1,0 +1,213 @@
+// Ip: the lowest component of a stack. Ethernet, ARP, IPv4 and ICMP over one Link, and the loopback.
+//
+// rx sorts what arrived: segments into a queue for each transport, errors likewise, ARP and ICMP into notes.
+// tx turns notes into frames, finds neighbours' MACs, and sends one batch. In between transports fill frames:
+//
+//   while (uint32_t most = ip.reserve()) { ...; ip.find(way, to, from); out = ip.open(way, n); fill
+//   out.transport;
+//                                          ip.settle_checksum(out, way, field); ip.send(now, way, out); }
+//
+// Read first: RFC 1122 section 3, ARCHITECTURE.md on the breath.
+// Invariants: every frame received is given back exactly once, by Ip or by the transport that took its
+// segment; every decision is taken from a private copy of headers; nothing with a loopback address, or with
+// our address as its source, comes in from the link or goes out to it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <span>
+
+#include "base/check.hpp"
+#include "base/random.hpp"
+#include "base/time.hpp"
+#include "link/link.hpp"
+#include "stack/arp.hpp"
+#include "stack/drop_reason.hpp"
+#include "stack/icmp_error.hpp"
+#include "stack/icmp_replies.hpp"
+#include "stack/ipv4_input.hpp"
+#include "stack/loopback.hpp"
+#include "stack/outgoing.hpp"
+#include "stack/routes.hpp"
+#include "stack/segment_queue.hpp"
+
+namespace skerry::stack {
+
+struct IpSettings {
+  std::span<const InterfaceAddress> addresses;  // at most Routes::kMaxAddresses
+  std::optional<Ipv4Address> gateway;
+  uint32_t neighbours = 1024;     // entries of the neighbour cache
+  uint32_t loopback_frames = 64;  // up to 64 KiB each, touched as used
+};
+
+// Shown by `skerry top`, never decided upon.
+struct IpCounters {
+  uint64_t packets_in = 0, packets_out = 0;  // IPv4, the loopback included
+  uint64_t looped = 0;
+  uint64_t arp_in = 0, arp_out = 0;
+  uint64_t icmp_in = 0, icmp_out = 0;
+};
+
+template <Link L>
+class Ip {
+ public:
+  static constexpr uint32_t kTxQueue = 256;  // frames that wait for the link
+  // Longest transport segment, header included, that an IPv4 packet holds.
+  static constexpr uint32_t kMaxTransportBytes = 65535 - Ipv4Header::kMinBytes;
+  // With frames that the link did not take: when to offer them again. It rings nobody when it has room.
+  static constexpr DurationNs kRetry = kMillisecond;
+
+  // `link` and `random` outlive the object.
+  Ip(L& link, const IpSettings& settings, Random& random)
+      : link_(link),
+        facts_(link.facts()),
+        routes_(settings.addresses, settings.gateway),
+        arp_(routes_, facts_.mac, settings.neighbours, random.next()),
+        icmp_replies_(random),
+        loopback_(settings.loopback_frames),
+        small_bytes_(std::min(facts_.mtu + uint32_t{EthernetHeader::kBytes}, facts_.max_frame)),
+        large_bytes_(cuts_segments() ? facts_.max_frame : small_bytes_) {}
+  Ip(const Ip&) = delete;
+  Ip& operator=(const Ip&) = delete;
+
+  // ---- Component
+  uint32_t rx(TimeNs now);
+  uint32_t tx(TimeNs now);
+  TimeNs deadline() const {
+    const TimeNs arp = arp_.deadline();
+    return tx_count_ > 0 || starved_ ? std::min(arp, retry_at_) : arp;
+  }
+  bool arm() {
+    const bool nothing_left = loopback_.waiting() == 0 && in_next_ == in_.count &&
+                              tcp_errors_.view().empty() && udp_errors_.view().empty();
+    return link_.arm() && nothing_left;
+  }
+  void disarm() { link_.disarm(); }
+
+  // The link is about to be replaced by a fresh one: whatever we hold of its memory is forgotten, not given
+  // back, as frames on a wire that was cut.
+  void forget_frames();
+
+  // How many frames of the link one rx() looks at; the rest waits for the next breath. A smaller bite lets
+  // the two ends of a connection overlap instead of taking turns.
+  void set_receive_limit(uint32_t frames) { receive_limit_ = std::clamp<uint32_t>(frames, 1, kBatch); }
+
+  // ---- towards transports: what arrived in this breath, to be emptied in it
+  SegmentQueue& tcp_segments() { return tcp_segments_; }
+  SegmentQueue& udp_segments() { return udp_segments_; }
+  ErrorQueue& tcp_errors() { return tcp_errors_; }
+  ErrorQueue& udp_errors() { return udp_errors_; }
+
+  // Ends the use of a segment's bytes.
+  void give_back(const Segment& segment) { give_back(segment.frame, segment.looped); }
+  void drop(const Segment& segment, DropReason reason) {
+    drops_.count(reason);
+    give_back(segment);
+  }
+  // Answers a UDP segment with "port unreachable", or drops it if none is owed; takes the segment over either
+  // way.
+  void refuse(TimeNs now, const Segment& segment);
+
+  // ---- from transports
+  // Makes sure of a frame for one segment to anywhere. The answer is the longest segment, header included,
+  // that may come; 0: nothing can be sent now, try again in a later breath.
+  uint32_t reserve();
+  // Finds the way to a peer, from the address `source` or, if that is 0, one that fits. False: there is none.
+  bool find(Way& way, Ipv4Address destination, Ipv4Address source);
+  // The longest transport segment in one packet on the way, header included.
+  uint32_t transport_mtu(const Way& way) const { return transport_mtu(way.loops()); }
+  // The same for segments that the link cuts (kSegmentTcp4); 0 if it does not.
+  uint32_t transport_super_frame(const Way& way) const {
+    if (way.loops() || !cuts_segments()) return 0;
+    return std::min(large_bytes_ - kHeaderBytes, kMaxTransportBytes);
+  }
+  // A frame for so many bytes of transport header and payload, at most what reserve() said just before
+  // (CHECK).
+  Outgoing open(const Way& way, uint32_t transport_bytes);
+  // Sees to the transport's checksum, whose 16-bit field lies `field` bytes into its header; all else is
+  // filled in. Leaves it to the link where that takes it.
+  void settle_checksum(Outgoing& out, const Way& way, uint32_t field);
+  // Completes the packet and queues it for tx(), or for whom it loops to.
+  void send(TimeNs now, Way& way, const Outgoing& out);
+  // An opened frame that is not to be sent.
+  void cancel(const Outgoing& out) { give_back(*out.frame, out.looped); }
+
+  const LinkFacts& facts() const { return facts_; }
+  const Routes& routes() const { return routes_; }
+  const Neighbours& neighbours() { return arp_.neighbours(); }
+  DropCounters& drops() { return drops_; }
+  const IpCounters& counters() const { return counters_; }
+
+ private:
+  // What became of a frame: dropped for a reason, taken over by a queue, or done with.
+  struct Fate {
+    std::optional<DropReason> drop;
+    bool kept = false;
+  };
+
+  uint32_t transport_mtu(bool looped) const {
+    return (looped ? Loopback::kMtu : facts_.mtu) - uint32_t{Ipv4Header::kMinBytes};
+  }
+  bool cuts_segments() const { return facts_.segments_tcp4 && facts_.takes_unfinished; }
+
+  void settle(const Frame& frame, bool looped, const Fate& fate) {
+    if (fate.drop) [[unlikely]]
+      drops_.count(*fate.drop);
+    if (!fate.kept) give_back(frame, looped);
+  }
+  void give_back(const Frame& frame, bool looped) {
+    if (looped)
+      loopback_.give_back(frame);
+    else
+      link_.give_back(frame);
+  }
+
+  Fate receive_frame(TimeNs now, const Frame& frame);
+  Fate receive_arp(TimeNs now, ConstBytes packet);
+  Fate receive_looped(TimeNs now, const Frame& frame);
+  Fate receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool looped, bool broadcast_frame);
+  Fate receive_icmp(TimeNs now, const Segment& segment);
+
+  void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
+  void send_icmp(TimeNs now);
+  void send_held(TimeNs now);
+  void send_arp(TimeNs now);
+  void queue(const Frame& frame) { tx_[tx_count_++] = frame; }
+  bool has_tx_room() const { return tx_count_ < kTxQueue; }
+
+  L& link_;
+  const LinkFacts facts_;
+  Routes routes_;
+  Arp arp_;
+  IcmpReplies icmp_replies_;
+  Way icmp_way_{IpProtocol::kIcmp};
+  Loopback loopback_;
+  DropCounters drops_;
+  IpCounters counters_;
+
+  FrameBatch in_;  // received, looked at up to in_next_
+  uint32_t in_next_ = 0;
+  uint32_t receive_limit_ = kBatch;
+  uint32_t last_neighbour_ = Neighbours::kNone;  // whom we sent to last, likely the next to be heard of
+  SegmentQueue tcp_segments_;
+  SegmentQueue udp_segments_;
+  ErrorQueue tcp_errors_;
+  ErrorQueue udp_errors_;
+
+  uint32_t small_bytes_;  // a frame for any packet of the MTU
+  uint32_t large_bytes_;  // a frame for super-frames, if the link cuts them
+  std::optional<Frame> small_;
+  std::optional<Frame> large_;
+  bool starved_ = false;  // reserve() said 0 in this breath
+  TimeNs retry_at_ = 0;
+  std::array<Frame, kTxQueue> tx_;
+  uint32_t tx_count_ = 0;
+};
+
+}  // namespace skerry::stack
+
+#include "stack/ip_input.hpp"
+#include "stack/ip_output.hpp"

@@ -1,0 +1,160 @@
+// Ip::rx: from frames to segments, notes and counted drops. Included by ip.hpp alone.
+#pragma once
+
+namespace skerry::stack {
+
+template <Link L>
+uint32_t Ip<L>::rx(TimeNs now) {
+  starved_ = false;
+  uint32_t work = 0;
+  for (uint32_t waiting = std::min(loopback_.waiting(), kBatch); waiting > 0; --waiting, ++work) {
+    const Frame frame = loopback_.receive();
+    settle(frame, true, receive_looped(now, frame));
+  }
+  if (in_next_ == in_.count) {
+    in_.clear();
+    in_next_ = 0;
+    link_.receive(in_);
+  }
+  const uint32_t end = std::min(in_.count, in_next_ + receive_limit_);
+  for (; in_next_ < end; ++in_next_, ++work) {
+    // The next frame's headers travel from the other core's cache while this one is worked on.
+    if (in_next_ + 1 < end) __builtin_prefetch(link_.data(in_.frames[in_next_ + 1]).data());
+    const Frame& frame = in_.frames[in_next_];
+    settle(frame, false, receive_frame(now, frame));
+  }
+  return work;
+}
+
+template <Link L>
+auto Ip<L>::receive_frame(TimeNs now, const Frame& frame) -> Fate {
+  const ConstBytes bytes = link_.data(frame);
+  // Every frame that means something to us has these bytes: an ARP packet is longer too.
+  if (bytes.size() < kHeaderBytes) return {DropReason::short_frame};
+  uint8_t copy[EthernetHeader::kBytes];
+  copy_once(copy, bytes.data(), sizeof copy);
+  const ConstBytes packet = bytes.subspan(EthernetHeader::kBytes);
+
+  EthernetHeader ethernet;
+  ethernet.read(copy);
+  const bool broadcast = ethernet.destination.is_broadcast();
+  if (!broadcast && ethernet.destination != facts_.mac) return {DropReason::other_mac};
+  if (ethernet.type == EtherType::kIpv4) [[likely]] {
+    if (last_neighbour_ != Neighbours::kNone)
+      arp_.neighbours().confirm(now, last_neighbour_, ethernet.source);
+    return receive_ipv4(now, frame, packet, false, broadcast);
+  }
+  if (ethernet.type == EtherType::kArp) return receive_arp(now, packet);
+  return {DropReason::unknown_ethertype};
+}
+
+template <Link L>
+auto Ip<L>::receive_arp(TimeNs now, ConstBytes packet) -> Fate {
+  ++counters_.arp_in;
+  uint8_t copy[ArpPacket::kBytes];
+  if (packet.size() < sizeof copy) return {DropReason::malformed_arp};
+  copy_once(copy, packet.data(), sizeof copy);
+  return {arp_.receive(now, copy)};
+}
+
+template <Link L>
+auto Ip<L>::receive_looped(TimeNs now, const Frame& frame) -> Fate {
+  return receive_ipv4(now, frame, loopback_.data(frame).subspan(EthernetHeader::kBytes), true, false);
+}
+
+template <Link L>
+auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool looped, bool broadcast_frame)
+    -> Fate {
+  // At least kMinBytes are there. With options, more is copied: each byte once.
+  uint8_t copy[Ipv4Header::kMaxBytes];
+  copy_once(copy, packet.data(), Ipv4Header::kMinBytes);
+  size_t copied = Ipv4Header::kMinBytes;
+  if (copy[0] != 0x45) [[unlikely]] {
+    copied = std::min(packet.size(), sizeof copy);
+    copy_once(copy + Ipv4Header::kMinBytes, packet.data() + Ipv4Header::kMinBytes,
+              copied - Ipv4Header::kMinBytes);
+  }
+  Ipv4Header ip;
+  if (!ip.read({copy, copied})) return {DropReason::malformed_ipv4};
+  if (ip.total_bytes > packet.size()) return {DropReason::truncated};
+
+  const bool unfinished = (frame.flags & kChecksumNeeded) != 0;
+  const bool vouched = looped || (frame.flags & kChecksumVouched) != 0 || (facts_.vouches && !unfinished);
+  if (!vouched && !Ipv4Header::checksum_intact({copy, copied})) return {DropReason::ipv4_checksum};
+  if (!looped) {
+    if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {reason};
+  }
+  if (ip.is_fragment()) [[unlikely]]
+    return {DropReason::fragment};  // Reassembly belongs here: it takes the frame, and gives a packet when it
+                                    // is whole
+  ++counters_.packets_in;
+
+  const auto fill = [&](Segment& segment) {
+    segment.frame = frame;
+    segment.source = ip.source;
+    segment.destination = ip.destination;
+    segment.bytes = packet.subspan(ip.header_bytes, ip.payload_bytes());
+    segment.looped = looped;
+    segment.intact = vouched || unfinished;  // what has no checksum yet has not met a wire
+    segment.broadcast = !looped && !routes_.is_ours(ip.destination);
+    segment.congestion_experienced = (ip.type_of_service & 3) == 3;
+    segment.copy_header();
+  };
+  if (ip.protocol == IpProtocol::kIcmp) [[unlikely]] {
+    Segment segment;
+    fill(segment);
+    return receive_icmp(now, segment);
+  }
+  if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp)
+    return {DropReason::unknown_protocol};
+  SegmentQueue& queue = ip.protocol == IpProtocol::kTcp ? tcp_segments_ : udp_segments_;
+  if (queue.full()) return {DropReason::queue_full};
+  fill(queue.back());
+  queue.push();
+  return {std::nullopt, true};
+}
+
+template <Link L>
+auto Ip<L>::receive_icmp(TimeNs now, const Segment& segment) -> Fate {
+  ++counters_.icmp_in;
+  auto header = IcmpHeader::parse(segment.header());
+  if (!header) return {DropReason::malformed_icmp};
+  if (!segment.intact) {
+    InternetChecksum sum;
+    sum.add(segment.bytes);
+    if (!sum.intact()) return {DropReason::icmp_checksum};
+  }
+  if (header->type == IcmpType::kEcho && header->code == 0) {
+    // A broadcast ping may be ignored (RFC 1122 section 3.2.2.6), and would be a way to multiply packets.
+    if (segment.broadcast || segment.bytes.size() > transport_mtu(segment.looped))
+      return {DropReason::unwanted_icmp};
+    header->type = IcmpType::kEchoReply;
+    const IcmpNote note{segment.frame,  segment.looped, segment.destination,
+                        segment.source, *header,        segment.bytes.subspan(IcmpHeader::kBytes)};
+    if (icmp_replies_.promise(now, note)) return {std::nullopt, true};
+    return {DropReason::icmp_rate_limited};
+  }
+  if (!header->is_error() || segment.broadcast) return {DropReason::unwanted_icmp};
+  const auto notice = read_icmp_error(*header, segment.header().subspan(IcmpHeader::kBytes));
+  if (!notice || !routes_.is_local(notice->error.local.address.as_v4())) return {DropReason::unwanted_icmp};
+  (notice->protocol == IpProtocol::kTcp ? tcp_errors_ : udp_errors_).push(notice->error);
+  return {};
+}
+
+template <Link L>
+void Ip<L>::refuse(TimeNs now, const Segment& segment) {
+  drops_.count(DropReason::udp_no_socket);
+  // The packet's beginning, its IP header included, is quoted: it lies before the segment in the same frame.
+  const ConstBytes frame = segment.looped ? loopback_.data(segment.frame) : link_.data(segment.frame);
+  const size_t before = static_cast<size_t>(segment.bytes.data() - frame.data()) - EthernetHeader::kBytes;
+  const ConstBytes packet = frame.subspan(EthernetHeader::kBytes, before + segment.bytes.size());
+  const IcmpNote note{segment.frame,
+                      segment.looped,
+                      segment.destination,
+                      segment.source,
+                      {IcmpType::kDestinationUnreachable, kPortUnreachable},
+                      packet.first(std::min(packet.size(), IcmpReplies::kMaxQuoteBytes))};
+  if (segment.broadcast || !icmp_replies_.promise(now, note)) give_back(segment);
+}
+
+}  // namespace skerry::stack

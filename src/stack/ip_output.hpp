@@ -1,0 +1,232 @@
+// Ip::tx and what transports call to send. Included by ip.hpp alone.
+#pragma once
+
+namespace skerry::stack {
+
+template <Link L>
+uint32_t Ip<L>::tx(TimeNs now) {
+  send_icmp(now);
+  if (arp_.neighbours().held() > 0 || arp_.deadline() <= now) [[unlikely]] {
+    send_held(now);
+    send_arp(now);
+  }
+  uint32_t sent = 0;
+  if (tx_count_ > 0) {
+    sent = static_cast<uint32_t>(link_.send(std::span<const Frame>(tx_.data(), tx_count_)));
+    std::copy(tx_.begin() + sent, tx_.begin() + tx_count_, tx_.begin());
+    tx_count_ -= sent;
+  }
+  // What waits for room looks again after a while: the link tells us of arrivals, not of room.
+  if (tx_count_ > 0 || starved_) retry_at_ = now + kRetry;
+  return sent;
+}
+
+template <Link L>
+void Ip<L>::forget_frames() {
+  in_.clear();
+  in_next_ = 0;
+  small_.reset();
+  large_.reset();
+  tx_count_ = 0;
+  arp_.neighbours().forget_held();
+}
+
+template <Link L>
+uint32_t Ip<L>::reserve() {
+  starved_ = true;
+  if (!has_tx_room() || !loopback_.has_free()) return 0;
+  if (!small_) small_ = link_.allocate(small_bytes_);
+  if (!small_) return 0;
+  starved_ = false;
+  if (!cuts_segments()) return kMaxTransportBytes;  // only what loops is longer than small_bytes_
+  if (!large_) large_ = link_.allocate(large_bytes_);
+  return (large_ ? large_bytes_ : small_bytes_) - kHeaderBytes;
+}
+
+template <Link L>
+bool Ip<L>::find(Way& way, Ipv4Address destination, Ipv4Address source) {
+  if (way.leads_to(destination, source)) [[likely]]
+    return true;
+  way.route = routes_.lookup(destination, source);
+  way.destination = destination;
+  way.asked_source = source;
+  way.neighbour = Neighbours::kNone;
+  if (way.route.kind == Route::Kind::none) return false;
+
+  EthernetHeader ethernet{{}, facts_.mac, EtherType::kIpv4};
+  if (way.route.kind == Route::Kind::broadcast) ethernet.destination.bytes.fill(0xff);
+  ethernet.emit(way.headers.data());
+  Ipv4Header ip;
+  ip.source = way.route.source;
+  ip.destination = destination;
+  ip.dont_fragment =
+      true;  // so identification may be 0 (RFC 6864 section 4.1), and too long is told (RFC 1191)
+  ip.ttl = 64;
+  ip.protocol = way.protocol;
+  uint8_t* const header = way.headers.data() + EthernetHeader::kBytes;
+  ip.emit(header);
+  store_be16(header + kIpv4ChecksumOffset, 0);
+  way.sum = InternetChecksum();
+  way.sum.add({header, Ipv4Header::kMinBytes});
+  return true;
+}
+
+template <Link L>
+Outgoing Ip<L>::open(const Way& way, uint32_t transport_bytes) {
+  const uint32_t bytes = kHeaderBytes + transport_bytes;
+  Frame& frame = tx_[tx_count_];  // free: reserve() saw to it
+  Outgoing out{&frame, nullptr, transport_bytes, way.loops()};
+  if (out.looped) {
+    const auto looped = loopback_.allocate(bytes);
+    CHECK(looped.has_value());
+    frame = *looped;
+    out.transport = loopback_.data(frame).data() + kHeaderBytes;
+    return out;
+  }
+  std::optional<Frame>& spare = bytes <= small_bytes_ ? small_ : large_;
+  CHECK(spare.has_value());
+  frame = *spare;
+  frame.length = bytes;
+  out.transport = link_.data(frame).data() + kHeaderBytes;
+  // The next spare right away: by the time it is used its lines have arrived.
+  spare = link_.allocate(bytes <= small_bytes_ ? small_bytes_ : large_bytes_);
+  return out;
+}
+
+template <Link L>
+void Ip<L>::settle_checksum(Outgoing& out, const Way& way, uint32_t field) {
+  uint8_t* const place = out.transport + field;
+  store_be16(place, 0);
+  if (out.looped) return;  // nobody looks
+  InternetChecksum sum =
+      ipv4_pseudo_header(way.route.source, way.destination, static_cast<uint8_t>(way.protocol),
+                         static_cast<uint16_t>(out.transport_bytes));
+  if (facts_.takes_unfinished) [[likely]] {
+    store_be16(place, sum.sum());
+    out.frame->flags |= kChecksumNeeded;
+    out.frame->checksum_start = kHeaderBytes;
+    out.frame->checksum_offset = static_cast<uint8_t>(field);
+    return;
+  }
+  sum.add({out.transport, out.transport_bytes});
+  const uint16_t checksum = sum.finish();
+  // To UDP a checksum of 0 means that there is none; both zeros are the same number (RFC 768). TCP takes
+  // either.
+  store_be16(place, checksum == 0 ? 0xffff : checksum);
+}
+
+template <Link L>
+void Ip<L>::send(TimeNs now, Way& way, const Outgoing& out) {
+  uint8_t* const to = out.ethernet();
+  std::memcpy(to, way.headers.data(), kHeaderBytes);
+  uint8_t* const ip = to + EthernetHeader::kBytes;
+  const auto total = static_cast<uint16_t>(Ipv4Header::kMinBytes + out.transport_bytes);
+  store_be16(ip + 2, total);
+  InternetChecksum sum = way.sum;
+  sum.add_be16(total);
+  store_be16(ip + kIpv4ChecksumOffset, sum.finish());
+  ++counters_.packets_out;
+
+  if (way.route.kind == Route::Kind::neighbour) [[likely]]
+    return send_to_neighbour(now, way, out);
+  if (out.looped) {
+    ++counters_.looped;
+    loopback_.send(*out.frame);
+  } else {
+    ++tx_count_;  // a broadcast
+  }
+}
+
+template <Link L>
+void Ip<L>::send_to_neighbour(TimeNs now, Way& way, const Outgoing& out) {
+  Neighbours& neighbours = arp_.neighbours();
+  if (way.neighbour == Neighbours::kNone || neighbours.address(way.neighbour) != way.route.next_hop)
+      [[unlikely]]
+    way.neighbour = neighbours.resolve(now, way.route.next_hop);
+  if (way.neighbour == Neighbours::kNone) [[unlikely]] {
+    drops_.count(DropReason::unresolved);
+    link_.give_back(*out.frame);
+    return;
+  }
+  last_neighbour_ = way.neighbour;
+  if (const MacAddress* mac = neighbours.use(now, way.neighbour)) [[likely]] {
+    std::memcpy(out.ethernet(), mac->bytes.data(), 6);
+    ++tx_count_;
+    return;
+  }
+  // The last frame does not wait for the answer: it is needed for the question.
+  const auto displaced = small_ ? neighbours.hold(way.neighbour, *out.frame) : *out.frame;
+  if (displaced) {
+    drops_.count(DropReason::unresolved);
+    link_.give_back(*displaced);
+  }
+}
+
+template <Link L>
+void Ip<L>::send_icmp(TimeNs now) {
+  for (const IcmpNote& note : icmp_replies_.view()) {
+    const uint32_t bytes = static_cast<uint32_t>(IcmpHeader::kBytes + note.body.size());
+    if (reserve() < bytes || !find(icmp_way_, note.to, note.from) || bytes > transport_mtu(icmp_way_)) {
+      drops_.count(DropReason::no_memory);
+    } else {
+      const Outgoing out = open(icmp_way_, bytes);
+      IcmpHeader header = note.header;
+      header.checksum = 0;
+      header.emit(out.transport);
+      std::memcpy(out.transport + IcmpHeader::kBytes, note.body.data(), note.body.size());
+      InternetChecksum sum;
+      sum.add({out.transport, bytes});
+      header.checksum = sum.finish();
+      header.emit(out.transport);
+      send(now, icmp_way_, out);
+      ++counters_.icmp_out;
+    }
+    give_back(note.frame, note.looped);
+  }
+  icmp_replies_.clear();
+}
+
+// Frames whose neighbour has answered go; those whose neighbour never will come back as errors.
+template <Link L>
+void Ip<L>::send_held(TimeNs now) {
+  Neighbours& neighbours = arp_.neighbours();
+  while (has_tx_room()) {
+    const auto ready = neighbours.next_ready();
+    if (!ready) break;
+    std::memcpy(link_.data(ready->frame).data(), ready->mac.bytes.data(), 6);
+    queue(ready->frame);
+  }
+  while (const auto failed = neighbours.next_failed(now)) {
+    while (const auto frame = neighbours.take_held(*failed)) {
+      uint8_t copy[Ipv4Header::kMinBytes + 8];
+      const ConstBytes packet = link_.data(*frame).subspan(EthernetHeader::kBytes);
+      std::memcpy(copy, packet.data(), sizeof copy);  // every transport header is that long
+      if (const auto notice = notice_about(copy, EHOSTUNREACH))
+        (notice->protocol == IpProtocol::kTcp ? tcp_errors_ : udp_errors_).push(notice->error);
+      drops_.count(DropReason::unresolved);
+      link_.give_back(*frame);
+    }
+    neighbours.forget(*failed);
+  }
+}
+
+template <Link L>
+void Ip<L>::send_arp(TimeNs now) {
+  while (const auto packet = arp_.next_packet(now)) {
+    if (!small_) small_ = link_.allocate(small_bytes_);
+    if (!small_ || !has_tx_room()) {
+      drops_.count(DropReason::no_memory);
+      continue;
+    }
+    Frame frame = *small_;
+    small_.reset();
+    frame.length = EthernetHeader::kBytes + ArpPacket::kBytes;
+    const Bytes data = link_.data(frame);
+    EthernetHeader{packet->to, facts_.mac, EtherType::kArp}.emit(data.data());
+    packet->packet.emit(data.data() + EthernetHeader::kBytes);
+    queue(frame);
+    ++counters_.arp_out;
+  }
+}
+
+}  // namespace skerry::stack

@@ -1,0 +1,48 @@
+// What a transport holds while it sends: the way to a peer, with the headers that every packet on it begins
+// with, and the frame that it fills.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "link/frame.hpp"
+#include "stack/neighbours.hpp"
+#include "stack/routes.hpp"
+#include "wire/checksum.hpp"
+#include "wire/ethernet.hpp"
+#include "wire/ipv4.hpp"
+
+namespace skerry::stack {
+
+inline constexpr uint32_t kHeaderBytes = EthernetHeader::kBytes + Ipv4Header::kMinBytes;
+inline constexpr uint32_t kIpv4ChecksumOffset = 10;
+
+// A one-entry route cache in the caller's hand: Ip fills it, and as long as the caller speaks to the same
+// peer a packet costs a copy of `headers` and the few fields that differ.
+struct Way {
+  IpProtocol protocol{};  // set once by its owner
+  Route route;            // kind none: no way, or nothing looked up yet
+  Ipv4Address destination = 0;
+  Ipv4Address asked_source = 0;
+  uint32_t neighbour = Neighbours::kNone;
+  std::array<uint8_t, kHeaderBytes> headers{};  // without destination MAC, total length and checksum
+  InternetChecksum sum;                         // of the IPv4 header in `headers`
+
+  explicit Way(IpProtocol of) : protocol(of) {}
+  bool leads_to(Ipv4Address to, Ipv4Address from) const {
+    return destination == to && asked_source == from && route.kind != Route::Kind::none;
+  }
+  bool loops() const { return route.kind == Route::Kind::loopback; }
+};
+
+// A frame being filled: `transport` points to where the transport header goes, with room for what was asked.
+struct Outgoing {
+  Frame* frame = nullptr;  // in Ip's queue, where it stays: marks are set in place
+  uint8_t* transport = nullptr;
+  uint32_t transport_bytes = 0;
+  bool looped = false;
+
+  uint8_t* ethernet() const { return transport - kHeaderBytes; }
+};
+
+}  // namespace skerry::stack

@@ -1,0 +1,134 @@
+// TCP on its way between Ip and tcp::Tcp: headers parsed and emitted, checksums verified and settled, payload
+// copied once each way. What TCP decides is none of its business.
+#pragma once
+
+#include <cstring>
+
+#include "base/time.hpp"
+#include "stack/coalescer.hpp"
+#include "stack/drop_reason.hpp"
+#include "stack/outgoing.hpp"
+#include "stack/segment_queue.hpp"
+#include "tcp/tcp.hpp"
+#include "wire/checksum.hpp"
+
+namespace skerry::stack {
+
+template <class I>
+class TcpComponent {
+ public:
+  // From now on `tcp` asks `ip` for paths. Both outlive the object.
+  TcpComponent(I& ip, tcp::Tcp& tcp) : ip_(ip), tcp_(tcp) { tcp.set_path_lookup(&path, this); }
+  TcpComponent(const TcpComponent&) = delete;
+  TcpComponent& operator=(const TcpComponent&) = delete;
+
+  uint32_t rx(TimeNs now) {
+    for (const TransportError& error : ip_.tcp_errors().view())
+      tcp_.unreachable(now, error.local, error.remote, error.tcp_seq, error.error, error.next_hop_mtu);
+    ip_.tcp_errors().clear();
+    uint32_t work = 0;
+    for (const Segment& segment : ip_.tcp_segments().view()) {
+      receive(now, segment);
+      ++work;
+    }
+    end_run(now);
+    ip_.tcp_segments().clear();
+    return work;
+  }
+
+  uint32_t tx(TimeNs now) {
+    tcp_.expire(now);
+    uint32_t work = 0;
+    while (tcp_.has_output()) {
+      const uint32_t most = ip_.reserve();
+      if (most == 0 || !tcp_.next_segment(now, most - uint32_t{TcpHeader::kMaxBytes}, out_)) break;
+      send(now);
+      ++work;
+    }
+    return work;
+  }
+
+  TimeNs deadline() const { return tcp_.deadline(); }
+  bool arm() { return true; }
+  void disarm() {}
+
+ private:
+  void receive(TimeNs now, const Segment& segment) {
+    if (!in_.header.read(segment.header())) return ip_.drop(segment, DropReason::malformed_tcp);
+    if (segment.broadcast)
+      return ip_.drop(segment, DropReason::tcp_to_broadcast);  // RFC 1122 section 4.2.3.10
+    if (!segment.intact) {
+      InternetChecksum sum =
+          ipv4_pseudo_header(segment.source, segment.destination, static_cast<uint8_t>(IpProtocol::kTcp),
+                             static_cast<uint16_t>(segment.bytes.size()));
+      sum.add(segment.bytes);
+      if (!sum.intact()) return ip_.drop(segment, DropReason::tcp_checksum);
+    }
+    in_.source = IpAddress::v4(segment.source);
+    in_.destination = IpAddress::v4(segment.destination);
+    in_.payload = segment.bytes.subspan(in_.header.header_bytes);
+    in_.congestion_experienced = segment.congestion_experienced;
+    if (merges_) {
+      if (run_.join(in_)) return ip_.give_back(segment);
+      end_run(now);
+      if (Coalescer::may_begin(in_)) return run_.begin(in_, segment);
+    }
+    tcp_.receive(now, in_);
+    ip_.give_back(segment);
+  }
+
+  // Nothing more joins the run.
+  void end_run(TimeNs now) {
+    if (run_.empty()) return;
+    tcp_.receive(now, run_.merged());
+    ip_.give_back(run_.first());
+    run_.clear();
+  }
+
+  void send(TimeNs now) {
+    // A way that is no more loses the segment, as a wire would: TCP asked for the path when it connected.
+    if (!ip_.find(way_, out_.destination.as_v4(), out_.source.as_v4())) return;
+    const uint32_t header_bytes = static_cast<uint32_t>(out_.header.emitted_bytes());
+    Outgoing out = ip_.open(way_, header_bytes + out_.payload_bytes());
+    out_.header.emit(out.transport);
+    uint8_t* payload = out.transport + header_bytes;
+    for (const ConstBytes piece : out_.payload) {
+      if (piece.empty()) continue;
+      std::memcpy(payload, piece.data(), piece.size());
+      payload += piece.size();
+    }
+    if (out_.gso_size != 0 && !out.looped) {
+      out.frame->gso_size = out_.gso_size;
+      out.frame->flags |= kSegmentTcp4;
+    }
+    ip_.settle_checksum(out, way_, TcpHeader::kChecksumOffset);
+    ip_.send(now, way_, out);
+  }
+
+  static tcp::Path path(void* context, const IpAddress& local, const IpAddress& remote) {
+    I& ip = static_cast<TcpComponent*>(context)->ip_;
+    Way way(IpProtocol::kTcp);
+    tcp::Path path;
+    if (!remote.is_v4() || !ip.find(way, remote.as_v4(), local.is_unspecified() ? 0 : local.as_v4()) ||
+        way.route.kind == Route::Kind::broadcast)
+      return path;
+    path.reachable = true;
+    path.source = IpAddress::v4(way.route.source);
+    path.mss = static_cast<uint16_t>(ip.transport_mtu(way) - TcpHeader::kMinBytes);
+    const uint32_t super_frame = ip.transport_super_frame(way);
+    path.super_frame = super_frame == 0 ? 0 : super_frame - uint32_t{TcpHeader::kMaxBytes};
+    return path;
+  }
+
+  I& ip_;
+  tcp::Tcp& tcp_;
+  // A link of memory brings super-frames; on a wire, whose bytes are summed anyway, segments are worth
+  // gathering.
+  const bool merges_ = !ip_.facts().vouches;
+  Coalescer run_;
+  Way way_{IpProtocol::kTcp};
+  tcp::SegmentIn in_;  // kept, as writing all of it anew costs more than reading it
+  tcp::SegmentOut out_;
+};
+
+}  // namespace skerry::stack

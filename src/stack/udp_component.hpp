@@ -1,0 +1,134 @@
+// UDP on its way between Ip and sockets: UdpComponent takes datagrams up, UdpSender takes them down. Two
+// classes, since who receives and who sends hold each other the other way round.
+#pragma once
+
+#include <cerrno>
+#include <concepts>
+#include <cstring>
+
+#include "base/time.hpp"
+#include "stack/drop_reason.hpp"
+#include "stack/outgoing.hpp"
+#include "stack/segment_queue.hpp"
+#include "stack/udp.hpp"
+#include "wire/checksum.hpp"
+#include "wire/udp.hpp"
+
+namespace skerry::stack {
+
+// Who owns the sockets. `payload` is copied at once or not at all: a neighbour may be writing to it.
+template <class S>
+concept UdpSink = requires(S& sink, TimeNs now, SocketId id, const Endpoint& from, const Endpoint& to,
+                           ConstBytes payload, int error) {
+  {
+    sink.deliver(now, id, from, to, payload)
+    } -> std::same_as<bool>;                       // false: no room, the datagram is dropped
+  { sink.fail(id, error) } -> std::same_as<void>;  // errno value for a connected socket
+};
+
+template <class I, UdpSink Sink>
+class UdpComponent {
+ public:
+  UdpComponent(I& ip, const Udp& udp, Sink& sink) : ip_(ip), udp_(udp), sink_(sink) {}
+
+  uint32_t rx(TimeNs now) {
+    for (const TransportError& error : ip_.udp_errors().view()) {
+      const auto id = udp_.match(error.local, error.remote);
+      if (id && udp_.is_connected(*id)) sink_.fail(*id, error.error);
+    }
+    ip_.udp_errors().clear();
+    uint32_t work = 0;
+    for (const Segment& segment : ip_.udp_segments().view()) {
+      receive(now, segment);
+      ++work;
+    }
+    ip_.udp_segments().clear();
+    return work;
+  }
+  uint32_t tx(TimeNs) { return 0; }
+  TimeNs deadline() const { return kNever; }
+  bool arm() { return true; }
+  void disarm() {}
+
+ private:
+  void receive(TimeNs now, const Segment& segment) {
+    const auto header = UdpHeader::parse(segment.header());
+    if (!header || header->length_bytes > segment.bytes.size() || header->destination_port == 0)
+      return ip_.drop(segment, DropReason::malformed_udp);
+    const ConstBytes datagram = segment.bytes.first(header->length_bytes);
+    if (!segment.intact && header->checksum != 0) {
+      InternetChecksum sum = ipv4_pseudo_header(segment.source, segment.destination,
+                                                static_cast<uint8_t>(IpProtocol::kUdp), header->length_bytes);
+      sum.add(datagram);
+      if (!sum.intact()) return ip_.drop(segment, DropReason::udp_checksum);
+    }
+    const Endpoint from{IpAddress::v4(segment.source), header->source_port};
+    const Endpoint to{IpAddress::v4(segment.destination), header->destination_port};
+    const ConstBytes payload = datagram.subspan(UdpHeader::kBytes);
+    if (segment.broadcast) {
+      bool found = false;
+      udp_.for_each_match(to, from, [&](SocketId id) { found |= sink_.deliver(now, id, from, to, payload); });
+      return found ? ip_.give_back(segment) : ip_.drop(segment, DropReason::udp_no_socket);
+    }
+    const auto id = udp_.match(to, from);
+    if (!id) return ip_.refuse(now, segment);
+    if (!sink_.deliver(now, *id, from, to, payload)) return ip_.drop(segment, DropReason::udp_socket_full);
+    ip_.give_back(segment);
+  }
+
+  I& ip_;
+  const Udp& udp_;
+  Sink& sink_;
+};
+
+template <class I>
+class UdpSender {
+ public:
+  UdpSender(I& ip, Udp& udp) : ip_(ip), udp_(udp) {}
+
+  // Sends a datagram whose payload lies in two pieces, as in a ring. `to` with port 0 means the connected
+  // peer; `source` that is not unspecified is one of our addresses and takes the place of the socket's. Binds
+  // the socket if need be. 0 or an errno value; EAGAIN: not now, in a later breath; EMSGSIZE: one packet does
+  // not hold it.
+  int send(TimeNs now, SocketId id, Endpoint to, IpAddress source, bool may_broadcast, ConstBytes first,
+           ConstBytes second) {
+    if (to.port == 0) {
+      if (!udp_.is_connected(id)) return EDESTADDRREQ;
+      to = udp_.remote(id);
+    }
+    // 0.0.0.0 as a destination is this host, as on Linux.
+    const Ipv4Address destination = to.address.is_unspecified() ? kThisHost : to.address.as_v4();
+    if (!to.address.is_unspecified() && !to.address.is_v4()) return ENETUNREACH;
+    if (!udp_.is_bound(id)) {
+      Endpoint any{IpAddress::v4(0), 0};
+      if (const int error = udp_.bind(id, any, false)) return error;
+    }
+    if (source.is_unspecified()) source = udp_.local(id).address;
+    if (!ip_.find(way_, destination, source.is_unspecified() ? 0 : source.as_v4())) return ENETUNREACH;
+    if (way_.route.kind == Route::Kind::broadcast && !may_broadcast) return EACCES;
+    const size_t length = UdpHeader::kBytes + first.size() + second.size();
+    if (length > ip_.transport_mtu(way_)) return EMSGSIZE;
+    if (ip_.reserve() < length) return EAGAIN;
+
+    Outgoing out = ip_.open(way_, static_cast<uint32_t>(length));
+    UdpHeader{udp_.local(id).port, to.port, static_cast<uint16_t>(length), 0}.emit(out.transport);
+    uint8_t* payload = out.transport + UdpHeader::kBytes;
+    for (const ConstBytes piece : {first, second}) {
+      if (piece.empty()) continue;
+      std::memcpy(payload, piece.data(), piece.size());
+      payload += piece.size();
+    }
+    ip_.settle_checksum(out, way_, UdpHeader::kChecksumOffset);
+    ip_.send(now, way_, out);
+    return 0;
+  }
+
+ private:
+  static constexpr Ipv4Address kThisHost = 0x7f000001;
+
+  I& ip_;
+  Udp& udp_;
+  Way way_{IpProtocol::kUdp};
+};
+
+}  // namespace skerry::stack

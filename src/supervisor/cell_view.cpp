@@ -1,0 +1,231 @@
+#include "supervisor/cell_view.hpp"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
+
+#include "base/fd.hpp"
+
+namespace skerry::supervisor {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error system_error(const std::string& what) {
+  const int number = errno;
+  return Error{what + ": " + std::strerror(number), number};
+}
+
+bool lies_in(const std::string& path, const std::string& directory) {
+  return path == directory || (path.starts_with(directory) && path[directory.size()] == '/');
+}
+
+bool exists(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+bool bind(const std::string& from, const std::string& to) {
+  return ::mount(from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr) == 0;
+}
+
+Result<void> make_read_only(const std::string& path) {
+  if (!exists(path)) return {};
+  mount_attr read_only{};
+  read_only.attr_set = MOUNT_ATTR_RDONLY;
+  if (!bind(path, path) ||
+      ::mount_setattr(AT_FDCWD, path.c_str(), AT_RECURSIVE, &read_only, sizeof read_only) != 0)
+    return system_error("cannot make " + path + " read-only in the cell");
+  return {};
+}
+
+// What stays visible is taken hold of before anything is hidden, and put back afterwards.
+struct Share {
+  std::string path;
+  Fd tree;
+  bool is_directory;
+};
+
+Result<std::vector<Share>> hold(const std::vector<std::string>& paths) {
+  std::vector<Share> shares;
+  for (const std::string& path : paths) {
+    struct stat status {};
+    Fd tree(::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+    if (!tree || ::fstat(tree.get(), &status) != 0) return system_error("cannot share " + path);
+    shares.push_back({path, std::move(tree), S_ISDIR(status.st_mode)});
+  }
+  return shares;
+}
+
+Result<void> put_back(const std::vector<Share>& shares) {
+  for (const Share& share : shares) {
+    if (!exists(share.path)) {
+      std::error_code ignored;
+      fs::create_directories(share.is_directory ? fs::path(share.path) : fs::path(share.path).parent_path(),
+                             ignored);
+      if (!share.is_directory)
+        const Fd place(::open(share.path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+    }
+    if (::move_mount(share.tree.get(), "", AT_FDCWD, share.path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
+      return system_error("cannot share " + share.path);
+  }
+  return {};
+}
+
+// A path that is there and says nothing: a directory becomes empty, a file or socket /dev/null.
+Result<void> hide(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  const bool hidden = S_ISDIR(status.st_mode) ? ::mount("skerry", path.c_str(), "tmpfs",
+                                                        MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k") == 0
+                                              : bind("/dev/null", path);
+  if (!hidden) return system_error("cannot hide " + path + " in the cell");
+  return {};
+}
+
+// A /proc of the cell's own PID namespace, in which the machine's switches cannot be moved: a program that
+// root started is root for the permission bits of these files.
+Result<void> make_proc() {
+  if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
+    return system_error(
+        "cannot mount a /proc of the cell's own (inside a container, start that with its /proc unmasked)");
+  for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"}) {
+    Result<void> done = make_read_only(path);
+    if (!done) return done;
+  }
+  for (const char* path : {"/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/acpi", "/proc/scsi"}) {
+    Result<void> done = hide(path);
+    if (!done) return done;
+  }
+  return {};
+}
+
+// The devices that every program may expect, and no other: not /dev/vsock, /dev/net/tun, disks or memory. The
+// terminals are the host's, so that the one we run on keeps its name; permission bits guard the others.
+Result<void> make_devices() {
+  std::vector<std::string> kept = {"/dev/null",    "/dev/zero", "/dev/full", "/dev/random",
+                                   "/dev/urandom", "/dev/tty",  "/dev/ptmx", "/dev/pts"};
+  std::erase_if(kept, [](const std::string& path) { return !exists(path); });
+  Result<std::vector<Share>> devices = hold(kept);
+  if (!devices) return devices.error();
+  if (::mount("skerry", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755") != 0 ||
+      ::mkdir("/dev/shm", 0777) != 0 || ::chmod("/dev/shm", 01777) != 0)
+    return system_error("cannot make the cell's /dev");
+  const std::pair<const char*, const char*> links[] = {{"/proc/self/fd", "/dev/fd"},
+                                                       {"/proc/self/fd/0", "/dev/stdin"},
+                                                       {"/proc/self/fd/1", "/dev/stdout"},
+                                                       {"/proc/self/fd/2", "/dev/stderr"}};
+  for (const auto& [target, name] : links) {
+    if (::symlink(target, name) != 0) return system_error("cannot make the cell's /dev");
+  }
+  return put_back(*devices);
+}
+
+// Services of the host listen under /run (docker.sock, the buses, the journal): it becomes empty.
+Result<void> empty_run_directories() {
+  for (const char* path : {"/run", "/var/run"}) {
+    struct stat status {};
+    if (::lstat(path, &status) != 0 || !S_ISDIR(status.st_mode)) continue;
+    if (::mount("skerry", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") != 0)
+      return system_error(std::string("cannot empty ") + path + " in the cell");
+  }
+  const char* const user_directory = std::getenv("XDG_RUNTIME_DIR");
+  if (user_directory != nullptr && lies_in(user_directory, "/run")) {
+    std::error_code ignored;
+    fs::create_directories(user_directory, ignored);
+    ::chmod(user_directory, 0700);
+  }
+  return {};
+}
+
+// Puts a text where a program looks for it. The place may be a link into the /run that has just become empty.
+Result<void> place_text(const std::string& path, const std::string& text) {
+  const std::string source = "/run/skerry" + path;
+  std::error_code ignored;
+  fs::create_directories(fs::path(source).parent_path(), ignored);
+  if (!(std::ofstream(source) << text)) return Error{"cannot write " + path + " for the cell"};
+  ::chmod(source.c_str(), 0644);
+  const fs::path target = fs::weakly_canonical(path, ignored);
+  if (!exists(target.string()) && lies_in(target.string(), "/run")) {
+    fs::create_directories(target.parent_path(), ignored);
+    fs::copy_file(source, target, ignored);
+    return {};
+  }
+  // A file that the host does not have cannot be put there; the program misses it as it would without a cell.
+  if (exists(path) && !bind(source, path)) return system_error("cannot write " + path + " for the cell");
+  return {};
+}
+
+Result<void> hide_sockets(const CellView& view) {
+  for (const std::string& path : view.hidden_sockets) {
+    const auto shared = [&](const std::string& share) { return lies_in(path, share); };
+    struct stat status {};
+    if (std::any_of(view.shares.begin(), view.shares.end(), shared) || ::lstat(path.c_str(), &status) != 0 ||
+        !S_ISSOCK(status.st_mode))
+      continue;
+    Result<void> done = hide(path);
+    if (!done) return done;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> listening_sockets() {
+  std::set<std::string> paths;
+  std::ifstream table("/proc/net/unix");
+  std::string line;
+  std::getline(table, line);  // the column titles
+  while (std::getline(table, line)) {
+    std::istringstream columns(line);
+    std::string column, path;
+    for (int i = 0; i < 7; ++i) columns >> column;
+    std::getline(columns >> std::ws, path);
+    if (path.starts_with('/')) paths.insert(path);
+  }
+  return {paths.begin(), paths.end()};
+}
+
+Result<void> make_view(const CellView& view) {
+  // Our mounts must not travel to the host, nor its later ones to us.
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return system_error("cannot separate the cell's mounts from the host's");
+  const std::string resolver = read_file("/etc/resolv.conf");
+  std::string hosts = read_file("/etc/hosts");
+  if (!hosts.empty() && hosts.back() != '\n') hosts += '\n';
+  for (const auto& [name, address] : view.hosts) hosts += address + "\t" + name + "\n";
+  Result<std::vector<Share>> shares = hold(view.shares);
+  if (!shares) return shares.error();
+
+  Result<void> done = make_devices();
+  if (done) done = make_proc();
+  if (done) done = make_read_only("/sys");
+  if (done) done = empty_run_directories();
+  if (done) done = hide_sockets(view);
+  if (done) done = place_text("/etc/hosts", hosts);
+  if (done) done = place_text("/etc/resolv.conf", resolver);
+  if (done) done = put_back(*shares);
+  if (!done) return done;
+  // Entered by its name, because the directory that we stand in may have been hidden.
+  if (::chdir(view.working_directory.c_str()) != 0)
+    return system_error("the working directory " + view.working_directory +
+                        " is hidden in the cell (share it with --share)");
+  return {};
+}
+
+}  // namespace skerry::supervisor

@@ -1,0 +1,105 @@
+// The supervisor's control protocol: one JSON request a line, one JSON reply a line, over a Unix stream
+// socket. Here are the words and the bounded line reader, as pure text; control_socket.hpp has the sockets.
+//
+// Whoever may connect (same user, or root) may still send rubbish: every field is checked here, a line has a
+// bound, and a peer that breaks it is disconnected. Requests:
+//
+//  {"command":"ps"}      reply {"ok":true,"name":"redis","processes":[{"name","kind","network","pid","state",
+//                        "core","restarts","uptime_ms","cpu_ms","address"?}…]}; state: "running", "waiting"
+//                        (for a restart), "ended", "failed"
+//  {"command":"ss"}      reply {"ok":true,"sockets":[{"program","proto","state","local","peer","rx_queue",
+//                        "tx_queue"}…]}, gathered from the stacks
+//  {"command":"top"}     reply {"ok":true,"time_ns":…,"processes":[{"name","kind","core","cpu_ns",
+//                        "counters":{NAME:u64…}}…]}: one sample; the asker subtracts two of them
+//  {"command":"rights"}  reply {"ok":true,"rights":[…]}, rows as rights_to_json() writes them
+//  {"command":"plan"}    reply {"ok":true,"plan":…} as plan_to_json() writes it
+//  {"command":"down"}    reply {"ok":true}; then all ends, and the end of the connection says that it has
+//  {"command":"mirror","link":"lan.redis"}  reply {"ok":true} with the read end of a pipe. The supervisor
+//                        passes its write end to the vswitch ({"command":"mirror","port":"redis"}), which
+//                        writes a pcapng file of that port into it until the reader has gone
+//  {"command":"run",…}   RunRequest; reply RunReply with descriptors. The program lives as long as the
+//                        connection
+//
+// A refusal is {"ok":false,"error":"one sentence","code":125}; code is the exit status that it asks for.
+//
+// The supervisor itself is started as `skerry-supervisor NAME` with two descriptors: kEnvironmentFd, a memfd
+// that holds plan_to_json(), and kReadyFd, a pipe's write end into which it writes one line when all runs,
+// {"ok":true}, or the refusal with which it then exits. SIGINT and SIGTERM mean `down`.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "supervisor/plan.hpp"
+
+namespace skerry::supervisor {
+
+inline constexpr size_t kMaxRequestBytes = 1 << 20;  // a long command line fits (its bound is ARG_MAX)
+inline constexpr size_t kMaxReplyBytes = 64 << 20;   // `ss` of many full stacks fits
+inline constexpr size_t kMaxDescriptors = 16;        // that may accompany one line
+
+inline constexpr int kReadyFd = 4;
+
+enum class Command { ps, ss, top, rights, plan, down, mirror, run };
+
+// What `skerry run` asks for.
+struct RunRequest {
+  std::string name;                    // empty: taken from the program, made unique
+  std::string network;                 // empty: the only one of the plan
+  std::vector<std::string> argv;       // at least one
+  std::string executable;              // absolute
+  std::string working_directory;       // absolute
+  std::optional<Ipv4Address> address;  // absent: the lowest free one
+  std::optional<unsigned> core;        // absent: by the placement rules
+  std::optional<Uplink> uplink;        // absent: whatever the network has
+  std::vector<std::string> shares;     // absolute paths
+};
+
+// What the caller needs to become the parent of the program: descriptors[i] came with the reply and belongs
+// at number fds[i] of a child that executes `executable` with the arguments {"skerry-cell", name}.
+struct RunReply {
+  std::string name;
+  std::string address;  // "10.77.0.2"
+  std::string executable;
+  std::vector<int> fds;
+};
+
+struct Request {
+  Command command = Command::ps;
+  std::string link;  // of mirror
+  RunRequest run;    // of run
+};
+
+// Errors say what is wrong with the line, for the peer to read.
+Result<Request> parse_request(std::string_view line);
+std::string format_request(const Request& request);  // with the newline
+
+Result<RunReply> parse_run_reply(const nlohmann::json& reply);
+nlohmann::json to_json(const RunReply& reply);
+
+std::string format_reply(const nlohmann::json& reply);  // one line, with the newline
+nlohmann::json refusal(std::string_view sentence, int code = 1);
+// The reply if it says ok, else its error. Errors: also when it is no JSON object.
+Result<nlohmann::json> parse_reply(std::string_view line);
+
+// Cuts a byte stream into lines of at most `bound` bytes.
+class LineReader {
+ public:
+  explicit LineReader(size_t bound) : bound_(bound) {}
+
+  // False if the current line is over the bound: then the reader takes nothing more.
+  bool append(std::string_view bytes);
+  std::optional<std::string> next();
+
+ private:
+  size_t bound_;
+  std::string pending_;
+  size_t scanned_ = 0;  // bytes of pending_ known to hold no newline
+};
+
+}  // namespace skerry::supervisor

@@ -1,0 +1,89 @@
+#include "supervisor/machine.hpp"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cstdlib>
+#include <filesystem>
+
+namespace skerry::supervisor {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<unsigned> allowed_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<unsigned> cores;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return {0};
+  for (unsigned core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+std::vector<HostSubnet> host_subnets() {
+  std::vector<HostSubnet> result;
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return result;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET || entry->ifa_netmask == nullptr)
+      continue;
+    const auto ipv4 = [](const sockaddr* address) {
+      return ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr);
+    };
+    const uint32_t mask = ipv4(entry->ifa_netmask);
+    result.push_back(
+        {entry->ifa_name, {ipv4(entry->ifa_addr) & mask, static_cast<uint8_t>(std::popcount(mask))}});
+  }
+  freeifaddrs(list);
+  return result;
+}
+
+bool is_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+ProgramFile find_program(const std::string& name, const std::string& directory) {
+  if (name.empty()) return {};
+  if (name.find('/') != std::string::npos) {
+    const fs::path path = (fs::path(directory) / name).lexically_normal();
+    if (!is_file(path)) return {};
+    return {path, access(path.c_str(), X_OK) == 0};
+  }
+  const char* variable = std::getenv("PATH");
+  const std::string search = variable != nullptr ? variable : "/usr/local/bin:/usr/bin:/bin";
+  ProgramFile blocked;
+  for (size_t begin = 0; begin <= search.size();) {
+    const size_t end = std::min(search.find(':', begin), search.size());
+    const std::string entry = search.substr(begin, end - begin);
+    const fs::path path = fs::absolute(entry.empty() ? fs::path(".") : fs::path(entry)) / name;
+    if (is_file(path)) {
+      if (access(path.c_str(), X_OK) == 0) return {path, true};
+      blocked = {path, false};
+    }
+    begin = end + 1;
+  }
+  return blocked;
+}
+
+}  // namespace
+
+Machine this_machine() {
+  return {.root = geteuid() == 0,
+          .cores = allowed_cores(),
+          .host_subnets = host_subnets(),
+          .find_program = find_program,
+          .exists = [](const std::string& path) {
+            std::error_code ignored;
+            return fs::exists(path, ignored);
+          }};
+}
+
+}  // namespace skerry::supervisor

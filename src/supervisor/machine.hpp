@@ -1,0 +1,35 @@
+// The machine that a composition is checked against, as values, so that tests can bring their own.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "supervisor/plan.hpp"
+
+namespace skerry::supervisor {
+
+struct HostSubnet {
+  std::string interface;
+  Subnet subnet;
+};
+
+// Where a program was found. `path` is absolute; empty if there is none of that name. If it is there but
+// cannot be executed, `executable` is false: shells tell these two apart (126 and 127), so do we.
+struct ProgramFile {
+  std::string path;
+  bool executable = false;
+};
+
+struct Machine {
+  bool root = false;
+  std::vector<unsigned> cores;           // that we may run on, ascending
+  std::vector<HostSubnet> host_subnets;  // which the host's own interfaces are in
+  // `name` with a slash is a path, relative to `directory`; without, it is looked for on PATH (execvp(3)).
+  std::function<ProgramFile(const std::string& name, const std::string& directory)> find_program;
+  std::function<bool(const std::string& path)> exists;
+};
+
+Machine this_machine();
+
+}  // namespace skerry::supervisor

@@ -1,0 +1,91 @@
+#include "supervisor/objects.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "driver/tap/tap_device.hpp"
+#include "link/shm_link.hpp"
+#include "run/stats.hpp"
+#include "shm/doorbell.hpp"
+#include "shm/region.hpp"
+#include "supervisor/address_text.hpp"
+
+namespace skerry::supervisor {
+namespace {
+
+Result<Fd> create_memory(const std::string& name, size_t bytes) {
+  Result<Region> region = Region::create(("skerry-" + name).c_str(), bytes);
+  if (!region) return region.error();
+  Fd fd(::fcntl(region->fd(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return Error{"cannot keep the region " + name + ": " + std::strerror(errno), errno};
+  return fd;
+}
+
+Result<Fd> create_tap(const Object& object) {
+  Result<Fd> device = open_tap(object.interface);
+  if (!device) return device;
+  const size_t slash = object.host_address.find('/');
+  const std::optional<Ipv4Address> address = parse_ipv4(object.host_address.substr(0, slash));
+  if (!address || slash == std::string::npos)
+    return Error{"the address " + object.host_address + " of " + object.interface + " is none"};
+  const int prefix_bits = std::atoi(object.host_address.c_str() + slash + 1);
+  const Result<void> up =
+      set_up_interface(object.interface, *address, static_cast<uint8_t>(prefix_bits), kMtu);
+  if (!up) return up.error();
+  return device;
+}
+
+}  // namespace
+
+Result<void> Objects::create(const Object& object) {
+  const auto keep = [&](Result<Fd> fd) -> Result<void> {
+    if (!fd) return fd.error();
+    held_[object.name] = {std::move(*fd), Fd()};
+    return {};
+  };
+  switch (object.kind) {
+    case ObjectKind::region:
+      return keep(create_memory(object.name, object.bytes != 0 ? object.bytes : ShmLink::region_bytes()));
+    case ObjectKind::session:
+    case ObjectKind::arena:
+      return keep(create_memory(object.name, object.bytes));
+    case ObjectKind::stats:
+      return keep(create_stats_memory());
+    case ObjectKind::tap:
+      return keep(create_tap(object));
+    case ObjectKind::pipe: {
+      Result<DoorbellPipe> pipe = DoorbellPipe::create();
+      if (!pipe) return pipe.error();
+      held_[object.name] = {std::move(pipe->wake), std::move(pipe->ring)};
+      return {};
+    }
+    case ObjectKind::control:
+    case ObjectKind::listener:
+      return {};
+  }
+  return {};
+}
+
+void Objects::adopt_listener(const std::string& name, Fd listener) {
+  held_[name] = {std::move(listener), Fd()};
+}
+
+void Objects::drop(const std::string& name) {
+  held_.erase(name);
+}
+
+int Objects::descriptor(const std::string& name, Access access) const {
+  const auto found = held_.find(name);
+  if (found == held_.end()) return -1;
+  return access == Access::write ? found->second.write.get() : found->second.fd.get();
+}
+
+uint64_t inode_of(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
+}  // namespace skerry::supervisor

@@ -1,0 +1,42 @@
+// The objects of a plan as descriptors: everything that a process may be granted is made and held here, so
+// that a process that comes back gets the same things, and so that what must not be used twice is made anew.
+//
+// Invariants: a region or session that a dead process used is never given to its successor (its indices are
+// those of the dead); a descriptor handed out is borrowed until the object is renewed or dropped.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/fd.hpp"
+#include "base/result.hpp"
+#include "supervisor/plan.hpp"
+
+namespace skerry::supervisor {
+
+class Objects {
+ public:
+  // Makes the object; what there was under the name is closed. Of a listener nothing is made: it comes from
+  // the cell, with adopt_listener(). Control sockets are not objects of ours: each start makes its own
+  // (member.hpp).
+  Result<void> create(const Object& object);
+  void adopt_listener(const std::string& name, Fd listener);
+  void drop(const std::string& name);
+
+  bool has(const std::string& name) const { return held_.contains(name); }
+  // Borrowed; -1 if there is none. `access` chooses the end of a pipe.
+  int descriptor(const std::string& name, Access access) const;
+
+ private:
+  struct Held {
+    Fd fd;     // of a pipe: the read end
+    Fd write;  // of a pipe
+  };
+  std::map<std::string, Held> held_;
+};
+
+// What tells an open file from all others while it is open; 0 if the descriptor is not open.
+uint64_t inode_of(int fd);
+
+}  // namespace skerry::supervisor

@@ -1,0 +1,64 @@
+// Which core each process runs on. The rules are measured (ARCHITECTURE.md, "placement"): waking a sleeper on
+// the same core costs a tenth of waking one on another core, so a program and its stack share one; the
+// vswitch takes the core with more slack, because there it delays nobody, and a driver goes with its vswitch.
+#include <algorithm>
+#include <map>
+
+#include "supervisor/plan.hpp"
+
+namespace skerry::supervisor {
+
+namespace {
+
+// Rough shares of a core: a program with its stack counts twice what a vswitch with its driver does.
+constexpr unsigned kProgramLoad = 2;
+constexpr unsigned kVswitchLoad = 1;
+
+using Loads = std::map<unsigned, unsigned>;  // core -> load
+
+unsigned least_loaded(const Loads& loads, bool highest_of_equals) {
+  unsigned best = loads.begin()->first;
+  for (const auto& [core, load] : loads) {
+    if (load < loads.at(best) || (highest_of_equals && load == loads.at(best))) best = core;
+  }
+  return best;
+}
+
+}  // namespace
+
+void place(Plan& plan, const std::vector<unsigned>& cores) {
+  CHECK(!cores.empty());
+  Loads loads;
+  for (const unsigned core : cores) loads[core] = 0;
+  for (const Process& process : plan.processes) {
+    if (!process.core || !loads.contains(*process.core)) continue;
+    if (process.kind == ProcessKind::program) loads[*process.core] += kProgramLoad;
+    if (process.kind == ProcessKind::vswitch) loads[*process.core] += kVswitchLoad;
+  }
+
+  const auto put = [&](unsigned core, const auto& belongs) {
+    for (Process& process : plan.processes) {
+      if (!process.core && belongs(process)) process.core = core;
+    }
+  };
+  for (const Process& program : plan.processes) {
+    if (program.kind != ProcessKind::program || program.core) continue;
+    const unsigned core = least_loaded(loads, false);
+    loads[core] += kProgramLoad;
+    put(core, [&](const Process& p) { return p.program == program.program; });
+  }
+  for (const Process& vswitch : plan.processes) {
+    if (vswitch.kind != ProcessKind::vswitch || vswitch.core) continue;
+    const unsigned core = least_loaded(loads, true);
+    loads[core] += kVswitchLoad;
+    put(core, [&](const Process& p) { return p.network == vswitch.network && p.program.empty(); });
+  }
+
+  // The supervisor does not start the launchers of attached programs, so they put themselves where they
+  // belong.
+  for (Process& process : plan.processes) {
+    if (process.kind == ProcessKind::program) process.settings["core"] = *process.core;
+  }
+}
+
+}  // namespace skerry::supervisor

@@ -1,0 +1,261 @@
+#include "supervisor/plan.hpp"
+
+#include <fmt/format.h>
+#include <algorithm>
+
+#include "link/shm_link.hpp"
+#include "supervisor/address_text.hpp"
+
+namespace skerry::supervisor {
+
+namespace {
+
+template <class Items>
+auto* by_name(Items& items, std::string_view name) {
+  const auto found = std::find_if(items.begin(), items.end(), [&](const auto& i) { return i.name == name; });
+  return found == items.end() ? nullptr : &*found;
+}
+
+Process& process_of(Plan& plan, std::string_view name) {
+  Process* process = by_name(plan.processes, name);
+  CHECK(process != nullptr);
+  return *process;
+}
+
+// Memory is sparse: only touched pages cost anything, so both bounds are generous. The stack refuses to start
+// in memory that is too small for its settings.
+uint64_t session_bytes(const StackLimits& limits) {
+  constexpr uint64_t kPerSocket = 16 << 10;  // names, interests of 256 waiters, bitmaps
+  constexpr uint64_t kTables = 64 << 20;     // descriptor tables of the processes, calls
+  return kTables + limits.sockets * (2 * uint64_t{limits.stream_bytes} + kPerSocket);
+}
+
+uint64_t arena_bytes(const StackLimits& limits) {
+  constexpr uint64_t kPerSocket = 4 << 10;  // a control block
+  constexpr uint64_t kTables = 64 << 20;    // reassembly, neighbours, timers
+  return kTables + limits.sockets * kPerSocket;
+}
+
+void grant(Plan& plan, Process& process, std::string fd, Object object, Access access) {
+  process.grants.push_back({std::move(fd), object.name, access});
+  if (by_name(plan.objects, object.name) == nullptr) plan.objects.push_back(std::move(object));
+}
+
+// What every process has.
+void grant_basics(Plan& plan, Process& process) {
+  constexpr uint64_t kStatsBytes = 64 << 10;
+  if (process.kind != ProcessKind::program) {
+    grant(plan, process, "stats", {process.name + ".stats", ObjectKind::stats, kStatsBytes},
+          Access::read_write);
+  }
+  grant(plan, process, "control", {process.name + ".control", ObjectKind::control}, Access::read_write);
+}
+
+void grant_link_end(Plan& plan, Process& process, const PlannedLink& link, bool is_a) {
+  const std::string& end = is_a ? link.a.end : link.b.end;
+  const std::string to_me = link.name + (is_a ? ".to_a" : ".to_b");
+  const std::string to_other = link.name + (is_a ? ".to_b" : ".to_a");
+  grant(plan, process, end + ".region", {link.name + ".region", ObjectKind::region, ShmLink::region_bytes()},
+        Access::read_write);
+  grant(plan, process, end + ".ring", {to_other, ObjectKind::pipe}, Access::write);
+  grant(plan, process, end + ".wake", {to_me, ObjectKind::pipe}, Access::read);
+}
+
+std::string free_port(const Process& vswitch) {
+  for (unsigned number = 0;; ++number) {
+    std::string end = fmt::format("port{}", number);
+    const auto taken = [&](const Grant& g) { return g.fd == end + ".region"; };
+    if (std::none_of(vswitch.grants.begin(), vswitch.grants.end(), taken)) return end;
+  }
+}
+
+// Joins process `b` to its network's vswitch by a new port, and says what add_port needs.
+nlohmann::json add_link(Plan& plan, const std::string& b, const std::string& port_name, const MacAddress& mac,
+                        Ipv4Address address, bool uplink, const std::vector<std::string>& joins) {
+  const std::string network = process_of(plan, b).network;
+  Process& vswitch = process_of(plan, network + ".vswitch");
+  PlannedLink link{
+      .name = network + "." + port_name, .a = {vswitch.name, free_port(vswitch)}, .b = {b, "link"}};
+  grant_link_end(plan, vswitch, link, true);
+  grant_link_end(plan, process_of(plan, b), link, false);
+  nlohmann::json port = {
+      {"end", link.a.end}, {"side", "a"},    {"name", port_name}, {"mac", format_mac(mac)},
+      {"uplink", uplink},  {"joins", joins}, {"mtu", kMtu},       {"addresses", {format_ipv4(address)}}};
+  vswitch.settings["ports"].push_back(port);
+  plan.links.push_back(std::move(link));
+  return port;
+}
+
+// Every stack and launcher of the network knows all names in it.
+void tell_hosts(Plan& plan, const Network& network) {
+  nlohmann::json hosts = nlohmann::json::object();
+  if (network.uplink != Uplink::none) hosts["host"] = format_ipv4(network.subnet.gateway());
+  for (const Program& program : plan.programs) {
+    if (program.network == network.name) hosts[program.name] = format_ipv4(program.address);
+  }
+  for (Process& process : plan.processes) {
+    if (process.network == network.name && !process.program.empty()) process.settings["hosts"] = hosts;
+  }
+}
+
+Result<Ipv4Address> free_address(const Plan& plan, const Network& network) {
+  for (Ipv4Address address = network.subnet.gateway() + 1; address < network.subnet.broadcast(); ++address) {
+    const auto taken = [&](const Program& p) { return p.network == network.name && p.address == address; };
+    if (std::none_of(plan.programs.begin(), plan.programs.end(), taken)) return address;
+  }
+  return Error{fmt::format("network {} has no free address left in {}: give it a larger subnet", network.name,
+                           format_subnet(network.subnet))};
+}
+
+nlohmann::json environment_of(const Program& program) {
+  nlohmann::json variables = nlohmann::json::object();
+  for (const std::string& variable : program.env) {
+    const size_t equals = variable.find('=');
+    variables[variable.substr(0, equals)] = equals == std::string::npos ? "" : variable.substr(equals + 1);
+  }
+  return variables;
+}
+
+}  // namespace
+
+const Network* Plan::network(std::string_view wanted) const {
+  return by_name(networks, wanted);
+}
+const Program* Plan::program(std::string_view wanted) const {
+  return by_name(programs, wanted);
+}
+const Object* Plan::object(std::string_view wanted) const {
+  return by_name(objects, wanted);
+}
+const Process* Plan::process(std::string_view wanted) const {
+  return by_name(processes, wanted);
+}
+const PlannedLink* Plan::link(std::string_view wanted) const {
+  return by_name(links, wanted);
+}
+
+void add_network(Plan& plan, const Network& network) {
+  plan.networks.push_back(network);
+  Process vswitch{.name = network.name + ".vswitch",
+                  .kind = ProcessKind::vswitch,
+                  .network = network.name,
+                  .core = network.core};
+  vswitch.settings = {
+      {"name", network.name}, {"subnet", format_subnet(network.subnet)}, {"ports", nlohmann::json::array()}};
+  grant_basics(plan, vswitch);
+  plan.processes.push_back(std::move(vswitch));
+  if (network.uplink == Uplink::none) return;
+
+  Process driver{.name = network.name + ".tap",
+                 .kind = ProcessKind::driver_tap,
+                 .network = network.name,
+                 .core = network.core};
+  Object tap{.name = driver.name + ".device", .kind = ObjectKind::tap};
+  tap.interface = "sk-" + network.name.substr(0, 12);  // IFNAMSIZ leaves 15 characters
+  tap.host_address = fmt::format("{}/{}", format_ipv4(network.subnet.gateway()), network.subnet.prefix_bits);
+  driver.settings = {{"end", "link"}, {"side", "b"}, {"interface", tap.interface}, {"mtu", kMtu}};
+  grant_basics(plan, driver);
+  grant(plan, driver, "tap", tap, Access::read_write);
+  const std::string name = driver.name;
+  plan.processes.push_back(std::move(driver));
+  // An uplink is bound to no MAC address: the device on the host has its own.
+  add_link(plan, name, "host", MacAddress{}, network.subnet.gateway(), true, {"*"});
+}
+
+Result<Addition> add_program(Plan& plan, Program program) {
+  const Network* network = plan.network(program.network);
+  if (network == nullptr) return Error{fmt::format("there is no network named {}", program.network)};
+  if (plan.program(program.name) != nullptr) {
+    return Error{fmt::format("a program named {} runs already: give another with --name", program.name)};
+  }
+  if (program.address == 0) {
+    Result<Ipv4Address> address = free_address(plan, *network);
+    if (!address) return address.error();
+    program.address = *address;
+  }
+  if (program.mac == MacAddress{}) program.mac = mac_of(program.address);
+
+  Process stack{.name = program.name + ".stack",
+                .kind = ProcessKind::stack,
+                .network = network->name,
+                .program = program.name,
+                .core = program.core};
+  stack.settings = {
+      {"end", "link"},
+      {"side", "b"},
+      {"program", program.name},
+      {"mac", format_mac(program.mac)},
+      {"mtu", kMtu},
+      {"addresses", {fmt::format("{}/{}", format_ipv4(program.address), network->subnet.prefix_bits)}},
+      {"gateway", nullptr},
+      {"sockets", program.stack.sockets},
+      {"stream_bytes", program.stack.stream_bytes}};
+  if (program.stack.lossy_seed) stack.settings["lossy_seed"] = *program.stack.lossy_seed;
+  if (network->uplink != Uplink::none) stack.settings["gateway"] = format_ipv4(network->subnet.gateway());
+  grant_basics(plan, stack);
+  grant(plan, stack, "arena", {stack.name + ".arena", ObjectKind::arena, arena_bytes(program.stack)},
+        Access::read_write);
+  const std::string session = program.name + ".session";
+  grant(plan, stack, "session.region", {session, ObjectKind::session, session_bytes(program.stack)},
+        Access::read_write);
+  grant(plan, stack, "session.listener", {session + ".listener", ObjectKind::listener}, Access::read);
+  grant(plan, stack, "session.wake", {session + ".wake", ObjectKind::pipe}, Access::read);
+  grant(plan, stack, "session.ring", {session + ".wake", ObjectKind::pipe}, Access::write);
+
+  Process launcher{.name = program.name,
+                   .kind = ProcessKind::program,
+                   .network = network->name,
+                   .program = program.name,
+                   .core = program.core,
+                   .restart = program.restart};
+  launcher.settings = {{"argv", program.argv},
+                       {"executable", program.executable},
+                       {"environment", environment_of(program)},
+                       {"working_directory", program.working_directory},
+                       {"shares", program.shares},
+                       {"address", format_ipv4(program.address)}};
+  grant_basics(plan, launcher);
+
+  Addition addition{.stack = stack.name,
+                    .program = program.name,
+                    .link = network->name + "." + program.name,
+                    .vswitch = network->name + ".vswitch"};
+  plan.processes.push_back(std::move(stack));
+  plan.processes.push_back(std::move(launcher));
+  addition.port =
+      add_link(plan, addition.stack, program.name, program.mac, program.address, false, program.joins);
+  const std::vector<Grant>& granted = process_of(plan, addition.vswitch).grants;
+  addition.grants.assign(granted.end() - 3, granted.end());
+  plan.programs.push_back(std::move(program));
+  tell_hosts(plan, *network);
+  return addition;
+}
+
+void remove_program(Plan& plan, std::string_view name) {
+  const Program* program = plan.program(name);
+  CHECK(program != nullptr);
+  const Network network = *plan.network(program->network);
+  const std::string link = fmt::format("{}.{}", network.name, name);
+  const std::string end = plan.link(link)->a.end;
+
+  Process& vswitch = process_of(plan, network.name + ".vswitch");
+  std::erase_if(vswitch.grants, [&](const Grant& g) { return g.fd.starts_with(end + "."); });
+  nlohmann::json& ports = vswitch.settings["ports"];
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (ports[i]["end"] == end) ports.erase(i--);
+  }
+  std::erase_if(plan.links, [&](const PlannedLink& l) { return l.name == link; });
+  std::erase_if(plan.processes, [&](const Process& p) { return p.program == name; });
+  std::erase_if(plan.objects, [&](const Object& object) {
+    for (const Process& process : plan.processes) {
+      for (const Grant& g : process.grants) {
+        if (g.object == object.name) return false;
+      }
+    }
+    return true;
+  });
+  std::erase_if(plan.programs, [&](const Program& p) { return p.name == name; });
+  tell_hosts(plan, network);
+}
+
+}  // namespace skerry::supervisor

@@ -1,0 +1,156 @@
+// Programs and their cells: how one joins, when it begins, and what its end means for its stack.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include "supervisor/attach.hpp"
+#include "supervisor/machine.hpp"
+#include "supervisor/supervisor.hpp"
+
+namespace skerry::supervisor {
+namespace {
+
+// How long a stack may take to deliver what its program left behind.
+constexpr DurationNs kLinger = 2 * kSecond;
+
+}  // namespace
+
+const Program* Supervisor::program_of(const Member& member) const {
+  return plan_.program(plan_.process(member.name())->program);
+}
+
+std::string Supervisor::listener_of(const std::string& program) const {
+  for (const Grant& grant : plan_.process(program + ".stack")->grants) {
+    if (plan_.object(grant.object)->kind == ObjectKind::listener) return grant.object;
+  }
+  return {};
+}
+
+void Supervisor::on_event(Member& member, ControlMessage& message) {
+  const nlohmann::json& body = message.body;
+  if (member.kind() != ProcessKind::program || body["event"] != "listener" || message.fds.size() != 1 ||
+      going_down_)
+    return;
+  const std::string program = program_of(member)->name;
+  const auto launcher = body.find("launcher");
+  if (member.pidfd() < 0 && launcher != body.end() && launcher->is_number_integer())
+    member.set_pid(launcher->get<pid_t>());
+  objects_.adopt_listener(listener_of(program), std::move(message.fds.front()));
+  Member& stack = *stack_of(program);
+  if (stack.state == MemberState::ended) stack.state = MemberState::waiting;
+  stack.due = 0;
+}
+
+void Supervisor::begin_program(const std::string& stack) {
+  Member* const cell = member(plan_.process(stack)->program);
+  // When only the stack was started again, the program runs already.
+  if (!cell->alive() || cell->serving) return;
+  cell->serving = true;
+  cell->tell({{"command", "start"}});
+}
+
+void Supervisor::program_ended(Member& member, const std::string& clause, DurationNs lived) {
+  const Program& program = *program_of(member);
+  Member& stack = *stack_of(program.name);
+  objects_.drop(listener_of(program.name));
+  const bool wanted = going_down_ || member.stopping || program.attached;
+  const bool again = !wanted && (program.restart == Restart::always ||
+                                 (program.restart == Restart::on_failure && member.exit_status() != 0));
+  member.state = MemberState::ended;
+  if (!ready_ && started_ && !wanted && member.exit_status() != 0) return start_again(member, clause, lived);
+  if (again) start_again(member, clause, lived);
+  if (!wanted && !again) say(fmt::format("{} {}", member.name(), clause));
+  if (stack.alive()) {
+    stack.linger_until = host_.now() + (member.state == MemberState::waiting ? 0 : kLinger);
+    return;
+  }
+  if (stack.state == MemberState::waiting && member.state != MemberState::waiting)
+    stack.state = MemberState::ended;
+  if (program.attached && !going_down_) {
+    remove_attached(program.name);
+    end_if_alone();
+  }
+}
+
+bool Supervisor::program_comes_back(const std::string& program) const {
+  return member(program)->state == MemberState::waiting && !plan_.program(program)->attached;
+}
+
+void Supervisor::join(const RunRequest& request, JoinAnswer answer) {
+  if (going_down_) return answer(Error{"the network is ending: try again in a moment"});
+  // Name and address are free as soon as their program has ended, whatever its stack still has to deliver.
+  std::vector<std::string> in_the_way;
+  for (const Program& last : plan_.programs) {
+    if (!last.attached || member(last.name)->alive()) continue;
+    if (last.name == request.name || last.address == request.address) in_the_way.push_back(last.name);
+  }
+  for (const std::string& name : in_the_way) remove_attached(name);
+  const Machine machine = this_machine();
+  Result<Program> admitted = admit(request, plan_, machine);
+  if (!admitted) return answer(admitted.error());
+  Result<Addition> added = add_program(plan_, std::move(*admitted));
+  if (!added) return answer(added.error());
+  place(plan_, machine.cores);
+  for (const std::string& name : {added->stack, added->program}) {
+    const Process& process = *plan_.process(name);
+    members_.emplace(name, std::make_unique<Member>(name, process.kind));
+    for (const Grant& grant : process.grants) {
+      const Result<void> made = objects_.create(*plan_.object(grant.object));
+      if (made) continue;
+      remove_attached(added->program);
+      return answer(made.error());
+    }
+  }
+  Member& vswitch = *member(added->vswitch);
+  if (!vswitch.alive()) return answer_join(added->program, answer);  // it gets the port when it starts
+  const std::string end = added->port.at("end");
+  vswitch.ask({{"command", "add_port"}, {"port", added->port}}, link_fds(added->vswitch, end),
+              [this, program = added->program, answer](const Result<ControlMessage>& reply) {
+                Member* const switched = member(plan_.process(program)->network + ".vswitch");
+                if (reply || !switched->alive()) return answer_join(program, answer);
+                remove_attached(program);
+                answer(reply.error());
+              });
+}
+
+void Supervisor::answer_join(const std::string& program, const JoinAnswer& answer) {
+  Member& cell = *member(program);
+  const Process& process = *plan_.process(program);
+  Result<std::vector<Fd>> fds = cell.prepare(process, host_.now());
+  if (!fds) {
+    remove_attached(program);
+    return answer(fds.error());
+  }
+  watch(program);
+  Joined joined;
+  joined.reply.name = program;
+  joined.reply.address = process.settings.value("address", "");
+  joined.reply.executable =
+      fmt::format("{}/{}", surroundings_.executables, executable_of(ProcessKind::program));
+  joined.reply.fds = {kEnvironmentFd, kFirstGrant};
+  joined.fds = std::move(*fds);
+  answer(std::move(joined));
+}
+
+void Supervisor::remove_attached(const std::string& program) {
+  remove_port(program + ".stack");
+  for (const std::string& name : {program + ".stack", program}) {
+    Member& leaving = *members_.at(name);
+    if (leaving.alive()) {
+      host_.waiter().unwatch(leaving.control_fd());
+      host_.waiter().unwatch(leaving.pidfd());
+      leaving.signal(SIGKILL);
+      leaving.reap();
+    }
+    for (const Grant& grant : plan_.process(name)->grants) objects_.drop(grant.object);
+    members_.erase(name);
+  }
+  const std::string name = program;  // the argument may be the plan's own string
+  remove_program(plan_, name);
+  alone_since_ = host_.now();
+}
+
+void Supervisor::end_if_alone() {
+  if (plan_.ends_with_last && plan_.programs.empty()) go_down();
+}
+
+}  // namespace skerry::supervisor

@@ -1,0 +1,51 @@
+// Every number that TCP is free to choose, with where it comes from.
+#pragma once
+
+#include <cstdint>
+
+#include "base/time.hpp"
+
+namespace skerry::tcp {
+
+// ---- segments
+inline constexpr uint16_t kDefaultMss = 536;  // RFC 9293 section 3.7.1: if the peer names none
+// Less than a peer may ask for. With timestamps and four SACK blocks this leaves 64 bytes of payload, the
+// least that links cut super-frames into.
+inline constexpr uint16_t kLeastMss = 112;
+inline constexpr uint16_t kLeastPathMtu = 552;  // Linux route.min_pmtu: smaller ICMP claims are ignored
+inline constexpr uint32_t kInitialWindowSegments = 10;  // RFC 6928
+inline constexpr uint32_t kMaxStreamBytes = 1u << 30;   // RFC 7323 section 2.3: the largest window
+inline constexpr uint32_t kTimestampBytes = 12;         // the option and two bytes of padding
+
+// ---- retransmission (RFC 6298)
+inline constexpr DurationNs kInitialRto = 1 * kSecond;
+inline constexpr DurationNs kLeastRto = 200 * kMillisecond;  // Linux TCP_RTO_MIN; RFC 6298 says 1 s
+inline constexpr DurationNs kGreatestRto = 120 * kSecond;    // Linux TCP_RTO_MAX
+inline constexpr DurationNs kRtoAfterLostSyn = 3 * kSecond;  // RFC 6298 section 5.7: without a sample
+inline constexpr uint32_t kRetries = 15;  // Linux tcp_retries2: R2 of RFC 9293 section 3.8.3, about 15 min
+inline constexpr uint32_t kOrphanRetries = 8;       // Linux tcp_orphan_retries: nobody waits for it any more
+inline constexpr uint32_t kSynAckRetries = 5;       // Linux tcp_synack_retries
+inline constexpr uint32_t kDuplicateThreshold = 3;  // RFC 5681 section 3.2, RFC 6675 DupThresh
+
+// ---- acknowledgments
+inline constexpr DurationNs kDelayedAck = 40 * kMillisecond;  // Linux TCP_DELACK_MIN; RFC 9293 allows 500 ms
+inline constexpr DurationNs kCorkLimit = 200 * kMillisecond;  // tcp(7), TCP_CORK
+// Linux tcp_invalid_ratelimit: one answer per connection and interval to what lies outside the window, so
+// that two ends out of step do not acknowledge each other for ever, and for RFC 5961 section 7.
+inline constexpr DurationNs kInvalidAckInterval = 500 * kMillisecond;
+
+// ---- closing
+inline constexpr DurationNs kTimeWait = 60 * kSecond;      // Linux TCP_TIMEWAIT_LEN for 2 MSL
+inline constexpr DurationNs kFinWait2 = 60 * kSecond;      // Linux tcp_fin_timeout, for closed sockets
+inline constexpr DurationNs kTimeWaitReuse = 1 * kSecond;  // RFC 6191, Linux tcp_tw_reuse_delay
+inline constexpr uint32_t kReuseDistance = 65535 + 2;  // Linux: a reused flow starts beyond the old window
+
+// ---- timestamps (RFC 7323)
+inline constexpr DurationNs kTimestampTick = kMillisecond;    // Linux: 1 ms, section 5.4 allows 1 ms to 1 s
+inline constexpr uint64_t kPawsIdleSeconds = 24 * 24 * 3600;  // section 5.5: then ts_recent is forgotten
+
+// ---- ports (RFC 6056 section 3.2 asks for 1024 up; these are Linux's ip_local_port_range)
+inline constexpr uint16_t kFirstEphemeralPort = 32768;
+inline constexpr uint16_t kLastEphemeralPort = 60999;
+
+}  // namespace skerry::tcp

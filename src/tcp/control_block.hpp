@@ -1,0 +1,154 @@
+// The state of one connection, by index, without pointers: it lies in the arena and survives the process. All
+// else (tables, wheel, lists) can be built again from it.
+//
+// ControlBlock is what every segment touches: four cache lines by time of use. ColdBlock is what losses,
+// options, errors and closing need. Names are those of RFC 9293 section 3.3.1.
+//
+// Invariants of a synchronized block: snd_una <= snd_nxt <= snd_end + 1 (the FIN), rx_read <= rcv_nxt <=
+// rcv_adv, all modulo 2^32, and rcv_adv never moves back.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "tcp/cubic.hpp"
+#include "tcp/flow.hpp"
+#include "tcp/interval_set.hpp"
+#include "tcp/recovery.hpp"
+#include "tcp/rtt.hpp"
+#include "tcp/tcp.hpp"
+
+namespace skerry::tcp {
+
+enum Flag : uint32_t {
+  kInUse = 1u << 0,         // the program or the stack holds it
+  kOwned = 1u << 1,         // the program knows the index: not a connection that waits for accept()
+  kOrphan = 1u << 2,        // close() was called: only kGone is still to be told
+  kTimestamps = 1u << 3,    // negotiated (RFC 7323)
+  kSack = 1u << 4,          // negotiated (RFC 2018)
+  kSynDue = 1u << 5,        // a SYN or SYN-ACK is to be sent
+  kAckNow = 1u << 6,        // an ACK is to be sent in this breath
+  kAckDelayed = 1u << 7,    // an ACK is to be sent by ack_deadline
+  kProbeDue = 1u << 8,      // a window or keepalive probe is to be sent
+  kPushDue = 1u << 9,       // what is held back is to be sent, however small (override time-out)
+  kFinQueued = 1u << 10,    // the program has closed its direction
+  kPeerFin = 1u << 11,      // the peer's FIN was taken: rcv_nxt counts it
+  kOutOfOrder = 1u << 12,   // data or a FIN is held beyond a hole, or a duplicate is to be reported
+  kScoreboard = 1u << 13,   // Recovery has something to remember
+  kTimedOut = 1u << 14,     // a retransmission or persist time-out since the last progress
+  kPersist = 1u << 15,      // the retransmission timer runs as persist timer (RFC 9293 section 3.8.6.1)
+  kTiming = 1u << 16,       // rtt_seq is being timed
+  kCwndLimited = 1u << 17,  // the congestion window was what stopped sending
+  kNoDelay = 1u << 18,      // copies of options, for the fast path
+  kCork = 1u << 19,
+  kQuickAck = 1u << 20,
+  kKeepAlive = 1u << 21,
+};
+
+// With any of these, a segment is not one that header prediction handles.
+inline constexpr uint32_t kSlowPath = kOutOfOrder | kScoreboard | kTimedOut | kPersist;
+
+struct ControlBlock {
+  // ---- identity: compared by lookup, copied by output, otherwise seldom written
+  Flow flow;
+  uint32_t iss = 0;
+  uint32_t irs = 0;
+  uint32_t flags = 0;
+  uint32_t ts_offset = 0;  // added to the clock in every TSval (RFC 7323 section 5.4)
+  uint32_t rx_limit = 0;   // bytes of the rx ring in use (SO_RCVBUF)
+  uint16_t mss = 0;        // payload of a full segment, timestamps already taken off (RFC 6691)
+  State state = State::closed;
+  uint8_t scales = 0;  // high half: ours (receive), low half: the peer's (send)
+
+  // ---- receive
+  alignas(64) uint32_t rcv_nxt = 0;
+  uint32_t rcv_adv = 0;        // right edge of the window that was announced
+  uint32_t rx_read = 0;        // sequence number up to which the program has read
+  uint32_t rx_base = 0;        // sequence number of the byte at place 0 of the rx ring
+  uint32_t last_ack_sent = 0;  // RFC 7323 section 4.3
+  uint32_t ts_recent = 0;
+  uint32_t ts_recent_second = 0;  // when ts_recent was set (RFC 7323 section 5.5)
+  uint16_t rcv_mss = 0;           // largest segment seen, at most mss: what "full-sized" means for ACKs
+  TimeNs ack_deadline = 0;        // meaningful with kAckDelayed
+  TimeNs last_heard = 0;
+  uint32_t segments_in = 0;
+  uint32_t segments_out = 0;
+
+  // ---- send
+  alignas(64) uint32_t snd_una = 0;
+  uint32_t snd_nxt = 0;  // highest sent; retransmission does not move it
+  uint32_t snd_end = 0;  // end of what the program has written; the FIN's number
+  uint32_t tx_base = 0;  // sequence number of the byte at place 0 of the tx ring
+  uint32_t snd_wnd = 0;  // bytes
+  uint32_t snd_wl1 = 0;
+  uint32_t snd_wl2 = 0;
+  uint32_t max_snd_wnd = 0;  // RFC 5961 section 5, and sender SWS avoidance
+  uint32_t snd_small = 0;    // end of the last segment smaller than mss (Minshall's Nagle)
+  uint32_t cwnd = 0;         // bytes
+  uint32_t ssthresh = 0;     // bytes
+  uint32_t super_frame = 0;  // largest payload of one emission
+  uint32_t rtt_seq = 0;      // with kTiming: the ACK that ends the sample
+  RttEstimator rtt;
+
+  // ---- times
+  alignas(64) TimeNs rtt_start = 0;
+  TimeNs last_sent = 0;            // data, for the restart after idle (RFC 5681 section 4.1)
+  TimeNs retransmit_deadline = 0;  // kNever if it does not run
+  TimeNs slow_deadline = 0;        // keepalive, or the end of FIN-WAIT-2; kNever if neither runs
+
+  // How often the 32-bit positions went round, for byte counts of 64 bits.
+  uint32_t received_wraps = 0;
+  uint32_t acked_wraps = 0;
+
+  bool has(uint32_t flag) const { return (flags & flag) != 0; }
+  uint8_t rcv_scale() const { return scales >> 4; }
+  uint8_t snd_scale() const { return scales & 15; }
+  bool fin_acked() const { return snd_una == snd_end + 1; }
+  uint32_t rx_written() const { return rcv_nxt - irs - 1 - (has(kPeerFin) ? 1 : 0); }
+  uint32_t tx_acked() const {
+    return state == State::syn_sent || state == State::syn_received
+               ? 0
+               : snd_una - iss - 1 - (fin_acked() ? 1 : 0);
+  }
+  uint32_t tx_written() const { return snd_end - iss - 1; }
+};
+static_assert(sizeof(ControlBlock) == 4 * 64, "identity, receive, send, times: a cache line each");
+static_assert(std::is_trivially_copyable_v<ControlBlock>);
+
+struct ColdBlock {
+  Options options;
+  Endpoint bound;  // what bind() said; port 0: not bound
+  bool reuse_address = false;
+  bool reuse_port = false;
+  uint16_t path_mss = 0;                // without options
+  uint16_t peer_mss = 0;                // as the peer said it
+  ConnectionId parent = kNoConnection;  // the listener, until accept()
+  uint32_t backlog = 0;                 // of a listener
+  int error = 0;                        // errno
+  int soft_error = 0;                   // errno of the last ICMP error, told if the connection then times out
+
+  // ---- timers
+  uint32_t doublings = 0;  // of the retransmission time-out
+  uint32_t retries = 0;    // time-outs without an answer
+  uint32_t keep_probes = 0;
+  TimeNs keep_probe_time = 0;
+  TimeNs stalled_since = 0;     // when what timed out first was sent, for TCP_USER_TIMEOUT
+  TimeNs last_invalid_ack = 0;  // for kInvalidAckInterval
+
+  // ---- receive
+  IntervalSet<32> out_of_order;  // what the rx ring holds beyond rcv_nxt
+  uint32_t recent[4] = {};       // where it grew lately, newest first (RFC 2018 section 4)
+  uint32_t recent_count = 0;
+  Interval duplicate;    // to be reported once (RFC 2883); empty: none
+  uint32_t fin_seq = 0;  // of a FIN that arrived beyond a hole
+  bool fin_held = false;
+  uint32_t duplicate_acks_due = 0;  // without SACK each out-of-order segment earns its own ACK (RFC 5681)
+
+  // ---- loss and congestion
+  uint32_t retransmissions = 0;
+  Recovery recovery;
+  Cubic cubic;
+};
+static_assert(std::is_trivially_copyable_v<ColdBlock>);
+
+}  // namespace skerry::tcp

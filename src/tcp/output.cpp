@@ -1,0 +1,210 @@
+// The next segment (RFC 9293 sections 3.8.6.2.1 and 3.10.7.4 "Data Queue"): retransmissions first, then new
+// data as far as the peer's window, the congestion window, Nagle (RFC 896, Minshall's variant) and
+// silly-window avoidance allow, then a bare ACK. Payload stays in the program's ring.
+#include <algorithm>
+
+#include "tcp/constants.hpp"
+#include "tcp/engine.hpp"
+
+namespace skerry::tcp {
+
+bool Tcp::Impl::next_segment(TimeNs now, uint32_t max_payload, SegmentOut& out) {
+  if (!replies.empty()) {
+    emit_reply(out);
+    ++counters.segments_out;
+    return true;
+  }
+  while (!output.empty()) {
+    const ConnectionId id = output.head;
+    output_links.remove(output, id);
+    if (!emit(now, id, max_payload, out)) continue;
+    ControlBlock& b = blocks[id];
+    // Whoever may have more takes its turn again behind the others.
+    if ((b.flags & (kAckNow | kProbeDue | kScoreboard)) != 0 || has_more(b)) queue_output(id);
+    ++b.segments_out;
+    ++counters.segments_out;
+    return true;
+  }
+  return false;
+}
+
+bool Tcp::Impl::has_more(const ControlBlock& b) const {
+  return before(b.snd_nxt, b.snd_end) || (b.has(kFinQueued) && b.snd_nxt == b.snd_end);
+}
+
+bool Tcp::Impl::emit(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out) {
+  ControlBlock& b = blocks[id];
+  if (b.state < State::established) {
+    if (!b.has(kSynDue)) return false;
+    emit_syn(now, id, out);
+    return true;
+  }
+  if (b.has(kScoreboard) && emit_retransmission(now, id, max_payload, out)) return true;
+  if (emit_new_data(now, id, max_payload, out)) return true;
+  if (b.has(kScoreboard) && emit_suspected(now, id, max_payload, out)) return true;
+  if (b.has(kProbeDue)) {
+    // As Linux probes: a number that was acknowledged makes the peer say where it is (RFC 9293 sections
+    // 3.8.4, 3.8.6.1).
+    b.flags &= ~kProbeDue;
+    ++counters.window_probes;
+    fill_header(now, id, b, b.snd_una - 1, kTcpAck, out);
+    fill_payload(id, b, b.snd_una, 0, b.mss, out);
+    return true;
+  }
+  if (b.has(kAckNow)) {
+    ColdBlock& c = cold[id];
+    fill_header(now, id, b, b.snd_nxt, kTcpAck, out);
+    fill_payload(id, b, b.snd_nxt, 0, b.mss, out);
+    if (c.duplicate_acks_due > 1) {
+      --c.duplicate_acks_due;
+      acknowledge_now(id, b);
+    } else {
+      c.duplicate_acks_due = 0;
+    }
+    return true;
+  }
+  return false;
+}
+
+bool Tcp::Impl::emit_retransmission(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out) {
+  ControlBlock& b = blocks[id];
+  ColdBlock& c = cold[id];
+  const SendWindow window = send_window(b);
+  Interval hole;
+  if (!c.recovery.next_hole(window, hole)) return false;
+  const uint32_t mss = std::min<uint32_t>(b.mss, max_payload);
+  const uint32_t flight = c.recovery.in_flight(window);
+  const bool first = flight == 0 || c.recovery.nothing_sent_yet();
+  uint32_t budget = beyond(b.cwnd, flight);
+  if (first) budget = std::max(budget, mss);
+  if (budget < std::min(mss, hole.bytes())) return false;
+
+  const uint32_t data_end = earlier(hole.right, b.snd_end);
+  uint32_t bytes = beyond(data_end, hole.left);
+  const uint32_t most = std::min({budget, std::max<uint32_t>(b.super_frame, mss), max_payload});
+  if (bytes > most) bytes = most < mss ? most : most - most % mss;
+  const bool fin = hole.left + bytes == b.snd_end && before(b.snd_end, hole.right);
+  const uint32_t right = hole.left + bytes + (fin ? 1 : 0);
+  if (right == hole.left) return false;
+
+  uint8_t flags = kTcpAck;
+  if (bytes > 0 && hole.left + bytes == b.snd_end) flags |= kTcpPsh;
+  if (fin) flags |= kTcpFin;
+  // SACK blocks would make a full segment two. They go on a bare ACK of their own.
+  const bool held = b.has(kOutOfOrder);
+  b.flags &= ~kOutOfOrder;
+  fill_header(now, id, b, hole.left, flags, out);
+  if (held) b.flags |= kOutOfOrder | kAckNow;
+  fill_payload(id, b, hole.left, bytes, mss, out);
+  b.flags &= ~(kTiming | kPushDue);  // Karn: what is outstanding can no longer be timed
+  const uint32_t segments = std::max(1u, (bytes + mss - 1) / mss);
+  c.retransmissions += segments;
+  counters.retransmissions += segments;
+  c.recovery.note_retransmission(window, right, out.header.options.ts_value);
+  c.recovery.note_sent(right - hole.left);
+  note_data_sent(now, id, b);
+  return true;
+}
+
+// What may be lost, when there is nothing better to send.
+bool Tcp::Impl::emit_suspected(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out) {
+  ControlBlock& b = blocks[id];
+  if (has_more(b) || b.cwnd < in_flight(id, b) + b.mss) return false;
+  if (!cold[id].recovery.suspect_next(send_window(b))) return false;
+  if (!emit_retransmission(now, id, max_payload, out)) return false;
+  // For all we know it is in the network twice, which the scoreboard cannot say: until the next ACK sets the
+  // window anew, it is the smaller by it.
+  b.cwnd -= std::min(b.cwnd, out.payload_bytes());
+  return true;
+}
+
+bool Tcp::Impl::emit_new_data(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out) {
+  ControlBlock& b = blocks[id];
+  if (!has_more(b)) {
+    b.flags &= ~kPushDue;
+    return false;
+  }
+  const uint32_t mss = full_segment(b, max_payload);
+  const uint32_t most = std::min(std::max<uint32_t>(b.super_frame, mss), max_payload);
+  const uint32_t bytes = sendable(now, id, b, most, mss);
+  // The FIN is a byte of sequence space, so it too needs room in the peer's window.
+  const bool fin =
+      b.has(kFinQueued) && b.snd_nxt + bytes == b.snd_end && beyond(b.snd_una + b.snd_wnd, b.snd_nxt) > bytes;
+  if (bytes == 0 && !fin) {
+    if (b.snd_una == b.snd_nxt && !b.has(kPersist))
+      start_persist(now, id, b.has(kCork) ? kCorkLimit : b.rtt.rto_ns());
+    return false;
+  }
+  uint8_t flags = kTcpAck;
+  if (bytes > 0 && b.snd_nxt + bytes == b.snd_end) flags |= kTcpPsh;
+  if (fin) flags |= kTcpFin;
+  fill_header(now, id, b, b.snd_nxt, flags, out);
+  fill_payload(id, b, b.snd_nxt, bytes, mss, out);
+  b.snd_nxt += bytes + (fin ? 1 : 0);
+  b.snd_small = bytes % mss != 0 ? b.snd_nxt : later(b.snd_small, b.snd_una);
+  b.flags &= ~(kPushDue | kProbeDue);
+  if (!b.has(kTiming)) {
+    b.flags |= kTiming;
+    b.rtt_seq = b.snd_nxt;
+    b.rtt_start = now;
+  }
+  if (b.has(kScoreboard)) cold[id].recovery.note_sent(bytes);
+  note_data_sent(now, id, b);
+  return true;
+}
+
+// Payload of a full segment with the options that it will carry (RFC 6691).
+uint32_t Tcp::Impl::full_segment(const ControlBlock& b, uint32_t max_payload) {
+  constexpr uint32_t kSackBytes = 4 + 4 * 8;
+  const bool sacks = b.has(kOutOfOrder) && b.has(kSack) && b.mss > 2 * kSackBytes;
+  return std::min<uint32_t>(sacks ? b.mss - kSackBytes : b.mss, max_payload);
+}
+
+// How many new bytes may go now, at most `most`.
+uint32_t Tcp::Impl::sendable(TimeNs now, ConnectionId id, ControlBlock& b, uint32_t most, uint32_t mss) {
+  const uint32_t waiting = beyond(b.snd_end, b.snd_nxt);
+  const uint32_t usable = std::min(waiting, beyond(b.snd_una + b.snd_wnd, b.snd_nxt));
+  const uint32_t flight = in_flight(id, b);
+  if (flight == 0 && now - b.last_sent > b.rtt.rto_ns()) {
+    // Restart after idle (RFC 5681 section 4.1): what the path could take then says nothing now.
+    b.cwnd = std::min(b.cwnd, std::max(kInitialWindowSegments * b.mss, 2u * b.mss));
+    cold[id].cubic.on_idle();
+  }
+  const uint32_t room = beyond(b.cwnd, flight);
+  uint32_t bytes = std::min(usable, most);
+  if (bytes > room) {
+    b.flags |= kCwndLimited;
+    bytes = room < mss ? 0 : room;
+  } else if (usable == waiting && room - bytes >= mss) {
+    b.flags &= ~kCwndLimited;
+  }
+  if (bytes >= mss && bytes < waiting) return bytes - bytes % mss;
+  if (bytes >= mss) {
+    // The rest of the data would leave a small segment at its end; Nagle may hold that back.
+    const uint32_t tail = bytes % mss;
+    return tail == 0 || may_send_small(b) ? bytes : bytes - tail;
+  }
+  if (bytes == 0) return 0;
+  if (b.has(kPushDue)) return bytes;
+  if (bytes == waiting && may_send_small(b)) return bytes;
+  // Sender silly-window avoidance (section 3.8.6.2.1): a peer whose whole window is small.
+  return bytes < waiting && 2 * bytes >= b.max_snd_wnd && bytes == usable ? bytes : 0;
+}
+
+// Nagle with Minshall's change: a small segment waits only for another small one, not for full ones.
+bool Tcp::Impl::may_send_small(const ControlBlock& b) {
+  if (b.has(kFinQueued)) return true;
+  if (b.has(kCork)) return b.has(kPushDue);
+  return b.has(kNoDelay) || at_or_before(b.snd_small, b.snd_una);
+}
+
+void Tcp::Impl::note_data_sent(TimeNs now, ConnectionId id, ControlBlock& b) {
+  b.last_sent = now;
+  if (b.retransmit_deadline == kNever || b.has(kPersist)) {
+    if (b.has(kPersist)) cold[id].retries = cold[id].doublings = 0;
+    b.flags &= ~kPersist;
+    arm_retransmit(now + b.rtt.rto_ns(), id, b);
+  }
+}
+
+}  // namespace skerry::tcp

@@ -1,0 +1,169 @@
+// Payload into the rx ring, and what to acknowledge when: RFC 9293 sections 3.8.6.2 and 3.8.6.3, RFC 5681
+// section 4.2, RFC 2018 section 4, RFC 2883. Out-of-order data is stored where it belongs, ahead of rcv_nxt,
+// so each byte is copied once; a bounded list of intervals says what is there, and what does not fit is
+// dropped.
+#include <algorithm>
+
+#include "base/ring_math.hpp"
+#include "tcp/constants.hpp"
+#include "tcp/engine.hpp"
+
+namespace skerry::tcp {
+namespace {
+
+void advance(ControlBlock& b, uint32_t rcv_nxt) {
+  if (rcv_nxt - b.irs < b.rcv_nxt - b.irs) ++b.received_wraps;
+  b.rcv_nxt = rcv_nxt;
+}
+
+}  // namespace
+
+void Tcp::Impl::store(ConnectionId id, ControlBlock& b, uint32_t seq, ConstBytes payload) {
+  // An empty ring starts again at place 0, so that a connection of small requests stays in the same lines.
+  if (b.rx_read == b.rcv_nxt && !b.has(kOutOfOrder)) b.rx_base = b.rcv_nxt;
+  ring_store(rx_ring(id), streams.stream_bytes, (seq - b.rx_base) & ring_mask, payload.data(),
+             static_cast<uint32_t>(payload.size()));
+}
+
+// The whole payload begins at rcv_nxt and fits the window; nothing is held out of order.
+void Tcp::Impl::take_in_order(TimeNs now, ConnectionId id, ControlBlock& b, ConstBytes payload) {
+  const uint32_t length = static_cast<uint32_t>(payload.size());
+  store(id, b, b.rcv_nxt, payload);
+  advance(b, b.rcv_nxt + length);
+  if (length > b.rcv_mss) b.rcv_mss = static_cast<uint16_t>(std::min<uint32_t>(length, b.mss));
+  acknowledge_later(now, id, b);
+  raise(id, kReadable);
+}
+
+void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstBytes payload, bool fin) {
+  ControlBlock& b = blocks[id];
+  ColdBlock& c = cold[id];
+  // After the peer's FIN nothing more can come (RFC 9293 section 3.10.7.4, seventh and eighth).
+  if (b.has(kPeerFin)) {
+    acknowledge_now(id, b);
+    return;
+  }
+  const uint32_t old = beyond(b.rcv_nxt, seq);
+  if (old >= payload.size() + (fin ? 1 : 0)) return;
+  if (old > 0) {
+    ++counters.duplicates_in;
+    if (b.has(kSack)) {
+      c.duplicate = {seq, b.rcv_nxt};
+      b.flags |= kOutOfOrder;
+    }
+    payload = payload.subspan(std::min<size_t>(old, payload.size()));
+    seq = b.rcv_nxt;
+  }
+  const uint32_t room = b.rcv_adv - seq;
+  if (payload.size() > room) {
+    payload = payload.first(room);
+    fin = false;
+  }
+  if (b.has(kOrphan) && !payload.empty()) {
+    // Nobody will read it (RFC 9293 section 3.6, RFC 2525 section 2.17).
+    reset_peer(now, id);
+    finish(id);
+    return;
+  }
+  const uint32_t end = seq + static_cast<uint32_t>(payload.size());
+
+  if (seq != b.rcv_nxt) {
+    ++counters.out_of_order_in;
+    if (!payload.empty() && c.out_of_order.has_room_for(seq, end)) {
+      store(id, b, seq, payload);
+      if (c.out_of_order.insert(seq, end) == 0) {
+        ++counters.duplicates_in;
+        if (b.has(kSack)) c.duplicate = {seq, end};
+      }
+      note_arrival(c, seq);
+      b.flags |= kOutOfOrder;
+    }
+    if (fin) {
+      c.fin_held = true;
+      c.fin_seq = end;
+      b.flags |= kOutOfOrder;
+    }
+    if (!b.has(kSack)) ++c.duplicate_acks_due;
+    acknowledge_now(id, b);
+    return;
+  }
+
+  if (!payload.empty()) {
+    store(id, b, seq, payload);
+    advance(b, end);
+    if (payload.size() > b.rcv_mss)
+      b.rcv_mss = static_cast<uint16_t>(std::min<size_t>(payload.size(), b.mss));
+    raise(id, kReadable);
+  }
+  bool hole_filled = false;
+  while (!c.out_of_order.empty() && at_or_before(c.out_of_order[0].left, b.rcv_nxt)) {
+    advance(b, later(b.rcv_nxt, c.out_of_order[0].right));
+    c.out_of_order.trim_before(b.rcv_nxt);
+    hole_filled = true;
+  }
+  fin = (fin && b.rcv_nxt == end) || (c.fin_held && b.rcv_nxt == c.fin_seq);
+  settle_out_of_order(b, c);
+  if (fin) {
+    take_fin(now, id);
+  } else if (hole_filled || b.has(kOutOfOrder)) {
+    acknowledge_now(id, b);  // RFC 5681 section 4.2: at once while holes are being filled
+  } else {
+    acknowledge_later(now, id, b);
+  }
+}
+
+void Tcp::Impl::take_fin(TimeNs now, ConnectionId id) {
+  ControlBlock& b = blocks[id];
+  cold[id].fin_held = false;
+  ++b.rcv_nxt;
+  b.rcv_adv = later(b.rcv_adv, b.rcv_nxt);
+  b.flags |= kPeerFin;
+  acknowledge_now(id, b);
+  raise(id, kPeerClosed);
+  switch (b.state) {
+    case State::established:
+      b.state = State::close_wait;
+      break;
+    case State::fin_wait_1:
+      // Our FIN is not acknowledged: an ACK for it would have moved us to FIN-WAIT-2 before.
+      b.state = State::closing;
+      break;
+    case State::fin_wait_2:
+      enter_time_wait(now, id);
+      break;
+    default:
+      break;
+  }
+}
+
+// An ACK goes out with the next data, or with every second full-sized segment, or after a delay. A peer whose
+// window is half used waits for none of these.
+void Tcp::Impl::acknowledge_later(TimeNs now, ConnectionId id, ControlBlock& b) {
+  if (b.rcv_nxt - b.last_ack_sent >= std::min(2u * b.rcv_mss, b.rx_limit / 2) || b.has(kQuickAck)) {
+    acknowledge_now(id, b);
+  } else if (!b.has(kAckDelayed)) {
+    b.flags |= kAckDelayed;
+    b.ack_deadline = now + kDelayedAck;
+    wheel.arm(id, b.ack_deadline);
+  }
+}
+
+void Tcp::Impl::acknowledge_now(ConnectionId id, ControlBlock& b) {
+  b.flags |= kAckNow;
+  queue_output(id);
+}
+
+// The fast path may resume when nothing is held and nothing is to be reported.
+void Tcp::Impl::settle_out_of_order(ControlBlock& b, const ColdBlock& c) {
+  if (c.out_of_order.empty() && !c.fin_held && c.duplicate.bytes() == 0) b.flags &= ~kOutOfOrder;
+}
+
+// Remembers where the out-of-order data grew, newest first (RFC 2018 section 4).
+void Tcp::Impl::note_arrival(ColdBlock& c, uint32_t seq) {
+  constexpr uint32_t kKept = sizeof c.recent / sizeof c.recent[0];
+  for (uint32_t i = std::min(c.recent_count, kKept - 1); i > 0; --i) c.recent[i] = c.recent[i - 1];
+  c.recent[0] = seq;
+  c.recent_count = std::min(c.recent_count + 1, kKept);
+}
+
+}  // namespace skerry::tcp

@@ -1,0 +1,188 @@
+// The public face of TCP: forwards events to the engine, and lets others look.
+#include "tcp/tcp.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.hpp"
+#include "tcp/engine.hpp"
+
+namespace skerry::tcp {
+
+size_t Tcp::arena_bytes(const Limits& limits) {
+  return ArenaLayout(limits).end;
+}
+
+Tcp::Tcp(Bytes arena, const Limits& limits, const Streams& streams, IndexPool& ids, const SipKey& secret,
+         Random& random)
+    : impl_(std::make_unique<Impl>(arena, limits, streams, ids, secret, random)) {}
+
+Tcp::~Tcp() = default;
+
+void Tcp::set_path_lookup(PathLookup lookup, void* context) {
+  impl_->path_lookup = lookup;
+  impl_->path_context = context;
+}
+
+void Tcp::receive(TimeNs now, const SegmentIn& segment) {
+  impl_->receive(now, segment);
+}
+
+void Tcp::unreachable(TimeNs now, const Endpoint& local, const Endpoint& remote, uint32_t sequence, int error,
+                      uint16_t next_hop_mtu) {
+  impl_->unreachable(now, {local.address, remote.address, local.port, remote.port}, sequence, error,
+                     next_hop_mtu);
+}
+
+bool Tcp::next_segment(TimeNs now, uint32_t max_payload, SegmentOut& out) {
+  return impl_->next_segment(now, max_payload, out);
+}
+
+bool Tcp::has_output() const {
+  return !impl_->output.empty() || !impl_->replies.empty();
+}
+
+TimeNs Tcp::deadline() const {
+  return std::min(impl_->wheel.deadline(), impl_->time_wait.deadline());
+}
+
+void Tcp::expire(TimeNs now) {
+  impl_->expire(now);
+}
+
+int Tcp::bind(ConnectionId id, Endpoint& local, bool reuse_address, bool reuse_port) {
+  return impl_->bind(id, local, reuse_address, reuse_port);
+}
+
+int Tcp::listen(ConnectionId id, uint32_t backlog) {
+  return impl_->listen(id, backlog);
+}
+
+int Tcp::connect(TimeNs now, ConnectionId id, const Endpoint& remote) {
+  return impl_->connect(now, id, remote);
+}
+
+std::optional<ConnectionId> Tcp::accept(ConnectionId listener) {
+  return impl_->accept(listener);
+}
+
+bool Tcp::wrote(TimeNs, ConnectionId id, uint32_t tx_written, uint32_t tx_base) {
+  return impl_->wrote(id, tx_written, tx_base);
+}
+
+bool Tcp::read(TimeNs, ConnectionId id, uint32_t rx_read) {
+  return impl_->read(id, rx_read);
+}
+
+int Tcp::shutdown_write(TimeNs, ConnectionId id) {
+  return impl_->shutdown_write(id);
+}
+
+void Tcp::close(TimeNs now, ConnectionId id, bool abort) {
+  impl_->close(now, id, abort);
+}
+
+void Tcp::set_options(TimeNs now, ConnectionId id, const Options& options) {
+  impl_->set_options(now, id, options);
+}
+
+const Options& Tcp::options(ConnectionId id) const {
+  static constexpr Options kDefault;
+  return impl_->blocks[id].has(kInUse) ? impl_->cold[id].options : kDefault;
+}
+
+bool Tcp::next_event(Event& event) {
+  Impl& impl = *impl_;
+  if (impl.events.empty()) return false;
+  event.id = impl.events.head;
+  impl.event_links.remove(impl.events, event.id);
+  event.bits = std::exchange(impl.event_bits[event.id], 0);
+  return true;
+}
+
+bool Tcp::has_events() const {
+  return !impl_->events.empty();
+}
+
+uint32_t Tcp::rx_written(ConnectionId id) const {
+  const ControlBlock& b = impl_->blocks[id];
+  return b.has(kInUse) ? b.rx_written() : 0;
+}
+
+uint32_t Tcp::rx_base(ConnectionId id) const {
+  const ControlBlock& b = impl_->blocks[id];
+  return b.has(kInUse) ? b.rx_base - b.irs - 1 : 0;
+}
+
+uint32_t Tcp::tx_acked(ConnectionId id) const {
+  const ControlBlock& b = impl_->blocks[id];
+  return b.has(kInUse) ? b.tx_acked() : 0;
+}
+
+State Tcp::state(ConnectionId id) const {
+  return impl_->blocks[id].state;
+}
+
+int Tcp::error(ConnectionId id) const {
+  return impl_->blocks[id].has(kInUse) ? impl_->cold[id].error : 0;
+}
+
+Info Tcp::info(ConnectionId id) const {
+  const ControlBlock& b = impl_->blocks[id];
+  const ColdBlock& c = impl_->cold[id];
+  Info info;
+  info.state = b.state;
+  if (!b.has(kInUse)) return info;
+  info.local = local(id);
+  info.remote = remote(id);
+  info.rx_queue = b.rx_written() - (b.rx_read - b.irs - 1);
+  info.tx_queue = b.tx_written() - b.tx_acked();
+  info.mss = b.mss;
+  info.congestion_window = b.cwnd;
+  info.slow_start_threshold = b.ssthresh;
+  info.peer_window = b.snd_wnd;
+  info.receive_window = b.rcv_adv - b.rcv_nxt;
+  info.smoothed_rtt = b.rtt.srtt_ns();
+  info.rtt_variance = b.rtt.variance_ns();
+  info.retransmission_timeout = b.rtt.rto_ns(c.doublings);
+  info.bytes_acked = uint64_t{b.acked_wraps} << 32 | b.tx_acked();
+  info.bytes_received = uint64_t{b.received_wraps} << 32 | b.rx_written();
+  info.segments_out = b.segments_out;
+  info.segments_in = b.segments_in;
+  info.retransmissions = c.retransmissions;
+  info.send_scale = b.snd_scale();
+  info.receive_scale = b.rcv_scale();
+  info.timestamps = b.has(kTimestamps);
+  info.sack = b.has(kSack);
+  return info;
+}
+
+Endpoint Tcp::local(ConnectionId id) const {
+  const ControlBlock& b = impl_->blocks[id];
+  if (b.flow.local_port != 0) return {b.flow.local, b.flow.local_port};
+  return b.has(kInUse) ? impl_->cold[id].bound : Endpoint{};
+}
+
+Endpoint Tcp::remote(ConnectionId id) const {
+  const ControlBlock& b = impl_->blocks[id];
+  return {b.flow.remote, b.flow.remote_port};
+}
+
+const Counters& Tcp::counters() const {
+  return impl_->counters;
+}
+
+void Tcp::for_each(Visitor visit, void* context) const {
+  for (ConnectionId id = 0; id < impl_->limits.connections; ++id)
+    if (impl_->blocks[id].has(kInUse)) visit(context, id, info(id));
+  impl_->time_wait.for_each([&](const TimeWaitEntry& entry) {
+    Info info;
+    info.state = State::time_wait;
+    info.local = {entry.flow.local, entry.flow.local_port};
+    info.remote = {entry.flow.remote, entry.flow.remote_port};
+    info.timestamps = entry.timestamps;
+    visit(context, kNoConnection, info);
+  });
+}
+
+}  // namespace skerry::tcp

@@ -1,0 +1,275 @@
+// A program that does what programs do to descriptors, run under the preload library by preload_test.cpp:
+// scenarios NAME [FD]. Exit status 0 says that all went as it goes on a kernel; else the line that did not.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace {
+
+const char* self = nullptr;
+
+#define EXPECT(condition)                                                                     \
+  do {                                                                                        \
+    if (!(condition)) {                                                                       \
+      std::fprintf(stderr, "scenarios.cpp:%d: %s (errno %d)\n", __LINE__, #condition, errno); \
+      std::exit(1);                                                                           \
+    }                                                                                         \
+  } while (false)
+
+sockaddr_in loopback(uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+int listener(uint16_t port, int flags = 0) {
+  const int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+  const sockaddr_in address = loopback(port);
+  EXPECT(fd >= 0 && bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  EXPECT(listen(fd, 8) == 0);
+  return fd;
+}
+
+int connect_to(uint16_t port, int flags = 0) {
+  const int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+  const sockaddr_in address = loopback(port);
+  EXPECT(fd >= 0 && connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  return fd;
+}
+
+bool exchange(int from, int to) {
+  char bytes[8] = {};
+  return write(from, "ping", 4) == 4 && read(to, bytes, sizeof bytes) == 4 && std::strcmp(bytes, "ping") == 0;
+}
+
+int status_of(pid_t child) {
+  int status = 0;
+  EXPECT(waitpid(child, &status, 0) == child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+[[noreturn]] void exec_self(const char* scenario, int fd) {
+  const std::string number = std::to_string(fd);
+  execl(self, self, scenario, number.c_str(), static_cast<char*>(nullptr));
+  EXPECT(false);
+  std::exit(1);
+}
+
+// A listener survives exec(), under its number.
+void exec_keeps() {
+  exec_self("exec_kept", listener(7000));
+}
+void exec_kept(int listening) {
+  const int one = connect_to(7000);
+  const int other = accept(listening, nullptr, nullptr);
+  EXPECT(other >= 0 && exchange(one, other));
+}
+
+// What is close-on-exec ends there, for the peer too.
+void exec_closes() {
+  const int listening = listener(7001);
+  const int one = connect_to(7001, SOCK_CLOEXEC);
+  const int other = accept(listening, nullptr, nullptr);
+  EXPECT(other >= 0 && one >= 0);
+  exec_self("exec_closed", other);
+}
+void exec_closed(int other) {
+  char byte;
+  EXPECT(read(other, &byte, 1) == 0);
+}
+
+// A spawned child has the descriptors that were open, under their numbers.
+void spawn() {
+  const int listening = listener(7002);
+  const int one = connect_to(7002);
+  const int other = accept(listening, nullptr, nullptr);
+  const std::string number = std::to_string(one);
+  const char* arguments[] = {self, "say_ping", number.c_str(), nullptr};
+  pid_t child = 0;
+  EXPECT(posix_spawn(&child, self, nullptr, nullptr, const_cast<char**>(arguments), environ) == 0);
+  EXPECT(status_of(child) == 0);
+  char bytes[8] = {};
+  EXPECT(read(other, bytes, sizeof bytes) == 4 && std::strcmp(bytes, "ping") == 0);
+  EXPECT(exchange(one, other));
+}
+void say_ping(int fd) {
+  EXPECT(write(fd, "ping", 4) == 4);
+}
+
+// A socket as a child's standard output, as inetd does it.
+void standard_output() {
+  const int listening = listener(7003);
+  const int one = connect_to(7003);
+  const int other = accept(listening, nullptr, nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    EXPECT(dup2(one, 1) == 1);
+    closefrom(3);
+    exec_self("say_ping", 1);
+  }
+  close(one);
+  EXPECT(status_of(child) == 0);
+  char bytes[8] = {};
+  EXPECT(read(other, bytes, sizeof bytes) == 4 && read(other, bytes, sizeof bytes) == 0);
+}
+
+// python's subprocess: vfork(), close_range(), exec(); the parent's sockets stay.
+void vfork_and_exec() {
+  const int listening = listener(7004);
+  const int one = connect_to(7004);
+  const int other = accept(listening, nullptr, nullptr);
+  const pid_t child = vfork();
+  if (child == 0) {
+    close_range(3, ~0u, 0);
+    execl("/bin/true", "true", static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  EXPECT(status_of(child) == 0);
+  EXPECT(std::system("true") == 0);
+  EXPECT(exchange(one, other) && exchange(other, one));
+}
+
+// A daemon closes everything that it inherited, then begins.
+void close_everything() {
+  for (int fd = 3; fd < 1024; ++fd) close(fd);
+  close_range(3, ~0u, 0);
+  closefrom(3);
+  const int listening = listener(7005);
+  EXPECT(listening == 3);
+  const int one = connect_to(7005);
+  const int other = accept(listening, nullptr, nullptr);
+  EXPECT(exchange(one, other));
+}
+
+void threads() {
+  const int listening = listener(7006);
+  pthread_t thread;
+  EXPECT(pthread_create(
+             &thread, nullptr,
+             [](void* argument) -> void* {
+               const int other = accept(*static_cast<int*>(argument), nullptr, nullptr);
+               char bytes[8];
+               for (ssize_t got = 0; (got = read(other, bytes, sizeof bytes)) > 0;)
+                 EXPECT(write(other, bytes, static_cast<size_t>(got)) == got);
+               close(other);
+               return nullptr;
+             },
+             const_cast<int*>(&listening)) == 0);
+  const int one = connect_to(7006);
+  for (int i = 0; i < 1000; ++i) EXPECT(exchange(one, one));
+  shutdown(one, SHUT_WR);
+  EXPECT(pthread_join(thread, nullptr) == 0);
+}
+
+void names() {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  EXPECT(getaddrinfo("localhost", "80", &hints, &list) == 0);
+  EXPECT(list->ai_family == AF_INET && list->ai_next == nullptr);
+  EXPECT(reinterpret_cast<sockaddr_in*>(list->ai_addr)->sin_port == htons(80));
+  char host[64], service[16];
+  EXPECT(getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof host, service, sizeof service,
+                     NI_NUMERICHOST | NI_NUMERICSERV) == 0);
+  EXPECT(std::strcmp(host, "127.0.0.1") == 0 && std::strcmp(service, "80") == 0);
+  freeaddrinfo(list);
+  EXPECT(getaddrinfo("10.1.2.3", nullptr, &hints, &list) == 0);
+  freeaddrinfo(list);
+  hints.ai_flags = AI_NUMERICHOST;
+  EXPECT(getaddrinfo("localhost", nullptr, &hints, &list) == EAI_NONAME);
+  hints.ai_flags = AI_PASSIVE;
+  EXPECT(getaddrinfo(nullptr, "80", &hints, &list) == 0);
+  EXPECT(reinterpret_cast<sockaddr_in*>(list->ai_addr)->sin_addr.s_addr == INADDR_ANY);
+  freeaddrinfo(list);
+  EXPECT(getaddrinfo(nullptr, nullptr, &hints, &list) == EAI_NONAME);
+  hints.ai_family = AF_UNIX;
+  EXPECT(getaddrinfo("localhost", nullptr, &hints, &list) == EAI_FAMILY);
+  const hostent* entry = gethostbyname("localhost");
+  EXPECT(entry != nullptr && entry->h_length == 4 && entry->h_addr_list[0][0] == 127);
+}
+
+void interfaces() {
+  ifaddrs* list = nullptr;
+  EXPECT(getifaddrs(&list) == 0);
+  bool found = false;
+  for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next)
+    if (std::strcmp(one->ifa_name, "eth0") == 0 && one->ifa_addr->sa_family == AF_INET)
+      found = reinterpret_cast<sockaddr_in*>(one->ifa_addr)->sin_addr.s_addr == inet_addr("10.0.0.2");
+  EXPECT(found);
+  freeifaddrs(list);
+  EXPECT(if_nametoindex("eth0") == 2 && if_nametoindex("eth9") == 0);
+  ifreq request{};
+  std::strcpy(request.ifr_name, "eth0");
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  EXPECT(ioctl(fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu == 1500);
+}
+
+// Not in a cell: the library is there and does nothing.
+void outside() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  int domain = 0;
+  socklen_t length = sizeof domain;
+  EXPECT(fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_INET);
+  // The kernel's own view of it: a TCP socket has no peer credentials of a Unix socket's kind.
+  char path[64], target[64] = {};
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  EXPECT(readlink(path, target, sizeof target - 1) > 0 && std::strncmp(target, "socket:", 7) == 0);
+  EXPECT(lseek(fd, 0, SEEK_SET) == -1 && errno == ESPIPE);
+  sockaddr_storage name{};
+  length = sizeof name;
+  EXPECT(getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) == 0 && name.ss_family == AF_INET);
+  EXPECT(close(fd) == 0);
+}
+
+struct Scenario {
+  const char* name;
+  void (*run)();
+  void (*continue_with)(int fd);
+};
+constexpr Scenario kScenarios[] = {
+    {"exec_keeps", exec_keeps, nullptr},
+    {"exec_kept", nullptr, exec_kept},
+    {"exec_closes", exec_closes, nullptr},
+    {"exec_closed", nullptr, exec_closed},
+    {"spawn", spawn, nullptr},
+    {"say_ping", nullptr, say_ping},
+    {"standard_output", standard_output, nullptr},
+    {"vfork_and_exec", vfork_and_exec, nullptr},
+    {"close_everything", close_everything, nullptr},
+    {"threads", threads, nullptr},
+    {"names", names, nullptr},
+    {"interfaces", interfaces, nullptr},
+    {"outside", outside, nullptr},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  self = argv[0];
+  for (const Scenario& scenario : kScenarios) {
+    if (argc < 2 || std::strcmp(argv[1], scenario.name) != 0) continue;
+    if (scenario.run != nullptr)
+      scenario.run();
+    else
+      scenario.continue_with(std::atoi(argv[2]));
+    return 0;
+  }
+  std::fprintf(stderr, "use: scenarios NAME\n");
+  return 2;
+}

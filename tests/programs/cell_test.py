@@ -1,0 +1,54 @@
+"""What a program cannot do, whatever it tries."""
+
+import socket
+import unittest
+from pathlib import Path
+
+from lab.process import run
+from redis_test import READY, SERVER
+from skerry_case import SkerryCase
+
+HERE = Path(__file__).parent
+PYTHON = "/usr/bin/python3"
+
+
+class Walls(SkerryCase):
+    def test_a_static_program_reaches_nothing(self):
+        """First without a cell, so that the attempt is known to work; then inside one, against the host and against a neighbour."""
+        program = self.folder / "raw_socket"
+        run(["g++", "-std=c++20", "-O1", "-static", "-o", program, HERE / "raw_socket.cpp"], timeout_s=60)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = str(listener.getsockname()[1])
+            code, output = run([program, "127.0.0.1", port], timeout_s=20, check=False)
+            self.assertEqual(code, 1, "the attempt must work where nothing stops it")
+            self.assertIn("escaped: TCP connection", output)
+            self.assert_walled(program, "127.0.0.1", port)
+        self.serve(*SERVER, ready=READY)
+        self.assert_walled(program, "10.77.0.2", "6379")
+
+    def assert_walled(self, program, address, port):
+        """By itself it is refused with a sentence, because it would have no network; a shell in a cell can still start it."""
+        start = ["run", "--uplink", "none", "--address", "10.77.0.9", "--share", str(self.folder), "--"]
+        code, output = self.skerry.command(*start, program, address, port, check=False)
+        self.assertEqual(code, 126, output)
+        self.assertIn("statically linked", output)
+        code, output = self.skerry.command(*start, "/bin/sh", "-c", f"{program} {address} {port}; exit $?", check=False)
+        self.assertEqual((code, output), (0, ""))
+
+    def test_skerrys_processes_are_out_of_reach(self):
+        """The program sees itself and its cell's init, which it cannot kill; no stack, vswitch or supervisor."""
+        script = ("import os, signal\n"
+                  "os.kill(1, signal.SIGKILL)\n"
+                  "for p in sorted(filter(str.isdigit, os.listdir('/proc'))): print(open(f'/proc/{p}/comm').read().strip())\n")
+        self.assertEqual(self.ask(PYTHON, "-c", script).split(), ["skerry-cell", "python3"])
+
+    def test_no_descriptor_leaks_in(self):
+        """Beyond the standard three a program holds only what its own socket library opened."""
+        script = "import os; print(sorted(os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if int(n) > 2 and os.path.exists(f'/proc/self/fd/{n}')))"
+        output = self.ask(PYTHON, "-c", script)
+        self.assertNotIn("memfd:stats", output)
+        self.assertNotIn("control", output)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,146 @@
+"""Debian's redis-server, redis-cli and redis-benchmark, unmodified: from another stack, and from the host through TAP."""
+
+import os
+import re
+import time
+import unittest
+from pathlib import Path
+
+from lab.namespace import Namespace
+from lab.process import run
+from lab.skerry import Skerry
+from skerry_case import SkerryCase, needs_tap
+
+SERVER = ("redis-server", "--save", "", "--appendonly", "no", "--protected-mode", "no", "--bind", "0.0.0.0")
+READY = "Ready to accept connections"
+HOST = "10.77.0.2"
+# A minute by hand: SKERRY_BLPOP_S=60 ./test programs
+BLPOP_S = float(os.environ.get("SKERRY_BLPOP_S", "10"))
+
+
+def requests_per_second(output, command):
+    match = re.search(rf'^"{command}","([0-9.]+)"', output, re.MULTILINE)
+    return float(match.group(1)) if match else 0
+
+
+class BetweenStacks(SkerryCase):
+    LIMIT_S = 60 + 2 * BLPOP_S
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.serve(*SERVER, ready=READY)
+        self.before = self.stack_frames()
+
+    def cli(self, *words, address="10.77.0.3"):
+        return self.ask("redis-cli", "-h", HOST, *words, address=address).strip()
+
+    def benchmark(self, *words):
+        return self.ask("redis-benchmark", "-h", HOST, "--csv", *words)
+
+    def test_ping_set_get(self):
+        self.assertEqual(self.cli("PING"), "PONG")
+        self.assertEqual(self.cli("SET", "key", "a value"), "OK")
+        self.assertEqual(self.cli("GET", "key"), "a value")
+        self.assert_stack_carried(3 * 4, self.before)
+
+    def test_benchmark_without_pipelining(self):
+        output = self.benchmark("-t", "set,get", "-n", "20000", "-c", "50")
+        self.assertGreater(requests_per_second(output, "SET"), 0, output)
+        self.assertGreater(requests_per_second(output, "GET"), 0, output)
+        self.assertEqual(self.cli("STRLEN", "key:__rand_int__"), "3")
+        self.assert_stack_carried(1000, self.before)
+
+    def test_benchmark_pipelined(self):
+        output = self.benchmark("-t", "set,get", "-n", "100000", "-c", "50", "-P", "16")
+        self.assertGreater(requests_per_second(output, "GET"), 0, output)
+        self.assert_stack_carried(1000, self.before)
+
+    def test_values_of_512_bytes(self):
+        output = self.benchmark("-t", "set,get", "-n", "20000", "-d", "512", "-P", "16")
+        self.assertGreater(requests_per_second(output, "GET"), 0, output)
+        self.assertEqual(self.cli("STRLEN", "key:__rand_int__"), "512")
+
+    def test_values_of_64_kib(self):
+        output = self.benchmark("-t", "set,get", "-n", "2000", "-d", "65536")
+        self.assertGreater(requests_per_second(output, "GET"), 0, output)
+        self.assertEqual(self.cli("STRLEN", "key:__rand_int__"), "65536")
+        self.assert_stack_carried(2000, self.before)
+
+    def test_content_survives_both_ways(self):
+        """Eight values of 8 MiB, each with bytes of its own: what comes back has the digest of what was sent."""
+        script = Path(__file__).with_name("redis_content.py")
+        output = self.ask("/usr/bin/python3", str(script), HOST, "8", str(8 << 20))
+        self.assertEqual(output.split()[-1], "equal", output)
+
+    def test_subscribe(self):
+        subscriber = self.skerry.begin("run", "--uplink", "none", "--address", "10.77.0.4", "--",
+                                       "redis-cli", "-h", HOST, "SUBSCRIBE", "news")
+        subscriber.wait_for("subscribe", timeout_s=10)
+        self.assertEqual(self.cli("PUBLISH", "news", "first light"), "1")
+        subscriber.wait_for("first light", timeout_s=10)
+        subscriber.stop()
+
+    def test_blocking_pop_waits_and_wakes(self):
+        waiting = self.skerry.begin("run", "--uplink", "none", "--address", "10.77.0.4", "--",
+                                    "redis-cli", "-h", HOST, "BLPOP", "queue", str(int(2 * BLPOP_S)))
+        time.sleep(BLPOP_S)
+        self.assertIsNone(waiting.process.poll(), waiting.output())
+        pushed = time.monotonic()
+        self.assertEqual(self.cli("RPUSH", "queue", "job"), "1")
+        self.assertEqual(waiting.wait(timeout_s=5), 0)
+        self.assertEqual(waiting.output().split(), ["queue", "job"])
+        self.assertLess(time.monotonic() - pushed, 3)
+
+    def test_nothing_is_left_after_ctrl_c(self):
+        self.end(self.server)
+
+
+class BackgroundSave(SkerryCase):
+    def test_a_fork_is_not_noticed(self):
+        """BGSAVE's child closes the listener that it inherited; the parent must go on, and its clients too."""
+        self.serve(*SERVER, "--dir", self.folder, ready=READY, options=("--uplink", "none", "--share", self.folder))
+        cli = ("redis-cli", "-h", HOST)
+        self.assertEqual(self.ask(*cli, "SET", "key", "a value").strip(), "OK")
+        self.assertEqual(self.ask(*cli, "BGSAVE").strip(), "Background saving started")
+        for _ in range(50):
+            state = self.ask(*cli, "INFO", "persistence")
+            if "rdb_bgsave_in_progress:0" in state:
+                break
+            time.sleep(0.1)
+        self.assertIn("rdb_last_bgsave_status:ok", state)
+        self.assertGreater((self.folder / "dump.rdb").stat().st_size, 0)
+        self.assertEqual(self.ask(*cli, "GET", "key").strip(), "a value")
+
+
+@needs_tap
+class FromTheHost(SkerryCase):
+    """The host is a network namespace of ours, so the real one keeps its interfaces."""
+
+    def make_skerry(self):
+        self.host = self.enterContext(Namespace())
+        self.host.run("ip", "link", "set", "lo", "up")
+        return Skerry(before=self.host.inside())
+
+    def on_host(self, *argv):
+        return run([*self.host.inside(), *argv], timeout_s=30)[1]
+
+    def test_redis_through_tap(self):
+        server = self.serve(*SERVER, ready=READY, options=("--uplink", "tap"))
+        before = self.stack_frames()
+        self.assertEqual(self.on_host("redis-cli", "-h", HOST, "PING").strip(), "PONG")
+        output = self.on_host("redis-benchmark", "-h", HOST, "-t", "set,get", "-n", "10000", "--csv")
+        self.assertGreater(requests_per_second(output, "GET"), 0, output)
+        output = self.on_host("redis-benchmark", "-h", HOST, "-t", "set,get", "-n", "500", "-d", "65536", "--csv")
+        self.assertGreater(requests_per_second(output, "GET"), 0, output)
+        self.assert_stack_carried(1000, before)
+        self.end(server)
+        self.assertNotIn("sk-", self.on_host("ip", "-brief", "link"), "the TAP device is still there")
+
+    def test_ping_through_tap(self):
+        server = self.serve(*SERVER, ready=READY, options=("--uplink", "tap"))
+        self.assertIn("3 received", self.on_host("ping", "-c", "3", "-i", "0.2", "-W", "2", HOST))
+        self.end(server)
+
+
+if __name__ == "__main__":
+    unittest.main()

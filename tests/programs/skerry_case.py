@@ -1,0 +1,62 @@
+"""What every test of a program has: a Skerry of its own, a time limit, and nothing left behind afterwards."""
+
+import os
+import signal
+import tempfile
+import unittest
+from pathlib import Path
+
+from lab.process import Failure
+from lab.skerry import Skerry
+
+
+class SkerryCase(unittest.TestCase):
+    LIMIT_S = 90
+
+    def setUp(self):
+        signal.signal(signal.SIGALRM, self._too_late)
+        signal.alarm(int(self.LIMIT_S))
+        self.addCleanup(signal.alarm, 0)
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="skerry-test-")))
+        self.skerry = self.enterContext(self.make_skerry())
+
+    def make_skerry(self):
+        return Skerry()
+
+    def _too_late(self, *_):
+        raise Failure(f"the test did not end within {self.LIMIT_S} s")
+
+    def serve(self, *argv, address="10.77.0.2", ready=None, options=("--uplink", "none")):
+        """Starts a program on a stack of its own; returns once it has printed `ready`."""
+        server = self.skerry.begin("run", *options, "--address", address, "--", *argv)
+        if ready:
+            server.wait_for(ready, timeout_s=20)
+        return server
+
+    def ask(self, *argv, address="10.77.0.3", timeout_s=30):
+        """Runs a program on another stack to its end; returns what it printed."""
+        return self.skerry.command("run", "--uplink", "none", "--address", address, "--", *argv, timeout_s=timeout_s)[1]
+
+    def stack_frames(self, address="10.77.0.2"):
+        """Frames that the stack with this address has received so far, by its own count."""
+        for row in self.skerry.processes():
+            if row["kind"] == "program" and row["address"] == address:
+                return self.skerry.counters(f"{row['name']}.stack")["link.rx_frames"]
+        self.fail(f"no program has the address {address}: {self.skerry.processes()}")
+
+    def assert_stack_carried(self, frames, before, address="10.77.0.2"):
+        """The traffic went through our stack, not past it: its own counter rose by at least so many frames."""
+        self.assertGreaterEqual(self.stack_frames(address) - before, frames, "the program's stack did not see the traffic")
+
+    def end(self, program):
+        """Ctrl-C, and then nothing is left."""
+        program.stop(signal.SIGINT)
+        self.skerry.wait_until_gone()
+
+
+def needs_root(reason):
+    return unittest.skipUnless(os.geteuid() == 0, f"needs root: {reason}")
+
+
+def needs_tap(test):
+    return unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/dev/net/tun"), "needs root and /dev/net/tun to make a TAP device")(test)

@@ -1,0 +1,71 @@
+"""python3's socket module and curl, unmodified, between two stacks."""
+
+import unittest
+from pathlib import Path
+
+from skerry_case import SkerryCase
+
+HERE = Path(__file__).parent
+PYTHON = "/usr/bin/python3"
+
+
+class PythonEcho(SkerryCase):
+    def check(self, kind):
+        self.serve(PYTHON, "-u", str(HERE / "python_echo.py"), "serve", kind, "10.77.0.2", ready="ready")
+        before = self.stack_frames()
+        output = self.ask(PYTHON, str(HERE / "python_echo.py"), "ask", kind, "10.77.0.2")
+        self.assertEqual(output.split()[-1], "equal", output)
+        self.assert_stack_carried(20, before)
+
+    def test_tcp(self):
+        self.check("tcp")
+
+    def test_tcp_through_a_dual_stack_listener(self):
+        self.check("tcp6")
+
+    def test_udp(self):
+        self.check("udp")
+
+
+class CurlByName(SkerryCase):
+    def test_a_page_by_name(self):
+        """The name is one that Skerry puts into the cell's /etc/hosts: the name of the other program."""
+        page = self.folder / "page.txt"
+        page.write_text("first light\n" * 20_000)
+        self.skerry.begin("run", "--uplink", "none", "--name", "web", "--address", "10.77.0.2", "--share", str(self.folder), "--",
+                          PYTHON, "-u", "-m", "http.server", "--directory", str(self.folder), "8080").wait_for("Serving HTTP", 20)
+        before = self.stack_frames()
+        self.assertEqual(self.ask("curl", "--silent", "--show-error", "--max-time", "20", "http://web:8080/page.txt"), page.read_text())
+        self.assert_stack_carried(5, before)
+
+    def test_a_refused_connection_is_refused(self):
+        self.serve(PYTHON, "-u", "-m", "http.server", "8080", ready="Serving HTTP")
+        code, output = self.skerry.command("run", "--uplink", "none", "--address", "10.77.0.3", "--", "curl", "--silent",
+                                           "--show-error", "--max-time", "20", "http://10.77.0.2:8081/", check=False)
+        self.assertEqual(code, 7, output)  # curl's own code for it, passed on
+
+
+class Loopback(SkerryCase):
+    def test_a_program_reaches_itself(self):
+        script = ("import socket\n"
+                  "listener = socket.create_server(('127.0.0.1', 7000))\n"
+                  "near = socket.create_connection(('127.0.0.1', 7000), timeout=10)\n"
+                  "far, _ = listener.accept()\n"
+                  "near.sendall(b'to and fro')\n"
+                  "print(far.recv(100).decode())\n")
+        self.assertEqual(self.ask(PYTHON, "-c", script).strip(), "to and fro")
+
+    def test_the_hosts_loopback_is_another(self):
+        """A listener on the host's 127.0.0.1 is not reached from inside a cell."""
+        import socket
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            port = listener.getsockname()[1]
+            script = f"import socket; print(socket.socket().connect_ex(('127.0.0.1', {port})))"
+            self.assertEqual(self.ask(PYTHON, "-c", script).strip(), "111")  # ECONNREFUSED
+            with self.assertRaises(BlockingIOError):
+                listener.accept()
+
+
+if __name__ == "__main__":
+    unittest.main()

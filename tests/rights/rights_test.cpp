@@ -1,0 +1,158 @@
+// What `skerry rights` says is what the kernel says: every descriptor that a process of ours holds, and every
+// piece of shared memory that it maps, is one of its grants or of a kind that it made itself and that leads
+// nowhere.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "running_skerry.hpp"
+
+namespace skerry::supervisor {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+struct Holding {
+  std::string process;
+  pid_t pid = -1;
+  std::set<uint64_t> granted;  // inodes
+};
+
+// The table of rights, by process.
+std::vector<Holding> holdings(RunningSkerry& skerry) {
+  std::map<std::string, Holding> by_process;
+  const json reply = skerry.ask(Command::rights);
+  for (const json& row : reply["rights"]) {
+    if (row["kind"] == "program") continue;
+    Holding& holding = by_process[row["process"]];
+    holding.process = row["process"];
+    holding.pid = row["pid"];
+    if (row["inode"] != 0) holding.granted.insert(row["inode"].get<uint64_t>());
+  }
+  std::vector<Holding> result;
+  for (auto& [name, holding] : by_process) result.push_back(std::move(holding));
+  return result;
+}
+
+// Descriptors that the table does not know, as "7 -> socket:[1234]".
+std::vector<std::string> strangers(const Holding& holding) {
+  std::vector<std::string> found;
+  for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(holding.pid) + "/fd")) {
+    std::error_code error;
+    const std::string target = fs::read_symlink(entry.path(), error).string();
+    struct stat status {};
+    if (error || ::stat(entry.path().c_str(), &status) != 0) continue;
+    const bool own =
+        target == "anon_inode:[eventpoll]" || target == "anon_inode:[signalfd]" || target == "/dev/null";
+    if (!own && !holding.granted.contains(status.st_ino))
+      found.push_back(holding.process + ": " + entry.path().filename().string() + " -> " + target);
+  }
+  return found;
+}
+
+// Shared memory that the table does not know.
+std::vector<std::string> strange_memory(const Holding& holding) {
+  std::vector<std::string> found;
+  std::ifstream maps("/proc/" + std::to_string(holding.pid) + "/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::istringstream columns(line);
+    std::string range, rights, offset, device, path;
+    uint64_t inode = 0;
+    columns >> range >> rights >> offset >> device >> inode >> path;
+    if (path.starts_with("/memfd:") && !holding.granted.contains(inode))
+      found.push_back(holding.process + ": " + line);
+  }
+  return found;
+}
+
+void expect_no_strangers(RunningSkerry& skerry) {
+  // A process that has just been told of a new link may still hold the old one.
+  EXPECT_TRUE(eventually([&] {
+    for (const Holding& holding : holdings(skerry)) {
+      if (!strangers(holding).empty() || !strange_memory(holding).empty()) return false;
+    }
+    return true;
+  }));
+  for (const Holding& holding : holdings(skerry)) {
+    EXPECT_GT(holding.pid, 0) << holding.process;
+    EXPECT_THAT(strangers(holding), testing::IsEmpty());
+    EXPECT_THAT(strange_memory(holding), testing::IsEmpty());
+  }
+}
+
+class Rights : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root may look into processes that nobody may trace";
+  }
+};
+
+TEST_F(Rights, AreExactlyWhatProcShows) {
+  const bool tap = ::access("/dev/net/tun", F_OK) == 0;
+  Plan plan = empty_plan("test", false, tap ? Uplink::tap : Uplink::none);
+  add(plan, "one", {"/bin/sleep", "1000"});
+  add(plan, "two", {"/bin/sleep", "1000"});
+  RunningSkerry skerry(plan, tap);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  EXPECT_EQ(holdings(skerry).size(), tap ? 4U : 3U);
+  expect_no_strangers(skerry);
+}
+
+TEST_F(Rights, StayExactAfterADeath) {
+  Plan plan = empty_plan("test");
+  add(plan, "one", {"/bin/sleep", "1000"});
+  add(plan, "two", {"/bin/sleep", "1000"});
+  RunningSkerry skerry(plan);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  kill_process(skerry.row("one.stack")["pid"]);
+  EXPECT_TRUE(eventually([&] {
+    const json row = skerry.row("one.stack");
+    return row["restarts"] == 1 && row["state"] == "running";
+  }));
+  expect_no_strangers(skerry);
+}
+
+// No region has more than the two neighbours that share it.
+TEST_F(Rights, NoMemoryIsSharedByThree) {
+  Plan plan = empty_plan("test");
+  add(plan, "one", {"/bin/sleep", "1000"});
+  add(plan, "two", {"/bin/sleep", "1000"});
+  RunningSkerry skerry(plan);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  std::map<uint64_t, std::set<std::string>> holders;
+  const json reply = skerry.ask(Command::rights);
+  for (const json& row : reply["rights"]) {
+    if (row["what"].get<std::string>().starts_with("region "))
+      holders[row["inode"].get<uint64_t>()].insert(row["process"].get<std::string>());
+  }
+  EXPECT_EQ(holders.size(), 2U);
+  for (const auto& [inode, processes] : holders) EXPECT_EQ(processes.size(), 2U);
+}
+
+// A program holds its terminal, or what its plan gives it instead, and nothing of ours.
+TEST_F(Rights, AProgramHoldsThreeDescriptors) {
+  Plan plan = empty_plan("test");
+  add(plan, "one", {"/bin/sleep", "1000"});
+  RunningSkerry skerry(plan);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  const std::vector<pid_t> init = children_of(skerry.row("one")["pid"]);
+  ASSERT_EQ(init.size(), 1U);
+  std::vector<pid_t> program;
+  ASSERT_TRUE(eventually([&] { return !(program = children_of(init.front())).empty(); }));
+  const std::string proc = "/proc/" + std::to_string(program.front());
+  EXPECT_TRUE(eventually([&] {
+    std::ifstream name(proc + "/comm");
+    std::string comm;
+    return name >> comm && comm == "sleep";
+  }));
+  std::set<std::string> numbers;
+  for (const auto& entry : fs::directory_iterator(proc + "/fd"))
+    numbers.insert(entry.path().filename().string());
+  EXPECT_THAT(numbers, testing::ElementsAre("0", "1", "2"));
+}
+
+}  // namespace
+}  // namespace skerry::supervisor

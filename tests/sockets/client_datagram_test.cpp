@@ -1,0 +1,122 @@
+// Datagrams as programs see them: every test runs on both.
+#include <sys/ioctl.h>
+
+#include "client_case.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+class DatagramTest : public OsCase {
+ protected:
+  void SetUp() override {
+    OsCase::SetUp();
+    a = bound(a_port);
+    b = bound(b_port);
+  }
+  void TearDown() override {
+    os->close(a);
+    os->close(b);
+    OsCase::TearDown();
+  }
+  int bound(uint16_t& port) {
+    const int fd = os->socket(AF_INET, SOCK_DGRAM);
+    const sockaddr_in any = loopback(0);
+    EXPECT_EQ(os->bind(fd, as_sockaddr(any), sizeof any), 0);
+    port = port_of(fd);
+    return fd;
+  }
+  ssize_t send_to(int fd, uint16_t port, const std::string& text) {
+    const sockaddr_in to = loopback(port);
+    return os->send(fd, text.data(), text.size(), 0, as_sockaddr(to), sizeof to);
+  }
+
+  int a = -1, b = -1;
+  uint16_t a_port = 0, b_port = 0;
+};
+ON_KERNEL_AND_CLIENT(DatagramTest);
+
+TEST_P(DatagramTest, ArriveWholeWithTheSendersName) {
+  EXPECT_EQ(send_to(a, b_port, "one"), 3);
+  EXPECT_EQ(send_to(a, b_port, ""), 0);
+  EXPECT_EQ(send_to(a, b_port, "three"), 5);
+  char bytes[16];
+  sockaddr_in from{};
+  socklen_t length = sizeof from;
+  EXPECT_EQ(os->receive(b, bytes, sizeof bytes, 0, reinterpret_cast<sockaddr*>(&from), &length), 3);
+  EXPECT_EQ(ntohs(from.sin_port), a_port);
+  EXPECT_EQ(length, sizeof from);
+  EXPECT_EQ(receive(b), "");
+  EXPECT_EQ(receive(b), "three");
+  EXPECT_EQ(receive(b, 1, MSG_DONTWAIT), "error 11");
+}
+
+TEST_P(DatagramTest, ShortBufferCutsAndSaysSo) {
+  send_to(a, b_port, "abcdefgh");
+  wait_for(b, POLLIN);
+  int waiting = 0;
+  EXPECT_EQ(os->control(b, FIONREAD, &waiting), 0);
+  EXPECT_EQ(waiting, 8);
+  char bytes[3];
+  EXPECT_EQ(os->receive(b, bytes, sizeof bytes, MSG_PEEK | MSG_TRUNC), 8);
+  iovec piece{bytes, sizeof bytes};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  EXPECT_EQ(os->receive_message(b, &message, 0), 3);
+  EXPECT_EQ(message.msg_flags, MSG_TRUNC);
+  EXPECT_EQ(receive(b, 1, MSG_DONTWAIT), "error 11");
+}
+
+TEST_P(DatagramTest, ConnectedSocketNeedsNoName) {
+  const sockaddr_in to = loopback(b_port);
+  EXPECT_EQ(send(a, "x"), -EDESTADDRREQ);
+  EXPECT_EQ(os->connect(a, as_sockaddr(to), sizeof to), 0);
+  EXPECT_EQ(send(a, "x"), 1);
+  EXPECT_EQ(receive(b), "x");
+  sockaddr_in nobody{};
+  nobody.sin_family = AF_UNSPEC;
+  EXPECT_EQ(os->connect(a, as_sockaddr(nobody), sizeof nobody), 0);
+  EXPECT_EQ(send(a, "x"), -EDESTADDRREQ);
+}
+
+TEST_P(DatagramTest, LargestAndTooLarge) {
+  EXPECT_EQ(send_to(a, b_port, std::string(65508, 'x')), -EMSGSIZE);
+  const std::string large(60'000, 'y');
+  EXPECT_EQ(send_to(a, b_port, large), 60'000);
+  EXPECT_TRUE(receive(b, 65536) == large);
+}
+
+TEST_P(DatagramTest, ManyWrapAroundTheRing) {
+  for (uint32_t i = 0; i < 2000; ++i) {
+    const std::string text(i % 1400, static_cast<char>('a' + i % 26));
+    ASSERT_EQ(send_to(a, b_port, text), static_cast<ssize_t>(text.size()));
+    ASSERT_EQ(receive(b), text);
+  }
+}
+
+TEST_P(DatagramTest, PollSeesThem) {
+  EXPECT_EQ(wait_for(b, POLLOUT), POLLOUT);
+  send_to(a, b_port, "x");
+  EXPECT_EQ(wait_for(b, POLLIN), POLLIN);
+}
+
+TEST_P(DatagramTest, SilenceTimesOut) {
+  const timeval soon{.tv_sec = 0, .tv_usec = 20'000};
+  EXPECT_EQ(os->set_option(b, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon), 0);
+  EXPECT_EQ(receive(b), "error 11");
+}
+
+TEST_P(DatagramTest, NobodyThereIsToldToTheConnected) {
+  const int gone = os->socket(AF_INET, SOCK_DGRAM);
+  const sockaddr_in any = loopback(0);
+  os->bind(gone, as_sockaddr(any), sizeof any);
+  const sockaddr_in to = loopback(port_of(gone));
+  os->close(gone);
+  ASSERT_EQ(os->connect(a, as_sockaddr(to), sizeof to), 0);
+  EXPECT_EQ(send(a, "x"), 1);
+  wait_for(a, POLLIN);
+  EXPECT_EQ(receive(a, 10, MSG_DONTWAIT), "error 111");
+}
+
+}  // namespace
+}  // namespace skerry::sockets

@@ -1,0 +1,335 @@
+// epoll(7) as the kernel has it: every test runs on both.
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "client_case.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+constexpr uint32_t kNormal = EPOLLRDNORM | EPOLLWRNORM;
+
+class EpollTest : public OsCase {
+ protected:
+  void SetUp() override {
+    OsCase::SetUp();
+    set = os->epoll_create();
+    ASSERT_GE(set, 0);
+  }
+  void TearDown() override {
+    os->close(set);
+    OsCase::TearDown();
+  }
+
+  int add(int fd, uint32_t events, uint64_t data) { return change(EPOLL_CTL_ADD, fd, events, data); }
+  int modify(int fd, uint32_t events, uint64_t data) { return change(EPOLL_CTL_MOD, fd, events, data); }
+  int change(int operation, int fd, uint32_t events, uint64_t data) {
+    const epoll_event event{.events = events, .data = {.u64 = data}};
+    return os->epoll_ctl(set, operation, fd, &event);
+  }
+  // Events in order of their data, without the *NORM bits that nobody asked for.
+  std::vector<std::pair<uint64_t, uint32_t>> wait(int timeout_ms, int max = 16) {
+    std::vector<epoll_event> events(static_cast<size_t>(max));
+    const int count = os->epoll_wait(set, events.data(), max, timeout_ms);
+    EXPECT_GE(count, 0);
+    std::vector<std::pair<uint64_t, uint32_t>> result;
+    for (int i = 0; i < count; ++i)
+      result.emplace_back(uint64_t{events[i].data.u64}, uint32_t{events[i].events} & ~kNormal);
+    std::sort(result.begin(), result.end());
+    return result;
+  }
+  using Events = std::vector<std::pair<uint64_t, uint32_t>>;
+
+  int set = -1;
+};
+ON_KERNEL_AND_CLIENT(EpollTest);
+
+TEST_P(EpollTest, LevelTriggeredRepeatsUntilRead) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(b, EPOLLIN, 7), 0);
+  EXPECT_EQ(wait(0), Events{});
+  send(a, "x");
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN}}));
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN}}));
+  receive(b);
+  EXPECT_EQ(wait(0), Events{});
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(EpollTest, EdgeTriggeredReportsEachArrivalOnceWithAllThatHolds) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(b, EPOLLIN | EPOLLOUT | EPOLLET, 7), 0);
+  EXPECT_EQ(wait(0), (Events{{7, EPOLLOUT}}));
+  EXPECT_EQ(wait(0), Events{});
+  send(a, "x");
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN | EPOLLOUT}}));
+  EXPECT_EQ(wait(0), Events{});
+  send(a, "y");  // the old byte is still unread
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN | EPOLLOUT}}));
+  EXPECT_EQ(wait(0), Events{});
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(EpollTest, OneShotIsSilentUntilModified) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(b, EPOLLIN | EPOLLONESHOT, 7), 0);
+  send(a, "x");
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN}}));
+  send(a, "y");
+  EXPECT_EQ(wait(30), Events{});
+  ASSERT_EQ(modify(b, EPOLLIN | EPOLLONESHOT, 8), 0);
+  EXPECT_EQ(wait(1000), (Events{{8, EPOLLIN}}));
+  EXPECT_EQ(wait(0), Events{});
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(EpollTest, ModifyTogglesInterest) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(a, EPOLLIN, 7), 0);
+  EXPECT_EQ(wait(0), Events{});
+  ASSERT_EQ(modify(a, EPOLLOUT, 7), 0);
+  EXPECT_EQ(wait(0), (Events{{7, EPOLLOUT}}));
+  ASSERT_EQ(modify(a, EPOLLIN, 7), 0);
+  EXPECT_EQ(wait(0), Events{});
+  ASSERT_EQ(change(EPOLL_CTL_DEL, a, 0, 0), 0);
+  EXPECT_EQ(modify(a, EPOLLIN, 7), -ENOENT);
+  EXPECT_EQ(change(EPOLL_CTL_DEL, a, 0, 0), -ENOENT);
+  ASSERT_EQ(add(a, EPOLLIN, 7), 0);
+  EXPECT_EQ(add(a, EPOLLIN, 7), -EEXIST);
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(EpollTest, UnconnectedSocketHangsUp) {
+  const int fd = os->socket(AF_INET, SOCK_STREAM);
+  ASSERT_EQ(add(fd, EPOLLIN | EPOLLOUT, 7), 0);
+  EXPECT_EQ(wait(0), (Events{{7, EPOLLOUT | EPOLLHUP}}));
+  os->close(fd);
+}
+
+TEST_P(EpollTest, InterestBeforeConnectReportsTheConnection) {
+  uint16_t port = 0;
+  const int listening = listener(port);
+  const int fd = os->socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+  ASSERT_EQ(add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, 7), 0);
+  EXPECT_EQ(wait(0), (Events{{7, EPOLLOUT | EPOLLHUP}}));
+  const sockaddr_in to = loopback(port);
+  os->connect(fd, as_sockaddr(to), sizeof to);
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLOUT}}));
+  os->close(fd);
+  os->close(listening);
+}
+
+TEST_P(EpollTest, ListenerIsReadyWhileSomebodyWaits) {
+  uint16_t port = 0;
+  const int listening = listener(port, SOCK_NONBLOCK);
+  ASSERT_EQ(add(listening, EPOLLIN, 7), 0);
+  EXPECT_EQ(wait(0), Events{});
+  const int one = connect_to(port);
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN}}));
+  const int other = os->accept(listening, nullptr, nullptr, SOCK_NONBLOCK);
+  ASSERT_GE(other, 0);
+  EXPECT_EQ(wait(0), Events{});
+  for (const int fd : {listening, one, other}) os->close(fd);
+}
+
+TEST_P(EpollTest, EndOfStreamAndHangUp) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(a, EPOLLIN | EPOLLOUT | EPOLLRDHUP, 7), 0);
+  os->shutdown(b, SHUT_WR);
+  wait_for(a, POLLRDHUP);
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN | EPOLLOUT | EPOLLRDHUP}}));
+  os->shutdown(a, SHUT_WR);
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP}}));
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(EpollTest, ResetReportsEverything) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(a, EPOLLIN | EPOLLOUT | EPOLLRDHUP, 7), 0);
+  send(a, "unread");
+  wait_for(b, POLLIN);
+  os->close(b);
+  wait_for(a, POLLRDHUP);
+  EXPECT_EQ(wait(1000), (Events{{7, 0x201d}}));
+  os->close(a);
+}
+
+TEST_P(EpollTest, ClosedDuplicateKeepsReportingWithTheOldData) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(b, EPOLLIN, 7), 0);
+  const int copy = os->dup(b);
+  os->close(b);
+  send(a, "x");
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN}}));
+  EXPECT_EQ(change(EPOLL_CTL_DEL, copy, 0, 0), -ENOENT);
+  os->close(copy);
+  EXPECT_EQ(wait(20), Events{});
+  os->close(a);
+}
+
+TEST_P(EpollTest, DuplicateIsAnInterestOfItsOwn) {
+  const auto [a, b] = connection();
+  const int copy = os->dup(b);
+  ASSERT_EQ(add(b, EPOLLIN, 7), 0);
+  ASSERT_EQ(add(copy, EPOLLIN, 8), 0);
+  EXPECT_EQ(add(copy, EPOLLIN, 8), -EEXIST);
+  send(a, "x");
+  EXPECT_EQ(wait(1000), (Events{{7, EPOLLIN}, {8, EPOLLIN}}));
+  ASSERT_EQ(change(EPOLL_CTL_DEL, b, 0, 0), 0);
+  EXPECT_EQ(wait(1000), (Events{{8, EPOLLIN}}));
+  ASSERT_EQ(modify(copy, EPOLLIN, 9), 0);
+  EXPECT_EQ(wait(1000), (Events{{9, EPOLLIN}}));
+  ASSERT_EQ(change(EPOLL_CTL_DEL, copy, 0, 0), 0);
+  EXPECT_EQ(wait(0), Events{});
+  for (const int fd : {a, b, copy}) os->close(fd);
+}
+
+TEST_P(EpollTest, ClosedSocketLeavesTheSet) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(b, EPOLLIN | EPOLLOUT, 7), 0);
+  os->close(b);
+  EXPECT_EQ(wait(0), Events{});
+  os->close(a);
+  const auto [c, d] = connection();  // numbers and sockets are used again
+  ASSERT_EQ(add(d, EPOLLIN, 8), 0);
+  send(c, "x");
+  EXPECT_EQ(wait(1000), (Events{{8, EPOLLIN}}));
+  os->close(c);
+  os->close(d);
+}
+
+TEST_P(EpollTest, MixesWithTheKernelsDescriptors) {
+  const auto [a, b] = connection();
+  const int event = ::eventfd(0, EFD_NONBLOCK);
+  ASSERT_EQ(add(event, EPOLLIN, 1), 0);
+  ASSERT_EQ(add(b, EPOLLIN, 2), 0);
+  EXPECT_EQ(wait(0), Events{});
+  const uint64_t one = 1;
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(::write(event, &one, sizeof one), 8);
+  });
+  EXPECT_EQ(wait(-1), (Events{{1, EPOLLIN}}));
+  writer.join();
+  send(a, "x");
+  wait_for(b, POLLIN);
+  Events seen;
+  for (int i = 0; i < 40 && seen.size() < 2; ++i) seen = wait(1000);
+  EXPECT_EQ(seen, (Events{{1, EPOLLIN}, {2, EPOLLIN}}));
+  uint64_t value = 0;
+  EXPECT_EQ(::read(event, &value, sizeof value), 8);
+  EXPECT_EQ(wait(1000), (Events{{2, EPOLLIN}}));
+  std::thread sender([&, fd = a] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    send(fd, "y");
+  });
+  receive(b);
+  EXPECT_EQ(wait(-1), (Events{{2, EPOLLIN}}));
+  sender.join();
+  ::close(event);
+  os->close(a);
+  os->close(b);
+}
+
+// With room for one event, what is ready on both sides is reported in turns.
+TEST_P(EpollTest, ShortArraysStarveNobody) {
+  const int event = ::eventfd(1, EFD_NONBLOCK);
+  ASSERT_EQ(add(event, EPOLLIN, 0), 0);
+  std::vector<std::pair<int, int>> pairs;
+  for (uint64_t i = 1; i <= 3; ++i) {
+    pairs.push_back(connection());
+    ASSERT_EQ(add(pairs.back().second, EPOLLIN, i), 0);
+    send(pairs.back().first, "x");
+    wait_for(pairs.back().second, POLLIN);
+  }
+  int times[4] = {};
+  for (int i = 0; i < 200; ++i) {
+    const Events one = wait(1000, 1);
+    ASSERT_EQ(one.size(), 1u);
+    ++times[one[0].first];
+  }
+  for (const int count : times) EXPECT_GE(count, 4);
+  ::close(event);
+  for (const auto& [a, b] : pairs) {
+    os->close(a);
+    os->close(b);
+  }
+}
+
+TEST_P(EpollTest, InterestFromAnotherThreadWakesTheSleeper) {
+  const auto [a, b] = connection();
+  const auto [c, d] = connection();
+  ASSERT_EQ(add(b, EPOLLIN, 1), 0);
+  send(c, "x");
+  wait_for(d, POLLIN);
+  std::thread other([&, fd = d] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    EXPECT_EQ(add(fd, EPOLLIN, 2), 0);
+  });
+  EXPECT_EQ(wait(-1), (Events{{2, EPOLLIN}}));
+  other.join();
+  for (const int fd : {a, b, c, d}) os->close(fd);
+}
+
+TEST_P(EpollTest, KernelDescriptorFromAnotherThreadWakesTheSleeper) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(b, EPOLLIN, 1), 0);
+  const int event = ::eventfd(1, EFD_NONBLOCK);
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    EXPECT_EQ(add(event, EPOLLIN, 2), 0);
+  });
+  EXPECT_EQ(wait(-1), (Events{{2, EPOLLIN}}));
+  other.join();
+  ::close(event);
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(EpollTest, TimeoutIsKept) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(b, EPOLLIN, 1), 0);
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(wait(40), Events{});
+  EXPECT_GE(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(40));
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(EpollTest, TheSetItselfCanBePolled) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(b, EPOLLIN, 1), 0);
+  pollfd one{.fd = set, .events = POLLIN, .revents = 0};
+  EXPECT_EQ(os->poll(&one, 1, 0), 0);
+  std::thread sender([&, fd = a] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    send(fd, "x");
+  });
+  EXPECT_EQ(os->poll(&one, 1, -1), 1);
+  EXPECT_EQ(one.revents, POLLIN);
+  EXPECT_EQ(wait(0), (Events{{1, EPOLLIN}}));
+  sender.join();
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(EpollTest, WrongCallsAreRefused) {
+  const auto [a, b] = connection();
+  epoll_event event{};
+  EXPECT_EQ(os->epoll_wait(set, &event, 0, 0), -EINVAL);
+  EXPECT_EQ(os->epoll_ctl(set, 99, a, &event), -EINVAL);
+  EXPECT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, a, nullptr), -EFAULT);
+  os->close(a);
+  os->close(b);
+}
+
+}  // namespace
+}  // namespace skerry::sockets

@@ -1,0 +1,310 @@
+// Streams as programs see them.
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+
+#include <random>
+
+#include "client_case.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+class StreamTest : public OsCase {};
+ON_KERNEL_AND_CLIENT(StreamTest);
+
+TEST_P(StreamTest, CarriesBytesBothWays) {
+  const auto [a, b] = connection();
+  EXPECT_EQ(send(a, "hello"), 5);
+  EXPECT_EQ(receive(b), "hello");
+  EXPECT_EQ(send(b, "world"), 5);
+  EXPECT_EQ(receive(a, 2), "wo");
+  EXPECT_EQ(receive(a), "rld");
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(StreamTest, CarriesMegabytesInOrder) {
+  const auto [a, b] = connection();
+  std::string sent(3 << 20, '\0');
+  std::mt19937 random(1);
+  for (char& c : sent) c = static_cast<char>(random());
+  std::thread writer([&, fd = a] {
+    EXPECT_EQ(os->send(fd, sent.data(), sent.size(), 0), static_cast<ssize_t>(sent.size()));
+  });
+  std::string got;
+  while (got.size() < sent.size()) {
+    const std::string piece = receive(b, 1 + random() % 200'000);
+    ASSERT_FALSE(piece.empty());
+    got += piece;
+  }
+  writer.join();
+  EXPECT_TRUE(got == sent);
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(StreamTest, PeekLeavesAndTruncDiscards) {
+  const auto [a, b] = connection();
+  send(a, "abcdef");
+  wait_for(b, POLLIN);
+  EXPECT_EQ(receive(b, 3, MSG_PEEK), "abc");
+  char unused[3] = {'x', 'x', 'x'};
+  EXPECT_EQ(os->receive(b, unused, 2, MSG_TRUNC), 2);
+  EXPECT_EQ(unused[0], 'x');
+  EXPECT_EQ(receive(b), "cdef");
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(StreamTest, WaitallWaitsForAll) {
+  const auto [a, b] = connection();
+  std::thread writer([&, fd = a] {
+    send(fd, "abc");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    send(fd, "def");
+  });
+  EXPECT_EQ(receive(b, 6, MSG_WAITALL), "abcdef");
+  writer.join();
+  send(a, "gh");
+  os->close(a);
+  EXPECT_EQ(receive(b, 6, MSG_WAITALL), "gh");
+  os->close(b);
+}
+
+TEST_P(StreamTest, NonBlockingSaysSo) {
+  const auto [a, b] = connection();
+  EXPECT_EQ(os->fcntl(a, F_SETFL, O_RDWR | O_NONBLOCK), 0);
+  EXPECT_EQ(os->fcntl(a, F_GETFL, 0), O_RDWR | O_NONBLOCK);
+  EXPECT_EQ(receive(a), "error 11");
+  EXPECT_EQ(receive(b, 10, MSG_DONTWAIT), "error 11");
+  int on = 0;
+  EXPECT_EQ(os->control(a, FIONBIO, &on), 0);
+  EXPECT_EQ(os->fcntl(a, F_GETFL, 0), O_RDWR);
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(StreamTest, FullRingStopsTheWriterAndSpaceStartsItAgain) {
+  const auto [a, b] = connection();
+  const std::string block(100'000, 'x');
+  size_t sent = 0;
+  for (;;) {
+    const ssize_t result = send(a, block, MSG_DONTWAIT);
+    if (result == -EAGAIN) {
+      // Delivery may still make room.
+      pollfd out{.fd = a, .events = POLLOUT, .revents = 0};
+      if (os->poll(&out, 1, 50) == 0) break;
+      continue;
+    }
+    ASSERT_GT(result, 0);
+    sent += static_cast<size_t>(result);
+  }
+  std::thread reader([&, fd = b] {
+    for (size_t got = 0; got < sent;) got += receive(fd, 1 << 20).size();
+  });
+  EXPECT_EQ(wait_for(a, POLLOUT), POLLOUT);
+  reader.join();
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(StreamTest, EndOfStreamAfterShutdown) {
+  const auto [a, b] = connection();
+  send(a, "last");
+  EXPECT_EQ(os->shutdown(a, SHUT_WR), 0);
+  EXPECT_EQ(receive(b), "last");
+  EXPECT_EQ(receive(b), "");
+  EXPECT_EQ(receive(b), "");
+  EXPECT_EQ(send(b, "still"), 5);
+  EXPECT_EQ(receive(a), "still");
+  EXPECT_EQ(send(a, "x", MSG_NOSIGNAL), -EPIPE);
+  os->close(a);
+  os->close(b);
+}
+
+volatile sig_atomic_t pipes_broken = 0;
+
+TEST_P(StreamTest, WritingToAnEndedStreamSignals) {
+  const auto [a, b] = connection();
+  os->shutdown(a, SHUT_WR);
+  pipes_broken = 0;
+  struct sigaction old {};
+  struct sigaction count {};
+  count.sa_handler = [](int) { pipes_broken = pipes_broken + 1; };
+  sigaction(SIGPIPE, &count, &old);
+  EXPECT_EQ(send(a, "x"), -EPIPE);
+  EXPECT_EQ(pipes_broken, 1);
+  EXPECT_EQ(send(a, "x", MSG_NOSIGNAL), -EPIPE);
+  EXPECT_EQ(pipes_broken, 1);
+  sigaction(SIGPIPE, &old, nullptr);
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(StreamTest, ResetIsToldOnce) {
+  const auto [a, b] = connection();
+  send(a, "never read");
+  wait_for(b, POLLIN);
+  os->close(b);  // with unread bytes: a reset
+  wait_for(a, POLLRDHUP);
+  EXPECT_EQ(receive(a), "error 104");
+  EXPECT_EQ(receive(a), "");
+  EXPECT_EQ(send(a, "x", MSG_NOSIGNAL), -EPIPE);
+  os->close(a);
+}
+
+TEST_P(StreamTest, LingerZeroResets) {
+  const auto [a, b] = connection();
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  EXPECT_EQ(os->set_option(b, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+  os->close(b);
+  wait_for(a, POLLRDHUP);
+  EXPECT_EQ(receive(a), "error 104");
+  os->close(a);
+}
+
+TEST_P(StreamTest, RefusedConnectionSaysSo) {
+  uint16_t port = 0;
+  os->close(listener(port));
+  const int fd = os->socket(AF_INET, SOCK_STREAM);
+  const sockaddr_in to = loopback(port);
+  EXPECT_EQ(os->connect(fd, as_sockaddr(to), sizeof to), -ECONNREFUSED);
+  os->close(fd);
+}
+
+TEST_P(StreamTest, RefusedConnectionWithoutWaitingIsInTheError) {
+  uint16_t port = 0;
+  os->close(listener(port));
+  const int fd = os->socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+  const sockaddr_in to = loopback(port);
+  const int result = os->connect(fd, as_sockaddr(to), sizeof to);
+  if (result == -EINPROGRESS) {
+    wait_for(fd, POLLOUT);
+    int error = 0;
+    socklen_t length = sizeof error;
+    EXPECT_EQ(os->get_option(fd, SOL_SOCKET, SO_ERROR, &error, &length), 0);
+    EXPECT_EQ(error, ECONNREFUSED);
+    EXPECT_EQ(os->get_option(fd, SOL_SOCKET, SO_ERROR, &error, &length), 0);
+    EXPECT_EQ(error, 0);
+  } else {
+    EXPECT_EQ(result, -ECONNREFUSED);
+  }
+  os->close(fd);
+}
+
+TEST_P(StreamTest, ReceiveTimeoutEndsTheWait) {
+  const auto [a, b] = connection();
+  const timeval soon{.tv_sec = 0, .tv_usec = 30'000};
+  EXPECT_EQ(os->set_option(a, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon), 0);
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(receive(a), "error 11");
+  EXPECT_GE(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(30));
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(StreamTest, UnconnectedSocketRefusesData) {
+  const int fd = os->socket(AF_INET, SOCK_STREAM);
+  EXPECT_EQ(receive(fd), "error 107");
+  EXPECT_EQ(send(fd, "x", MSG_NOSIGNAL), -EPIPE);
+  EXPECT_EQ(os->shutdown(fd, SHUT_RDWR), -ENOTCONN);
+  sockaddr_in name{};
+  socklen_t length = sizeof name;
+  EXPECT_EQ(os->remote_name(fd, reinterpret_cast<sockaddr*>(&name), &length), -ENOTCONN);
+  os->close(fd);
+}
+
+TEST_P(StreamTest, SecondConnectIsRefused) {
+  const auto [a, b] = connection();
+  const sockaddr_in to = loopback(1);
+  EXPECT_EQ(os->connect(a, as_sockaddr(to), sizeof to), -EISCONN);
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(StreamTest, QueuesAreCounted) {
+  const auto [a, b] = connection();
+  send(a, "12345");
+  wait_for(b, POLLIN);
+  int waiting = 0;
+  EXPECT_EQ(os->control(b, FIONREAD, &waiting), 0);
+  EXPECT_EQ(waiting, 5);
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(StreamTest, SixSocketShowsMappedAddresses) {
+  const int listening = os->socket(AF_INET6, SOCK_STREAM);
+  sockaddr_in6 any{};
+  any.sin6_family = AF_INET6;
+  const int off = 0;
+  EXPECT_EQ(os->set_option(listening, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off), 0);
+  ASSERT_EQ(os->bind(listening, reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
+  ASSERT_EQ(os->listen(listening, 4), 0);
+  sockaddr_in6 name{};
+  socklen_t length = sizeof name;
+  ASSERT_EQ(os->local_name(listening, reinterpret_cast<sockaddr*>(&name), &length), 0);
+  const int one = connect_to(ntohs(name.sin6_port));
+  sockaddr_in6 peer{};
+  length = sizeof peer;
+  const int other = os->accept(listening, reinterpret_cast<sockaddr*>(&peer), &length, 0);
+  EXPECT_GE(other, 0);
+  EXPECT_EQ(length, sizeof peer);
+  EXPECT_EQ(peer.sin6_family, AF_INET6);
+  EXPECT_TRUE(IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr));
+  for (const int fd : {listening, one, other}) os->close(fd);
+}
+
+TEST_P(StreamTest, AcceptedSocketInheritsOptionsButNotNonBlocking) {
+  uint16_t port = 0;
+  const int listening = listener(port, SOCK_NONBLOCK);
+  const int on = 1;
+  EXPECT_EQ(os->set_option(listening, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on), 0);
+  const int one = connect_to(port);
+  wait_for(listening, POLLIN);
+  const int other = os->accept(listening, nullptr, nullptr, 0);
+  ASSERT_GE(other, 0);
+  EXPECT_EQ(os->fcntl(other, F_GETFL, 0), O_RDWR);
+  int value = 0;
+  socklen_t length = sizeof value;
+  EXPECT_EQ(os->get_option(other, IPPROTO_TCP, 1, &value, &length), 0);
+  EXPECT_EQ(value, 1);
+  EXPECT_EQ(os->accept(listening, nullptr, nullptr, 0), -EAGAIN);
+  for (const int fd : {listening, one, other}) os->close(fd);
+}
+
+volatile sig_atomic_t alarms = 0;
+
+// signal(7): a handler without SA_RESTART ends a blocking recv(), one with it does not.
+TEST_P(StreamTest, HandlersEndAWaitUnlessTheyRestartIt) {
+  const auto [a, b] = connection();
+  struct sigaction old {};
+  struct sigaction count {};
+  count.sa_handler = [](int) { alarms = alarms + 1; };
+  const pthread_t self = pthread_self();
+  for (const int flags : {0, SA_RESTART}) {
+    alarms = 0;
+    count.sa_flags = flags;
+    sigaction(SIGUSR1, &count, &old);
+    std::thread other([&, fd = b] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(30));
+      pthread_kill(self, SIGUSR1);
+      std::this_thread::sleep_for(std::chrono::milliseconds(30));
+      send(fd, "late");
+    });
+    EXPECT_EQ(receive(a), flags == 0 ? "error 4" : "late");
+    EXPECT_EQ(alarms, 1);
+    other.join();
+    if (flags == 0) {
+      EXPECT_EQ(receive(a), "late");
+    }
+    sigaction(SIGUSR1, &old, nullptr);
+  }
+  os->close(a);
+  os->close(b);
+}
+
+}  // namespace
+}  // namespace skerry::sockets

@@ -1,0 +1,200 @@
+// No wake-up is lost: neither side polls, no sleep has a time-out, so a wake-up that is lost hangs the test
+// (ctest ends it).
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include <random>
+
+#include "client_case.hpp"
+#include "sockets/client_wait.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+constexpr int kRounds = 3000;
+
+class WakeupTest : public ::testing::Test {
+ protected:
+  WakeupTest() : attached_(true), os(client_os()) { client::yields_before_sleep = 0; }
+  ~WakeupTest() override { client::yields_before_sleep = 30; }
+
+  std::pair<int, int> connection() {
+    const int listening = os->socket(AF_INET, SOCK_STREAM);
+    const sockaddr_in address = loopback(port_);
+    EXPECT_EQ(os->bind(listening, as_sockaddr(address), sizeof address), 0);
+    EXPECT_EQ(os->listen(listening, 4), 0);
+    const int one = os->socket(AF_INET, SOCK_STREAM);
+    EXPECT_EQ(os->connect(one, as_sockaddr(address), sizeof address), 0);
+    const int other = os->accept(listening, nullptr, nullptr, 0);
+    os->close(listening);
+    ++port_;
+    return {one, other};
+  }
+  void send_byte(int fd) {
+    const char byte = 'x';
+    ASSERT_EQ(os->send(fd, &byte, 1, 0), 1);
+  }
+  void receive_byte(int fd) {
+    char byte;
+    ASSERT_EQ(os->receive(fd, &byte, 1, 0), 1);
+  }
+  // Sends every byte back, however it waits.
+  std::thread echo(int fd) {
+    return std::thread([this, fd] {
+      char bytes[64];
+      for (ssize_t got = 0; (got = os->receive(fd, bytes, sizeof bytes, 0)) > 0;)
+        ASSERT_EQ(os->send(fd, bytes, static_cast<size_t>(got), 0), got);
+    });
+  }
+
+ private:
+  AttachedClient attached_;
+  uint16_t port_ = 1000;
+
+ protected:
+  std::unique_ptr<Os> os;
+};
+
+TEST_F(WakeupTest, BlockingBothSides) {
+  const auto [a, b] = connection();
+  std::thread other = echo(b);
+  for (int i = 0; i < kRounds; ++i) {
+    send_byte(a);
+    receive_byte(a);
+  }
+  os->shutdown(a, SHUT_WR);
+  other.join();
+  os->close(a);
+  os->close(b);
+}
+
+TEST_F(WakeupTest, EpollAsleepOnTheFutexAndInTheKernel) {
+  for (const bool with_kernel_descriptor : {false, true}) {
+    const auto [a, b] = connection();
+    std::thread other = echo(b);
+    const int set = os->epoll_create();
+    const int event = ::eventfd(0, EFD_NONBLOCK);
+    epoll_event interest{.events = EPOLLIN, .data = {.u64 = 1}};
+    ASSERT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, a, &interest), 0);
+    if (with_kernel_descriptor) {
+      ASSERT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, event, &interest), 0);
+    }
+    for (int i = 0; i < kRounds; ++i) {
+      send_byte(a);
+      epoll_event found{};
+      ASSERT_EQ(os->epoll_wait(set, &found, 1, -1), 1);
+      receive_byte(a);
+    }
+    os->shutdown(a, SHUT_WR);
+    other.join();
+    for (const int fd : {a, b, set}) os->close(fd);
+    ::close(event);
+  }
+}
+
+TEST_F(WakeupTest, PollAsleepOnTheFutexAndInTheKernel) {
+  const auto [a, b] = connection();
+  std::thread other = echo(b);
+  const int event = ::eventfd(0, EFD_NONBLOCK);
+  pollfd fds[] = {{a, POLLIN, 0}, {event, POLLIN, 0}};
+  for (int i = 0; i < kRounds; ++i) {
+    send_byte(a);
+    ASSERT_EQ(os->poll(fds, i % 2 ? 1 : 2, -1), 1);
+    receive_byte(a);
+  }
+  os->shutdown(a, SHUT_WR);
+  other.join();
+  os->close(a);
+  os->close(b);
+  ::close(event);
+}
+
+// A small ring that is full most of the time: the writer sleeps for space, the reader for bytes.
+TEST_F(WakeupTest, FullRingBothSidesSleep) {
+  const auto [a, b] = connection();
+  constexpr size_t kTotal = 16 << 20;
+  std::thread writer([&, fd = a] {
+    const std::string block(50'000, 'x');
+    for (size_t sent = 0; sent < kTotal;) {
+      const ssize_t result = os->send(fd, block.data(), std::min(block.size(), kTotal - sent), 0);
+      ASSERT_GT(result, 0);
+      sent += static_cast<size_t>(result);
+    }
+    os->shutdown(fd, SHUT_WR);
+  });
+  std::mt19937 random(7);
+  std::string room(100'000, '\0');
+  size_t got = 0;
+  for (ssize_t result = 0; (result = os->receive(b, room.data(), 1 + random() % room.size(), 0)) > 0;)
+    got += static_cast<size_t>(result);
+  EXPECT_EQ(got, kTotal);
+  writer.join();
+  os->close(a);
+  os->close(b);
+}
+
+// Several threads wait for one set; every byte wakes one that takes it.
+TEST_F(WakeupTest, ManyThreadsOnOneSet) {
+  for (const bool with_kernel_descriptor : {false, true}) {
+    const auto [a, b] = connection();
+    ASSERT_EQ(os->fcntl(b, F_SETFL, O_NONBLOCK), 0);
+    const int set = os->epoll_create();
+    const int event = ::eventfd(0, EFD_NONBLOCK);
+    epoll_event interest{.events = EPOLLIN | EPOLLET, .data = {.u64 = 1}};
+    ASSERT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, b, &interest), 0);
+    epoll_event stop{.events = EPOLLIN, .data = {.u64 = 2}};
+    if (with_kernel_descriptor) {
+      ASSERT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, event, &stop), 0);
+    }
+    std::vector<std::thread> workers;
+    for (int i = 0; i < 3; ++i)
+      workers.emplace_back([&, fd = b] {
+        for (;;) {
+          epoll_event found{};
+          if (os->epoll_wait(set, &found, 1, -1) != 1) continue;
+          char byte = 0;
+          if (os->receive(fd, &byte, 1, 0) != 1) continue;
+          ASSERT_EQ(os->send(fd, &byte, 1, 0), 1);
+          if (byte == 'q') return;
+        }
+      });
+    char byte = 0;
+    for (int i = 0; i < kRounds / 3; ++i) {
+      send_byte(a);
+      receive_byte(a);
+    }
+    for (size_t i = 0; i < workers.size(); ++i) {
+      ASSERT_EQ(os->send(a, "q", 1, 0), 1);
+      ASSERT_EQ(os->receive(a, &byte, 1, 0), 1);
+    }
+    for (std::thread& worker : workers) worker.join();
+    for (const int fd : {a, b, set}) os->close(fd);
+    ::close(event);
+  }
+}
+
+TEST_F(WakeupTest, AcceptAndCallsSleep) {
+  const int listening = os->socket(AF_INET, SOCK_STREAM);
+  const sockaddr_in address = loopback(900);
+  ASSERT_EQ(os->bind(listening, as_sockaddr(address), sizeof address), 0);
+  ASSERT_EQ(os->listen(listening, 16), 0);
+  std::thread server([&] {
+    for (int i = 0; i < kRounds / 10; ++i) {
+      const int fd = os->accept(listening, nullptr, nullptr, 0);
+      ASSERT_GE(fd, 0);
+      os->close(fd);
+    }
+  });
+  for (int i = 0; i < kRounds / 10; ++i) {
+    const int fd = os->socket(AF_INET, SOCK_STREAM);
+    ASSERT_EQ(os->connect(fd, as_sockaddr(address), sizeof address), 0);
+    char byte;
+    ASSERT_EQ(os->receive(fd, &byte, 1, 0), 0);
+    os->close(fd);
+  }
+  server.join();
+  os->close(listening);
+}
+
+}  // namespace
+}  // namespace skerry::sockets

@@ -1,0 +1,228 @@
+// The stack's side of the door against a program that works on the session by hand, honest and not.
+#include "sockets/server.hpp"
+
+#include <gtest/gtest.h>
+
+#include "one_stack.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+class ServerTest : public ::testing::Test {
+ protected:
+  OneStack stack_;
+  SessionView& view_ = stack_.view();
+};
+
+TEST_F(ServerTest, ConnectAcceptAndBytesBothWays) {
+  const auto [listener, client, server] = stack_.connected();
+  ASSERT_NE(server, kNoSocket);
+  EXPECT_TRUE(stack_.status(client) & kConnected);
+  EXPECT_TRUE(stack_.status(server) & kConnected);
+  EXPECT_EQ(view_.names(client).remote, (Endpoint{IpAddress::v4(kLoopback), 7}));
+  EXPECT_EQ(view_.names(server).remote, view_.names(client).local);
+  stack_.write(client, "PING\r\n");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(server), "PING\r\n");
+  stack_.write(server, "+PONG\r\n");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(client), "+PONG\r\n");
+}
+
+TEST_F(ServerTest, SmallRequestsStayAtTheBeginningOfTheirRings) {
+  const auto [listener, client, server] = stack_.connected();
+  for (int i = 0; i < 100; ++i) {
+    stack_.write(client, std::string(1000, 'q'));
+    stack_.settle();
+    ASSERT_EQ(stack_.read(server), std::string(1000, 'q'));
+    stack_.write(server, "a");
+    stack_.settle();
+    ASSERT_EQ(stack_.read(client), "a");
+  }
+  EXPECT_EQ(view_.out(server).rx_written.load(), 100'000u);
+  EXPECT_EQ(view_.out(server).rx_written.load() - view_.out(server).rx_base.load(), 1000u);
+  for (uint32_t at = 1000; at < OneStack::kSize.stream_bytes; ++at) ASSERT_EQ(view_.rx(server)[at], 0) << at;
+}
+
+TEST_F(ServerTest, CloseGivesTheIndicesBack) {
+  const uint32_t before = stack_.ids().allocated();
+  const auto [listener, client, server] = stack_.connected();
+  EXPECT_EQ(stack_.close(client), 0);
+  stack_.settle();
+  EXPECT_TRUE(stack_.status(server) & kPeerClosed);
+  EXPECT_EQ(stack_.close(server), 0);
+  EXPECT_EQ(stack_.close(listener), 0);
+  stack_.settle();
+  EXPECT_EQ(stack_.ids().allocated(), before);
+  EXPECT_EQ(stack_.status(client) & kOpen, 0u);
+}
+
+TEST_F(ServerTest, BytesWrittenRightBeforeTheCloseArrive) {
+  const auto [listener, client, server] = stack_.connected();
+  stack_.write(client, "last words");
+  stack_.close(client);
+  stack_.settle();
+  EXPECT_EQ(stack_.read(server), "last words");
+  EXPECT_TRUE(stack_.status(server) & kPeerClosed);
+}
+
+TEST_F(ServerTest, RefusedConnectionSetsTheErrorOnce) {
+  const uint32_t client = stack_.open(true);
+  EXPECT_EQ(stack_.connect(client, 9), 0) << "under way";
+  stack_.settle();
+  EXPECT_EQ(view_.out(client).error.exchange(0), ECONNREFUSED);
+  EXPECT_TRUE(stack_.status(client) & kHungUp);
+}
+
+TEST_F(ServerTest, ClosingAListenerResetsWhatNobodyAccepted) {
+  const uint32_t listener = stack_.listener(7);
+  const uint32_t client = stack_.open(true);
+  stack_.connect(client, 7);
+  stack_.settle();
+  EXPECT_EQ(stack_.close(listener), 0);
+  stack_.settle();
+  EXPECT_EQ(view_.out(client).error.load(), ECONNRESET);
+  stack_.close(client);
+  stack_.settle();
+  EXPECT_EQ(stack_.ids().allocated(), 0u);
+}
+
+TEST_F(ServerTest, DatagramsKeepTheirBorders) {
+  const uint32_t server = stack_.open(false), client = stack_.open(false);
+  Endpoint at{IpAddress::v4(0), 53};
+  ASSERT_EQ(stack_.call(Op::bind, server, &at), 0);
+  const auto put = [&](std::string_view payload) {
+    DatagramHeader header;
+    header.payload_bytes = static_cast<uint32_t>(payload.size());
+    header.peer = IpAddress::v4(kLoopback);
+    header.peer_port = 53;
+    SocketIn& in = view_.in(client);
+    const uint32_t from = in.tx_written.load();
+    std::memcpy(view_.tx(client) + from, &header, sizeof header);
+    std::memcpy(view_.tx(client) + from + sizeof header, payload.data(), payload.size());
+    in.tx_written.store(from + datagram_bytes(header.payload_bytes));
+    stack_.note_of(client);
+  };
+  put("one");
+  put("");
+  put("three");
+  stack_.settle();
+  EXPECT_EQ(view_.out(server).rx_written.load(), datagram_bytes(3) + datagram_bytes(0) + datagram_bytes(5));
+  DatagramHeader first;
+  std::memcpy(&first, view_.rx(server), sizeof first);
+  EXPECT_EQ(first.payload_bytes, 3u);
+  EXPECT_EQ(std::memcmp(view_.rx(server) + sizeof first, "one", 3), 0);
+  EXPECT_EQ(first.peer_port, view_.names(client).local.port) << "bound by its first datagram";
+  stack_.close(client);
+  stack_.close(server);
+  EXPECT_EQ(stack_.ids().allocated(), 0u);
+}
+
+TEST_F(ServerTest, AProcessThatDiesLosesItsSocketsAndOnlyThose) {
+  const auto [listener, client, server] = stack_.connected();
+  stack_.server().process_arrived(1);
+  stack_.server().process_forked(kProcess, 1);
+  stack_.close(listener);
+  stack_.settle();
+  EXPECT_TRUE(stack_.status(listener) & kListening) << "the child still holds it";
+  stack_.server().process_died(1);
+  stack_.settle();
+  EXPECT_EQ(stack_.status(listener) & kOpen, 0u);
+  stack_.write(client, "still here");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(server), "still here");
+  stack_.server().process_died(kProcess);
+  stack_.pass(2 * kSecond);
+  EXPECT_EQ(stack_.ids().allocated(), 0u);
+}
+
+TEST_F(ServerTest, ADeadProcessHoldsNoCallSlots) {
+  Call& unfetched = view_.call(3);
+  unfetched.process = 1;
+  unfetched.state.store(kCallDone);
+  Call& living = view_.call(4);
+  living.process = kProcess;
+  living.state.store(kCallDone);
+  stack_.server().process_died(1);
+  EXPECT_EQ(unfetched.state.load(), kCallFree);
+  EXPECT_EQ(living.state.load(), kCallDone);
+}
+
+TEST_F(ServerTest, AConnectionTakenFromTheQueueByADyingProcessIsClosedAfterASecond) {
+  const uint32_t listener = stack_.listener(7);
+  const uint32_t client = stack_.open(true);
+  stack_.connect(client, 7);
+  stack_.settle();
+  // Another process popped it and was killed before it could note its reference.
+  view_.in(listener).rx_read.fetch_add(4);
+  stack_.server().process_arrived(1);
+  stack_.server().process_died(1);
+  stack_.settle();
+  EXPECT_EQ(stack_.status(client) & kPeerClosed, 0u) << "it may be in the middle of an accept";
+  stack_.pass(2 * kSecond);
+  EXPECT_TRUE(stack_.status(client) & kPeerClosed);
+}
+
+TEST_F(ServerTest, LiesAboutPositionsResetOnlyThatSocket) {
+  const auto [listener, client, server] = stack_.connected();
+  const auto other = stack_.connected(8);
+  view_.in(client).tx_written.store(OneStack::kSize.stream_bytes + 1);
+  stack_.note_of(client);
+  stack_.settle();
+  EXPECT_EQ(stack_.server().counters().faults, 1u);
+  EXPECT_EQ(view_.out(client).error.load(), ECONNABORTED);
+  EXPECT_EQ(view_.out(server).error.load(), ECONNRESET);
+  stack_.write(other.client, "unharmed");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(other.server), "unharmed");
+
+  view_.in(other.client).rx_read.store(5);
+  stack_.note_of(other.client);
+  stack_.settle();
+  EXPECT_EQ(stack_.server().counters().faults, 2u);
+}
+
+TEST_F(ServerTest, ADatagramHeaderThatCannotBeTrueEmptiesTheRing) {
+  const uint32_t id = stack_.open(false);
+  DatagramHeader header;
+  header.payload_bytes = 1 << 30;
+  std::memcpy(view_.tx(id), &header, sizeof header);
+  view_.in(id).tx_written.store(64);
+  stack_.note_of(id);
+  stack_.settle();
+  EXPECT_EQ(stack_.server().counters().faults, 1u);
+  EXPECT_EQ(view_.out(id).tx_acked.load(), 64u);
+}
+
+TEST_F(ServerTest, CallsThatMakeNoSenseGetAnError) {
+  EXPECT_EQ(stack_.call(Op::close, 5), -EBADF);
+  EXPECT_EQ(stack_.call(Op::close, UINT32_MAX), -EBADF);
+  EXPECT_EQ(stack_.call(static_cast<Op>(77), stack_.open(true)), -ENOSYS);
+  const uint32_t datagram = stack_.open(false), stream = stack_.open(true);
+  EXPECT_EQ(stack_.call(Op::listen, datagram), -EOPNOTSUPP);
+  EXPECT_EQ(stack_.call(Op::shutdown, stream, nullptr, 1), -ENOTCONN);
+  Endpoint foreign{IpAddress::v4(0x01020304), 80};
+  EXPECT_EQ(stack_.call(Op::bind, stream, &foreign), -EADDRNOTAVAIL);
+  Endpoint nowhere{IpAddress::v4(0x01020304), 80};
+  EXPECT_EQ(stack_.call(Op::connect, stream, &nowhere), -ENETUNREACH);
+  const uint32_t first = stack_.listener(7);
+  ASSERT_NE(first, kNoSocket);
+  EXPECT_EQ(stack_.listener(7), kNoSocket) << "address in use";
+}
+
+TEST_F(ServerTest, SocketsBeyondTheLimitAreRefused) {
+  for (uint32_t i = 0; i < OneStack::kSize.sockets; ++i) ASSERT_GE(stack_.call(Op::open, 0, nullptr, 1), 0);
+  EXPECT_EQ(stack_.call(Op::open, 0, nullptr, 1), -ENFILE);
+}
+
+TEST_F(ServerTest, ArmSeesWhatCameBeforeIt) {
+  EXPECT_TRUE(stack_.server().arm());
+  EXPECT_EQ(view_.control().stack_armed.load(), 1u);
+  stack_.server().disarm();
+  EXPECT_EQ(view_.control().stack_armed.load(), 0u);
+  stack_.note_of(3);
+  EXPECT_FALSE(stack_.server().arm());
+}
+
+}  // namespace
+}  // namespace skerry::sockets

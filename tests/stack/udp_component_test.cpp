@@ -1,0 +1,195 @@
+#include "stack/udp_component.hpp"
+
+#include "world.hpp"
+
+namespace skerry::stack {
+namespace {
+
+struct Sink {
+  struct Delivery {
+    SocketId id;
+    Endpoint from, to;
+    Packet payload;
+  };
+  bool deliver(TimeNs, SocketId id, const Endpoint& from, const Endpoint& to, ConstBytes payload) {
+    if (full) return false;
+    delivered.push_back({id, from, to, Packet(payload.begin(), payload.end())});
+    return true;
+  }
+  void fail(SocketId id, int error) { failed.emplace_back(id, error); }
+
+  std::vector<Delivery> delivered;
+  std::vector<std::pair<SocketId, int>> failed;
+  bool full = false;
+};
+
+class UdpComponentTest : public World {
+ protected:
+  void SetUp() override {
+    introduce_peer();
+    Endpoint local{IpAddress::v4(0), 7};
+    ASSERT_EQ(udp_.bind(0, local, true), 0);
+  }
+  void breathe_all() {
+    ip_.rx(now_);
+    component_.rx(now_);
+    component_.tx(now_);
+    ip_.tx(now_);
+  }
+  Packet frame(uint16_t port, const Packet& payload) {
+    return ipv4_frame(from_peer(IpProtocol::kUdp), udp_datagram(kPeer, kOurs, 9, port, payload));
+  }
+  int send(SocketId id, const Endpoint& to, const Packet& first, const Packet& second = {},
+           bool broadcast = false) {
+    return sender_.send(now_, id, to, IpAddress{}, broadcast, first, second);
+  }
+
+  Random udp_random_{11};
+  Udp udp_{8, udp_random_};
+  Sink sink_;
+  UdpComponent<Ip<LocalLink>, Sink> component_{ip_, udp_, sink_};
+  UdpSender<Ip<LocalLink>> sender_{ip_, udp_};
+  const Endpoint peer_endpoint_{IpAddress::v4(kPeer), 9};
+};
+
+TEST_F(UdpComponentTest, Delivers) {
+  peer_sends(frame(7, bytes_of("hello")));
+  breathe_all();
+  ASSERT_EQ(sink_.delivered.size(), 1u);
+  EXPECT_EQ(sink_.delivered[0].id, 0u);
+  EXPECT_EQ(sink_.delivered[0].from, peer_endpoint_);
+  EXPECT_EQ(sink_.delivered[0].to, (Endpoint{IpAddress::v4(kOurs), 7}));
+  EXPECT_EQ(sink_.delivered[0].payload, bytes_of("hello"));
+  EXPECT_TRUE(peer_receives().empty());
+}
+
+TEST_F(UdpComponentTest, WithoutSocketThePortIsUnreachable) {
+  peer_sends(frame(8, bytes_of("hello")));
+  breathe_all();
+  const auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(IcmpHeader::parse(seen[0].payload().subspan(20))->code, kPortUnreachable);
+}
+
+TEST_F(UdpComponentTest, ChecksumsAreVerifiedWhereThereIsOne) {
+  Packet damaged = frame(7, bytes_of("hello"));
+  damaged.back() ^= 1;
+  peer_sends(damaged);
+  breathe_all();
+  EXPECT_EQ(drops(DropReason::udp_checksum), 1u);
+  Packet without = frame(7, bytes_of("hello"));
+  store_be16(without.data() + kHeaderBytes + 6, 0);
+  peer_sends(without);
+  breathe_all();
+  EXPECT_EQ(sink_.delivered.size(), 1u);
+}
+
+TEST_F(UdpComponentTest, LengthsAreHeldAgainstThePacket) {
+  Packet longer = frame(7, bytes_of("hello"));
+  store_be16(longer.data() + kHeaderBytes + 4, 14);
+  peer_sends(longer);
+  Packet headless = ipv4_frame(from_peer(IpProtocol::kUdp), Packet(7, 1));
+  peer_sends(headless);
+  breathe_all();
+  EXPECT_EQ(drops(DropReason::malformed_udp), 2u);
+
+  // Bytes behind the datagram's own length are not its payload.
+  Packet shorter = frame(7, bytes_of("hello"));
+  store_be16(shorter.data() + kHeaderBytes + 4, 8 + 2);
+  store_be16(shorter.data() + kHeaderBytes + 6, 0);
+  peer_sends(shorter);
+  breathe_all();
+  ASSERT_EQ(sink_.delivered.size(), 1u);
+  EXPECT_EQ(sink_.delivered[0].payload, bytes_of("he"));
+}
+
+TEST_F(UdpComponentTest, AFullSocketDrops) {
+  sink_.full = true;
+  peer_sends(frame(7, bytes_of("hello")));
+  breathe_all();
+  EXPECT_EQ(drops(DropReason::udp_socket_full), 1u);
+}
+
+TEST_F(UdpComponentTest, BroadcastsReachAllSockets) {
+  Endpoint same{IpAddress::v4(0), 7};
+  ASSERT_EQ(udp_.bind(1, same, true), 0);
+  Ipv4Header header = from_peer(IpProtocol::kUdp);
+  header.destination = 0xffffffff;
+  peer_sends(ipv4_frame(header, udp_datagram(kPeer, 0xffffffff, 9, 7, bytes_of("all")), kBroadcastMac));
+  breathe_all();
+  EXPECT_EQ(sink_.delivered.size(), 2u);
+}
+
+TEST_F(UdpComponentTest, SendsFromTwoPieces) {
+  ASSERT_EQ(send(0, peer_endpoint_, bytes_of("he"), bytes_of("llo")), 0);
+  breathe_all();
+  const auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 1u);
+  const ConstBytes datagram = seen[0].payload().subspan(20);
+  EXPECT_EQ(Packet(datagram.begin(), datagram.end()), udp_datagram(kOurs, kPeer, 7, 9, bytes_of("hello")));
+}
+
+TEST_F(UdpComponentTest, SendErrors) {
+  EXPECT_EQ(send(0, {}, bytes_of("x")), EDESTADDRREQ);
+  EXPECT_EQ(send(0, peer_endpoint_, Packet(1473)), EMSGSIZE);
+  EXPECT_EQ(send(0, peer_endpoint_, Packet(1472)), 0);
+  EXPECT_EQ(send(0, {IpAddress::v4(0xe0000001), 9}, bytes_of("x")), ENETUNREACH);
+  EXPECT_EQ(send(0, {IpAddress{{0x20, 1}}, 9}, bytes_of("x")), ENETUNREACH);
+  EXPECT_EQ(send(0, {IpAddress::v4(0xffffffff), 9}, bytes_of("x")), EACCES);
+  EXPECT_EQ(send(0, {IpAddress::v4(0xffffffff), 9}, bytes_of("x"), {}, true), 0);
+  int sent = 0;
+  while (send(0, peer_endpoint_, bytes_of("x")) == 0) ++sent;
+  EXPECT_EQ(send(0, peer_endpoint_, bytes_of("x")), EAGAIN);
+  EXPECT_GT(sent, 100);
+  breathe_all();
+  EXPECT_EQ(send(0, peer_endpoint_, bytes_of("x")), 0);
+}
+
+TEST_F(UdpComponentTest, SendingBinds) {
+  ASSERT_EQ(send(3, peer_endpoint_, bytes_of("x")), 0);
+  EXPECT_TRUE(udp_.is_bound(3));
+}
+
+TEST_F(UdpComponentTest, ToOurselvesThroughTheLoopback) {
+  const Endpoint self{IpAddress::v4(kLoop), 7};
+  for (const Endpoint& to : {self, Endpoint{IpAddress::v4(0), 7}, Endpoint{IpAddress{}, 7}}) {
+    ASSERT_EQ(send(3, to, bytes_of("me")), 0);
+    breathe_all();
+  }
+  ASSERT_EQ(sink_.delivered.size(), 3u);
+  for (const auto& one : sink_.delivered) {
+    EXPECT_EQ(one.from, (Endpoint{IpAddress::v4(kLoop), udp_.local(3).port}));
+    EXPECT_EQ(one.to, self);
+  }
+}
+
+TEST_F(UdpComponentTest, ErrorsReachConnectedSocketsOnly) {
+  const auto unreachable = [&](uint16_t our_port) {
+    Ipv4Header about;
+    about.source = kOurs;
+    about.destination = kPeer;
+    about.protocol = IpProtocol::kUdp;
+    const Packet packet = ipv4_packet(about, udp_datagram(kOurs, kPeer, our_port, 9, {}));
+    peer_sends(ipv4_frame(from_peer(IpProtocol::kIcmp),
+                          icmp_message({IcmpType::kDestinationUnreachable, kPortUnreachable}, packet)));
+  };
+  unreachable(7);
+  breathe_all();
+  EXPECT_TRUE(sink_.failed.empty());
+  ASSERT_EQ(udp_.connect(1, peer_endpoint_, IpAddress::v4(kOurs)), 0);
+  unreachable(udp_.local(1).port);
+  breathe_all();
+  ASSERT_EQ(sink_.failed.size(), 1u);
+  EXPECT_EQ(sink_.failed[0], (std::pair<SocketId, int>{1, ECONNREFUSED}));
+}
+
+TEST_F(UdpComponentTest, RefusedByOurselves) {
+  ASSERT_EQ(udp_.connect(1, {IpAddress::v4(kLoop), 99}, IpAddress::v4(kLoop)), 0);
+  ASSERT_EQ(send(1, {}, bytes_of("anybody?")), 0);
+  for (int i = 0; i < 3; ++i) breathe_all();
+  ASSERT_EQ(sink_.failed.size(), 1u);
+  EXPECT_EQ(sink_.failed[0].second, ECONNREFUSED);
+}
+
+}  // namespace
+}  // namespace skerry::stack
