@@ -176,6 +176,8 @@ class RunningSkerry {
     ready_.reset(ready[0]);
     const Fd ready_write(ready[1]);
     log_.reset(::memfd_create("log", MFD_CLOEXEC));
+    // As the real one: several processes write it, and none over what another has written.
+    EXPECT_EQ(::fcntl(log_.get(), F_SETFL, O_APPEND), 0);
     const std::string executable = directory_ + "/skerry-supervisor";
     pid_ = ::fork();
     if (pid_ != 0) return;
