@@ -81,6 +81,7 @@ class StackProcess {
   std::optional<ControlServer> control_;
   std::optional<Waker> session_wake_;
   ShownCounters shown_;
+  Counter in_use_;  // a level, not a sum: the supervisor lets a stack go once it is 0
 };
 
 // What must not be guessed by strangers: keys, and the seed of ports and packet identifiers.
@@ -139,7 +140,8 @@ StackProcess<Wire>::StackProcess(Process process, StackSettings settings, ShmLin
       udp_component_(ip_, udp_, server_),
       udp_sender_(ip_, udp_),
       datagrams_(server_, udp_sender_),
-      shown_(process_.stats) {
+      shown_(process_.stats),
+      in_use_(process_.stats.counter("sockets.in_use")) {
   server_.set_real_time_offset(real_time_offset());
   // The session's first words, which the program shows as its interface.
   sockets::Control& control = view_.control();
@@ -183,7 +185,7 @@ Result<nlohmann::json> StackProcess<Wire>::answer(ControlMessage& request) {
   const std::string command = request.body.at("command");
   if (command == "sockets") {
     nlohmann::json table =
-        socket_table(tcp_, udp_, settings_.sockets, request.body.value("first", size_t{0}));
+        socket_table(tcp_, udp_, server_, settings_.sockets, request.body.value("first", size_t{0}));
     table["ok"] = true;
     return table;
   }
@@ -222,6 +224,7 @@ void StackProcess<Wire>::show_counters() {
 template <class Wire>
 void StackProcess<Wire>::report() {
   shown_.publish();
+  in_use_.set(server_.in_use());
   ip_.set_receive_limit(bite(server_.connected()));
 }
 

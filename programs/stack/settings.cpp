@@ -2,7 +2,7 @@
 
 #include <bit>
 
-#include "sockets/session.hpp"
+#include "sockets/session_view.hpp"
 #include "wire/address_text.hpp"
 
 namespace skerry {

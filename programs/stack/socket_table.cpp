@@ -83,17 +83,19 @@ void add_tcp(void* context, tcp::ConnectionId id, const tcp::Info& info) {
 
 }  // namespace
 
-nlohmann::json socket_table(const tcp::Tcp& tcp, const stack::Udp& udp, uint32_t sockets, size_t first) {
+nlohmann::json socket_table(const tcp::Tcp& tcp, const stack::Udp& udp, const sockets::Server& server,
+                            uint32_t sockets, size_t first) {
   Rows rows{.skip = first};
   tcp.for_each(&add_tcp, &rows);
   for (uint32_t id = 0; id < sockets && !rows.more; ++id) {
     if (!udp.is_bound(id) || !rows.wants()) continue;
+    const auto [rx_queue, tx_queue] = server.datagram_queues(id);
     rows.rows.push_back({{"proto", "udp"},
                          {"state", udp.is_connected(id) ? "ESTAB" : "UNCONN"},
                          {"local", text(udp.local(id))},
                          {"peer", text(udp.remote(id))},
-                         {"rx_queue", 0},
-                         {"tx_queue", 0},
+                         {"rx_queue", rx_queue},
+                         {"tx_queue", tx_queue},
                          {"socket", id}});
   }
   return {{"rows", std::move(rows.rows)}, {"more", rows.more}};

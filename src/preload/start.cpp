@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "preload/interpose.hpp"
+#include "sockets/anchor_protocol.hpp"
 #include "sockets/client_session.hpp"
 
 namespace skerry::preload {

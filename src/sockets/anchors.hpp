@@ -1,5 +1,5 @@
 // The processes of the program, as the stack knows them: who connected to @skerry, which slot each holds, and
-// that it died. Speaks the anchor protocol of session.hpp. Read first: unix(7), pidfd_open(2).
+// that it died. Speaks anchor_protocol.hpp. Read first: unix(7), pidfd_open(2).
 //
 // A process is over when its pidfd says so, or, without one, when its anchor connection has no holder left.
 // The program's side is not believed: requests of a wrong size, magic or slot end their connection and are
@@ -12,7 +12,8 @@
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
-#include "sockets/session.hpp"
+#include "sockets/anchor_protocol.hpp"
+#include "sockets/session_view.hpp"
 
 namespace skerry::sockets {
 

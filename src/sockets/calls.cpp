@@ -153,7 +153,7 @@ int32_t Server::shutdown(TimeNs now, const Call& request) {
   const uint32_t id = request.socket;
   const uint64_t how = request.value[0];
   if (how > 2) return -EINVAL;
-  const uint32_t status = view_.out(id).status.load(std::memory_order_relaxed);
+  const uint32_t status = sockets_[id].status;
   if ((status & (kConnected | kPeerClosed | kListening)) == 0) return -ENOTCONN;
   if (how != 0 && sockets_[id].kind == Kind::stream && !sockets_[id].listening) {
     take_positions(now, id);  // FIN goes behind what was written

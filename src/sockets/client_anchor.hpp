@@ -1,6 +1,7 @@
 // One exchange with the stack's listener: a SOCK_SEQPACKET message each way, descriptors by SCM_RIGHTS.
 #pragma once
 
+#include "sockets/anchor_protocol.hpp"
 #include "sockets/client_state.hpp"
 
 namespace skerry::sockets::client {

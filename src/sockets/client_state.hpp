@@ -7,7 +7,7 @@
 
 #include "sockets/client_system.hpp"
 #include "sockets/notes.hpp"
-#include "sockets/session.hpp"
+#include "sockets/session_view.hpp"
 
 namespace skerry::sockets::client {
 

@@ -53,6 +53,14 @@ void Server::fail(uint32_t id, int error) {
   wakeups_.touch(id);
 }
 
+Server::Queues Server::datagram_queues(uint32_t id) const {
+  const Socket& socket = sockets_[id];
+  const uint32_t capacity = view_.size().stream_bytes;
+  const SocketIn& in = view_.in(id);
+  return {.rx = std::min(socket.rx_written - in.rx_read.load(std::memory_order_relaxed), capacity),
+          .tx = std::min(in.tx_written.load(std::memory_order_relaxed) - socket.tx_taken, capacity)};
+}
+
 void Server::begin_sending(uint32_t id) {
   Socket& socket = sockets_[id];
   if (socket.sending) return;

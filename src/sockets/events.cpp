@@ -108,13 +108,16 @@ void Server::show_names(uint32_t id) {
 
 void Server::set_status(uint32_t id, uint32_t set, uint32_t clear) {
   if ((set & kConnected) != 0) count_connection(id);
-  std::atomic<uint32_t>& status = view_.out(id).status;
-  status.store((status.load(std::memory_order_relaxed) & ~clear) | set, std::memory_order_release);
+  uint32_t& status = sockets_[id].status;
+  status = (status & ~clear) | set;
+  view_.out(id).status.store(status, std::memory_order_release);
 }
 
 // A socket begins its life: all of its words as a new one has them.
 void Server::begin(uint32_t id, Kind kind, uint32_t status) {
-  sockets_[id] = Socket{.kind = kind, .window_step = std::max(view_.size().stream_bytes / 4, 1u)};
+  sockets_[id] = Socket{.kind = kind,
+                        .status = kOpen | (kind == Kind::stream ? uint32_t{kStream} : 0) | status,
+                        .window_step = std::max(view_.size().stream_bytes / 4, 1u)};
   SocketOut& out = view_.out(id);
   out.rx_written.store(0, std::memory_order_relaxed);
   out.rx_base.store(0, std::memory_order_relaxed);
@@ -140,8 +143,7 @@ void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   names.send_timeout_ns.store(0, std::memory_order_relaxed);
   names.option_bits.store(0, std::memory_order_relaxed);
   for (std::atomic<uint64_t>& value : names.option_values) value.store(0, std::memory_order_relaxed);
-  out.status.store(kOpen | (kind == Kind::stream ? uint32_t{kStream} : 0) | status,
-                   std::memory_order_release);
+  out.status.store(sockets_[id].status, std::memory_order_release);
 }
 
 }  // namespace skerry::sockets

@@ -10,7 +10,7 @@
 
 #include "base/index_pool.hpp"
 #include "base/time.hpp"
-#include "sockets/session.hpp"
+#include "sockets/session_view.hpp"
 #include "sockets/wakeups.hpp"
 #include "stack/routes.hpp"
 #include "stack/udp.hpp"
@@ -63,6 +63,14 @@ class Server {
   void process_forked(uint32_t parent, uint32_t child);
   void doorbell_made(uint32_t waiter, Fd write_end) { wakeups_.set_pipe(waiter, std::move(write_end)); }
 
+  // Sockets in use, those included that nobody holds but TCP or UDP has not finished with.
+  uint32_t in_use() const { return ids_.allocated(); }
+  // Bytes that wait in the rings of a datagram socket, headers included; what the program claims, within the
+  // rings.
+  struct Queues {
+    uint32_t rx, tx;
+  };
+  Queues datagram_queues(uint32_t socket) const;
   // Stream sockets with a connection, about: for the stack to pace itself.
   uint32_t connected() const { return connected_; }
   const ServerCounters& counters() const { return counters_; }
@@ -74,6 +82,7 @@ class Server {
   // What the stack knows of a socket by itself. Positions are private copies of what was published.
   struct Socket {
     Kind kind = Kind::free;
+    uint32_t status = 0;  // StatusBits, as published
     bool listening = false;
     bool counted = false;           // in connected_
     bool orphan = false;            // no process holds it: waits for TCP to finish

@@ -1,5 +1,6 @@
-// The session: the memory between one program (all processes of its cell) and its stack. This file is the
-// whole contract of the door; server.* is the stack's side, client.* (and preload/) the program's.
+// The session: the memory between one program (all processes of its cell) and its stack. This file says what
+// the words mean, session_view.hpp where they lie, anchor_protocol.hpp how a process arrives: together the
+// whole contract of the door. server.* is the stack's side, client.* (and preload/) the program's.
 //
 // Trust: the program may write anything anywhere in here at any time. The stack keeps sizes, positions and
 // ownership in private memory, loads a shared word once, checks it, then uses it; a lie costs the liar its
@@ -27,8 +28,6 @@ namespace skerry::sockets {
 
 inline constexpr uint32_t kSessionMagic = 0x53'4b'52'59;  // "SKRY"
 inline constexpr uint32_t kSessionVersion = 1;
-inline constexpr char kListenerName[] =
-    "@skerry";  // abstract AF_UNIX SOCK_SEQPACKET name; '@' stands for NUL
 
 inline constexpr uint32_t kMaxSockets = 65536;
 inline constexpr uint32_t kMaxDescriptors = 65536;  // descriptor numbers that a process can use for sockets
@@ -252,127 +251,5 @@ constexpr FdKind fd_kind(uint32_t entry) {
 constexpr uint32_t fd_index(uint32_t entry) {
   return entry & 0x0fff'ffff;
 }
-
-// ------------------------------------------------------------------------------------------------ the anchor
-// protocol
-
-// One SOCK_SEQPACKET message each way on a connection to @skerry.
-enum class AnchorOp : uint32_t {
-  // A process arrives. slot: UINT32_MAX, or after `fork` the slot that was promised. The stack knows a
-  // process that called exec by its pid: it gets its old slot, with fds and refs as they were, and reconciles
-  // them. A new slot has fds and refs zeroed. With its pidfd by SCM_RIGHTS. Reply: slot, size and two
-  // descriptors: the session memfd and the pipe end that rings the stack. The connection is the process's
-  // anchor: it and the pidfd tell its death; socket descriptors are dup()s of it.
-  attach = 1,
-  // The parent asks before fork(). slot: the parent's. Reply: the child's slot, which holds references to all
-  // that the
-  // parent's does. The child keeps this connection as its anchor and the parent closes it; the child then
-  // sends
-  // `attach` with its slot on it. If fork fails, closing it undoes all.
-  fork = 2,
-  // slot: the waiter's index. Reply: one descriptor, the read end of the waiter's pipe. The connection is
-  // then closed.
-  doorbell = 3,
-};
-
-struct AnchorRequest {
-  uint32_t magic = kSessionMagic;
-  AnchorOp op = AnchorOp::attach;
-  uint32_t slot = UINT32_MAX;
-  uint32_t pid = 0;
-};
-
-struct AnchorReply {
-  int32_t error = 0;  // errno value
-  uint32_t slot = 0;
-  SessionSize size;
-};
-
-// --------------------------------------------------------------------------------------------------------------
-// view
-
-// Where everything lies in the region. Indices must have been checked against size().
-class SessionView {
- public:
-  SessionView() = default;
-  SessionView(uint8_t* base, const SessionSize& size) : base_(base), size_(size) {}
-
-  static uint64_t region_bytes(const SessionSize& size) {
-    return streams_offset(size) + uint64_t{size.sockets} * 2 * size.stream_bytes;
-  }
-
-  const SessionSize& size() const { return size_; }
-  Control& control() const { return *at<Control>(0); }
-  // Bit i: socket i was written, read past rx_tell_at, or otherwise wants the stack's attention.
-  std::atomic<uint64_t>* dirty() const { return at<std::atomic<uint64_t>>(dirty_offset()); }
-  SocketOut& out(uint32_t socket) const { return at<SocketOut>(out_offset(size_))[socket]; }
-  SocketIn& in(uint32_t socket) const { return at<SocketIn>(in_offset(size_))[socket]; }
-  SocketNames& names(uint32_t socket) const { return at<SocketNames>(names_offset(size_))[socket]; }
-  Call& call(uint32_t index) const { return at<Call>(calls_offset(size_))[index]; }
-  Waiter& waiter(uint32_t index) const {
-    return *at<Waiter>(waiters_offset(size_) + index * waiter_bytes(size_));
-  }
-  // Bit i of a waiter: something happened to socket i since the bit was taken.
-  std::atomic<uint64_t>* ready(uint32_t waiter) const {
-    return at<std::atomic<uint64_t>>(waiters_offset(size_) + waiter * waiter_bytes(size_) + sizeof(Waiter));
-  }
-  Interest& interest(uint32_t waiter, uint32_t socket) const {
-    return at<Interest>(interests_offset(size_))[uint64_t{waiter} * size_.sockets + socket];
-  }
-  Process& process(uint32_t slot) const {
-    return *at<Process>(processes_offset(size_) + slot * process_bytes(size_));
-  }
-  std::atomic<uint64_t>* refs(uint32_t slot) const {
-    return at<std::atomic<uint64_t>>(processes_offset(size_) + slot * process_bytes(size_) + sizeof(Process));
-  }
-  std::atomic<uint32_t>* fds(uint32_t slot) const {
-    return at<std::atomic<uint32_t>>(processes_offset(size_) + slot * process_bytes(size_) + sizeof(Process) +
-                                     size_.sockets / 8);
-  }
-  uint8_t* rx(uint32_t socket) const {
-    return base_ + streams_offset(size_) + uint64_t{socket} * 2 * size_.stream_bytes;
-  }
-  uint8_t* tx(uint32_t socket) const { return rx(socket) + size_.stream_bytes; }
-  uint8_t* streams() const { return base_ + streams_offset(size_); }
-
- private:
-  template <class T>
-  T* at(uint64_t offset) const {
-    return reinterpret_cast<T*>(base_ + offset);
-  }
-  static constexpr uint64_t pages(uint64_t bytes) { return (bytes + 4095) & ~uint64_t{4095}; }
-  static constexpr uint64_t lines(uint64_t bytes) { return (bytes + 63) & ~uint64_t{63}; }
-
-  static constexpr uint64_t dirty_offset() { return pages(sizeof(Control)); }
-  static uint64_t out_offset(const SessionSize& s) { return dirty_offset() + pages(s.sockets / 8); }
-  static uint64_t in_offset(const SessionSize& s) {
-    return out_offset(s) + pages(s.sockets * sizeof(SocketOut));
-  }
-  static uint64_t names_offset(const SessionSize& s) {
-    return in_offset(s) + pages(s.sockets * sizeof(SocketIn));
-  }
-  static uint64_t calls_offset(const SessionSize& s) {
-    return names_offset(s) + pages(s.sockets * sizeof(SocketNames));
-  }
-  static uint64_t waiters_offset(const SessionSize& s) {
-    return calls_offset(s) + pages(s.calls * sizeof(Call));
-  }
-  static uint64_t waiter_bytes(const SessionSize& s) { return lines(sizeof(Waiter) + s.sockets / 8); }
-  static uint64_t interests_offset(const SessionSize& s) {
-    return waiters_offset(s) + pages(s.waiters * waiter_bytes(s));
-  }
-  static uint64_t processes_offset(const SessionSize& s) {
-    return interests_offset(s) + pages(uint64_t{s.waiters} * s.sockets * sizeof(Interest));
-  }
-  static uint64_t process_bytes(const SessionSize& s) {
-    return pages(sizeof(Process) + s.sockets / 8 + uint64_t{kMaxDescriptors} * 4);
-  }
-  static uint64_t streams_offset(const SessionSize& s) {
-    return processes_offset(s) + s.processes * process_bytes(s);
-  }
-
-  uint8_t* base_ = nullptr;
-  SessionSize size_;
-};
 
 }  // namespace skerry::sockets

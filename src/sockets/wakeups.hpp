@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/fd.hpp"
-#include "sockets/session.hpp"
+#include "sockets/session_view.hpp"
 
 namespace skerry::sockets {
 

@@ -87,6 +87,7 @@ class Member {
   TimeNs started_at = 0;
   TimeNs kill_at = kNever;       // while stopping
   TimeNs linger_until = kNever;  // of a stack whose program has ended
+  TimeNs tells_from = 0;         // its counters are those of before that end until then
   uint32_t restarts = 0;
   RestartBudget budget;
   Heartbeat heart;

@@ -167,7 +167,8 @@ void Supervisor::keep_deadlines(TimeNs now, TimeNs& next) {
   std::vector<std::string> late;
   for (auto& [name, member] : members_) {
     if (member->linger_until != kNever) {
-      const bool drained = member->stats() != nullptr && member->stats()->value("sockets.in_use") == 0U;
+      const bool drained = now >= member->tells_from && member->stats() != nullptr &&
+                           member->stats()->value("sockets.in_use") == 0U;
       if (now >= member->linger_until || drained) {
         remove_port(name);  // first, or the vswitch would report a neighbour that hung up
         stop(*member, kComponentGrace);

@@ -11,6 +11,8 @@ namespace {
 
 // How long a stack may take to deliver what its program left behind.
 constexpr DurationNs kLinger = 2 * kSecond;
+constexpr DurationNs kCountersAge =
+    100 * kMillisecond;  // a stack shows its counters every 10 ms, if it has the processor
 
 }  // namespace
 
@@ -60,6 +62,7 @@ void Supervisor::program_ended(Member& member, const std::string& clause, Durati
   if (again) start_again(member, clause, lived);
   if (!wanted && !again) say(fmt::format("{} {}", member.name(), clause));
   if (stack.alive()) {
+    stack.tells_from = host_.now() + kCountersAge;
     stack.linger_until = host_.now() + (member.state == MemberState::waiting ? 0 : kLinger);
     return;
   }

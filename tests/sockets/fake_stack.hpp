@@ -17,7 +17,7 @@
 #include "base/fd.hpp"
 #include "base/index_pool.hpp"
 #include "sockets/anchors.hpp"
-#include "sockets/session.hpp"
+#include "sockets/session_view.hpp"
 #include "sockets/wakeups.hpp"
 
 namespace skerry::sockets {

@@ -1,0 +1,95 @@
+// Where each word of a session lies in its region. Read first: session.hpp.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "sockets/session.hpp"
+
+namespace skerry::sockets {
+
+// Where everything lies in the region. Indices must have been checked against size().
+class SessionView {
+ public:
+  SessionView() = default;
+  SessionView(uint8_t* base, const SessionSize& size) : base_(base), size_(size) {}
+
+  static uint64_t region_bytes(const SessionSize& size) {
+    return streams_offset(size) + uint64_t{size.sockets} * 2 * size.stream_bytes;
+  }
+
+  const SessionSize& size() const { return size_; }
+  Control& control() const { return *at<Control>(0); }
+  // Bit i: socket i was written, read past rx_tell_at, or otherwise wants the stack's attention.
+  std::atomic<uint64_t>* dirty() const { return at<std::atomic<uint64_t>>(dirty_offset()); }
+  SocketOut& out(uint32_t socket) const { return at<SocketOut>(out_offset(size_))[socket]; }
+  SocketIn& in(uint32_t socket) const { return at<SocketIn>(in_offset(size_))[socket]; }
+  SocketNames& names(uint32_t socket) const { return at<SocketNames>(names_offset(size_))[socket]; }
+  Call& call(uint32_t index) const { return at<Call>(calls_offset(size_))[index]; }
+  Waiter& waiter(uint32_t index) const {
+    return *at<Waiter>(waiters_offset(size_) + index * waiter_bytes(size_));
+  }
+  // Bit i of a waiter: something happened to socket i since the bit was taken.
+  std::atomic<uint64_t>* ready(uint32_t waiter) const {
+    return at<std::atomic<uint64_t>>(waiters_offset(size_) + waiter * waiter_bytes(size_) + sizeof(Waiter));
+  }
+  Interest& interest(uint32_t waiter, uint32_t socket) const {
+    return at<Interest>(interests_offset(size_))[uint64_t{waiter} * size_.sockets + socket];
+  }
+  Process& process(uint32_t slot) const {
+    return *at<Process>(processes_offset(size_) + slot * process_bytes(size_));
+  }
+  std::atomic<uint64_t>* refs(uint32_t slot) const {
+    return at<std::atomic<uint64_t>>(processes_offset(size_) + slot * process_bytes(size_) + sizeof(Process));
+  }
+  std::atomic<uint32_t>* fds(uint32_t slot) const {
+    return at<std::atomic<uint32_t>>(processes_offset(size_) + slot * process_bytes(size_) + sizeof(Process) +
+                                     size_.sockets / 8);
+  }
+  uint8_t* rx(uint32_t socket) const {
+    return base_ + streams_offset(size_) + uint64_t{socket} * 2 * size_.stream_bytes;
+  }
+  uint8_t* tx(uint32_t socket) const { return rx(socket) + size_.stream_bytes; }
+  uint8_t* streams() const { return base_ + streams_offset(size_); }
+
+ private:
+  template <class T>
+  T* at(uint64_t offset) const {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
+  static constexpr uint64_t pages(uint64_t bytes) { return (bytes + 4095) & ~uint64_t{4095}; }
+  static constexpr uint64_t lines(uint64_t bytes) { return (bytes + 63) & ~uint64_t{63}; }
+
+  static constexpr uint64_t dirty_offset() { return pages(sizeof(Control)); }
+  static uint64_t out_offset(const SessionSize& s) { return dirty_offset() + pages(s.sockets / 8); }
+  static uint64_t in_offset(const SessionSize& s) {
+    return out_offset(s) + pages(s.sockets * sizeof(SocketOut));
+  }
+  static uint64_t names_offset(const SessionSize& s) {
+    return in_offset(s) + pages(s.sockets * sizeof(SocketIn));
+  }
+  static uint64_t calls_offset(const SessionSize& s) {
+    return names_offset(s) + pages(s.sockets * sizeof(SocketNames));
+  }
+  static uint64_t waiters_offset(const SessionSize& s) {
+    return calls_offset(s) + pages(s.calls * sizeof(Call));
+  }
+  static uint64_t waiter_bytes(const SessionSize& s) { return lines(sizeof(Waiter) + s.sockets / 8); }
+  static uint64_t interests_offset(const SessionSize& s) {
+    return waiters_offset(s) + pages(s.waiters * waiter_bytes(s));
+  }
+  static uint64_t processes_offset(const SessionSize& s) {
+    return interests_offset(s) + pages(uint64_t{s.waiters} * s.sockets * sizeof(Interest));
+  }
+  static uint64_t process_bytes(const SessionSize& s) {
+    return pages(sizeof(Process) + s.sockets / 8 + uint64_t{kMaxDescriptors} * 4);
+  }
+  static uint64_t streams_offset(const SessionSize& s) {
+    return processes_offset(s) + s.processes * process_bytes(s);
+  }
+
+  uint8_t* base_ = nullptr;
+  SessionSize size_;
+};
+
+}  // namespace skerry::sockets
