@@ -155,10 +155,9 @@ void Ip<L>::send_to_neighbour(TimeNs now, Way& way, const Outgoing& out) {
     return;
   }
   // The last frame does not wait for the answer: it is needed for the question.
-  const auto displaced = small_ ? neighbours.hold(way.neighbour, *out.frame) : *out.frame;
-  if (displaced) {
+  if (!small_ || !neighbours.hold(way.neighbour, *out.frame)) {
     drops_.count(DropReason::unresolved);
-    link_.give_back(*displaced);
+    link_.give_back(*out.frame);
   }
 }
 

@@ -89,22 +89,13 @@ bool Neighbours::waits_for(uint32_t index) const {
                      [index](const Held& held) { return held.index == index; });
 }
 
-std::optional<Frame> Neighbours::hold(uint32_t index, const Frame& frame) {
-  uint32_t waiting = 0;
-  uint32_t oldest = kNone;
-  for (uint32_t i = 0; i < held_count_; ++i) {
-    if (held_[i].index != index) continue;
-    if (oldest == kNone) oldest = i;
-    ++waiting;
-  }
-  std::optional<Frame> displaced;
-  if (waiting == kHeldPerNeighbour || (held_count_ == kHeldFrames && waiting > 0)) {
-    displaced = remove_held(oldest);
-  } else if (held_count_ == kHeldFrames) {
-    return frame;
-  }
+bool Neighbours::hold(uint32_t index, const Frame& frame) {
+  if (held_count_ == kHeldFrames) return false;
+  const auto waiting = std::count_if(held_.begin(), held_.begin() + held_count_,
+                                     [index](const Held& held) { return held.index == index; });
+  if (waiting == kHeldPerNeighbour) return false;
   held_[held_count_++] = {frame, index};
-  return displaced;
+  return true;
 }
 
 Frame Neighbours::remove_held(uint32_t place) {

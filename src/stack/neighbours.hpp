@@ -28,8 +28,8 @@ class Neighbours {
   static constexpr DurationNs kQuestionInterval = kSecond;
   static constexpr DurationNs kReachableTime = 30 * kSecond;
   static constexpr DurationNs kUnusedTime = 60 * kSecond;  // from then on a stranger may push an entry out
-  static constexpr uint32_t kHeldFrames = 64;              // waiting in all
-  static constexpr uint32_t kHeldPerNeighbour = 8;
+  static constexpr uint32_t kHeldFrames = 256;             // waiting in all
+  static constexpr uint32_t kHeldPerNeighbour = 128;       // a program's first burst
 
   // `seed` keeps strangers from choosing addresses that share a hash chain.
   Neighbours(uint32_t capacity, uint64_t seed);
@@ -63,9 +63,9 @@ class Neighbours {
   // What ARP said. Without `create` only an existing entry changes (RFC 826 "merge"). False: not taken.
   bool learn(TimeNs now, Ipv4Address address, const MacAddress& mac, bool create);
 
-  // Lets the frame wait for the entry, which is incomplete. The answer is a frame that must go to make room:
-  // the oldest that waits for the same neighbour, or this very one.
-  std::optional<Frame> hold(uint32_t index, const Frame& frame);
+  // Lets the frame wait for the entry, which is incomplete. False: too many wait, the frame stays the
+  // caller's. The first ones stay, because a lost SYN costs its connection a second.
+  bool hold(uint32_t index, const Frame& frame);
 
   struct Ready {
     Frame frame;

@@ -73,7 +73,7 @@ struct TransportError {
 // As with segments. Errors are advice: what finds no room is forgotten.
 class ErrorQueue {
  public:
-  static constexpr uint32_t kCapacity = 32;
+  static constexpr uint32_t kCapacity = 128;  // all that waited for one neighbour (Neighbours)
 
   void push(const TransportError& error) {
     if (count_ < kCapacity) errors_[count_++] = error;

@@ -109,9 +109,9 @@ TEST_F(NeighboursTest, TrafficConfirms) {
 TEST_F(NeighboursTest, FramesWaitForTheirNeighbourInOrder) {
   const uint32_t one = cache_.resolve(now_, kAddress);
   const uint32_t two = cache_.resolve(now_, kAddress + 1);
-  EXPECT_FALSE(cache_.hold(one, frame_number(1)));
-  EXPECT_FALSE(cache_.hold(two, frame_number(2)));
-  EXPECT_FALSE(cache_.hold(one, frame_number(3)));
+  EXPECT_TRUE(cache_.hold(one, frame_number(1)));
+  EXPECT_TRUE(cache_.hold(two, frame_number(2)));
+  EXPECT_TRUE(cache_.hold(one, frame_number(3)));
   EXPECT_FALSE(cache_.next_ready());
   cache_.learn(now_, kAddress, kMac, false);
   auto ready = cache_.next_ready();
@@ -127,14 +127,16 @@ TEST_F(NeighboursTest, FramesWaitForTheirNeighbourInOrder) {
   EXPECT_FALSE(cache_.take_held(two));
 }
 
-TEST_F(NeighboursTest, TheLatestFramesWait) {
-  const uint32_t index = cache_.resolve(now_, kAddress);
-  for (uint32_t i = 0; i < Neighbours::kHeldPerNeighbour; ++i)
-    EXPECT_FALSE(cache_.hold(index, frame_number(i)));
-  const auto displaced = cache_.hold(index, frame_number(100));
-  ASSERT_TRUE(displaced);
-  EXPECT_EQ(displaced->slot, 0u);
-  EXPECT_EQ(cache_.held(), Neighbours::kHeldPerNeighbour);
+TEST_F(NeighboursTest, TheFirstFramesWait) {
+  for (uint32_t neighbour = 0; neighbour < 3; ++neighbour) {
+    const uint32_t index = cache_.resolve(now_, kAddress + neighbour);
+    const uint32_t most = neighbour < 2 ? Neighbours::kHeldPerNeighbour : 0;  // two fill what there is in all
+    for (uint32_t i = 0; i < most; ++i) EXPECT_TRUE(cache_.hold(index, frame_number(i)));
+    EXPECT_FALSE(cache_.hold(index, frame_number(1000)));
+  }
+  EXPECT_EQ(cache_.held(), Neighbours::kHeldFrames);
+  cache_.learn(now_, kAddress, kMac, false);
+  for (uint32_t i = 0; i < Neighbours::kHeldPerNeighbour; ++i) EXPECT_EQ(cache_.next_ready()->frame.slot, i);
 }
 
 TEST_F(NeighboursTest, AFullTableForgetsTheLeastRecentlyUsed) {
