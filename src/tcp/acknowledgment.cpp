@@ -16,8 +16,12 @@ void Tcp::Impl::take_ack(TimeNs now, ConnectionId id, ControlBlock& b, uint32_t 
     b.rtt.sample(now - b.rtt_start);
     b.flags &= ~kTiming;
   }
-  // RFC 6298 section 5.2, 5.3. A later deadline needs no work in the wheel.
-  b.retransmit_deadline = b.snd_una == b.snd_nxt ? kNever : now + b.rtt.rto_ns();
+  // RFC 6298 section 5.2, 5.3. After a back-off, or when the first sample came, the deadline may move nearer.
+  if (b.snd_una == b.snd_nxt) {
+    b.retransmit_deadline = kNever;
+  } else {
+    arm_retransmit(now + b.rtt.rto_ns(), id, b);
+  }
   if (!b.has(kScoreboard)) grow_window(now, id, b, acked);
   raise(id, kAcked);
   if (has_more(b)) queue_output(id);

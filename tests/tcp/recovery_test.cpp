@@ -355,5 +355,19 @@ TEST_F(Loss, TheTimerRestartsWithProgress) {  // RFC 6298 section 5.3
   EXPECT_EQ(info().retransmissions, 0u);
 }
 
+TEST_F(Loss,
+       ProgressEndsTheBackOff) {  // RFC 6298 section 5.3: RTO from the ACK on, not from the last time-out
+  start(true);
+  write(10);
+  sent();
+  peer_->run(now_, now_ + 13 * kSecond);  // the next time-out is now seconds away
+  ack(1);
+  sent();
+  const TimeNs progress = now_;
+  const auto again = peer_->run(now_, now_ + 60 * kSecond);
+  ASSERT_FALSE(again.empty());
+  EXPECT_LE(again[0].first - progress, 201 * ms);
+}
+
 }  // namespace
 }  // namespace skerry::tcp
