@@ -71,7 +71,9 @@ bool Tcp::Impl::gives_up(TimeNs now, ConnectionId id) {
     most = kOrphanRetries;
   }
   const DurationNs user_timeout = c.options.user_timeout;
-  const bool over = user_timeout != 0 ? now - c.stalled_since >= user_timeout : c.retries > most;
+  bool over = user_timeout != 0 ? now - c.stalled_since >= user_timeout : c.retries > most;
+  // A peer that answers each probe with a closed window would hold our memory for ever (RFC 6429 section 3).
+  if (b.has(kOrphan) && b.has(kPersist) && c.doublings >= kOrphanRetries) over = true;
   if (!over) return false;
   fail(id, c.soft_error != 0 ? c.soft_error : ETIMEDOUT);
   return true;

@@ -236,6 +236,24 @@ TEST_F(Close, AnOrphanGivesUpSooner) {  // tcp(7) tcp_orphan_retries
   EXPECT_EQ(events(), uint32_t{kGone});
 }
 
+TEST_F(Close,
+       AnOrphanGivesUpThoughItsPeerAnswersProbes) {  // RFC 6429 section 3: nobody holds memory for ever
+  start();
+  host_->write(now_, id_, "hello");
+  one();
+  peer_->window = 0;
+  peer_->send(now_, kTcpAck, 1, 6);
+  host_->write(now_, id_, "world");
+  host_->tcp.close(now_, id_, false);
+  for (int probe = 0; probe < 100 && host_->tcp.state(id_) != State::closed; ++probe) {
+    peer_->run(now_, host_->tcp.deadline());
+    now_ += ms;
+    peer_->send(now_, kTcpAck, 1, 6);
+  }
+  EXPECT_EQ(events(), uint32_t{kGone});
+  EXPECT_LT(now_, 600 * kSecond);
+}
+
 TEST_F(Close, ResetsEndEachState) {
   struct Row {
     const char* name;
