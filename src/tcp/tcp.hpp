@@ -170,7 +170,7 @@ class Tcp {
   // The oldest completed connection of the listener; the caller now holds its index.
   std::optional<ConnectionId> accept(ConnectionId listener);
   // The program's write position, and the base that holds if TCP's view of the ring was empty. False: the
-  // program lied (more than the ring holds); nothing was taken over.
+  // program lied (more than the ring holds); nothing was taken over. What is behind a FIN is not sent.
   bool wrote(TimeNs now, ConnectionId id, uint32_t tx_written, uint32_t tx_base);
   // The program's read position; may open the window. False: the program lied (beyond what was written).
   bool read(TimeNs now, ConnectionId id, uint32_t rx_read);

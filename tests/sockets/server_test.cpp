@@ -66,6 +66,18 @@ TEST_F(ServerTest, BytesWrittenRightBeforeTheCloseArrive) {
   EXPECT_TRUE(stack_.status(server) & kPeerClosed);
 }
 
+TEST_F(ServerTest, AWriteThatRacesAShutdownHarmsNothing) {
+  const auto [listener, client, server] = stack_.connected();
+  stack_.write(client, "before");
+  stack_.call(Op::shutdown, client, nullptr, 1);  // SHUT_WR
+  stack_.write(client, "behind");
+  stack_.settle();
+  EXPECT_EQ(view_.out(client).error.load(), 0);
+  EXPECT_EQ(stack_.server().counters().faults, 0u);
+  EXPECT_EQ(stack_.read(server), "before");
+  EXPECT_TRUE(stack_.status(server) & kPeerClosed);
+}
+
 TEST_F(ServerTest, RefusedConnectionSetsTheErrorOnce) {
   const uint32_t client = stack_.open(true);
   EXPECT_EQ(stack_.connect(client, 9), 0) << "under way";

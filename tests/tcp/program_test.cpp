@@ -197,8 +197,23 @@ TEST_F(Program, LiesAboutWhatItWrote) {
   EXPECT_TRUE(host_.tcp.wrote(now_, id, ring + 50, 0));
   EXPECT_FALSE(host_.tcp.wrote(now_, id, ring + 51, 0));
   EXPECT_FALSE(host_.tcp.wrote(now_, id, 20, 0)) << "before what is acknowledged";
+}
+
+// One thread writes while another shuts the direction down: no lie, but the stream has ended.
+TEST_F(Program, WhatIsWrittenBehindTheFinIsNotSent) {
+  const ConnectionId id = peer_.accept(now_);
+  host_.write(now_, id, "first");
   host_.tcp.shutdown_write(now_, id);
-  EXPECT_FALSE(host_.tcp.wrote(now_, id, ring + 60, 0)) << "after its FIN";
+  EXPECT_TRUE(host_.tcp.wrote(now_, id, 9, 0));
+  const auto sent = peer_.drain(now_);
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].payload, "first");
+  EXPECT_EQ(sent[0].flags, kTcpFin | kTcpAck | kTcpPsh);
+  peer_.send(now_, kTcpAck, 1, 7);
+  EXPECT_TRUE(host_.tcp.wrote(now_, id, 13, 9));
+  EXPECT_TRUE(peer_.drain(now_).empty());
+  EXPECT_EQ(host_.tcp.state(id), State::fin_wait_2);
+  EXPECT_FALSE(host_.tcp.wrote(now_, id, settings_.stream_bytes + 6, 9)) << "a lie all the same";
 }
 
 TEST_F(Program, ALieAboutTheBaseOnlySpoilsItsOwnBytes) {
