@@ -44,6 +44,7 @@ ssize_t take(uint32_t socket, Pieces& to, int flags) {
     to.from_ring(rx_ring(socket), capacity(), place, bytes);
   if (flags & MSG_PEEK) return static_cast<ssize_t>(bytes);
   const uint32_t now_read = read + static_cast<uint32_t>(bytes);
+  // seq_cst, because rx_tell_at moves back when SO_RCVBUF shrinks: see Server::set_options().
   in.rx_read.exchange(now_read, std::memory_order_seq_cst);
   if (static_cast<int32_t>(now_read - out.rx_tell_at.load(std::memory_order_seq_cst)) >= 0) publish(socket);
   return static_cast<ssize_t>(bytes);

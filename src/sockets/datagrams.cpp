@@ -122,19 +122,12 @@ void Server::datagram_done(const DatagramOut& datagram, int error) {
   if (error == EAGAIN) return;
   const uint32_t id = datagram.socket;
   Socket& socket = sockets_[id];
-  SocketIn& in = view_.in(id);
   const auto length = static_cast<uint32_t>(datagram.payload[0].size() + datagram.payload[1].size());
   socket.tx_taken += datagram_bytes(length);
   if (error != 0) fail(id, error);
   if (view_.names(id).local.port == 0) view_.names(id).local = udp_.local(id);  // bound by its first sendto()
-  view_.out(id).tx_acked.store(socket.tx_taken);
-  if (in.want_space.load() != 0) {
-    const uint32_t queued = in.tx_written.load(std::memory_order_relaxed) - socket.tx_taken;
-    if (queued <= view_.size().stream_bytes / 3 * 2) {
-      in.want_space.store(0);
-      wakeups_.touch(id);
-    }
-  }
+  view_.out(id).tx_acked.store(socket.tx_taken, std::memory_order_release);
+  wakeups_.freed(id);
 }
 
 // A header that cannot be true: nothing behind it can be trusted to be a header either, so all is thrown

@@ -1,4 +1,4 @@
-// What TCP says, made visible to the program: positions first, then status, then the note that wakes.
+// What TCP says, made visible to the program: positions first, then status, then the touch that wakes.
 #include <algorithm>
 
 #include "sockets/server.hpp"
@@ -27,17 +27,8 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
     tell = true;
   }
   if (event.bits & tcp::kAcked) {
-    const uint32_t acked = tcp_.tx_acked(id);
-    out.tx_acked.store(acked, std::memory_order_seq_cst);
-    SocketIn& in = view_.in(id);
-    if (in.want_space.load() != 0) {
-      // As Linux does (sk_stream_is_writeable): tell when a third of the buffer is free, not at each byte.
-      const uint32_t queued = in.tx_written.load(std::memory_order_relaxed) - acked;
-      if (queued <= view_.size().stream_bytes / 3 * 2) {
-        in.want_space.store(0);
-        tell = true;
-      }
-    }
+    out.tx_acked.store(tcp_.tx_acked(id), std::memory_order_release);
+    wakeups_.freed(id);
   }
   if (event.bits & tcp::kPeerClosed) {
     publish_reads(id);

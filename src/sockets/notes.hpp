@@ -4,6 +4,12 @@
 //
 // Order: who notes has published before (fetch_or is seq_cst); who takes clears first and then looks. So what
 // was published before a note is seen by whoever takes that note.
+//
+// A summary bit that is set already is left alone, and no note is lost by it. All four accesses are seq_cst,
+// so they lie in one order: noter: set bit, see summary bit; taker: clear summary, clear bits. Who still sees
+// the summary bit comes before the taker that clears it, hence its bit was set before that taker takes the
+// bits. And a sleeper whose last look, behind its fence, missed the summary bit would have armed before we
+// looked for that.
 #pragma once
 
 #include <atomic>
@@ -17,7 +23,9 @@ inline constexpr uint32_t kNotesPerSummaryWord = 64 * 64;
 // bits[index / 64] bit index % 64; summary bit w says that bits[w] may be non-zero.
 inline void note(std::atomic<uint64_t>* bits, std::atomic<uint64_t>* summary, uint32_t index) {
   bits[index / 64].fetch_or(uint64_t{1} << (index % 64));
-  summary[index / kNotesPerSummaryWord].fetch_or(uint64_t{1} << (index / 64 % 64));
+  std::atomic<uint64_t>& above = summary[index / kNotesPerSummaryWord];
+  const uint64_t word = uint64_t{1} << (index / 64 % 64);
+  if ((above.load() & word) == 0) above.fetch_or(word);
 }
 
 // Takes all notes among the first `count` (a multiple of 64) and visits their indices in ascending order.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <climits>
+#include <utility>
 
 #include "sockets/notes.hpp"
 
@@ -18,11 +19,43 @@ void futex_wake(std::atomic<uint32_t>& word, int how_many) {
 }  // namespace
 
 Wakeups::Wakeups(SessionView view)
-    : view_(view), pipes_(view.size().waiters), is_touched_(view.size().waiters, false) {
-  touched_.reserve(view.size().waiters);
+    : view_(view),
+      pipes_(view.size().waiters),
+      marks_(view.size().sockets),
+      is_told_(view.size().waiters, false) {
+  sockets_.reserve(view.size().sockets);
+  told_.reserve(view.size().waiters);
 }
 
-void Wakeups::touch(uint32_t socket) {
+void Wakeups::mark(uint32_t socket, Mark how) {
+  if (marks_[socket] == 0) sockets_.push_back(socket);
+  marks_[socket] |= how;
+}
+
+uint32_t Wakeups::ring() {
+  if (sockets_.empty()) return 0;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  for (const uint32_t socket : sockets_) {
+    const uint8_t marks = std::exchange(marks_[socket], uint8_t{0});
+    const bool wish = (marks & kFreed) != 0 && take_wish(socket);
+    if (wish || (marks & kHappened) != 0) tell_watchers(socket);
+  }
+  sockets_.clear();
+  return wake();
+}
+
+// As Linux does (sk_stream_is_writeable): tell when a third of the buffer is free, not at each byte. The
+// words are the program's to write: a lie costs it its own wake-up. Exchange: who wished after our first look
+// armed before that, and then wake() must see it.
+bool Wakeups::take_wish(uint32_t socket) {
+  SocketIn& in = view_.in(socket);
+  if (in.want_space.load(std::memory_order_relaxed) == 0) return false;
+  const uint32_t queued = in.tx_written.load(std::memory_order_relaxed) -
+                          view_.out(socket).tx_acked.load(std::memory_order_relaxed);
+  return queued <= view_.size().stream_bytes / 3 * 2 && in.want_space.exchange(0) != 0;
+}
+
+void Wakeups::tell_watchers(uint32_t socket) {
   SocketIn& in = view_.in(socket);
   for (std::atomic<uint16_t>& place : in.watchers) {
     const uint32_t watcher = place.load(std::memory_order_relaxed);
@@ -37,16 +70,16 @@ void Wakeups::touch(uint32_t socket) {
 
 void Wakeups::tell(uint32_t waiter, uint32_t socket) {
   note(view_.ready(waiter), view_.waiter(waiter).ready_summary, socket);
-  if (!is_touched_[waiter]) {
-    is_touched_[waiter] = true;
-    touched_.push_back(waiter);
+  if (!is_told_[waiter]) {
+    is_told_[waiter] = true;
+    told_.push_back(waiter);
   }
 }
 
-uint32_t Wakeups::ring() {
+uint32_t Wakeups::wake() {
   uint32_t woken = 0;
-  for (const uint32_t waiter : touched_) {
-    is_touched_[waiter] = false;
+  for (const uint32_t waiter : told_) {
+    is_told_[waiter] = false;
     std::atomic<uint32_t>& armed = view_.waiter(waiter).armed;
     if (armed.load() == kAwake) continue;
     const uint32_t how = armed.exchange(kAwake);
@@ -62,7 +95,7 @@ uint32_t Wakeups::ring() {
     }
     ++woken;
   }
-  touched_.clear();
+  told_.clear();
   rings_ += woken;
   return woken;
 }

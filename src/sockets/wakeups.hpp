@@ -1,9 +1,11 @@
-// Tells the program what happened to its sockets: sets ready bits at every waiter that watches a socket and,
-// once a breath, wakes those that sleep. Each sleeper costs one system call at most a breath, however many
-// sockets changed.
+// Tells the program, once a breath, what happened to its sockets: sets ready bits at every waiter that
+// watches one of them and wakes those that sleep. Each sleeper costs one system call at most a breath,
+// however many sockets changed; ringing never blocks.
 //
-// Invariant: ready bits are set before the waiter's `armed` is looked at (seq_cst), the mirror of what a
-// waiter does before it sleeps; ringing never blocks.
+// Order: the stack publishes a socket's words, then ring() fences once for all of them and only then reads
+// `watchers`, `want_space` and `armed`. The program writes one of those, fences, and then looks at the words.
+// So either we see the watcher, the wish and the sleeper, or they see the words; never neither. A waiter that
+// looks at its ready bits instead of the words is safe too: they are set before its `armed` is read, seq_cst.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +20,11 @@ class Wakeups {
  public:
   explicit Wakeups(SessionView view);
 
-  // Something happened to the socket: every waiter that watches it gets its ready bit.
-  void touch(uint32_t socket);
-  // Wakes the touched waiters that sleep. Returns how many were woken.
+  // Something happened to the socket, and its words say so: ring() tells every waiter that watches it.
+  void touch(uint32_t socket) { mark(socket, kHappened); }
+  // tx_acked moved: ring() tells them if the program wants to know and there is space enough.
+  void freed(uint32_t socket) { mark(socket, kFreed); }
+  // Sets the ready bits and wakes who sleeps. Returns how many were woken.
   uint32_t ring();
   // Wakes whoever waits for this call to be done.
   void finish(Call& call);
@@ -31,12 +35,19 @@ class Wakeups {
   const uint64_t& rings() const { return rings_; }
 
  private:
+  enum Mark : uint8_t { kHappened = 1, kFreed = 2 };
+  void mark(uint32_t socket, Mark how);
+  bool take_wish(uint32_t socket);
+  void tell_watchers(uint32_t socket);
   void tell(uint32_t waiter, uint32_t socket);
+  uint32_t wake();
 
   SessionView view_;
   std::vector<Fd> pipes_;
-  std::vector<uint32_t> touched_;
-  std::vector<bool> is_touched_;
+  std::vector<uint8_t> marks_;     // of each socket since the last ring()
+  std::vector<uint32_t> sockets_;  // those with a mark, once each
+  std::vector<uint32_t> told_;     // waiters, once each
+  std::vector<bool> is_told_;
   uint64_t rings_ = 0;
 };
 

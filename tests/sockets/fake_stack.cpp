@@ -163,10 +163,7 @@ void FakeStack::append(uint32_t id, const std::vector<uint8_t>& bytes) {
 void FakeStack::freed(uint32_t id, uint32_t taken) {
   sockets_[id].taken = taken;
   view_.out(id).tx_acked.store(taken);
-  if (view_.in(id).want_space.load() != 0) {
-    view_.in(id).want_space.store(0);
-    wakeups_->touch(id);
-  }
+  wakeups_->freed(id);
 }
 
 // Carries what `id` wrote to its peer, as far as there is room, and behind it the end of the stream.

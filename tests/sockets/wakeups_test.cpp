@@ -1,0 +1,67 @@
+// What the stack reads of a waiter it reads when it rings, behind the words that it published before.
+#include "sockets/wakeups.hpp"
+
+#include <gtest/gtest.h>
+
+#include "one_stack.hpp"
+#include "sockets/notes.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+class WakeupsTest : public ::testing::Test {
+ protected:
+  static constexpr uint32_t kSocket = 70, kWaiter = 3;
+
+  void watch(uint32_t waiter) { view_.in(kSocket).watchers[0].store(static_cast<uint16_t>(waiter + 1)); }
+  std::vector<uint32_t> notes(uint32_t waiter) {
+    std::vector<uint32_t> sockets;
+    take_notes(view_.ready(waiter), view_.waiter(waiter).ready_summary, OneStack::kSize.sockets,
+               [&](uint32_t socket) { sockets.push_back(socket); });
+    return sockets;
+  }
+  using Sockets = std::vector<uint32_t>;
+
+  OneStack stack_;
+  SessionView& view_ = stack_.view();
+  Wakeups wakeups_{view_};
+};
+
+TEST_F(WakeupsTest, AWatcherThatComesBetweenNewsAndRingIsTold) {
+  wakeups_.touch(kSocket);
+  watch(kWaiter);
+  view_.waiter(kWaiter).armed.store(kFutex);
+  EXPECT_EQ(wakeups_.ring(), 1u);
+  EXPECT_EQ(notes(kWaiter), Sockets{kSocket});
+  EXPECT_EQ(view_.waiter(kWaiter).armed.load(), uint32_t{kAwake});
+  EXPECT_EQ(wakeups_.ring(), 0u);
+  EXPECT_EQ(notes(kWaiter), Sockets{}) << "told once";
+}
+
+TEST_F(WakeupsTest, SpaceIsToldToWhoWishedForItAndWhenAThirdIsFree) {
+  watch(kWaiter);
+  view_.in(kSocket).tx_written.store(OneStack::kSize.stream_bytes);
+  wakeups_.freed(kSocket);
+  view_.in(kSocket).want_space.store(1);
+  wakeups_.ring();
+  EXPECT_EQ(notes(kWaiter), Sockets{}) << "nothing is free";
+  view_.out(kSocket).tx_acked.store(OneStack::kSize.stream_bytes / 3 + 1);
+  wakeups_.freed(kSocket);
+  wakeups_.ring();
+  EXPECT_EQ(notes(kWaiter), Sockets{kSocket});
+  EXPECT_EQ(view_.in(kSocket).want_space.load(), 0u);
+  wakeups_.freed(kSocket);
+  wakeups_.ring();
+  EXPECT_EQ(notes(kWaiter), Sockets{}) << "nobody wished again";
+}
+
+TEST_F(WakeupsTest, ANoteUnderASummaryBitThatIsSetAlreadyIsTaken) {
+  watch(kWaiter);
+  view_.waiter(kWaiter).ready_summary[0].store(uint64_t{1} << (kSocket / 64));
+  wakeups_.touch(kSocket);
+  wakeups_.ring();
+  EXPECT_EQ(notes(kWaiter), Sockets{kSocket});
+}
+
+}  // namespace
+}  // namespace skerry::sockets
