@@ -49,11 +49,7 @@ int32_t Server::perform(TimeNs now, Call& request) {
     case Op::close: {
       if (request.process >= view_.size().processes) return -EINVAL;
       view_.refs(request.process)[id / 64].fetch_and(~(uint64_t{1} << (id % 64)));
-      if (!is_held(id)) {
-        if (stream && !socket.listening)
-          take_positions(now, id);  // what was written before is still to be sent
-        if (!socket.orphan) release(now, id, request.value[0] != 0);
-      }
+      if (!is_held(id)) let_go(now, id, request.value[0] != 0);
       return 0;
     }
     case Op::bind:
@@ -135,7 +131,8 @@ int32_t Server::connect(TimeNs now, Call& request) {
     set_status(id, kConnected);
     return 0;
   }
-  if (socket.listening) return -EISCONN;
+  // One connection a socket: a second one would begin with the words of the first.
+  if (socket.listening || socket.counted) return -EISCONN;
   // A failed attempt left its marks; a new one begins without them, as on Linux.
   set_status(id, kConnecting, kHungUp | kPeerClosed);
   Endpoint to = request.endpoint;
@@ -191,9 +188,15 @@ void Server::set_options(TimeNs now, const Call& request) {
   const uint64_t ring = view_.size().stream_bytes;
   options.receive_buffer = static_cast<uint32_t>(std::min(value[kOptionReceiveBuffer], ring));
   options.send_buffer = static_cast<uint32_t>(std::min(value[kOptionSendBuffer], ring));
-  const uint32_t window = options.receive_buffer != 0 ? options.receive_buffer : static_cast<uint32_t>(ring);
-  sockets_[request.socket].window_step = std::max(window / 4, 1u);
   tcp_.set_options(now, request.socket, options);
+  Socket& socket = sockets_[request.socket];
+  if (socket.listening) return;
+  // The step may have shrunk, and then rx_tell_at moves back under a thread that reads: either that thread
+  // sees the new rx_tell_at, or the second look, behind the fence, sees what it has read.
+  socket.window_step = window_step(options);
+  take_positions(now, request.socket);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!socket.orphan) take_positions(now, request.socket);
 }
 
 void Server::info(Call& request) const {
@@ -221,7 +224,21 @@ bool Server::is_held(uint32_t id) const {
                      [&](uint32_t slot) { return (view_.refs(slot)[id / 64].load() >> (id % 64) & 1) != 0; });
 }
 
-// No process holds the socket any more. The index is free once TCP has finished with it.
+// A connection that nobody has accepted, as far as the program says.
+bool Server::waits_in_queue(const Socket& socket) const {
+  const uint32_t read = view_.in(socket.listener).rx_read.load(std::memory_order_relaxed);
+  return static_cast<int32_t>(read - socket.queue_position) <= 0;
+}
+
+// Nobody holds the socket any more. What was written before is still to be sent, and what was read is no
+// reason for a reset: the program's last words come first.
+void Server::let_go(TimeNs now, uint32_t id, bool abort) {
+  const Socket& socket = sockets_[id];
+  if (socket.kind == Kind::stream && !socket.listening) take_positions(now, id);
+  if (!socket.orphan) release(now, id, abort);
+}
+
+// The index is free once TCP or UDP has finished with it.
 void Server::release(TimeNs now, uint32_t id, bool abort) {
   Socket& socket = sockets_[id];
   ++counters_.closed;
@@ -240,8 +257,9 @@ void Server::release(TimeNs now, uint32_t id, bool abort) {
   if (socket.listening) {
     for (uint32_t child = 0; child < sockets_.size(); ++child) {
       if (sockets_[child].kind != Kind::stream || sockets_[child].listener != id) continue;
+      const bool waits = waits_in_queue(sockets_[child]);
       sockets_[child].listener = kNoSocket;
-      if (!sockets_[child].orphan && !is_held(child)) release(now, child, true);
+      if (waits && !sockets_[child].orphan && !is_held(child)) release(now, child, true);
     }
   }
   tcp_.close(now, id, abort);
@@ -266,16 +284,14 @@ void Server::sweep(TimeNs now) {
       continue;
     }
     if (socket.listener != kNoSocket) {
-      const uint32_t read = view_.in(socket.listener).rx_read.load(std::memory_order_relaxed);
-      const bool waits_in_queue = static_cast<int32_t>(read - socket.queue_position) <= 0;
-      if (waits_in_queue) continue;
+      if (waits_in_queue(socket)) continue;
       if (!socket.suspect) {
         socket.suspect = true;
         sweep_at_ = now + kSuspectFor;
         continue;
       }
     }
-    release(now, id, false);
+    let_go(now, id, false);
   }
 }
 

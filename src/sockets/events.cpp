@@ -68,6 +68,8 @@ void Server::accept_all(TimeNs now, uint32_t listener) {
       continue;
     }
     begin(*child, Kind::stream, kConnected);
+    sockets_[*child].window_step = window_step(tcp_.options(*child));  // the listener's SO_RCVBUF
+    view_.out(*child).rx_tell_at.store(sockets_[*child].window_step, std::memory_order_relaxed);
     count_connection(*child);
     sockets_[*child].listener = listener;
     sockets_[*child].queue_position = queue.rx_written;
@@ -104,11 +106,17 @@ void Server::set_status(uint32_t id, uint32_t set, uint32_t clear) {
   view_.out(id).status.store(status, std::memory_order_release);
 }
 
+// A quarter of the window: often enough to keep it open, seldom enough to cost nothing.
+uint32_t Server::window_step(const tcp::Options& options) const {
+  const uint32_t window = options.receive_buffer != 0 ? options.receive_buffer : view_.size().stream_bytes;
+  return std::max(window / 4, 1u);
+}
+
 // A socket begins its life: all of its words as a new one has them.
 void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   sockets_[id] = Socket{.kind = kind,
                         .status = kOpen | (kind == Kind::stream ? uint32_t{kStream} : 0) | status,
-                        .window_step = std::max(view_.size().stream_bytes / 4, 1u)};
+                        .window_step = window_step({})};
   SocketOut& out = view_.out(id);
   out.rx_written.store(0, std::memory_order_relaxed);
   out.rx_base.store(0, std::memory_order_relaxed);

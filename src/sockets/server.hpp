@@ -106,6 +106,7 @@ class Server {
   void show_names(uint32_t id);
   void set_status(uint32_t id, uint32_t set, uint32_t clear = 0);
   void begin(uint32_t id, Kind kind, uint32_t status);
+  uint32_t window_step(const tcp::Options& options) const;
 
   // server.cpp: from the program
   void look_at(TimeNs now, uint32_t id);
@@ -123,6 +124,8 @@ class Server {
   void set_options(TimeNs now, const Call& request);
   void info(Call& request) const;
   bool is_held(uint32_t id) const;
+  bool waits_in_queue(const Socket& socket) const;
+  void let_go(TimeNs now, uint32_t id, bool abort);
   void release(TimeNs now, uint32_t id, bool abort);
   void free_index(uint32_t id);
   void sweep(TimeNs now);

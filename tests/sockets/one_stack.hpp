@@ -116,8 +116,14 @@ class OneStack {
     for (; at.load() != out.rx_written.load(); at.store(at.load() + 1)) {
       bytes += static_cast<char>(view_.rx(socket)[(at.load() - out.rx_base.load()) % kSize.stream_bytes]);
     }
-    note_of(socket);
+    // As the client has it: the stack hears of reading only when it asked to.
+    if (static_cast<int32_t>(at.load() - out.rx_tell_at.load()) >= 0) note_of(socket);
     return bytes;
+  }
+  void set_receive_buffer(uint32_t socket, uint64_t bytes) {
+    view_.call(0).value[kOptionReceiveBuffer] = bytes;
+    call(Op::set_options, socket);
+    view_.call(0).value[kOptionReceiveBuffer] = 0;
   }
   void note_of(uint32_t socket) { note(view_.dirty(), view_.control().dirty_summary, socket); }
   uint32_t status(uint32_t socket) const { return view_.out(socket).status.load(); }
