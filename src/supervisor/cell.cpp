@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "supervisor/cell_init.hpp"
 #include "supervisor/cell_signals.hpp"
 #include "supervisor/program_file.hpp"
+#include "supervisor/runtime_place.hpp"
 
 namespace skerry::supervisor {
 namespace {
@@ -117,6 +119,9 @@ int run_cell(const CellSpec& spec, Fd control) {
     return say(spec.name, placed.error(), kExitFailed);
   CellSpec complete = spec;
   complete.view.hidden_sockets = listening_sockets();
+  complete.view.hidden_directories = runtime_places();
+  // One that is not there yet could be made by the program, and its control socket would be the program's.
+  for (const std::string& place : complete.view.hidden_directories) ::mkdir(place.c_str(), 0700);
 
   Result<Fd> signals = take_over_signals();
   if (!signals) return say(spec.name, signals.error(), kExitFailed);

@@ -94,7 +94,8 @@ Result<void> hide(const std::string& path) {
   const bool hidden = S_ISDIR(status.st_mode) ? ::mount("skerry", path.c_str(), "tmpfs",
                                                         MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k") == 0
                                               : bind("/dev/null", path);
-  if (!hidden) return system_error("cannot hide " + path + " in the cell");
+  // A socket may go at any time, and what has gone is hidden.
+  if (!hidden && errno != ENOENT) return system_error("cannot hide " + path + " in the cell");
   return {};
 }
 
@@ -220,6 +221,10 @@ Result<void> make_view(const CellView& view) {
   if (done) done = place_text("/etc/hosts", hosts);
   if (done) done = place_text("/etc/resolv.conf", resolver);
   if (done) done = put_back(*shares);
+  // After the shares, because one of them may hold such a directory.
+  for (const std::string& path : view.hidden_directories) {
+    if (done) done = hide(path);
+  }
   if (!done) return done;
   // Entered by its name, because the directory that we stand in may have been hidden.
   if (::chdir(view.working_directory.c_str()) != 0)

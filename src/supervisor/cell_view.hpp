@@ -1,6 +1,6 @@
 // What a program in its cell sees of the file system: the host's files, but none of the doors that lead past
-// the cell. Those are the sockets of host services, the devices, and the kernel's own switches under /proc
-// and /sys.
+// the cell. Those are Skerry's own control sockets, the sockets of host services, the devices, and the
+// kernel's own switches under /proc and /sys.
 //
 // Read first: mount_namespaces(7); docs/security.md, "The cell".
 //
@@ -17,10 +17,11 @@
 namespace skerry::supervisor {
 
 struct CellView {
-  std::vector<std::string> shares;          // absolute host paths that stay visible, whatever hides them else
-  std::vector<std::string> hidden_sockets;  // from listening_sockets(), asked outside the cell
-  std::map<std::string, std::string> hosts;  // name → address, added to /etc/hosts
-  std::string working_directory;             // absolute; entered last, so that it lies inside the view
+  std::vector<std::string> shares;              // absolute host paths that stay visible, whatever hides them
+  std::vector<std::string> hidden_sockets;      // from listening_sockets(), asked outside the cell
+  std::vector<std::string> hidden_directories;  // whatever is shared: nobody inside may see or fill them
+  std::map<std::string, std::string> hosts;     // name → address, added to /etc/hosts
+  std::string working_directory;                // absolute; entered last, so that it lies inside the view
 };
 
 // Paths of the Unix sockets that processes of this network namespace listen on, as /proc/net/unix tells them.

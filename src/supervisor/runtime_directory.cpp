@@ -8,9 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+
+#include "supervisor/runtime_place.hpp"
 
 namespace skerry::supervisor {
 
@@ -30,14 +31,6 @@ Result<void> own_directory(const std::string& path) {
         EPERM};
   }
   return {};
-}
-
-std::string chosen_place() {
-  if (const char* place = std::getenv("SKERRY_RUNTIME_DIR"); place != nullptr && *place != '\0') return place;
-  if (::geteuid() == 0) return "/run/skerry";
-  const char* place = std::getenv("XDG_RUNTIME_DIR");
-  if (place != nullptr && *place == '/' && ::access(place, W_OK) == 0) return std::string(place) + "/skerry";
-  return fmt::format("/tmp/skerry-{}", ::geteuid());
 }
 
 // An exclusive lock on a file, made if absent; empty if another process holds it and we shall not wait.
@@ -86,7 +79,7 @@ std::vector<std::pair<std::string, bool>> directories(const std::string& place) 
 }  // namespace
 
 Result<std::string> runtime_directory() {
-  std::string place = chosen_place();
+  std::string place = runtime_place();
   if (const Result<void> made = own_directory(place); !made) return made.error();
   return place;
 }

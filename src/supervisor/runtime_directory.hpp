@@ -1,10 +1,9 @@
 // Where the running compositions of this user live: one directory each, RUNTIME/NAME, claimed by its
 // supervisor.
 //
-// RUNTIME is $SKERRY_RUNTIME_DIR, else /run/skerry for root, else $XDG_RUNTIME_DIR/skerry, else
-// /tmp/skerry-UID. Invariants: RUNTIME and all in it belongs to us and nobody else can write to it; a
-// directory whose lock nobody holds is what a killed supervisor left. Directories come and go only under the
-// lock of RUNTIME itself.
+// RUNTIME is what runtime_place.hpp says. Invariants: RUNTIME and all in it belongs to us and nobody else can
+// write to it; a directory whose lock nobody holds is what a killed supervisor left. Directories come and go
+// only under the lock of RUNTIME itself.
 #pragma once
 
 #include <string>
