@@ -10,10 +10,12 @@
 // With whoever granted the control socket (the supervisor) init speaks, one JSON packet each
 // (run/control.hpp):
 //
-//   init → {"event":"listener","launcher":PID} with the listening socket: the cell is made, the stack may be
-//   started init ← {"command":"start"}                          the stack serves; the program begins init ←
-//   {"command":"refuse","error":"one sentence"}  it never will init ← {"command":"end"} SIGTERM for the
-//   program
+//   init → {"event":"listener","launcher":PID}     with the listening socket: the stack may be started
+//   init ← {"command":"start"}                     the stack serves; the program begins
+//   init ← {"command":"refuse","error":"why"}      it never will
+//   init ← {"command":"end","error":"why"}         SIGTERM for the program; `why` may be empty
+//
+// What `why` says is printed on the program's descriptor 2.
 //
 // Invariants: the program begins only after the stack serves, so its first connect finds it. It ends with
 // init, init with the launcher, the launcher with its parent; and all of them when the control socket's other

@@ -86,8 +86,9 @@ Result<void> wait_for_stack(const Fd& control, const Fd& listener, const Fd& sig
     if (!message) return Error{"the supervisor ended before the stack was ready"};
     const std::string command = message->body.value("command", "");
     if (command == "start") return {};
-    if (command == "end") return Error{"ended before its stack was ready", EINTR};
-    return Error{message->body.value("error", "the supervisor refused the program")};
+    const std::string why = message->body.value("error", "");
+    if (command == "end" && why.empty()) return Error{"ended before its stack was ready", EINTR};
+    return Error{why.empty() ? "the supervisor refused the program" : why};
   }
 }
 
@@ -144,16 +145,24 @@ int reap(pid_t program, const Fd& stops) {
 }
 
 int attend(const CellSpec& spec, pid_t program, const Fd& control, const Fd& signals, const Fd& stops) {
+  bool told_to_end = false;
   for (;;) {
     pollfd sources[] = {{signals.get(), POLLIN, 0}, {control.get(), POLLIN, 0}};
     ::poll(sources, 2, -1);
     if (sources[1].revents != 0) {
       Result<ControlMessage> message = receive_control(control);
       if (!message && message.error().system_error != EAGAIN && message.error().system_error != EBADMSG) {
-        ::dprintf(2, "skerry: %s: the supervisor ended, and the program with it\n", spec.name.c_str());
-        return kExitFailed;
+        ::dprintf(2, "skerry: %s: %s\n", spec.name.c_str(),
+                  told_to_end ? "it did not end when it was told to, and was killed"
+                              : "the supervisor ended, and the program with it");
+        return told_to_end ? 128 + SIGKILL : kExitFailed;
       }
-      if (message && message->body.value("command", "") == "end") ::kill(program, SIGTERM);
+      if (message && message->body.value("command", "") == "end") {
+        const std::string why = message->body.value("error", "");
+        if (!why.empty()) ::dprintf(2, "skerry: %s: %s\n", spec.name.c_str(), why.c_str());
+        told_to_end = true;
+        ::kill(program, SIGTERM);
+      }
     }
     const int number = take_signal(signals);
     if (number == SIGCHLD) {

@@ -60,7 +60,7 @@ uint64_t cpu_ns_of(pid_t pid) {
 void Member::begin(Fd control, TimeNs now) {
   control_ = std::move(control);
   state = MemberState::running;
-  serving = stopping = false;
+  serving = stopping = lost_stack = false;
   kill_at = linger_until = kNever;
   started_at = now;
   heart.begin(now);

@@ -81,9 +81,10 @@ class Member {
 
   // The supervisor's notes.
   MemberState state = MemberState::waiting;
-  bool serving = false;   // has answered since it started; of a program: was told to begin
-  bool stopping = false;  // its end is our wish
-  TimeNs due = 0;         // while waiting: not before
+  bool serving = false;     // has answered since it started; of a program: was told to begin
+  bool stopping = false;    // its end is our wish
+  bool lost_stack = false;  // of a program: it was stopped because its stack died
+  TimeNs due = 0;           // while waiting: not before
   TimeNs started_at = 0;
   TimeNs kill_at = kNever;       // while stopping
   TimeNs linger_until = kNever;  // of a stack whose program has ended

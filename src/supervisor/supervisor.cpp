@@ -10,8 +10,7 @@ namespace skerry::supervisor {
 namespace {
 
 constexpr DurationNs kLookEvery = 1 * kSecond;
-constexpr DurationNs kProgramGrace = 5 * kSecond;    // between SIGTERM and SIGKILL
-constexpr DurationNs kComponentGrace = 1 * kSecond;  // the same
+constexpr DurationNs kComponentGrace = 1 * kSecond;  // between SIGTERM and SIGKILL
 constexpr DurationNs kAlonePatience =
     10 * kSecond;  // for the first program of a network that ends with its last
 
@@ -152,7 +151,7 @@ void Supervisor::watch_hearts(TimeNs now, TimeNs& next) {
   next = std::min(next, next_look_);
 }
 
-void Supervisor::stop(Member& member, DurationNs grace_ns) {
+void Supervisor::stop(Member& member, DurationNs grace_ns, const std::string& why) {
   if (!member.alive() || member.stopping) return;
   member.stopping = true;
   member.kill_at = host_.now() + grace_ns;
@@ -160,7 +159,7 @@ void Supervisor::stop(Member& member, DurationNs grace_ns) {
   if (member.pidfd() >= 0)
     member.signal(SIGTERM);
   else
-    member.tell({{"command", "end"}});
+    member.tell({{"command", "end"}, {"error", why}});
 }
 
 void Supervisor::keep_deadlines(TimeNs now, TimeNs& next) {
@@ -219,14 +218,8 @@ void Supervisor::component_ended(Member& member, const std::string& clause, Dura
     member.state = MemberState::ended;
     return;
   }
-  if (member.stopping && process.kind == ProcessKind::stack && !program_comes_back(process.program)) {
-    member.state = MemberState::ended;
-    if (plan_.program(process.program)->attached) {
-      remove_attached(process.program);
-      end_if_alone();
-    }
-    return;
-  }
+  remove_port(process.name);  // first, or the vswitch would report the end of the old link
+  if (process.kind == ProcessKind::stack && stack_ended(member, clause)) return;
   renew(process);
   relink_neighbours(process);
   if (!member.stopping) return start_again(member, clause, lived);
@@ -257,7 +250,7 @@ void Supervisor::start_again(Member& member, const std::string& clause, Duration
   // A program without its stack would wait for ever.
   if (member.kind() == ProcessKind::stack) {
     Member* const cell = this->member(plan_.process(member.name())->program);
-    if (cell != nullptr) stop(*cell, kProgramGrace);
+    if (cell != nullptr) stop(*cell, kProgramGrace, "its stack could not be started");
   }
 }
 

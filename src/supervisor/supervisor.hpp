@@ -7,6 +7,9 @@
 // Order of starting: a stack needs the listener of its program's cell, so the cell comes first, waits, and
 // lets its program begin when the stack has answered.
 //
+// A program whose stack died is ended, and started again with a new one if the plan says so: what its library
+// holds is the dead one's memory, and nothing would ever move in it again.
+//
 // Invariants: a process that died is reaped, and everything that it could have written to is made anew before
 // its successor or a neighbour gets it; after run() no process of ours is left.
 #pragma once
@@ -26,6 +29,8 @@
 #include "supervisor/plan.hpp"
 
 namespace skerry::supervisor {
+
+inline constexpr DurationNs kProgramGrace = 5 * kSecond;  // between SIGTERM and SIGKILL
 
 class Supervisor {
  public:
@@ -74,7 +79,8 @@ class Supervisor {
   void on_answer(const std::string& name);
   void look_if_all_serve();
   void report_start(Result<void> result);
-  void stop(Member& member, DurationNs grace_ns);
+  // `why`, if not empty, is printed on the program's own terminal.
+  void stop(Member& member, DurationNs grace_ns, const std::string& why = "");
   void advance_down();
   bool anybody_alive() const;
   void say(const std::string& sentence) const;
@@ -90,6 +96,8 @@ class Supervisor {
   void on_event(Member& member, ControlMessage& message);
   void begin_program(const std::string& stack);
   void program_ended(Member& member, const std::string& clause, DurationNs lived);
+  // True if that is all: the stack starts again with its program's next start, or never.
+  bool stack_ended(Member& stack, const std::string& clause);
   bool program_comes_back(const std::string& program) const;
   void remove_attached(const std::string& program);
   void end_if_alone();  // a network that nobody wrote down ends with its last program

@@ -64,7 +64,6 @@ void Supervisor::relink_neighbours(const Process& process) {
       Member* const neighbour = member(link.a.process);
       const nlohmann::json* const port = port_of(link.a.process, link.a.end);
       if (!neighbour->alive() || port == nullptr) continue;
-      remove_port(process.name);
       neighbour->ask({{"command", "add_port"}, {"port", *port}}, link_fds(link.a.process, link.a.end),
                      complain(neighbour->name()));
     } else if (link.a.process == process.name) {

@@ -44,7 +44,6 @@ void Supervisor::on_event(Member& member, ControlMessage& message) {
 
 void Supervisor::begin_program(const std::string& stack) {
   Member* const cell = member(plan_.process(stack)->program);
-  // When only the stack was started again, the program runs already.
   if (!cell->alive() || cell->serving) return;
   cell->serving = true;
   cell->tell({{"command", "start"}});
@@ -54,17 +53,24 @@ void Supervisor::program_ended(Member& member, const std::string& clause, Durati
   const Program& program = *program_of(member);
   Member& stack = *stack_of(program.name);
   objects_.drop(listener_of(program.name));
-  const bool wanted = going_down_ || member.stopping || program.attached;
-  const bool again = !wanted && (program.restart == Restart::always ||
-                                 (program.restart == Restart::on_failure && member.exit_status() != 0));
+  const bool wanted = going_down_ || (member.stopping && !member.lost_stack) || program.attached;
+  const bool failed = member.exit_status() != 0 || member.lost_stack;
+  const bool again =
+      !wanted && (program.restart == Restart::always || (program.restart == Restart::on_failure && failed));
   member.state = MemberState::ended;
   if (!ready_ && started_ && !wanted && member.exit_status() != 0) return start_again(member, clause, lived);
-  if (again) start_again(member, clause, lived);
+  if (again) start_again(member, member.lost_stack ? "ended without its stack" : clause, lived);
   if (!wanted && !again) say(fmt::format("{} {}", member.name(), clause));
   if (stack.alive()) {
     stack.tells_from = host_.now() + kCountersAge;
     stack.linger_until = host_.now() + (member.state == MemberState::waiting ? 0 : kLinger);
     return;
+  }
+  if (member.lost_stack && member.state == MemberState::waiting) {
+    ++stack.restarts;
+    const Process& process = *plan_.process(stack.name());
+    renew(process);
+    relink_neighbours(process);
   }
   if (stack.state == MemberState::waiting && member.state != MemberState::waiting)
     stack.state = MemberState::ended;
@@ -72,6 +78,30 @@ void Supervisor::program_ended(Member& member, const std::string& clause, Durati
     remove_attached(program.name);
     end_if_alone();
   }
+}
+
+bool Supervisor::stack_ended(Member& stack, const std::string& clause) {
+  const std::string& program = plan_.process(stack.name())->program;
+  Member& cell = *member(program);
+  // One that died while it delivered its program's last bytes has nobody to come back for either.
+  stack.stopping = stack.stopping || !cell.alive();
+  if (stack.stopping) {
+    if (program_comes_back(program)) return false;
+    stack.state = MemberState::ended;
+    if (plan_.program(program)->attached) {
+      remove_attached(program);
+      end_if_alone();
+    }
+    return true;
+  }
+  // A program that has not begun yet can wait for the next one.
+  if (!cell.serving || (!ready_ && started_)) return false;
+  stack.state = MemberState::ended;
+  stack.why = clause;
+  cell.lost_stack = true;
+  say(fmt::format("{} {}: {} cannot go on without it and is told to end", stack.name(), clause, program));
+  stop(cell, kProgramGrace, fmt::format("its stack {}, so it is told to end", clause));
+  return true;
 }
 
 bool Supervisor::program_comes_back(const std::string& program) const {

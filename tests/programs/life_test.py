@@ -1,5 +1,6 @@
 """How things begin and end: exit codes, signals, crashes, and nothing left behind."""
 
+import json
 import os
 import signal
 import time
@@ -49,6 +50,27 @@ class Crashes(SkerryCase):
         os.kill(first["pid"], signal.SIGKILL)
         self.wait_for(lambda: self.process("vswitch")["pid"] not in (0, first["pid"]) and self.process("vswitch")["state"] == "running")
         self.assertEqual(self.ask("redis-cli", "-h", "10.77.0.2", "PING").strip(), "PONG")
+
+    def test_a_program_ends_with_its_stack(self):
+        """What it holds is the memory of the dead stack; a person must not be left with a program that hangs for ever."""
+        server = self.serve(*SERVER, ready=READY)
+        self.assertEqual(self.ask("redis-cli", "-h", "10.77.0.2", "PING").strip(), "PONG")
+        os.kill(self.process("stack")["pid"], signal.SIGKILL)
+        server.wait(timeout_s=10)
+        self.assertRegex(server.output(), "skerry: redis-server: its stack was killed by signal 9")
+        self.skerry.wait_until_gone()
+
+    def test_a_composition_replaces_a_stack_with_its_program(self):
+        path = self.folder / "net.toml"
+        path.write_text(f'[program.redis]\nrun = {json.dumps(SERVER)}\naddress = "10.77.0.2"\nrestart = "always"\n')
+        up = self.skerry.begin("up", path)
+        up.wait_for(READY, timeout_s=20)
+        os.kill(self.process("stack")["pid"], signal.SIGKILL)
+        self.wait_for(lambda: up.output().count(READY) == 2)
+        ping = self.skerry.command("run", "--net", "net", "--", "redis-cli", "-h", "10.77.0.2", "PING")
+        self.assertEqual(ping, (0, "PONG\n"))
+        self.assertEqual([row["restarts"] for row in self.skerry.processes() if row["name"] in ("redis", "redis.stack")], [1, 1])
+        self.end(up)
 
     def test_after_kill_of_the_supervisor_the_next_command_clears_up_and_says_so(self):
         self.serve(*SERVER, ready=READY)

@@ -103,7 +103,7 @@ TEST_F(Rights, AreExactlyWhatProcShows) {
 
 TEST_F(Rights, StayExactAfterADeath) {
   Plan plan = empty_plan("test");
-  add(plan, "one", {"/bin/sleep", "1000"});
+  add(plan, "one", {"/bin/sleep", "1000"}, Restart::always);
   add(plan, "two", {"/bin/sleep", "1000"});
   RunningSkerry skerry(plan);
   ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();

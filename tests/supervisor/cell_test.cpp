@@ -36,7 +36,8 @@ constexpr int kPatienceMs = 20'000;
 // One cell with its program, and what it printed.
 class Cell {
  public:
-  explicit Cell(std::vector<std::string> argv, json more = json::object()) {
+  explicit Cell(std::vector<std::string> argv, json more = json::object(),
+                const std::vector<std::string>& variables = {}) {
     settings_ = {{"argv", argv}, {"executable", argv.front()}, {"working_directory", "/"}, {"preload", ""}};
     settings_.update(more);
     Result<std::pair<Fd, Fd>> pair = create_control_pair();
@@ -51,6 +52,7 @@ class Cell {
     launch.settings = settings_;
     launch.grants = {{"control", pair->second.get()}};
     launch.surrounding = {"PATH=/usr/bin:/bin", "KEPT=yes"};
+    launch.surrounding.insert(launch.surrounding.end(), variables.begin(), variables.end());
     launch.output_fd = launch.log_fd = output_write.get();
     Result<Child> child = spawn(launch);
     EXPECT_TRUE(child) << child.error().message;
@@ -312,6 +314,41 @@ TEST(Cell, HidesListeningSocketsUnlessShared) {
   EXPECT_EQ(run({"/usr/bin/python3", "-c", script}, {{"shares", {directory.path()}}}).text, "0\n");
 }
 
+// Whoever connects to a control socket ends, joins and mirrors that network, and whoever makes one answers
+// for its supervisor. So the place is out of reach for good: also for what comes into it after the start.
+TEST(Cell, RuntimeDirectoryIsOutOfReach) {
+  TemporaryDirectory directory;
+  ::chmod(directory.path().c_str(), 0777);
+  const std::string place = directory / "run";
+  const std::string standard =
+      ::geteuid() == 0 ? "/run/skerry" : "/tmp/skerry-" + std::to_string(::geteuid());
+  const std::string script =
+      "import errno, os, socket\n"
+      "def attempt(call, *arguments):\n"
+      "    try: print(call(*arguments) or 'done', end=' ')\n"
+      "    except OSError as problem: print(errno.errorcode[problem.errno], end=' ')\n"
+      "attempt(socket.socket(socket.AF_UNIX).connect, '" +
+      place +
+      "/later/control')\n"
+      "for place in ('" +
+      place + "', '" + standard +
+      "'):\n"
+      "    attempt(os.mkdir, place + '/planted')\n"
+      "    attempt(os.rename, place, place + '-away')\n"
+      "    attempt(os.rmdir, place)\n";
+  const json shares_or_not[] = {json::object(), {{"shares", {directory.path()}}}};
+  for (const json& more : shares_or_not) {
+    Cell cell({"/usr/bin/python3", "-c", script}, more, {"SKERRY_RUNTIME_DIR=" + place});
+    ASSERT_TRUE(cell.listener()) << cell.text();
+    fs::create_directories(place + "/later");
+    const Fd control = listen_at(place + "/later/control");
+    cell.say({{"command", "start"}});
+    EXPECT_EQ(cell.status(), 0);
+    EXPECT_EQ(cell.text(), "ENOENT EROFS EBUSY EBUSY EROFS EBUSY EBUSY ") << more;
+    fs::remove_all(place);
+  }
+}
+
 TEST(Cell, SharesWhatLiesInHiddenDirectories) {
   if (::access("/dev/net/tun", F_OK) != 0) GTEST_SKIP() << "no /dev/net/tun here";
   EXPECT_NE(shell("test -c /dev/net/tun").status, 0);
@@ -384,6 +421,27 @@ TEST(Cell, EndsWithItsSupervisor) {
   cell.hang_up();
   EXPECT_EQ(cell.status(), kExitFailed);
   EXPECT_THAT(cell.text(), HasSubstr("the supervisor ended"));
+}
+
+TEST(Cell, SaysWhyItIsToldToEnd) {
+  Cell cell({"/bin/sh", "-c", "trap 'echo asked; exit 5' TERM; echo ready; while :; do sleep 0.05; done"});
+  ASSERT_TRUE(cell.listener());
+  cell.say({{"command", "start"}});
+  ASSERT_TRUE(cell.printed("ready"));
+  cell.say({{"command", "end"}, {"error", "its stack died"}});
+  EXPECT_EQ(cell.status(), 5);
+  EXPECT_EQ(cell.text(), "ready\nskerry: tested: its stack died\nasked\n");
+}
+
+TEST(Cell, WhoeverDoesNotEndWhenToldIsKilledAndItSaysSo) {
+  Cell cell({"/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"});
+  ASSERT_TRUE(cell.listener());
+  cell.say({{"command", "start"}});
+  ASSERT_TRUE(cell.printed("ready"));
+  cell.say({{"command", "end"}, {"error", ""}});
+  cell.hang_up();
+  EXPECT_EQ(cell.status(), 128 + SIGKILL);
+  EXPECT_THAT(cell.text(), HasSubstr("did not end when it was told to"));
 }
 
 TEST(Cell, EndsWithItsLauncher) {

@@ -135,24 +135,41 @@ TEST(Supervisor, StartsAProgramAgainAsItsPlanSays) {
   std::filesystem::remove(output);
 }
 
-// The stack dies: the program lives on, sees its session end, and finds a stack with fresh memory at the same
-// name.
-TEST(Supervisor, ReplacesAStackUnderItsProgram) {
+// What the program's library holds is the dead stack's memory: nothing would ever move in it again.
+TEST(Supervisor, EndsAProgramWhoseStackDied) {
   Plan plan = empty_plan("test");
-  const std::string output = "/tmp/sk-output-" + std::to_string(::getpid());
-  add(plan, "asks", orders("print(order('inode')); order('die'); print(order('inode')); time.sleep(1000)"),
-      Restart::never, output);
+  add(plan, "asks", orders("order('die'); time.sleep(1000)"));
   RunningSkerry skerry(plan);
   ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
-  EXPECT_TRUE(eventually([&] { return std::ranges::count(contents(output), '\n') == 2; })) << skerry.log();
+  EXPECT_TRUE(eventually([&] { return skerry.row("asks")["state"] == "ended"; })) << skerry.log();
+  EXPECT_EQ(skerry.row("asks.stack")["state"], "ended");
+  EXPECT_EQ(skerry.row("asks.stack")["restarts"], 0);
+  EXPECT_THAT(skerry.log(), HasSubstr("asks.stack ended with status 3: asks cannot go on without it"));
+}
+
+TEST(Supervisor, StartsAProgramAgainWithANewStack) {
+  Plan plan = empty_plan("test");
+  const std::string output = "/tmp/sk-output-" + std::to_string(::getpid());
+  add(plan, "asks",
+      orders("print(order('inode'))\n"
+             "if open('" +
+             output +
+             "').read().split()[1:] == []: order('die')\n"
+             "time.sleep(1000)"),
+      Restart::on_failure, output);
+  RunningSkerry skerry(plan);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  EXPECT_TRUE(eventually([&] { return std::ranges::count(contents(output), '\n') >= 2; })) << skerry.log();
   std::istringstream lines(contents(output));
   uint64_t first = 0, second = 0;
   lines >> first >> second;
   EXPECT_NE(first, second);
-  EXPECT_EQ(skerry.row("asks.stack")["restarts"], 1);
-  EXPECT_EQ(skerry.row("asks")["restarts"], 0);
-  EXPECT_THAT(skerry.log(), HasSubstr("asks.stack ended with status 3; it starts again"));
+  EXPECT_TRUE(eventually([&] { return skerry.row("asks.stack")["state"] == "running"; }));
+  EXPECT_GE(skerry.row("asks.stack")["restarts"], 1);
+  EXPECT_GE(skerry.row("asks")["restarts"], 1);
+  EXPECT_THAT(skerry.log(), HasSubstr("asks ended without its stack; it starts again"));
   EXPECT_EQ(skerry.log().find("not joined again"), std::string::npos) << skerry.log();
+  EXPECT_EQ(skerry.log().find("skerry-vswitch: the link of"), std::string::npos) << skerry.log();
   std::filesystem::remove(output);
 }
 
@@ -171,7 +188,7 @@ TEST(Supervisor, GivesNeighboursOfADeadVswitchNewLinks) {
 
 TEST(Supervisor, KillsWhatHangs) {
   Plan plan = empty_plan("test");
-  add(plan, "asks", orders("order('hang'); time.sleep(1000)"));
+  add(plan, "asks", orders("order('hang'); time.sleep(1000)"), Restart::always);
   RunningSkerry skerry(plan);
   ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
   EXPECT_TRUE(eventually([&] { return skerry.row("asks.stack")["restarts"] == 1; }));
@@ -184,7 +201,7 @@ TEST(Supervisor, SaysThatASandboxWasViolated) {
   add(plan, "asks", orders("order('forbidden'); time.sleep(1000)"));
   RunningSkerry skerry(plan);
   ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
-  EXPECT_TRUE(eventually([&] { return skerry.row("asks.stack")["restarts"] == 1; }));
+  EXPECT_TRUE(eventually([&] { return skerry.row("asks")["state"] == "ended"; }));
   EXPECT_THAT(skerry.log(), HasSubstr("asks.stack was killed by its sandbox"));
 }
 
@@ -230,6 +247,29 @@ TEST(Supervisor, LetsAProgramJoinAndEndsWithTheLast) {
   EXPECT_EQ(skerry.wait_end(), 0);
   EXPECT_FALSE(std::filesystem::exists(skerry.directory() + "/run/test"));
   EXPECT_EQ(skerry.log(), "");
+}
+
+TEST(Supervisor, AnAttachedProgramEndsWithItsStackAndSaysSo) {
+  RunningSkerry skerry(empty_plan("test"));
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  int output[2];
+  ASSERT_EQ(::pipe2(output, O_CLOEXEC), 0);
+  const Fd output_read(output[0]);
+  Fd output_write(output[1]);
+  const pid_t one =
+      skerry.launch(skerry.call(run_request("one", {"/bin/sleep", "1000"})), output_write.get());
+  output_write.reset();
+  // The program runs once its cell's init has a child.
+  EXPECT_TRUE(eventually([&] {
+    const std::vector<pid_t> init = children_of(one);
+    return init.size() == 1 && !children_of(init.front()).empty();
+  }));
+  kill_process(skerry.row("one.stack")["pid"]);
+  EXPECT_EQ(skerry.wait_launched(one), 128 + SIGTERM);
+  EXPECT_EQ(read_all(output_read),
+            "skerry: one: its stack was killed by signal 9 (Killed), so it is told to end\n");
+  EXPECT_TRUE(eventually([&] { return skerry.row("one").is_null(); }));
+  EXPECT_EQ(skerry.row("test.vswitch")["state"], "running");
 }
 
 TEST(Supervisor, ForgetsAProgramWhoseLauncherNeverCame) {
@@ -339,6 +379,7 @@ TEST(Supervisor, KeepsTheTapDeviceWhileItsDriverIsReplaced) {
            skerry.row("test.vswitch")["state"] == "running";
   }));
   EXPECT_EQ(skerry.row("test.tap")["restarts"], 1);
+  EXPECT_EQ(skerry.log().find("skerry-vswitch: the link of"), std::string::npos) << skerry.log();
   EXPECT_EQ(skerry.ask(Command::down)["ok"], true);
   EXPECT_EQ(skerry.wait_end(), 0);
 }
