@@ -45,15 +45,14 @@ class Record {
   size_t send(std::span<const Frame> frames) {
     if (!recording()) [[likely]]
       return inner_.send(frames);
-    // Once sent, the bytes are the neighbour's: so copy before, and keep of the copy what was taken.
-    frames = frames.first(std::min<size_t>(frames.size(), kBatch));
-    const TimeNs now = clock_();
-    size_t ends[kBatch + 1] = {0};
-    for (size_t n = 0; n < frames.size(); ++n)
-      ends[n + 1] = ends[n] + pcapng_packet(staging_.data() + ends[n], now, CaptureDirection::kOutbound,
-                                            inner_.data(frames[n]));
-    const size_t sent = inner_.send(frames);
-    write(ends[sent]);
+    // As many at a time as there is room to copy. The link must not seem to take less than without a capture.
+    size_t sent = 0;
+    while (sent < frames.size()) {
+      const auto some = frames.subspan(sent, std::min<size_t>(frames.size() - sent, kBatch));
+      const size_t taken = recording() ? send_recorded(some) : inner_.send(some);
+      sent += taken;
+      if (taken < some.size()) break;
+    }
     return sent;
   }
 
@@ -82,6 +81,19 @@ class Record {
   bool closed() const { return inner_.closed(); }
 
  private:
+  // At most kBatch frames. Once sent, the bytes are the neighbour's: so copy before, and keep of the copy
+  // what was taken.
+  size_t send_recorded(std::span<const Frame> frames) {
+    const TimeNs now = clock_();
+    size_t ends[kBatch + 1] = {0};
+    for (size_t n = 0; n < frames.size(); ++n)
+      ends[n + 1] = ends[n] + pcapng_packet(staging_.data() + ends[n], now, CaptureDirection::kOutbound,
+                                            inner_.data(frames[n]));
+    const size_t sent = inner_.send(frames);
+    write(ends[sent]);
+    return sent;
+  }
+
   void write(size_t bytes) {
     if (bytes == 0 || sink_->write({staging_.data(), bytes})) return;
     ++failures_;

@@ -136,6 +136,25 @@ TEST_F(RecordTest, WritesTheTakenPrefix) {
   EXPECT_EQ(packets_of(sink.bytes, "x").size(), 2u);
 }
 
+// A port of the switch may send hundreds of frames in one breath, and loses what the link does not take.
+TEST_F(RecordTest, TakesAsManyFramesAsWithoutACapture) {
+  LocalWire wide(test_facts(1), test_facts(2), {512, 0});
+  Record<LocalLink, TimeNs (*)()> recorded(wide.a(), frozen_clock);
+  ASSERT_TRUE(recorded.start(sink, "x"));
+  const auto allocate = [&] {
+    std::vector<Frame> frames;
+    while (const std::optional<Frame> frame = recorded.allocate(60)) frames.push_back(*frame);
+    return frames;
+  };
+  EXPECT_EQ(recorded.send(allocate()), 512u);
+  EXPECT_EQ(packets_of(sink.bytes, "x").size(), 512u);
+  for (int n = 0; n < 8; ++n) take_all(wide.b());
+
+  sink.room = 100 * (60 + kPcapngPacketOverheadBytes);  // the disk runs full between two frames of a batch
+  EXPECT_EQ(recorded.send(allocate()), 512u);
+  EXPECT_FALSE(recorded.recording());
+}
+
 TEST(Pcapng, CutsALongName) {
   std::vector<uint8_t> file(kPcapngFileHeaderBytes);
   file.resize(pcapng_file_header(file.data(), std::string(1000, 'n')));
