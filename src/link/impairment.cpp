@@ -34,34 +34,46 @@ void flip_bit(Bytes bytes, size_t bit) {
   bytes[bit / 8] = static_cast<uint8_t>(bytes[bit / 8] ^ (0x80 >> (bit % 8)));
 }
 
-// True for a UDP datagram whose checksum field says that there is none.
-bool says_no_checksum(ConstBytes frame) {
+// What a receiver believes before it sums: these fields say over how much, and whether at all.
+struct Extent {
+  uint8_t version_and_header_bytes;
+  uint16_t udp_bytes = 0;         // of UDP only
+  bool has_udp_checksum = false;  // the same
+  friend bool operator==(const Extent&, const Extent&) = default;
+};
+
+Extent extent_of(ConstBytes frame) {
   const ConstBytes packet = frame.subspan(EthernetHeader::kBytes);
-  const size_t field = (packet[0] & 15) * size_t{4} + UdpHeader::kChecksumOffset;
-  return packet[9] == static_cast<uint8_t>(IpProtocol::kUdp) && field + 2 <= packet.size() &&
-         load_be16(packet.data() + field) == 0;
+  Extent extent{packet[0]};
+  const size_t udp = (packet[0] & 15) * size_t{4};
+  if (packet[9] != static_cast<uint8_t>(IpProtocol::kUdp) || udp + UdpHeader::kBytes > packet.size())
+    return extent;
+  extent.udp_bytes = load_be16(packet.data() + udp + 4);
+  extent.has_udp_checksum = load_be16(packet.data() + udp + UdpHeader::kChecksumOffset) != 0;
+  return extent;
 }
 
 }  // namespace
 
 bool flip_bits(Bytes frame, Random& random) {
+  constexpr int kTries = 32;
   const Bytes target = covered(frame);
   if (target.empty()) return false;
-  const bool had_checksum = !says_no_checksum(frame);
-  const size_t first = random.below(static_cast<uint32_t>(target.size() * 8 - kSpanBits + 1));
-  // The first bit always, the others as they fall.
-  const uint32_t pattern = 1 | (random.chance(0.5) ? random.below(1u << kSpanBits) : 0);
-  const auto apply = [&] {
-    for (uint32_t n = 0; n < kSpanBits; ++n)
-      if ((pattern >> n & 1) != 0) flip_bit(target, first + n);
-  };
-  apply();
-  // Flipping a UDP checksum to 0 would switch it off: leave such a datagram as it was.
-  if (had_checksum && says_no_checksum(frame)) {
+  const Extent extent = extent_of(frame);
+  for (int tries = 0; tries < kTries; ++tries) {
+    const size_t first = random.below(static_cast<uint32_t>(target.size() * 8 - kSpanBits + 1));
+    // The first bit always, the others as they fall.
+    const uint32_t pattern = 1 | (random.chance(0.5) ? random.below(1u << kSpanBits) : 0);
+    const auto apply = [&] {
+      for (uint32_t n = 0; n < kSpanBits; ++n)
+        if ((pattern >> n & 1) != 0) flip_bit(target, first + n);
+    };
     apply();
-    return false;
+    if (extent_of(frame) == extent) return true;
+    // Less would be summed, or nothing, and by chance that sum may be right: elsewhere, then.
+    apply();
   }
-  return true;
+  return false;
 }
 
 Impairment::Impairment(const LossyWeather& weather, uint64_t seed, uint32_t frames, uint32_t frame_bytes)

@@ -4,8 +4,8 @@
 // Damage is always of the kind that a 16-bit Internet checksum must catch: all flipped bits lie within 15
 // consecutive bits (as the wire orders them) of an IPv4 header or of a TCP, UDP or ICMP message, so the ones'
 // complement sum changes by less than 0xffff and not by 0. What no checksum covers is left alone: Ethernet
-// headers, ARP, fragments, UDP without a checksum. So data that arrives wrong is always a bug of the
-// receiver.
+// headers, ARP, fragments, UDP without a checksum; and so are the fields that say how much is summed: IHL,
+// the length of UDP. So data that arrives wrong is always a bug of the receiver.
 //
 // Read first: RFC 1071 section 1.
 #pragma once
@@ -33,6 +33,7 @@ struct LossyWeather {
 struct LossyCounters {
   uint64_t lost = 0, duplicated = 0, flipped = 0, reordered = 0;
   uint64_t unfit = 0;  // longer than the wire's MTU, or marked for a segmentation that its bytes do not allow
+  uint64_t overrun = 0;  // segments of a super-frame whose buffers its own duplicates had taken
 };
 
 // Flips one to fifteen bits of a frame as described above; false, and nothing done, if no checksum covers it.
@@ -68,6 +69,7 @@ class Impairment {
 
   const LossyCounters& counters() const { return counters_; }
   void count_unfit() { ++counters_.unfit; }
+  void count_overrun(uint32_t segments) { counters_.overrun += segments; }
 
  private:
   struct Transit {

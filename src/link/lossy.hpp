@@ -79,11 +79,21 @@ class Lossy {
   }
 
   bool arm() {
-    transmit(clock_());
+    const TimeNs now = clock_();
+    transmit(now);
     const bool safe = inner_.arm();
-    return safe && deadline() == kNever && inbox_next_ == inbox_.count;
+    // What is due and still here found no memory: the wrapped link rings once there is some, and one that has
+    // closed never gives any.
+    const bool nothing_to_come = tx_.deadline() == kNever || tx_.deadline() <= now;
+    return safe && nothing_to_come && rx_.deadline() == kNever && inbox_next_ == inbox_.count;
   }
   void disarm() { inner_.disarm(); }
+
+  // The wrapped link is about to be replaced by a fresh one: gives back what lies in its memory. What is on
+  // the wire lies in ours and arrives.
+  void forget() {
+    while (inbox_next_ < inbox_.count) inner_.give_back(inbox_.frames[inbox_next_++]);
+  }
 
   // When receive() or send() should be called next, even if nothing else happens.
   TimeNs deadline() const { return std::min(rx_.deadline(), tx_.deadline()); }
@@ -110,7 +120,10 @@ class Lossy {
       if (cutter->segments() > path.free_buffers()) return false;
       for (uint32_t n = 0; n < cutter->segments(); ++n) {
         // A duplicate may have taken the last buffer: the wire was full, and the rest is lost.
-        if (path.free_buffers() == 0) break;
+        if (path.free_buffers() == 0) {
+          path.count_overrun(cutter->segments() - n);
+          break;
+        }
         const uint32_t buffer = path.take();
         cutter->write(n, path.buffer(buffer).data());
         path.commit(buffer, cutter->segment_bytes(n), now);

@@ -87,8 +87,9 @@ class Ip {
   }
   void disarm() { link_.disarm(); }
 
-  // The link is about to be replaced by a fresh one: whatever we hold of its memory is forgotten, not given
-  // back, as frames on a wire that was cut.
+  // Between breaths, before the link is replaced by a fresh one: gives back whatever we hold of its memory.
+  // What was to be sent is lost, as on a wire that was cut. A link with frames of its own does the same in
+  // forget().
   void forget_frames();
 
   // How many frames of the link one rx() looks at; the rest waits for the next breath. A smaller bite lets

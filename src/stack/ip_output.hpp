@@ -23,12 +23,16 @@ uint32_t Ip<L>::tx(TimeNs now) {
 
 template <Link L>
 void Ip<L>::forget_frames() {
-  in_.clear();
-  in_next_ = 0;
-  small_.reset();
-  large_.reset();
-  tx_count_ = 0;
-  arp_.neighbours().forget_held();
+  while (in_next_ < in_.count) link_.give_back(in_.frames[in_next_++]);
+  for (std::optional<Frame>* spare : {&small_, &large_}) {
+    if (*spare) link_.give_back(**spare);
+    spare->reset();
+  }
+  while (tx_count_ > 0) link_.give_back(tx_[--tx_count_]);
+  for (uint32_t neighbour = 0; arp_.neighbours().held() > 0; ++neighbour) {
+    while (const auto held = arp_.neighbours().take_held(neighbour)) link_.give_back(*held);
+  }
+  if constexpr (requires { link_.forget(); }) link_.forget();
 }
 
 template <Link L>

@@ -84,8 +84,6 @@ class Neighbours {
   std::optional<uint32_t> next_failed(TimeNs now);
   std::optional<Frame> take_held(uint32_t index);
   void forget(uint32_t index);
-  // The frames that wait are gone with the memory they lay in.
-  void forget_held() { held_count_ = 0; }
 
   TimeNs deadline() const { return deadline_; }  // when a question or a failure is due
   uint32_t held() const { return held_count_; }

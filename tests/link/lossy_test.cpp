@@ -148,5 +148,58 @@ TEST_F(LossyTest, AFullWirePushesBack) {
   EXPECT_EQ(got, 60u);
 }
 
+TEST_F(LossyTest, SegmentsWithoutABufferAreCounted) {
+  LossyWeather weather;
+  weather.duplicate = 1;
+  auto a = lossy(weather, 30);
+  Random random(1);
+  send(wire.b(), tcp_frame(20 * 1448, random), super_marks());
+  EXPECT_EQ(receive(a).size(), 30u) << "fifteen segments, twice";
+  EXPECT_EQ(a.rx_fate().overrun, 5u);
+}
+
+// The other end died and its region with it; what still lay there is not given to the next one.
+TEST_F(LossyTest, ForgetsWhatLiesInAMemoryThatGoes) {
+  ShmWorld world;
+  Lossy<ShmLink, TimeNs (*)()> a(world.a(), {}, 1, frozen_clock, 2);
+  for (int n = 0; n < 5; ++n) send(world.b(), std::vector<uint8_t>(60, static_cast<uint8_t>(n)));
+  EXPECT_EQ(receive(a).size(), 2u);  // three wait for room on the wire
+  a.forget();
+  ShmWorld fresh;
+  world.a() = std::move(fresh.a());
+  EXPECT_TRUE(receive(a).empty());
+  send(fresh.b(), std::vector<uint8_t>(60, 9));
+  const std::vector<std::vector<uint8_t>> got = receive(a);
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0][0], 9);
+}
+
+// Frames that are due but find no memory wait for a ring, or for the link to be replaced: not awake.
+TEST_F(LossyTest, SleepsWhileTheLinkTakesNothing) {
+  ShmWorld world;
+  LossyWeather slow;
+  slow.delay_ns = 1000;
+  Lossy a(
+      world.a(), slow, 1, [this] { return now; }, 64);
+  send(a, std::vector<uint8_t>(60));
+  EXPECT_FALSE(a.arm()) << "it has its time to come";
+  std::vector<Frame> all;
+  while (const std::optional<Frame> frame = world.a().allocate(60)) all.push_back(*frame);
+  now = 1000;
+  EXPECT_TRUE(a.arm()) << "no memory";
+  a.disarm();
+  for (const Frame& frame : all) world.a().give_back(frame);
+  EXPECT_TRUE(a.arm());
+  a.disarm();
+  EXPECT_EQ(receive(world.b()).size(), 1u);
+
+  send(a, std::vector<uint8_t>(60));
+  world.end_b.reset();
+  world.a().drain();
+  ASSERT_TRUE(a.closed());
+  now = 2000;
+  EXPECT_TRUE(a.arm()) << "closed";
+}
+
 }  // namespace
 }  // namespace skerry

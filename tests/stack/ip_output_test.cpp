@@ -195,5 +195,23 @@ TEST_F(SharedMemory, ADamagedPacketIsTakenOnTrust) {
   EXPECT_EQ(take_udp().size(), 1u);
 }
 
+// Before the link is replaced: received and not looked at, waiting for a MAC, waiting for room, and spares.
+TEST_F(SharedMemory, ForgettingGivesEveryFrameBack) {
+  const Packet frame = ipv4_frame(from_peer(IpProtocol::kUdp), udp_datagram(kPeer, kOurs, 1, 2, {}));
+  ip_.set_receive_limit(1);
+  for (int n = 0; n < 8; ++n) peer_sends(frame);
+  ip_.rx(now_);
+  ASSERT_EQ(take_udp().size(), 1u);
+  ASSERT_TRUE(stack_sends(kOther, bytes_of("waits for a MAC")));
+  ASSERT_TRUE(stack_sends(kPeer, bytes_of("waits for room")));
+  ip_.forget_frames();
+  for (int n = 0; n < 8; ++n) peer_sends(frame);
+  ip_.tx(now_);
+  for (const Seen& seen : peer_receives()) EXPECT_EQ(seen.ethernet.type, EtherType::kArp);
+  int sent = 0;
+  while (stack_sends(kPeer, bytes_of("x"))) ++sent;
+  EXPECT_EQ(sent, 8);
+}
+
 }  // namespace
 }  // namespace skerry::stack
