@@ -117,8 +117,9 @@ class Loop {
       sleeps_.add(1);
       host_.wait(deadline == kNever ? kNever : deadline > now ? deadline - now : 0);
       asleep_.set(0);
-      unreported_ = true;
     }
+    // Arming may have found something that no breath will count as work, such as a link's fault.
+    unreported_ = true;
     component_.disarm();
   }
 

@@ -178,11 +178,13 @@ TEST_F(LoopTest, ReportsBeforeEachSleepIfAnythingHappened) {
   loop.turn();
   EXPECT_EQ(reports, 2);
   loop.turn();
-  EXPECT_EQ(reports, 2) << "neither slept nor worked since";
+  EXPECT_EQ(reports, 3) << "arming may have found a fault";
+  component_.arm_finds_work = false;
   component_.work = {1};
   loop.turn();
+  EXPECT_EQ(reports, 3) << "it works, and will report before it sleeps";
   loop.turn();
-  EXPECT_EQ(reports, 3);
+  EXPECT_EQ(reports, 4);
 }
 
 TEST_F(LoopTest, AReportMayAskForAStop) {
