@@ -65,7 +65,7 @@ int run() {
   const Result<void> confined = confine(Confinement::vswitch);
   if (!confined) return exit_with(kName, confined.error());
 
-  Loop loop(ports.component(), process->host, process->stats, LoopPolicy{.yield_after_work = true});
+  Loop loop(ports, process->host, process->stats, LoopPolicy{.yield_after_work = true});
   loop.on_report([&] { ports.report(); });
   loop.run();
   return 0;

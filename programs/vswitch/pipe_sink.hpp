@@ -19,6 +19,8 @@ class PipeSink final : public CaptureSink {
   bool write(ConstBytes blocks) override;
   // Writes what is left of a begun block, if the pipe has room by now. False if the reader has gone.
   bool flush();
+  // True while the reader has not yet had the whole of a block.
+  bool unfinished() const { return !begun_.empty(); }
   bool reader_gone() const;
   uint64_t lost_batches() const { return lost_batches_; }
 

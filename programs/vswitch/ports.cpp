@@ -137,6 +137,13 @@ Result<void> Ports::mirror(const std::string& name, Fd pipe) {
   return Error{"the reader of the capture of port '" + name + "' has gone"};
 }
 
+// Who wakes up for it reports, and that flushes.
+TimeNs Ports::deadline() const {
+  const bool behind = std::any_of(ports_.begin(), ports_.end(),
+                                  [](const Port& port) { return port.sink && port.sink->unfinished(); });
+  return behind ? breath_at_ + kFlushEvery : kNever;
+}
+
 nlohmann::json Ports::describe() const {
   nlohmann::json result = {{"learned", switch_.learned()}, {"ports", nlohmann::json::object()}};
   for (const Port& port : ports_) {

@@ -11,6 +11,7 @@
 #include "link/record.hpp"
 #include "link/shm_link.hpp"
 #include "pipe_sink.hpp"
+#include "run/component.hpp"
 #include "run/link_end.hpp"
 #include "run/stats.hpp"
 #include "run/waiter.hpp"
@@ -47,9 +48,19 @@ class Ports {
   // once on the log when a link has closed.
   void report();
 
-  vswitch::Vswitch<RecordedLink>& component() { return switch_; }
+  // A Component: the switch, and a look at captures whose reader was behind when the traffic ended.
+  uint32_t rx(TimeNs now) {
+    breath_at_ = now;
+    return switch_.rx(now);
+  }
+  uint32_t tx(TimeNs now) { return switch_.tx(now); }
+  TimeNs deadline() const;
+  bool arm() { return switch_.arm(); }
+  void disarm() { switch_.disarm(); }
 
  private:
+  static constexpr DurationNs kFlushEvery = 10 * kMillisecond;
+
   struct Port {
     std::string name;
     std::vector<std::string> joins;
@@ -71,6 +82,9 @@ class Ports {
   Stats& stats_;
   vswitch::Vswitch<RecordedLink> switch_;
   std::vector<Port> ports_;
+  TimeNs breath_at_ = 0;
 };
+
+static_assert(Component<Ports>);
 
 }  // namespace skerry
