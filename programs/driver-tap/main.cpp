@@ -61,9 +61,10 @@ int run() {
     refused.set(tap.refused());
     too_long.set(pump.too_long());
     rings.set(link.counters().rings);
-    faults.set(link.counters().faults);
+    faults.set(link.counters().faults + tap.gone());
     // Without its switch a driver is of no use: it ends, and the supervisor starts it with a new link.
-    if (link.closed()) process->host.request_stop();
+    // Without its device too, and then it ends again and again until the supervisor gives it up.
+    if (link.closed() || tap.gone()) process->host.request_stop();
   };
   const Result<ControlServer> control = process->serve([](ControlMessage& request) -> Result<nlohmann::json> {
     return Error{"a TAP driver does not know the command '" + request.body.at("command").get<std::string>() +
@@ -78,6 +79,9 @@ int run() {
   loop.run();
   if (link.closed())
     return exit_with(kName, Error{std::string("the switch's link is closed: ") + link.fault()});
+  if (tap.gone())
+    return exit_with(kName, Error{"the TAP interface '" + process->env.settings().value("interface", "") +
+                                  "' was deleted; end this network and start it again"});
   return 0;
 }
 

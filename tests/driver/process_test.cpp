@@ -87,56 +87,101 @@ void respond(ShmLink& link) {
   }
 }
 
-using TapProcess = NeedsTap;
+// The driver, started on a device, and our end of its link.
+class TapProcess : public NeedsTap {
+ protected:
+  void TearDown() override {
+    if (pid_ > 0) ::kill(pid_, SIGKILL), ::waitpid(pid_, nullptr, 0);
+  }
+
+  void start(const Fd& tap) {
+    ::signal(SIGPIPE, SIG_IGN);
+    ASSERT_TRUE(tap);
+    Result<Region> region = Region::create("test-link", ShmLink::region_bytes());
+    Result<DoorbellPipe> to_driver = DoorbellPipe::create(), to_us = DoorbellPipe::create();
+    auto control = create_control_pair();
+    auto memory = create_stats_memory();
+    ASSERT_TRUE(region && to_driver && to_us && control && memory);
+    auto reader = StatsReader::attach(*memory);
+    ASSERT_TRUE(reader);
+    reader_.emplace(std::move(*reader));
+    supervisor::Launch launch;
+    launch.executable = SKERRY_DRIVER_TAP;
+    launch.name = "lan.tap";
+    launch.kind = "driver-tap";
+    launch.settings = {{"end", "link"}, {"side", "b"}, {"interface", "sk-test"}, {"mtu", 1500}};
+    launch.grants = {{"stats", memory->get()},
+                     {"control", control->second.get()},
+                     {"tap", tap.get()},
+                     {"link.region", region->fd()},
+                     {"link.ring", to_us->ring.get()},
+                     {"link.wake", to_driver->wake.get()}};
+    auto driver = supervisor::spawn(launch);
+    ASSERT_TRUE(driver) << driver.error().message;
+    pid_ = driver->pid;
+    control_ = std::move(control->first);
+    LinkFacts facts;
+    facts.max_frame = kMaxFrame;
+    Result<ShmLink> link = ShmLink::create(std::move(*region), skerry::Side::kA, facts,
+                                           std::move(to_driver->ring), std::move(to_us->wake));
+    ASSERT_TRUE(link);
+    link_.emplace(std::move(*link));
+  }
+
+  // The driver's exit status, once it has ended; nothing if it does not within two seconds.
+  std::optional<int> status() {
+    for (int tries = 0; tries < 2000; ++tries) {
+      int ended = 0;
+      if (::waitpid(pid_, &ended, WNOHANG) == pid_) {
+        pid_ = -1;
+        return WIFEXITED(ended) ? WEXITSTATUS(ended) : 200;
+      }
+      ::usleep(1000);
+    }
+    return std::nullopt;
+  }
+
+  pid_t pid_ = -1;
+  Fd control_;
+  std::optional<StatsReader> reader_;
+  std::optional<ShmLink> link_;
+};
 
 TEST_F(TapProcess, EchoesBetweenTheKernelAndAResponder) {
-  ::signal(SIGPIPE, SIG_IGN);
   NamespaceSide host(kHost, ask_for_echoes);
-  const Fd tap = host.take_tap();
-  ASSERT_TRUE(tap);
-
-  Result<Region> region = Region::create("test-link", ShmLink::region_bytes());
-  Result<DoorbellPipe> to_driver = DoorbellPipe::create(), to_us = DoorbellPipe::create();
-  auto control = create_control_pair();
-  auto memory = create_stats_memory();
-  ASSERT_TRUE(region && to_driver && to_us && control && memory);
-  auto reader = StatsReader::attach(*memory);
-  ASSERT_TRUE(reader);
-  supervisor::Launch launch;
-  launch.executable = SKERRY_DRIVER_TAP;
-  launch.name = "lan.tap";
-  launch.kind = "driver-tap";
-  launch.settings = {{"end", "link"}, {"side", "b"}, {"mtu", 1500}};
-  launch.grants = {{"stats", memory->get()},
-                   {"control", control->second.get()},
-                   {"tap", tap.get()},
-                   {"link.region", region->fd()},
-                   {"link.ring", to_us->ring.get()},
-                   {"link.wake", to_driver->wake.get()}};
-  auto driver = supervisor::spawn(launch);
-  ASSERT_TRUE(driver) << driver.error().message;
-
-  LinkFacts facts;
-  facts.max_frame = kMaxFrame;
-  Result<ShmLink> link = ShmLink::create(std::move(*region), skerry::Side::kA, facts,
-                                         std::move(to_driver->ring), std::move(to_us->wake));
-  ASSERT_TRUE(link);
-  std::optional<int> status;
-  for (int turn = 0; turn < 30'000 && !status; ++turn) {
-    respond(*link);
+  ASSERT_NO_FATAL_FAILURE(start(host.take_tap()));
+  std::optional<int> asked;
+  for (int turn = 0; turn < 30'000 && !asked; ++turn) {
+    respond(*link_);
     ::usleep(100);
-    status = host.status();
+    asked = host.status();
   }
-  EXPECT_EQ(status, 0);
-  EXPECT_GE(reader->value("rx_frames").value_or(0), kEchoes);
+  EXPECT_EQ(asked, 0);
+  EXPECT_GE(reader_->value("rx_frames").value_or(0), kEchoes);
 
   // The driver ends when told to; what it counted stays.
-  ASSERT_EQ(::kill(driver->pid, SIGTERM), 0);
-  int ended = 0;
-  ASSERT_EQ(::waitpid(driver->pid, &ended, 0), driver->pid);
-  EXPECT_TRUE(WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
-  EXPECT_GE(reader->value("tx_frames").value_or(0), kEchoes + 1) << "the echoes and an ARP reply";
-  EXPECT_EQ(reader->value("faults"), 0u);
+  ASSERT_EQ(::kill(pid_, SIGTERM), 0);
+  EXPECT_EQ(status(), 0);
+  EXPECT_GE(reader_->value("tx_frames").value_or(0), kEchoes + 1) << "the echoes and an ARP reply";
+  EXPECT_EQ(reader_->value("faults"), 0u);
+}
+
+// Without its device it would sleep for ever and seem well.
+TEST_F(TapProcess, EndsOnceItsInterfaceIsDeleted) {
+  int word[2];
+  ASSERT_EQ(::pipe(word), 0);
+  const Fd wait(word[0]), tell(word[1]);
+  NamespaceSide host(kHost, [&] {
+    char byte;
+    if (::read(wait.get(), &byte, 1) != 1) return 1;
+    return ::system("ip link delete sk-test");
+  });
+  ASSERT_NO_FATAL_FAILURE(start(host.take_tap()));
+  for (int tries = 0; tries < 2000 && reader_->value("asleep") != 1; ++tries) ::usleep(1000);
+  ASSERT_EQ(reader_->value("asleep"), 1u);
+  ASSERT_EQ(::write(tell.get(), "d", 1), 1);
+  EXPECT_EQ(status(), 1);
+  EXPECT_EQ(reader_->value("faults"), 1u);
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ size_t TapLink::send(std::span<const Frame> frames) {
     const iovec parts[] = {{&header, sizeof header}, {bytes.data(), bytes.size()}};
     if (::writev(device_.get(), parts, 2) < 0) {
       ++refused_;
+      gone_ = gone_ || errno == EBADFD;
     } else {
       ++counters_.tx_frames;
       counters_.tx_bytes += frame.length;
@@ -64,8 +65,10 @@ void TapLink::receive(FrameBatch& batch) {
     VirtioNetHeader header;
     const iovec parts[] = {{&header, sizeof header}, {address(slot), kSlotBytes}};
     const ssize_t got = ::readv(device_.get(), parts, 2);
-    // EAGAIN mostly; EBADFD once the interface was deleted: then there is nothing either.
-    if (got < 0) return;
+    if (got < 0) {
+      gone_ = gone_ || errno == EBADFD;
+      return;
+    }
     const auto length = static_cast<size_t>(got) - std::min(static_cast<size_t>(got), sizeof header);
     std::optional<Frame> frame = marks_from(header, static_cast<uint32_t>(length), kSlotBytes);
     if (!frame) {

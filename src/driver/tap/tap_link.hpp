@@ -37,6 +37,8 @@ class TapLink {
   const LinkCounters& counters() const { return counters_; }
   // Frames that the kernel would not take, or sent with marks that we cannot carry.
   uint64_t refused() const { return refused_; }
+  // The interface was deleted: nothing will come or go any more, and the descriptor is of no more use.
+  bool gone() const { return gone_; }
 
  private:
   static constexpr uint32_t kSlots = 2 * kBatch;
@@ -51,6 +53,7 @@ class TapLink {
   std::vector<uint32_t> free_;  // the last one given back is taken first: it is in the cache
   LinkCounters counters_;
   uint64_t refused_ = 0;
+  bool gone_ = false;
 };
 
 static_assert(Link<TapLink>);
