@@ -1,6 +1,7 @@
 // The atomic operations that code on shared memory is made of, as a policy: HardwareAtomics in every program,
-// a simulated memory with store buffers in tests/shm/model.hpp, which runs the very same code through every
-// interleaving. A word in shared memory is touched through these and nothing else, so it is loaded once.
+// a simulated memory with store buffers in tests/shm/simulated_memory.hpp, which runs the very same code
+// through every interleaving. A word in shared memory is touched through these and nothing else, so it is
+// loaded once.
 #pragma once
 
 #include <atomic>
