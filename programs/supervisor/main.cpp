@@ -31,8 +31,11 @@ Result<Plan> read_plan() {
 Result<Fd> watch_terminal(Host& host) {
   sigset_t signals;
   ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGINT);
-  ::sigaddset(&signals, SIGHUP);
+  for (const int number : {SIGINT, SIGHUP}) {
+    struct sigaction inherited {};
+    ::sigaction(number, nullptr, &inherited);
+    if (inherited.sa_handler != SIG_IGN) ::sigaddset(&signals, number);  // nohup(1)
+  }
   Fd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   const Result<void> watched = host.waiter().watch(fd.get(), [&host, number = fd.get()](uint32_t) {
@@ -59,7 +62,9 @@ Result<void> supervise(const std::string& name, const Supervisor::Started& start
   if (!host) return host.error();
   const Result<Fd> terminal = watch_terminal(*host);
   if (!terminal) return terminal.error();
-  Result<RuntimeClaim> claim = RuntimeClaim::take(name);
+  // Gone last, because its connections tell those who wait for `down` that nothing else is left.
+  std::unique_ptr<Service> service;
+  const Result<RuntimeClaim> claim = RuntimeClaim::adopt(name, Fd(kClaimFd));
   if (!claim) return claim.error();
   allow_many_descriptors();
 
@@ -69,16 +74,16 @@ Result<void> supervise(const std::string& name, const Supervisor::Started& start
   Supervisor supervisor(std::move(*plan), *host, surroundings, started);
   Result<void> created = supervisor.create();
   if (!created) return created;
-  Result<std::unique_ptr<Service>> service = Service::create(claim->control_path(), supervisor, *host);
-  if (!service) return service.error();
+  Result<std::unique_ptr<Service>> serving = Service::create(claim->control_path(), supervisor, *host);
+  if (!serving) return serving.error();
+  service = std::move(*serving);
 
   while (!supervisor.finished()) {
     const TimeNs next = supervisor.tick(host->now());
     constexpr DurationNs kFlushEvery = 5 * kMillisecond;
     const TimeNs now = host->now();
     const DurationNs until_next = next == kNever ? kNever : next > now ? next - now : 0;
-    if (!supervisor.finished())
-      host->wait((*service)->flush() ? std::min(until_next, kFlushEvery) : until_next);
+    if (!supervisor.finished()) host->wait(service->flush() ? std::min(until_next, kFlushEvery) : until_next);
   }
   return {};
 }

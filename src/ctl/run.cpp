@@ -81,15 +81,15 @@ Result<Question> read_options(const RunOptions& options) {
   return question;
 }
 
-// A connection to the supervisor of the network, which is started if it is not there. Two commands may start
-// it at once: one of them finds it taken and connects.
+bool is_absent(const Error& error) {
+  return error.system_error == ENOENT || error.system_error == ECONNREFUSED;
+}
+
+// A connection to the supervisor of the network, which is started if it is not there.
 Result<supervisor::ControlClient> connect_or_start(const Question& question,
                                                    const supervisor::Machine& machine) {
   Result<supervisor::ControlClient> client = connect(question.composition);
-  const auto absent = [&] {
-    return !client && (client.error().system_error == ENOENT || client.error().system_error == ECONNREFUSED);
-  };
-  if (!absent()) return client;
+  if (client || !is_absent(client.error())) return client;
   const auto uplink = question.request.uplink.value_or(supervisor::Uplink::none);
   const Result<supervisor::Plan> plan =
       supervisor::default_plan(question.composition, uplink, question.subnet, machine);
@@ -98,13 +98,10 @@ Result<supervisor::ControlClient> connect_or_start(const Question& question,
     return Error{fmt::format("\"{}\" is not running: start it with `skerry up`", question.composition)};
   }
   const Result<Child> started = start_supervisor(*plan, true);
-  for (int attempt = 0; attempt < 100; ++attempt) {
-    client = connect(question.composition);
-    if (!absent()) return client;
-    if (started || started.error().system_error != EADDRINUSE) break;
-    ::usleep(50'000);  // the one that is faster holds its claim, but does not listen yet
-  }
-  return started ? client.error() : started.error();
+  if (!started) return started.error();
+  client = connect(question.composition);
+  if (!client && is_absent(client.error())) return Error{client.error().message, EPIPE};  // it came and went
+  return client;
 }
 
 struct Admission {
@@ -113,28 +110,39 @@ struct Admission {
   std::vector<Fd> descriptors;
 };
 
+Result<Admission> ask_admission_once(const Question& question, const supervisor::Machine& machine) {
+  Result<supervisor::ControlClient> client = connect_or_start(question, machine);
+  if (!client) return client.error();
+  supervisor::Request request{.command = supervisor::Command::run, .run = question.request};
+  Result<supervisor::ControlLine> line = client->call(supervisor::format_request(request));
+  if (!line) return line.error();
+  const Result<nlohmann::json> answer = supervisor::parse_reply(line->line);
+  if (!answer) return answer.error();
+  Result<supervisor::RunReply> reply = supervisor::parse_run_reply(*answer);
+  if (!reply) return reply.error();
+  if (reply->fds.size() != line->descriptors.size())
+    return Error{"the supervisor sent other descriptors than it said"};
+  return Admission{std::move(*client), std::move(*reply), std::move(line->descriptors)};
+}
+
+// Another command may be starting the network at this moment, or its supervisor may be leaving with its last
+// program: for a while the name is taken, but nobody serves it.
 Result<Admission> ask_admission(const Question& question, const supervisor::Machine& machine) {
+  constexpr int kPatience = 100, kPauseUs = 50'000;
   for (int attempt = 0;; ++attempt) {
-    Result<supervisor::ControlClient> client = connect_or_start(question, machine);
-    if (!client) return client.error();
-    supervisor::Request request{.command = supervisor::Command::run, .run = question.request};
-    Result<supervisor::ControlLine> line = client->call(supervisor::format_request(request));
-    // A supervisor that leaves with its last program may hang up on the next one's request.
-    if (!line && line.error().system_error == EPIPE && attempt < 3) continue;
-    if (!line) return line.error();
-    const Result<nlohmann::json> answer = supervisor::parse_reply(line->line);
-    if (!answer) return answer.error();
-    Result<supervisor::RunReply> reply = supervisor::parse_run_reply(*answer);
-    if (!reply) return reply.error();
-    if (reply->fds.size() != line->descriptors.size())
-      return Error{"the supervisor sent other descriptors than it said"};
-    return Admission{std::move(*client), std::move(*reply), std::move(line->descriptors)};
+    Result<Admission> admission = ask_admission_once(question, machine);
+    if (admission || attempt == kPatience) return admission;
+    const int number = admission.error().system_error;
+    if (number != EPIPE && number != EADDRINUSE) return admission;
+    ::usleep(kPauseUs);
   }
 }
 
 // In the program's place: runs it to its end.
 Outcome run_admitted(Admission& admission, const std::string& composition) {
-  ChildSpec spec{.executable = admission.reply.executable, .argv = {"skerry-cell", admission.reply.name}};
+  ChildSpec spec{.executable = admission.reply.executable,
+                 .argv = {"skerry-cell", admission.reply.name},
+                 .signal_on_our_end = SIGKILL};
   for (size_t i = 0; i < admission.descriptors.size(); ++i) {
     spec.fds.push_back({admission.descriptors[i].get(), admission.reply.fds[i]});
   }

@@ -60,12 +60,16 @@ std::string last_line(int log) {
   return text.substr(text.rfind('\n') + 1);
 }
 
-Result<Child> start(const supervisor::Plan& plan, bool in_background) {
+}  // namespace
+
+Result<Child> start_supervisor(const supervisor::Plan& plan, bool in_background) {
   const Result<Fd> memory = memory_with(supervisor::plan_to_json(plan));
   if (!memory) return memory.error();
+  Result<supervisor::RuntimeClaim> claim = supervisor::RuntimeClaim::take(plan.name);
+  if (!claim) return claim.error();
   Fd log;
   if (in_background) {
-    Result<Fd> opened = supervisor::open_log(plan.name);
+    Result<Fd> opened = claim->open_log();
     if (!opened) return opened.error();
     log = std::move(*opened);
   }
@@ -74,19 +78,23 @@ Result<Child> start(const supervisor::Plan& plan, bool in_background) {
     return Error{fmt::format("no descriptors are left: {}", std::strerror(errno)), errno};
   const Fd reader(ends[0]);
   Fd writer(ends[1]);
-  Result<Child> child = Child::start(
-      {.executable = beside("skerry-supervisor"),
-       .argv = {"skerry-supervisor", plan.name},
-       .fds = {{memory->get(), supervisor::kEnvironmentFd}, {writer.get(), supervisor::kReadyFd}},
-       .in_background = in_background,
-       .log = log.get(),
-       .signal_on_our_end = in_background ? 0 : SIGTERM});
+  Result<Child> child = Child::start({.executable = beside("skerry-supervisor"),
+                                      .argv = {"skerry-supervisor", plan.name},
+                                      .fds = {{memory->get(), supervisor::kEnvironmentFd},
+                                              {writer.get(), supervisor::kReadyFd},
+                                              {claim->lock_fd(), supervisor::kClaimFd}},
+                                      .in_background = in_background,
+                                      .log = log.get(),
+                                      .signal_on_our_end = in_background ? 0 : SIGTERM});
   if (!child) return child;
   writer.reset();
   const std::string line = read_ready_line(reader.get());
   if (!line.empty()) {
     const Result<nlohmann::json> reply = supervisor::parse_reply(line);
-    if (reply) return child;
+    if (reply) {
+      claim->hand_over();
+      return child;
+    }
     child->wait(-1, {});
     return reply.error();
   }
@@ -96,14 +104,6 @@ Result<Child> start(const supervisor::Plan& plan, bool in_background) {
   const std::string said = in_background ? last_line(log.get()) : "";
   return Error{said.empty() ? fmt::format("the supervisor ended with status {} before everything ran", status)
                             : said};
-}
-
-}  // namespace
-
-Result<Child> start_supervisor(const supervisor::Plan& plan, bool in_background) {
-  Result<Child> child = start(plan, in_background);
-  if (!child) (void)supervisor::clear_leftovers();  // its log, which the error has quoted
-  return child;
 }
 
 }  // namespace skerry::ctl

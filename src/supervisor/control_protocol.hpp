@@ -13,7 +13,8 @@
 //                        "counters":{NAME:u64…}}…]}: one sample; the asker subtracts two of them
 //  {"command":"rights"}  reply {"ok":true,"rights":[…]}, rows as rights_to_json() writes them
 //  {"command":"plan"}    reply {"ok":true,"plan":…} as plan_to_json() writes it
-//  {"command":"down"}    reply {"ok":true}; then all ends, and the end of the connection says that it has
+//  {"command":"down"}    reply {"ok":true}; then all ends, and the end of the connection says that nothing is
+//                        left of it, so that the same may start again at once
 //  {"command":"mirror","link":"lan.redis"}  reply {"ok":true} with the read end of a pipe. The supervisor
 //                        passes its write end to the vswitch ({"command":"mirror","port":"redis"}), which
 //                        writes a pcapng file of that port into it until the reader has gone
@@ -22,9 +23,11 @@
 //
 // A refusal is {"ok":false,"error":"one sentence","code":125}; code is the exit status that it asks for.
 //
-// The supervisor itself is started as `skerry-supervisor NAME` with two descriptors: kEnvironmentFd, a memfd
-// that holds plan_to_json(), and kReadyFd, a pipe's write end into which it writes one line when all runs,
-// {"ok":true}, or the refusal with which it then exits. SIGINT and SIGTERM mean `down`.
+// The supervisor itself is started as `skerry-supervisor NAME` with three descriptors: kEnvironmentFd, a
+// memfd that holds plan_to_json(); kReadyFd, a pipe's write end into which it writes one line when all runs,
+// {"ok":true}, or the refusal with which it then exits; and kClaimFd, the lock of a RuntimeClaim. SIGINT and
+// SIGTERM mean `down`. A request to join a supervisor that is going down is answered by hanging up: the asker
+// tries again, and starts the next one.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +46,7 @@ inline constexpr size_t kMaxRequestBytes = 1 << 20;  // a long command line fits
 inline constexpr size_t kMaxReplyBytes = 64 << 20;   // `ss` of many full stacks fits
 inline constexpr size_t kMaxDescriptors = 16;        // that may accompany one line
 
-inline constexpr int kReadyFd = 4;
+inline constexpr int kReadyFd = 4, kClaimFd = 5;
 
 enum class Command { ps, ss, top, rights, plan, down, mirror, run };
 

@@ -50,6 +50,13 @@ Error in_use(const std::string& name) {
   return {fmt::format("\"{}\" runs already: `skerry down {}` ends it", name, name), EADDRINUSE};
 }
 
+bool is_lock_of(const std::string& path, const Fd& lock) {
+  struct stat held {};
+  struct stat found {};
+  return ::fstat(lock.get(), &held) == 0 && ::stat((path + "/lock").c_str(), &found) == 0 &&
+         held.st_dev == found.st_dev && held.st_ino == found.st_ino;
+}
+
 struct Locked {
   std::string place;
   Fd lock;
@@ -90,23 +97,6 @@ Result<std::string> control_path(const std::string& name) {
   return *place + "/" + name + "/control";
 }
 
-Result<Fd> open_log(const std::string& name) {
-  const Result<Locked> locked = lock_runtime();
-  if (!locked) return locked.error();
-  const std::string path = locked->place + "/" + name;
-  if (const Result<void> made = own_directory(path); !made) return made.error();
-  const Result<Fd> lock = lock_file(path + "/lock", false);
-  if (!lock) return lock.error();
-  if (!*lock) return in_use(name);
-  Fd log(
-      ::open((path + "/log").c_str(), O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!log) {
-    const int number = errno;
-    return Error{fmt::format("cannot make {}/log: {}", path, std::strerror(number)), number};
-  }
-  return log;
-}
-
 Result<std::vector<std::string>> running_compositions() {
   const Result<Locked> locked = lock_runtime();
   if (!locked) return locked.error();
@@ -141,9 +131,30 @@ Result<RuntimeClaim> RuntimeClaim::take(const std::string& name) {
   return RuntimeClaim(path, std::move(*lock));
 }
 
+Result<RuntimeClaim> RuntimeClaim::adopt(const std::string& name, Fd lock) {
+  const Result<std::string> place = runtime_directory();
+  if (!place) return place.error();
+  std::string path = *place + "/" + name;
+  if (!is_lock_of(path, lock)) return Error{fmt::format("nobody passed the claim on \"{}\" on to us", name)};
+  ::fcntl(lock.get(), F_SETFD, FD_CLOEXEC);
+  return RuntimeClaim(std::move(path), std::move(lock));
+}
+
+Result<Fd> RuntimeClaim::open_log() const {
+  Fd log(
+      ::open((path_ + "/log").c_str(), O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!log) {
+    const int number = errno;
+    return Error{fmt::format("cannot make {}/log: {}", path_, std::strerror(number)), number};
+  }
+  return log;
+}
+
 RuntimeClaim::~RuntimeClaim() {
   if (!lock_) return;
   const Result<Locked> locked = lock_runtime();
+  // Whoever had it from us may have removed it, and somebody else made his own since.
+  if (!is_lock_of(path_, lock_)) return;
   std::error_code error;
   std::filesystem::remove_all(path_, error);
 }

@@ -20,9 +20,6 @@ Result<std::string> runtime_directory();
 // Path of a composition's control socket, whether it runs or not.
 Result<std::string> control_path(const std::string& name);
 
-// A log for a supervisor that is about to start in the background: RUNTIME/NAME/log, empty.
-Result<Fd> open_log(const std::string& name);
-
 // Names of the compositions that run, sorted.
 Result<std::vector<std::string>> running_compositions();
 
@@ -30,10 +27,17 @@ Result<std::vector<std::string>> running_compositions();
 Result<std::vector<std::string>> clear_leftovers();
 
 // The supervisor's claim on RUNTIME/NAME: held while the object lives, and the directory goes with it.
+// Whoever starts a supervisor takes the claim and passes it on, so that nobody else can begin, or clear up,
+// in between.
 class RuntimeClaim {
  public:
   // Errors: system_error is EADDRINUSE if another supervisor has it.
   static Result<RuntimeClaim> take(const std::string& name);
+  // In the process to which the claim's lock was passed. Errors: that is no claim on this name.
+  static Result<RuntimeClaim> adopt(const std::string& name, Fd lock);
+  int lock_fd() const { return lock_.get(); }
+  // The process that has adopted it holds it alone now.
+  void hand_over() { lock_.reset(); }
 
   RuntimeClaim(RuntimeClaim&&) = default;
   RuntimeClaim& operator=(RuntimeClaim&&) = delete;
@@ -41,6 +45,8 @@ class RuntimeClaim {
 
   const std::string& path() const { return path_; }
   std::string control_path() const { return path_ + "/control"; }
+  // For a supervisor in the background: RUNTIME/NAME/log, empty.
+  Result<Fd> open_log() const;
 
  private:
   RuntimeClaim(std::string path, Fd lock) : path_(std::move(path)), lock_(std::move(lock)) {}

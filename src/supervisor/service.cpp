@@ -159,6 +159,7 @@ void Service::mirror(uint64_t connection, const std::string& name) {
 }
 
 void Service::join(uint64_t connection, const RunRequest& request) {
+  if (supervisor_.going_down()) return close(connection);
   supervisor_.join(request, [this, connection](Result<Supervisor::Joined> joined) {
     if (!joined) return send(connection, refusal(joined.error().message, 125));
     std::vector<int> fds;

@@ -50,9 +50,10 @@ class Supervisor {
 
   // Ends everything in order: programs, then what served them.
   void go_down();
+  bool going_down() const { return going_down_; }
 
-  // Adds a program whose launcher the caller will start. `answer` gets what the launcher needs, or a
-  // sentence.
+  // Adds a program whose launcher the caller will start. Not while going down. `answer` gets what the
+  // launcher needs, or a sentence.
   struct Joined {
     RunReply reply;
     std::vector<Fd> fds;

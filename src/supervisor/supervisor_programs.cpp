@@ -109,7 +109,7 @@ bool Supervisor::program_comes_back(const std::string& program) const {
 }
 
 void Supervisor::join(const RunRequest& request, JoinAnswer answer) {
-  if (going_down_) return answer(Error{"the network is ending: try again in a moment"});
+  CHECK(!going_down_);
   // Name and address are free as soon as their program has ended, whatever its stack still has to deliver.
   std::vector<std::string> in_the_way;
   for (const Program& last : plan_.programs) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include <fstream>
 
@@ -297,6 +298,31 @@ TEST_F(Run, SignalsArePassedOn) {
   ASSERT_TRUE(RunningCommand::wait_for(folder_ + "/out", "ready"));
   ASSERT_EQ(::kill(command.pid(), SIGTERM), 0);
   EXPECT_EQ(command.wait().status, 7);
+}
+
+TEST_F(Run, TheProgramEndsWithAKilledCommand) {
+  const FakeSupervisor net("default", launching("echo $$\nexec sleep 60\n"));
+  RunningCommand command(folder_, {"run", "true"});
+  ASSERT_TRUE(RunningCommand::wait_for(folder_ + "/out", "\n"));
+  const pid_t program = std::atoi(RunningCommand::read(folder_ + "/out").c_str());
+  ASSERT_GT(program, 1);
+  const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, program, 0U)));
+  ASSERT_EQ(::kill(command.pid(), SIGKILL), 0);
+  EXPECT_EQ(command.wait().status, 128 + SIGKILL);
+  pollfd ended{pidfd.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 10'000), 1) << "process " << program << " outlived its command";
+}
+
+// A supervisor that leaves hangs up; the next one answers.
+TEST_F(Run, ANetworkThatIsLeavingIsAskedAgain) {
+  FakeSupervisor::Answers answers = launching("exit 3\n");
+  int asked = 0;
+  answers[Command::run] = [&asked, serve = answers[Command::run]](const Request& request) {
+    return ++asked < 10 ? Answer{{}, {}, true, true} : serve(request);
+  };
+  const FakeSupervisor net("default", answers);
+  EXPECT_EQ(skerry({"run", "true"}).status, 3);
+  EXPECT_EQ(asked, 10);
 }
 
 TEST_F(Run, TheProgramEndsWithItsNetwork) {

@@ -27,6 +27,7 @@ class FakeSupervisor {
     nlohmann::json reply;
     std::vector<int> descriptors;
     bool hang_up = false;
+    bool silent = false;  // hangs up without a word
   };
   using Answers = std::map<supervisor::Command, std::function<Answer(const supervisor::Request&)>>;
 
@@ -70,6 +71,7 @@ class FakeSupervisor {
       return connection.send(supervisor::format_reply(supervisor::refusal("the fake has no answer to that")));
     }
     const Answer given = known->second(*request);
+    if (given.silent) return false;
     return connection.send(supervisor::format_reply(given.reply), given.descriptors) && !given.hang_up;
   }
 

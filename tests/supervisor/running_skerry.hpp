@@ -179,17 +179,21 @@ class RunningSkerry {
     // As the real one: several processes write it, and none over what another has written.
     EXPECT_EQ(::fcntl(log_.get(), F_SETFL, O_APPEND), 0);
     const std::string executable = directory_ + "/skerry-supervisor";
+    Result<RuntimeClaim> claim = RuntimeClaim::take(name_);
+    ASSERT_TRUE(claim) << claim.error().message;
     pid_ = ::fork();
-    if (pid_ != 0) return;
+    if (pid_ != 0) return claim->hand_over();
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (own_network && ::unshare(CLONE_NEWNET) != 0) ::_exit(126);
     const int plan_copy = ::fcntl(memory.get(), F_DUPFD, 100),
-              ready_copy = ::fcntl(ready_write.get(), F_DUPFD, 100);
+              ready_copy = ::fcntl(ready_write.get(), F_DUPFD, 100),
+              claim_copy = ::fcntl(claim->lock_fd(), F_DUPFD, 100);
     ::dup2(log_.get(), 1);
     ::dup2(log_.get(), 2);
     ::dup2(plan_copy, kEnvironmentFd);
     ::dup2(ready_copy, kReadyFd);
-    ::close_range(5, ~0U, 0);
+    ::dup2(claim_copy, kClaimFd);
+    ::close_range(6, ~0U, 0);
     ::execl(executable.c_str(), "skerry-supervisor", name_.c_str(), nullptr);
     ::_exit(127);
   }

@@ -1,6 +1,7 @@
 // One supervisor a composition, nothing left behind, and what a killed one left is found.
 #include "supervisor/runtime_directory.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 
 namespace skerry::supervisor {
 namespace {
@@ -49,6 +51,33 @@ TEST_F(RuntimeDirectory, ClaimIsExclusiveAndLeavesNothing) {
   }
   EXPECT_FALSE(std::filesystem::exists(place_ + "/lan"));
   EXPECT_THAT(*running_compositions(), ElementsAre());
+}
+
+// `skerry run` takes the claim, its supervisor holds it: in between nobody else can.
+TEST_F(RuntimeDirectory, AClaimIsPassedOn) {
+  Result<RuntimeClaim> first = RuntimeClaim::take("lan");
+  ASSERT_TRUE(first);
+  Fd passed(::fcntl(first->lock_fd(), F_DUPFD_CLOEXEC, 0));
+  first->hand_over();
+  EXPECT_THAT(*clear_leftovers(), ElementsAre());
+  EXPECT_FALSE(RuntimeClaim::adopt("lan", Fd(::open("/dev/null", O_RDONLY))));
+  EXPECT_FALSE(RuntimeClaim::adopt("other", Fd(::fcntl(passed.get(), F_DUPFD_CLOEXEC, 0))));
+  {
+    const Result<RuntimeClaim> second = RuntimeClaim::adopt("lan", std::move(passed));
+    ASSERT_TRUE(second) << second.error().message;
+    EXPECT_FALSE(RuntimeClaim::take("lan"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(place_ + "/lan"));
+}
+
+TEST_F(RuntimeDirectory, AClaimThatWasGivenUpLeavesTheNextOneAlone) {
+  std::optional<Result<RuntimeClaim>> starter(RuntimeClaim::take("lan"));
+  ASSERT_TRUE(*starter);
+  { const auto supervisor = RuntimeClaim::adopt("lan", Fd(::fcntl((*starter)->lock_fd(), F_DUPFD, 0))); }
+  const Result<RuntimeClaim> next = RuntimeClaim::take("lan");
+  ASSERT_TRUE(next) << next.error().message;
+  starter.reset();
+  EXPECT_THAT(*running_compositions(), ElementsAre("lan"));
 }
 
 TEST_F(RuntimeDirectory, WhatAKilledSupervisorLeftIsCleared) {
