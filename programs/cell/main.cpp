@@ -1,9 +1,6 @@
 // skerry-cell: the launcher of one program. Started by the supervisor, or by `skerry run`, with its
 // environment on descriptor 3; becomes the program's cell (src/supervisor/cell.hpp) and ends with the
 // program's status.
-#include <signal.h>
-#include <sys/prctl.h>
-
 #include <cstdio>
 #include <filesystem>
 
@@ -16,7 +13,6 @@ int main() {
     std::fprintf(stderr, "skerry-cell: %s\n", error.message.c_str());
     return supervisor::kExitFailed;
   };
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   Result<Env> env = Env::receive();
   if (!env) return failed(env.error());
   Result<Fd> control = env->take("control");

@@ -27,14 +27,17 @@ sigset_t passed_on() {
 }
 
 // In the child, between fork and exec: only calls that are safe there (signal-safety(7)). Ends the process.
-[[noreturn]] void become(const ChildSpec& spec, char* const* argv, std::vector<PlacedFd>& fds,
-                         int error_pipe) {
-  if (spec.signal_on_our_end != 0) ::prctl(PR_SET_PDEATHSIG, spec.signal_on_our_end);
+[[noreturn]] void become(const ChildSpec& spec, char* const* argv, std::vector<PlacedFd>& fds, int error_pipe,
+                         pid_t parent) {
+  if (spec.signal_on_our_end != 0) {
+    ::prctl(PR_SET_PDEATHSIG, spec.signal_on_our_end);
+    if (::getppid() != parent) ::_exit(127);
+  }
   bool placed = true;
   if (spec.in_background) {
     ::setsid();
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    placed = ::dup2(null, 0) >= 0 && ::dup2(null, 1) >= 0 && ::dup2(spec.log, 2) >= 0;
+    placed = ::dup2(null, 0) >= 0 && ::dup2(spec.log, 1) >= 0 && ::dup2(spec.log, 2) >= 0;
   }
   // First out of the way, then to their places: a place may be another's number now.
   int highest = 2;
@@ -57,6 +60,7 @@ sigset_t passed_on() {
 
 Result<Child> Child::start(const ChildSpec& spec) {
   const sigset_t signals = passed_on();
+  ::sigprocmask(SIG_UNBLOCK, &signals, nullptr);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   Fd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
   int error_pipe[2];
@@ -70,9 +74,9 @@ Result<Child> Child::start(const ChildSpec& spec) {
   argv.push_back(nullptr);
   std::vector<PlacedFd> fds = spec.fds;
 
-  const pid_t pid = ::fork();
+  const pid_t parent = ::getpid(), pid = ::fork();
   if (pid < 0) return Error{fmt::format("cannot start a process: {}", std::strerror(errno)), errno};
-  if (pid == 0) become(spec, argv.data(), fds, error_writer.get());
+  if (pid == 0) become(spec, argv.data(), fds, error_writer.get(), parent);
   error_writer.reset();
   int number = 0;
   if (::read(error_reader.get(), &number, sizeof number) == sizeof number) {

@@ -22,14 +22,15 @@ struct ChildSpec {
   std::string executable;         // absolute
   std::vector<std::string> argv;  // all of it
   std::vector<PlacedFd> fds;      // besides 0, 1 and 2; everything else is closed
-  bool in_background = false;     // a session of its own, /dev/null at 0 and 1, `log` at 2
+  bool in_background = false;     // a session of its own, /dev/null at 0, `log` at 1 and 2
   int log = -1;
   int signal_on_our_end = 0;  // that it gets if we die first (prctl(2), PR_SET_PDEATHSIG)
 };
 
 class Child {
  public:
-  // Blocks the signals that wait() passes on, for good: they must not end us before it.
+  // Blocks the signals that wait() passes on, for good: they must not end us before it. What came while an
+  // earlier child was waited for ends us now.
   static Result<Child> start(const ChildSpec& spec);
 
   pid_t pid() const { return pid_; }

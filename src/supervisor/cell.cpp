@@ -60,19 +60,21 @@ int status_for(const Error& error) {
 }
 
 // The launcher's part: passes on what it is told, stops when the program stops, ends as it ends.
-int attend(pid_t init, const Fd& signals, const Fd& stops) {
+int attend(pid_t init, const Fd& signals, Fd stops) {
   for (;;) {
+    int status = 0;
+    if (::waitpid(init, &status, WNOHANG) == init) return exit_status(status);
     pollfd sources[] = {{signals.get(), POLLIN, 0}, {stops.get(), POLLIN, 0}};
     if (::poll(sources, 2, -1) < 0 && errno != EINTR) return kExitFailed;
     int stopped_by = 0;
+    // Init is gone, but its end is only told when everybody inside has ended.
+    if (sources[1].revents == POLLHUP) stops.reset();
     // A stop travels outwards one parent at a time, so that the user's shell sees its own child stop.
     if ((sources[1].revents & POLLIN) &&
         ::read(stops.get(), &stopped_by, sizeof stopped_by) == sizeof stopped_by)
       ::raise(SIGSTOP);
     const int number = take_signal(signals);
     if (number > 0 && number != SIGCHLD) ::kill(init, number);
-    int status = 0;
-    if (number == SIGCHLD && ::waitpid(init, &status, WNOHANG) == init) return exit_status(status);
   }
 }
 
@@ -145,23 +147,30 @@ int run_cell(const CellSpec& spec, Fd control) {
   if (init == 0) {
     mapped_write.reset();
     stops_read.reset();
-    // The launcher writes one byte when the maps stand, and nothing if it died before.
+    // The launcher writes one byte when the maps stand, and nothing if it died before. If it dies between
+    // that and our wish to die with it, its end of the other pipe has gone.
     char byte;
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::read(mapped_read.get(), &byte, 1) != 1)
       ::_exit(kExitFailed);
     mapped_read.reset();
+    pollfd launcher_end{stops_write.get(), 0, 0};
+    if (::poll(&launcher_end, 1, 0) != 0) ::_exit(kExitFailed);
     ::_exit(run_init(complete, std::move(control), *signals, std::move(stops_write), launcher));
   }
   control.reset();
   stops_write.reset();
   mapped_read.reset();
+  // What the terminal sent before there was an init did not reach it.
+  for (int number; (number = take_any_signal(*signals)) != 0;) {
+    if (number != SIGCHLD) ::kill(init, number);
+  }
   const Result<void> users = map_users(init);
   if (!users || ::write(mapped_write.get(), "", 1) != 1) {
     ::kill(init, SIGKILL);
     ::waitpid(init, nullptr, 0);
     return say(spec.name, users ? Error{"the cell ended while it was made"} : users.error(), kExitFailed);
   }
-  return attend(init, *signals, stops_read);
+  return attend(init, *signals, std::move(stops_read));
 }
 
 }  // namespace skerry::supervisor

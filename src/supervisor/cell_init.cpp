@@ -69,17 +69,17 @@ Result<Fd> make_listener() {
   return listener;
 }
 
-// Shows the listener and waits until the stack serves it.
-Result<void> wait_for_stack(const Fd& control, const Fd& listener, const Fd& signals, pid_t launcher) {
+// Shows the listener and waits until the stack serves it. `ended_by`: the signal that came before.
+Result<void> wait_for_stack(const Fd& control, const Fd& listener, const Fd& signals, pid_t launcher,
+                            int& ended_by) {
   const int fds[] = {listener.get()};
   Result<void> sent = send_control(control, {{"event", "listener"}, {"launcher", launcher}}, fds);
   if (!sent) return sent;
   for (;;) {
     pollfd sources[] = {{control.get(), POLLIN, 0}, {signals.get(), POLLIN, 0}};
     ::poll(sources, 2, -1);
-    const int number = take_signal(signals);
-    if (number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT)
-      return Error{"ended before its stack was ready", EINTR};
+    if (const int number = take_any_signal(signals); asks_to_end(number)) ended_by = number;
+    if (ended_by != 0) return Error{"ended before its stack was ready"};
     if (sources[0].revents == 0) continue;
     Result<ControlMessage> message = receive_control(control);
     if (!message && message.error().system_error == EAGAIN) continue;
@@ -87,7 +87,7 @@ Result<void> wait_for_stack(const Fd& control, const Fd& listener, const Fd& sig
     const std::string command = message->body.value("command", "");
     if (command == "start") return {};
     const std::string why = message->body.value("error", "");
-    if (command == "end" && why.empty()) return Error{"ended before its stack was ready", EINTR};
+    if (command == "end" && why.empty()) ended_by = SIGTERM;
     return Error{why.empty() ? "the supervisor refused the program" : why};
   }
 }
@@ -147,6 +147,7 @@ int reap(pid_t program, const Fd& stops) {
 int attend(const CellSpec& spec, pid_t program, const Fd& control, const Fd& signals, const Fd& stops) {
   bool told_to_end = false;
   for (;;) {
+    if (const int status = reap(program, stops); status >= 0) return status;
     pollfd sources[] = {{signals.get(), POLLIN, 0}, {control.get(), POLLIN, 0}};
     ::poll(sources, 2, -1);
     if (sources[1].revents != 0) {
@@ -165,12 +166,7 @@ int attend(const CellSpec& spec, pid_t program, const Fd& control, const Fd& sig
       }
     }
     const int number = take_signal(signals);
-    if (number == SIGCHLD) {
-      const int status = reap(program, stops);
-      if (status >= 0) return status;
-    } else if (number > 0) {
-      ::kill(program, number);
-    }
+    if (number > 0 && number != SIGCHLD) ::kill(program, number);
   }
 }
 
@@ -185,15 +181,19 @@ int run_init(const CellSpec& spec, Fd control, const Fd& signals, Fd stops, pid_
   Result<Fd> listener = make_listener();
   if (!listener) return failed(listener.error());
   if (const Result<void> dropped = drop_capabilities(); !dropped) return failed(dropped.error());
-  if (const Result<void> served = wait_for_stack(control, *listener, signals, launcher); !served) {
-    return served.error().system_error == EINTR ? 128 + SIGTERM : failed(served.error());
-  }
+  int ended_by = 0;
+  const Result<void> served = wait_for_stack(control, *listener, signals, launcher, ended_by);
+  if (!served) return ended_by != 0 ? 128 + ended_by : failed(served.error());
   // The stack and the supervisor have it; only they may accept.
   listener->reset();
 
   const pid_t program = ::fork();
   if (program < 0) return failed(system_error("cannot start the program"));
   if (program == 0) become_program(spec);
+  // What came since the last look came before the program, most likely.
+  for (int number; (number = take_any_signal(signals)) != 0;) {
+    if (number != SIGCHLD) ::kill(program, number);
+  }
   return attend(spec, program, control, signals, stops);
 }
 

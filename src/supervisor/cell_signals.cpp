@@ -23,12 +23,31 @@ Result<Fd> take_over_signals() {
   return signals;
 }
 
+namespace {
+
+signalfd_siginfo next(const Fd& signals) {
+  signalfd_siginfo info{};
+  if (::read(signals.get(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) info.ssi_signo = 0;
+  return info;
+}
+
+}  // namespace
+
 int take_signal(const Fd& signals) {
-  signalfd_siginfo info;
-  if (::read(signals.get(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return 0;
+  const signalfd_siginfo info = next(signals);
   const bool from_a_process = info.ssi_code <= 0;
-  const int number = static_cast<int>(info.ssi_signo);
-  return number == SIGCHLD || from_a_process ? number : 0;
+  return info.ssi_signo == SIGCHLD || from_a_process ? static_cast<int>(info.ssi_signo) : 0;
+}
+
+int take_any_signal(const Fd& signals) {
+  return static_cast<int>(next(signals).ssi_signo);
+}
+
+bool asks_to_end(int number) {
+  if (number != SIGTERM && number != SIGINT && number != SIGHUP && number != SIGQUIT) return false;
+  struct sigaction inherited {};
+  ::sigaction(number, nullptr, &inherited);
+  return inherited.sa_handler != SIG_IGN;
 }
 
 void release_signals() {
