@@ -1,12 +1,10 @@
 // Interest: epoll_ctl() and the life of sets.
 #include "sockets/client_epoll.hpp"
 
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_epoll_set.hpp"
-#include "sockets/client_session.hpp"
 
 namespace skerry::sockets::client {
 
@@ -17,7 +15,6 @@ constinit const char doorbell_mark = 0, nudge_mark = 0;
 namespace {
 
 constexpr uint32_t kAlways = EPOLLERR | EPOLLHUP;  // reported whether asked for or not
-constinit int always_readable = -1;                // eventfd behind nudges
 
 uint32_t waiter_of(int epoll_fd) {
   const uint32_t entry = entry_of(epoll_fd);
@@ -47,24 +44,6 @@ bool is_epoll_descriptor(int fd) {
   return system_call(SYS_epoll_ctl, fd, EPOLL_CTL_MOD, state.anchor, word(&event)) == -ENOENT;
 }
 
-// Threads asleep on the set look again: their interest changed, or there are kernel descriptors now.
-void nudge(EpollSet& set, uint32_t waiter, int epoll_fd) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (set.sleepers.load(std::memory_order_seq_cst) == 0) return;
-  std::atomic<uint32_t>& armed = state.view.waiter(waiter).armed;
-  armed.store(kAwake, std::memory_order_seq_cst);
-  futex_wake_all(&armed);
-  if (always_readable < 0) {
-    const long made = system_call(SYS_eventfd2, 1, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (made < 0) return;
-    always_readable = adopt_internal(static_cast<int>(made));
-  }
-  epoll_event event{.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = mark_data(nudge_mark)}};
-  const int operation = set.nudge_added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  if (system_call(SYS_epoll_ctl, epoll_fd, operation, always_readable, word(&event)) == 0)
-    set.nudge_added = true;
-}
-
 ExtraInterest* find_extra(uint32_t waiter, uint32_t socket, uint32_t fd) {
   for (ExtraInterest& extra : extra_interests)
     if (extra.waiter == waiter + 1 && extra.socket == socket && extra.fd == fd) return &extra;
@@ -80,6 +59,7 @@ ExtraInterest* free_extra() {
 int add(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_event& event) {
   Interest& interest = state.view.interest(waiter, socket);
   const auto number = static_cast<uint32_t>(fd);
+  if (set.nested_in > 0) return -EINVAL;
   const bool taken = interest.events.load(std::memory_order_relaxed) != 0;
   if (taken) {
     if (interest.fd.load(std::memory_order_relaxed) == number) return -EEXIST;
@@ -168,10 +148,30 @@ int change_kernel_member(int epoll_fd, int operation, int fd, const epoll_event*
   EpollSet& set = epoll_sets[waiter];
   const Lock lock(set.lock);
   if (operation == EPOLL_CTL_ADD) {
-    if (set.kernel_members.fetch_add(1) == 0) nudge(set, waiter, epoll_fd);
+    set.kernel_members.fetch_add(1);
+    if (set.sleepers.load() != 0) sleep_in_kernel_from_now({set, waiter, epoll_fd});
   } else if (set.kernel_members.load() > 0) {
     set.kernel_members.fetch_sub(1);
   }
+  return result;
+}
+
+bool has_sockets(const EpollSet& set) {
+  for (uint32_t index = 0; index < state.size.sockets / 64; ++index)
+    if (set.members[index] != 0) return true;
+  return false;
+}
+
+// One set inside another, or in a kernel set: its descriptor is readable only while a thread sleeps on it, so
+// whoever waits outside would not hear of its sockets. Refused as long as it has some; add() does the same
+// the other way round.
+int change_nested(int epoll_fd, int operation, int fd, const epoll_event* event) {
+  EpollSet& inner = epoll_sets[fd_index(entry_of(fd))];
+  const Lock lock(inner.lock);
+  if (operation == EPOLL_CTL_ADD && has_sockets(inner)) return -EINVAL;
+  const int result = change_kernel_member(epoll_fd, operation, fd, event);
+  if (result == 0 && operation == EPOLL_CTL_ADD) ++inner.nested_in;
+  if (result == 0 && operation == EPOLL_CTL_DEL && inner.nested_in > 0) --inner.nested_in;
   return result;
 }
 
@@ -192,6 +192,8 @@ void adopt_epoll(int fd) {
 int change_epoll(int epoll_fd, int operation, int fd, const epoll_event* event) {
   const uint32_t entry = entry_of(fd);
   if (fd_kind(entry) == FdKind::internal) return -EBADF;
+  if (fd_kind(entry) == FdKind::epoll && entry != entry_of(epoll_fd))
+    return change_nested(epoll_fd, operation, fd, event);
   if (fd_kind(entry) != FdKind::socket) return change_kernel_member(epoll_fd, operation, fd, event);
   if (event == nullptr && operation != EPOLL_CTL_DEL) return -EFAULT;
   uint32_t waiter = waiter_of(epoll_fd);
@@ -209,7 +211,7 @@ int change_epoll(int epoll_fd, int operation, int fd, const epoll_event* event) 
   const int result = operation == EPOLL_CTL_ADD   ? add(set, waiter, socket, fd, *event)
                      : operation == EPOLL_CTL_MOD ? modify(set, waiter, socket, fd, *event)
                                                   : -EINVAL;
-  if (result == 0 && set.sleepers.load(std::memory_order_relaxed) != 0) nudge(set, waiter, epoll_fd);
+  if (result == 0) nudge({set, waiter, epoll_fd});
   return result;
 }
 
@@ -233,7 +235,7 @@ void drop_epoll(uint32_t waiter) {
   for (auto& summary : set.look_summary) summary.store(0, std::memory_order_relaxed);
   for (uint32_t index = 0; index < state.size.sockets / 64; ++index) set.look[index] = 0;
   set.doorbell_added = set.nudge_added = false;
-  set.next = 0;
+  set.next = set.nested_in = 0;
   if (ours)
     release_waiter(waiter);
   else

@@ -13,11 +13,12 @@ struct EpollSet {
   std::atomic<uint32_t> descriptors;     // of this process; 0 = not in use
   std::atomic<uint32_t> kernel_members;  // descriptors in the kernel's set, at least as many as are there
   std::atomic<uint32_t> sleepers;        // threads in wait_epoll() that sleep or are about to
-  bool doorbell_added;                   // the waiter's pipe is in the kernel's set
+  bool doorbell_added;  // the waiter's pipe is in the kernel's set, and that is where threads sleep
   bool nudge_added;
   std::atomic<bool> kernel_first;  // who fills a short events array first, in turns
   std::atomic<uint32_t> calls_since_look;
   std::atomic<TimeNs> last_look_ns;  // when the kernel's set was looked at
+  uint32_t nested_in;                // kernel sets that hold this one
   uint32_t next;                     // socket after the last one that filled an events array
   uint32_t extras;                   // interests in a socket beyond its first
   // Sockets to look at: the stack's notes once taken, and level-triggered ones again.
@@ -66,5 +67,10 @@ bool has_notes(const Wake& wake);
 int take_sockets(const Wake& wake, epoll_event* events, int max);
 // Whether take_sockets() would find one.
 bool is_ready(const Wake& wake);
+
+// Both with the lock held. Threads asleep on the set look again: there is something for them.
+void nudge(const Wake& wake);
+// From now on threads sleep in the kernel's set, and who sleeps on the futex moves there.
+void sleep_in_kernel_from_now(const Wake& wake);
 
 }  // namespace skerry::sockets::client

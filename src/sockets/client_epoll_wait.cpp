@@ -2,29 +2,48 @@
 //   sockets: in every call, and after every yield.
 //   kernel: whenever no socket is ready, and else every 16 calls or 100 µs, so that neither starves the
 //   other.
+//
+// Several threads may sleep on one set. All sleep in the same way: on the waiter's futex word until the set
+// first has to do with descriptors of the kernel, and from then on in the kernel's set, where the waiter's
+// pipe is. One wake-up may reach only one of them, so that no news is lost by two rules: a thread that does
+// not sleep leaves what rings to those that do, and a thread that leaves with a full array or with nothing
+// hands on what it has not looked at.
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_epoll_set.hpp"
+#include "sockets/client_session.hpp"
 
 namespace skerry::sockets::client {
 namespace {
 
 constexpr uint32_t kCallsBetweenLooks = 16;
 constexpr DurationNs kTimeBetweenLooks = 100 * kMicrosecond;
+
+constinit int always_readable = -1;  // eventfd behind nudges
+
 Wake wake_of(int epoll_fd) {
   const uint32_t waiter = fd_index(entry_of(epoll_fd));
   return {epoll_sets[waiter], waiter, epoll_fd};
 }
 
-// Takes our own events out of what the kernel gave.
-int only_theirs(const Wake& wake, epoll_event* events, int count) {
+enum class From { look, sleep };
+
+// Takes our own events out of what the kernel gave. A byte in the pipe stays there for those who sleep; a
+// nudge was used up by being seen, so it is given again.
+int only_theirs(const Wake& wake, epoll_event* events, int count, From from) {
   int kept = 0;
   for (int i = 0; i < count; ++i) {
-    if (events[i].data.u64 == mark_data(doorbell_mark))
-      drain(doorbell(wake.waiter));
-    else if (events[i].data.u64 != mark_data(nudge_mark))
+    const bool rung = events[i].data.u64 == mark_data(doorbell_mark);
+    const bool nudged = events[i].data.u64 == mark_data(nudge_mark);
+    if (!rung && !nudged) {
       events[kept++] = events[i];
+      continue;
+    }
+    const Lock lock(wake.set.lock);
+    if (rung && (from == From::sleep || wake.set.sleepers.load() == 0)) drain(doorbell(wake.waiter));
+    if (nudged && from == From::look) nudge(wake);
   }
   return kept;
 }
@@ -32,7 +51,8 @@ int only_theirs(const Wake& wake, epoll_event* events, int count) {
 int take_kernel(const Wake& wake, epoll_event* events, int max) {
   if (max <= 0) return 0;
   const long count = system_call(SYS_epoll_pwait, wake.epoll_fd, word(events), max, 0, 0, 8);
-  return count <= 0 ? static_cast<int>(count) : only_theirs(wake, events, static_cast<int>(count));
+  return count <= 0 ? static_cast<int>(count)
+                    : only_theirs(wake, events, static_cast<int>(count), From::look);
 }
 
 int take_both(const Wake& wake, epoll_event* events, int max) {
@@ -61,40 +81,29 @@ int take_both(const Wake& wake, epoll_event* events, int max) {
   return count;
 }
 
-// The waiter's pipe goes into the kernel's set with the first sleep there.
-bool add_doorbell(const Wake& wake) {
-  const Lock lock(wake.set.lock);
-  if (wake.set.doorbell_added) return true;
-  const int pipe_end = doorbell(wake.waiter);
-  if (pipe_end < 0) return false;
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = mark_data(doorbell_mark)}};
-  const long added = system_call(SYS_epoll_ctl, wake.epoll_fd, EPOLL_CTL_ADD, pipe_end, word(&event));
-  wake.set.doorbell_added = added == 0 || added == -EEXIST;
-  return wake.set.doorbell_added;
-}
-
 // A deadline that never comes: unlike no time-out at all, it lets every signal handler end the sleep, as
 // epoll_wait() has it (signal(7)).
 constexpr TimeNs kFarAway = uint64_t{1} << 62;
 
-// One thread more that sleeps. Several threads may wait for one set: arming and disarming happen under the
-// lock, so that a thread that leaves does not disarm the others.
+Armed way_to_sleep(const Wake& wake) {
+  return wake.set.doorbell_added ? kPipe : kFutex;
+}
+
+// One thread more that sleeps. Arming and disarming happen under the lock, so that a thread that leaves does
+// not disarm the others.
 Armed enter_sleep(const Wake& wake, bool for_kernel) {
-  const bool can_ring_pipe =
-      (for_kernel || wake.set.kernel_members.load(std::memory_order_seq_cst) > 0) && add_doorbell(wake);
   const Lock lock(wake.set.lock);
-  wake.set.sleepers.fetch_add(1, std::memory_order_seq_cst);
-  // Between the two lines above the first kernel descriptor may have come: then this sleep must see it too.
-  const bool in_kernel = can_ring_pipe || (wake.set.kernel_members.load() > 0 && wake.set.doorbell_added);
-  const Armed how = in_kernel ? kPipe : kFutex;
+  if (for_kernel || wake.set.kernel_members.load() > 0) sleep_in_kernel_from_now(wake);
+  wake.set.sleepers.fetch_add(1);
+  const Armed how = way_to_sleep(wake);
   arm(wake.waiter, how);
   return how;
 }
 
-void leave_sleep(const Wake& wake, Armed how) {
+void leave_sleep(const Wake& wake) {
   const Lock lock(wake.set.lock);
-  if (wake.set.sleepers.fetch_sub(1, std::memory_order_seq_cst) > 1)
-    arm(wake.waiter, how);
+  if (wake.set.sleepers.fetch_sub(1) > 1)
+    arm(wake.waiter, way_to_sleep(wake));
   else
     disarm(wake.waiter);
 }
@@ -108,7 +117,8 @@ int sleep_in_kernel(const Wake& wake, epoll_event* events, int max, TimeNs deadl
   const long count = system_call(SYS_epoll_pwait2, wake.epoll_fd, word(events), max,
                                  deadline == kNever ? 0 : word(&left), word(mask), 8);
   if (count == 0) return -ETIMEDOUT;
-  return count < 0 ? static_cast<int>(count) : only_theirs(wake, events, static_cast<int>(count));
+  return count < 0 ? static_cast<int>(count)
+                   : only_theirs(wake, events, static_cast<int>(count), From::sleep);
 }
 
 // Sleeps unless something is noted after arming. What the kernel reported meanwhile (>= 0), -ETIMEDOUT,
@@ -125,15 +135,11 @@ int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const
           futex_wait(&state.view.waiter(wake.waiter).armed, kFutex, deadline == kNever ? kFarAway : deadline);
     if (result == -EAGAIN) result = 0;
   }
-  leave_sleep(wake, how);
+  leave_sleep(wake);
   return static_cast<int>(result);
 }
 
-}  // namespace
-
-int wait_epoll(int epoll_fd, epoll_event* events, int max, DurationNs timeout_ns, const sigset_t* mask) {
-  if (max <= 0 || events == nullptr) return max <= 0 ? -EINVAL : -EFAULT;
-  const Wake wake = wake_of(epoll_fd);
+int wait(const Wake& wake, epoll_event* events, int max, DurationNs timeout_ns, const sigset_t* mask) {
   int count = take_both(wake, events, max);
   if (count != 0 || timeout_ns == 0) return count;
   const TimeNs deadline = timeout_ns == kNever ? kNever : monotonic_ns() + timeout_ns;
@@ -150,6 +156,55 @@ int wait_epoll(int epoll_fd, epoll_event* events, int max, DurationNs timeout_ns
   }
 }
 
+}  // namespace
+
+// An event that only one sleeper gets: the others sleep on, and whoever gets it hands on what it leaves.
+void nudge(const Wake& wake) {
+  EpollSet& set = wake.set;
+  if (set.sleepers.load() == 0) return;
+  if (!set.doorbell_added) {
+    std::atomic<uint32_t>& armed = state.view.waiter(wake.waiter).armed;
+    armed.store(kAwake);
+    futex_wake_all(&armed);
+    return;
+  }
+  if (always_readable < 0) {
+    const long made = system_call(SYS_eventfd2, 1, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (made < 0) return;
+    always_readable = adopt_internal(static_cast<int>(made));
+  }
+  epoll_event event{.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = mark_data(nudge_mark)}};
+  const int operation = set.nudge_added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (system_call(SYS_epoll_ctl, wake.epoll_fd, operation, always_readable, word(&event)) == 0)
+    set.nudge_added = true;
+}
+
+// Nobody is left behind on the futex: `armed` is never kFutex again, so who has not fallen asleep there will
+// not.
+void sleep_in_kernel_from_now(const Wake& wake) {
+  EpollSet& set = wake.set;
+  if (set.doorbell_added) return;
+  const int pipe_end = doorbell(wake.waiter);
+  if (pipe_end < 0) return;
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = mark_data(doorbell_mark)}};
+  const long added = system_call(SYS_epoll_ctl, wake.epoll_fd, EPOLL_CTL_ADD, pipe_end, word(&event));
+  if (added != 0 && added != -EEXIST) return;
+  nudge(wake);
+  set.doorbell_added = true;
+}
+
+int wait_epoll(int epoll_fd, epoll_event* events, int max, DurationNs timeout_ns, const sigset_t* mask) {
+  if (max <= 0 || events == nullptr) return max <= 0 ? -EINVAL : -EFAULT;
+  const Wake wake = wake_of(epoll_fd);
+  const int result = wait(wake, events, max, timeout_ns, mask);
+  const bool may_leave_some = result <= 0 || result == max;
+  if (may_leave_some && wake.set.sleepers.load() != 0 && has_notes(wake)) {
+    const Lock lock(wake.set.lock);
+    nudge(wake);
+  }
+  return result;
+}
+
 void arm_epoll(int epoll_fd) {
   enter_sleep(wake_of(epoll_fd), true);
 }
@@ -160,8 +215,9 @@ bool is_epoll_ready(int epoll_fd) {
 
 void disarm_epoll(int epoll_fd) {
   const Wake wake = wake_of(epoll_fd);
-  leave_sleep(wake, kPipe);
-  drain(doorbell(wake.waiter));
+  leave_sleep(wake);
+  const Lock lock(wake.set.lock);
+  if (wake.set.sleepers.load() == 0) drain(doorbell(wake.waiter));
 }
 
 }  // namespace skerry::sockets::client

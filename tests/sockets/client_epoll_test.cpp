@@ -331,5 +331,27 @@ TEST_P(EpollTest, WrongCallsAreRefused) {
   os->close(b);
 }
 
+// The outer set would never hear of the sockets of the inner one.
+TEST(ClientEpoll, ASetWithSocketsIsRefusedInsideAnother) {
+  AttachedClient attached;
+  const std::unique_ptr<Os> os = client_os();
+  const int outer = os->epoll_create(), inner = os->epoll_create(), event = ::eventfd(0, EFD_NONBLOCK);
+  const int socket = os->socket(AF_INET, SOCK_DGRAM);
+  epoll_event interest{.events = EPOLLIN, .data = {.u64 = 1}};
+  ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, event, &interest), 0);
+  ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, socket, &interest), 0);
+  EXPECT_EQ(os->epoll_ctl(outer, EPOLL_CTL_ADD, inner, &interest), -EINVAL);
+  ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_DEL, socket, nullptr), 0);
+  EXPECT_EQ(os->epoll_ctl(outer, EPOLL_CTL_ADD, inner, &interest), 0) << "the kernel's own it may hold";
+  EXPECT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, socket, &interest), -EINVAL);
+  ASSERT_EQ(::eventfd_write(event, 1), 0);
+  epoll_event found{};
+  EXPECT_EQ(os->epoll_wait(outer, &found, 1, 1000), 1);
+  ASSERT_EQ(os->epoll_ctl(outer, EPOLL_CTL_DEL, inner, nullptr), 0);
+  EXPECT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, socket, &interest), 0);
+  for (const int fd : {outer, inner, socket}) os->close(fd);
+  ::close(event);
+}
+
 }  // namespace
 }  // namespace skerry::sockets

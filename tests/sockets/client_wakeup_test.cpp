@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
+#include <barrier>
 #include <random>
 
 #include "client_case.hpp"
+#include "sockets/client_epoll_set.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace skerry::sockets {
@@ -169,6 +171,58 @@ TEST_F(WakeupTest, ManyThreadsOnOneSet) {
     }
     for (std::thread& worker : workers) worker.join();
     for (const int fd : {a, b, set}) os->close(fd);
+    ::close(event);
+  }
+}
+
+// Two sockets become ready together, and each of two threads takes one event at a time: whoever comes first
+// leaves one to the other, and neither goes on before both have theirs.
+TEST_F(WakeupTest, AThreadThatLeavesAnEventWakesAnother) {
+  for (const bool with_kernel_descriptor : {false, true}) {
+    const std::pair<int, int> pairs[] = {connection(), connection()};
+    const int set = os->epoll_create();
+    const int event = ::eventfd(0, EFD_NONBLOCK);
+    for (const auto& [a, b] : pairs) {
+      epoll_event interest{.events = EPOLLIN | EPOLLET, .data = {.u64 = static_cast<uint64_t>(b)}};
+      ASSERT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, b, &interest), 0);
+    }
+    if (with_kernel_descriptor) {
+      epoll_event interest{.events = EPOLLIN, .data = {.u64 = 0}};
+      ASSERT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, event, &interest), 0);
+    }
+    std::barrier both(2);
+    std::vector<std::thread> workers;
+    for (int i = 0; i < 2; ++i)
+      workers.emplace_back([&] {
+        for (int round = 0; round < kRounds / 3; ++round) {
+          epoll_event found{};
+          char byte = 0;
+          do {
+            ASSERT_EQ(os->epoll_wait(set, &found, 1, -1), 1);
+          } while (os->receive(static_cast<int>(found.data.u64), &byte, 1, MSG_DONTWAIT) != 1);
+          both.arrive_and_wait();
+          ASSERT_EQ(os->send(static_cast<int>(found.data.u64), &byte, 1, 0), 1);
+        }
+      });
+    for (int round = 0; round < kRounds / 3; ++round) {
+      const uint32_t waiter = fd_index(client::entry_of(set));
+      while (client::epoll_sets[waiter].sleepers.load() != 2) ::sched_yield();
+      // The stack is rung behind the second byte, so that it has news of both sockets in one breath.
+      std::atomic<uint32_t>& armed = client::state.control->stack_armed;
+      const uint32_t was_armed = armed.exchange(0);
+      for (const auto& [a, b] : pairs) send_byte(a);
+      if (was_armed != 0) {
+        armed.store(was_armed);
+        client::ring_stack();
+      }
+      for (const auto& [a, b] : pairs) receive_byte(a);
+    }
+    for (std::thread& worker : workers) worker.join();
+    for (const auto& [a, b] : pairs) {
+      os->close(a);
+      os->close(b);
+    }
+    os->close(set);
     ::close(event);
   }
 }
