@@ -45,6 +45,7 @@ Number finish(Number result) {
 // One a file of names, called by start().
 void resolve_io();
 void resolve_sockets();
+void resolve_stdio();
 void resolve_waiting();
 void resolve_netdb();
 

@@ -20,6 +20,7 @@ void say(const char* sentence) {
 __attribute__((constructor)) void start() {
   resolve_io();
   resolve_sockets();
+  resolve_stdio();
   resolve_waiting();
   resolve_netdb();
   const client::Attach result = client::attach(sockets::kListenerName + 1);

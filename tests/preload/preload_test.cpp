@@ -106,7 +106,7 @@ TEST_P(PreloadInCell, Scenario) {
 INSTANTIATE_TEST_SUITE_P(All, PreloadInCell,
                          ::testing::Values("exec_keeps", "exec_closes", "spawn", "standard_output",
                                            "vfork_and_exec", "close_everything", "threads", "names",
-                                           "interfaces"),
+                                           "interfaces", "stdio"),
                          [](const auto& one) { return std::string(one.param); });
 
 TEST(PreloadOutside, PassesThrough) {
