@@ -61,7 +61,7 @@ int32_t Server::perform(TimeNs now, Call& request) {
       if (error != 0) return -error;
       socket.listening = true;
       view_.names(id).local = tcp_.local(id);
-      set_status(id, kListening);
+      set_status(id, kListening, kReadShut | kWriteShut);
       return 0;
     }
     case Op::connect:

@@ -43,8 +43,8 @@ bool take(uint32_t socket, Pieces& to, int flags, Received& received) {
   received.result = static_cast<ssize_t>(flags & MSG_TRUNC ? payload : bytes);
   if (flags & MSG_PEEK) return true;
   const uint32_t now_read = read + datagram_bytes(payload);
-  in.rx_read.exchange(now_read, std::memory_order_seq_cst);
-  if (static_cast<int32_t>(now_read - out.rx_tell_at.load(std::memory_order_seq_cst)) >= 0) publish(socket);
+  // The stack needs no note: it looks at rx_read when the next datagram comes.
+  in.rx_read.store(now_read, std::memory_order_release);
   return true;
 }
 

@@ -35,7 +35,7 @@ inline uint32_t level(uint32_t socket, uint32_t wanted) {
   const uint32_t status = out.status.load(std::memory_order_acquire);
   const bool has_input =
       out.rx_written.load(std::memory_order_acquire) != in.rx_read.load(std::memory_order_relaxed);
-  if (status & kListening) return has_input ? kLevelIn : 0;
+  if (status & kListening) return status & kReadShut ? kLevelOut | EPOLLHUP : has_input ? kLevelIn : 0;
 
   uint32_t ready = has_input ? kLevelIn : 0;
   if (out.error.load(std::memory_order_relaxed) != 0) ready |= EPOLLERR;

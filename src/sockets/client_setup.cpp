@@ -30,8 +30,6 @@ uint32_t pop_connection(uint32_t listener) {
     const uint32_t index = std::atomic_ref<const uint32_t>(*reinterpret_cast<const uint32_t*>(place))
                                .load(std::memory_order_relaxed);
     if (!in.rx_read.compare_exchange_weak(read, read + 4, std::memory_order_seq_cst)) continue;
-    if (static_cast<int32_t>(read + 4 - out.rx_tell_at.load(std::memory_order_seq_cst)) >= 0)
-      publish(listener);
     return index < state.size.sockets ? index : kNoSocket;
   }
 }
@@ -131,11 +129,12 @@ int accept(uint32_t socket, sockaddr* address, socklen_t* length, int flags) {
   if (!is_stream(socket)) return -EOPNOTSUPP;
   TimeNs deadline = 0;
   for (;;) {
+    if ((status_of(socket) & (kListening | kReadShut)) != kListening) return -EINVAL;
     const uint32_t accepted = pop_connection(socket);
     if (accepted != kNoSocket) return finish_accept(socket, accepted, address, length, flags);
-    if (!(status_of(socket) & kListening)) return -EINVAL;
     if (may_not_wait(socket, 0)) return -EAGAIN;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
+    // Input, or the end: shutdown() hangs a listener up.
     const int waited = Wait(socket).until([&] { return level(socket, kLevelIn) != 0; }, deadline);
     if (waited != 0) return waited;
   }

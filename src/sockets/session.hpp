@@ -89,7 +89,7 @@ struct alignas(64) SocketOut {
   std::atomic<uint32_t> tx_acked;    // how far the tx ring is free again
   std::atomic<int32_t> error;        // SO_ERROR; the program takes it with exchange(0)
   std::atomic<uint32_t>
-      rx_tell_at;  // the program sets the dirty bit once rx_read reaches this (window updates)
+      rx_tell_at;  // streams: the program sets the dirty bit once rx_read reaches this (window updates)
   std::atomic<uint32_t> rx_drops;  // datagrams that found no room
 };
 

@@ -1,6 +1,9 @@
 // Datagrams as programs see them: every test runs on both.
 #include <sys/ioctl.h>
 
+#include <utility>
+#include <vector>
+
 #include "client_case.hpp"
 
 namespace skerry::sockets {
@@ -116,6 +119,29 @@ TEST_P(DatagramTest, NobodyThereIsToldToTheConnected) {
   EXPECT_EQ(send(a, "x"), 1);
   wait_for(a, POLLIN);
   EXPECT_EQ(receive(a, 10, MSG_DONTWAIT), "error 111");
+}
+
+// A datagram that is read concerns nobody but the reader: the stack looks at rx_read when the next one comes.
+TEST(ClientDatagrams, ReadingThemDoesNotRingTheStack) {
+  AttachedClient attached;
+  const std::unique_ptr<Os> os = client_os();
+  const int from = os->socket(AF_INET, SOCK_DGRAM), to = os->socket(AF_INET, SOCK_DGRAM);
+  const sockaddr_in address = loopback(700);
+  ASSERT_EQ(os->bind(to, as_sockaddr(address), sizeof address), 0);
+  const std::string payload(1000, 'd');
+  constexpr int kMany = 40;  // more than a quarter of the ring
+  for (int i = 0; i < kMany; ++i)
+    ASSERT_EQ(os->send(from, payload.data(), payload.size(), 0, as_sockaddr(address), sizeof address), 1000);
+  const uint32_t socket = client::socket_of(to);
+  while (client::state.out[socket].rx_written.load() != kMany * datagram_bytes(1000)) ::sched_yield();
+  std::vector<std::atomic<uint64_t>> noted(kMaxSockets / 64);
+  std::atomic<uint64_t>* const dirty = std::exchange(client::state.dirty, noted.data());
+  std::string room(2000, '\0');
+  for (int i = 0; i < kMany; ++i) ASSERT_EQ(os->receive(to, room.data(), room.size(), 0), 1000);
+  client::state.dirty = dirty;
+  EXPECT_EQ(noted[socket / 64].load(), 0u);
+  os->close(from);
+  os->close(to);
 }
 
 }  // namespace

@@ -152,5 +152,21 @@ TEST(ClientMasks, PendingSignalEndsTheSleepThatLetsItIn) {
   os->close(fd);
 }
 
+TEST_P(PollTest, AListenerThatIsShutDownHangsUpAndItsAcceptEnds) {
+  uint16_t port = 0;
+  const int listening = listener(port);
+  std::thread blocked([&] { EXPECT_EQ(os->accept(listening, nullptr, nullptr, 0), -EINVAL); });
+  ASSERT_EQ(os->shutdown(listening, SHUT_RDWR), 0);
+  blocked.join();
+  pollfd fd{.fd = listening, .events = POLLIN | POLLOUT, .revents = 0};
+  EXPECT_EQ(os->poll(&fd, 1, 0), 1);
+  EXPECT_EQ(fd.revents, POLLOUT | POLLHUP);
+  ASSERT_EQ(os->listen(listening, 4), 0);
+  const int one = connect_to(port_of(listening));
+  const int other = os->accept(listening, nullptr, nullptr, 0);
+  EXPECT_GE(other, 0) << "it listens again";
+  for (const int number : {listening, one, other}) os->close(number);
+}
+
 }  // namespace
 }  // namespace skerry::sockets

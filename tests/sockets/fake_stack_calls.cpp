@@ -30,7 +30,7 @@ int FakeStack::perform(Call& call) {
       return bind(call);
     case Op::listen:
       sockets_[id].listening = true;
-      set_status(id, kListening);
+      set_status(id, kListening, kReadShut | kWriteShut);
       return 0;
     case Op::connect:
       return connect(id, call.endpoint);
