@@ -13,6 +13,10 @@ if(SKERRY_SANITIZE)
     -fno-sanitize-recover=all)
   target_link_options(skerry_flags INTERFACE -fsanitize=${SKERRY_SANITIZE})
 endif()
+# The libraries tell the fuzzer which of their branches an input took; the harness alone would tell it nothing.
+if(SKERRY_FUZZ)
+  target_compile_options(skerry_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # skerry_library(NAME [SOURCES...]): the library of one folder of src/. Link what it stands on with
 # target_link_libraries(NAME PUBLIC ...). Header-only folders give no sources.
