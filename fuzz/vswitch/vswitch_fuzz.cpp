@@ -2,9 +2,11 @@
 // must come from a port that is joined, and must be finished by nobody where an address stands.
 //
 // Input: records of {u8 port, u8 flags, u16 gso_size, u16 checksum_start, u8 checksum_offset, u16 length,
-// bytes}.
+// bytes}. With kLong among the flags the frame is as long as it says, up to 64 KiB: the input has at most
+// kShort bytes of it, and the rest is a pattern.
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
 
 #include "link/claims.hpp"
 #include "link/local_link.hpp"
@@ -16,6 +18,8 @@ namespace {
 constexpr size_t kPorts = 4;  // 0, 1, 2 are bound and 3 is the uplink; 2 is joined to the uplink alone
 constexpr size_t kPlain = 1;  // its link takes neither super-frames nor open checksums
 constexpr size_t kRecordBytes = 9;
+constexpr uint8_t kLong = 8;
+constexpr size_t kShort = 1514;
 
 bool joined(size_t a, size_t b) {
   return a != b && (a == 3 || b == 3 || (a != 2 && b != 2));
@@ -61,7 +65,10 @@ class Harness {
       LinkFacts facts;
       facts.max_frame = kMaxFrame;
       facts.takes_unfinished = facts.segments_tcp4 = i != kPlain;
-      wires_[i] = std::make_unique<LocalWire>(facts, facts, SlotGeometry{.small_slots = 8, .large_slots = 2});
+      // Those of the port that has super-frames cut end before the longest is through, and after most are.
+      const uint32_t small_slots = i == kPlain ? 96 : 8;
+      wires_[i] = std::make_unique<LocalWire>(facts, facts,
+                                              SlotGeometry{.small_slots = small_slots, .large_slots = 2});
       PortSettings settings;
       settings.uplink = i == 3;
       if (i < 3) {
@@ -84,33 +91,40 @@ class Harness {
     marks.offset = slot->offset;
     marks.length = slot->length;
     // A Link has held the marks against the frame before anyone sees them.
-    if (!claims_hold(marks, kSmallSlotBytes)) return station.give_back(*slot);
+    if (!claims_hold(marks, kLargeSlotBytes)) return station.give_back(*slot);
     std::memcpy(station.data(*slot).data(), bytes.data(), bytes.size());
     CHECK(station.send({&marks, 1}) == 1);
     now_ += kSecond;
     switch_.rx(now_);
     switch_.tx(now_);
     for (size_t at = 0; at < kPorts; ++at) {
+      LocalLink& receiver = wires_[at]->b();
       FrameBatch batch;
-      wires_[at]->b().receive(batch);
-      for (const Frame& frame : batch.view()) {
-        const ConstBytes got = wires_[at]->b().data(frame);
-        const char* wrong = !joined(from, at) ? "a port that is not joined" : violation(got, frame, from);
-        const bool finished = at == kPlain && (marks.flags & kChecksumNeeded) != 0;
-        if (finished && (frame.flags & (kChecksumNeeded | kSegmentTcp4)) != 0) wrong = "left open";
-        if (!wrong && !finished &&
-            (got.size() != bytes.size() || std::memcmp(got.data(), bytes.data(), got.size()) != 0))
-          wrong = "other bytes than were sent";
-        if (wrong) {
-          std::fprintf(stderr, "port %zu to %zu: %s\n", from, at, wrong);
-          std::abort();
+      for (receiver.receive(batch); batch.count > 0; batch.clear(), receiver.receive(batch)) {
+        for (const Frame& frame : batch.view()) {
+          judge(from, bytes, marks, at, frame, receiver.data(frame));
+          receiver.give_back(frame);
         }
-        wires_[at]->b().give_back(frame);
       }
     }
   }
 
  private:
+  // Ends the process if the frame that arrived at port `at` should not have.
+  static void judge(size_t from, ConstBytes bytes, const Frame& marks, size_t at, const Frame& frame,
+                    ConstBytes got) {
+    const char* wrong = !joined(from, at) ? "a port that is not joined" : violation(got, frame, from);
+    const bool finished = at == kPlain && (marks.flags & kChecksumNeeded) != 0;
+    if (finished && (frame.flags & (kChecksumNeeded | kSegmentTcp4)) != 0) wrong = "left open";
+    if (!wrong && finished && got.size() > bytes.size()) wrong = "longer than it was";
+    if (!wrong && !finished &&
+        (got.size() != bytes.size() || std::memcmp(got.data(), bytes.data(), got.size()) != 0))
+      wrong = "other bytes than were sent";
+    if (!wrong) return;
+    std::fprintf(stderr, "port %zu to %zu: %s\n", from, at, wrong);
+    std::abort();
+  }
+
   Vswitch<LocalLink> switch_{MacTableLimits{.learned_total = 16, .learned_per_port = 16}, 1};
   std::unique_ptr<LocalWire> wires_[kPorts];
   TimeNs now_ = 0;
@@ -131,9 +145,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     marks.checksum_start = load_be16(record + 4);
     marks.checksum_offset = record[6];
     input = input.subspan(vswitch::kRecordBytes);
-    const size_t length = std::min<size_t>({size_t{load_be16(record + 7)} % 1514 + 1, input.size()});
-    harness.one(record[0] % vswitch::kPorts, input.first(length), marks);
-    input = input.subspan(length);
+    const size_t said = size_t{load_be16(record + 7)} + 1;
+    const bool is_long = (record[1] & vswitch::kLong) != 0;
+    const size_t given =
+        std::min({is_long ? said : (said - 1) % vswitch::kShort + 1, vswitch::kShort, input.size()});
+    std::vector<uint8_t> frame(input.begin(), input.begin() + static_cast<ptrdiff_t>(given));
+    while (is_long && frame.size() < said) frame.push_back(static_cast<uint8_t>(frame.size() * 31));
+    harness.one(record[0] % vswitch::kPorts, frame, marks);
+    input = input.subspan(given);
   }
   return 0;
 }
