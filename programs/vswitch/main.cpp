@@ -5,6 +5,9 @@
 //   {"command":"remove_port","name":"redis"}
 //   {"command":"mirror","port":"redis"} with the write end of a pipe
 //   {"command":"stats"}
+//
+// Unasked it says {"event":"port_closed","name":"redis"} when that port's neighbour has broken their link,
+// which stays closed.
 #include <sys/random.h>
 
 #include "ports.hpp"
@@ -66,7 +69,9 @@ int run() {
   if (!confined) return exit_with(kName, confined.error());
 
   Loop loop(ports, process->host, process->stats, LoopPolicy{.yield_after_work = true});
-  loop.on_report([&] { ports.report(); });
+  loop.on_report([&] {
+    for (const std::string& name : ports.report()) control->tell({{"event", "port_closed"}, {"name", name}});
+  });
   loop.run();
   return 0;
 }

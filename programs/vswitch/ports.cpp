@@ -157,7 +157,8 @@ nlohmann::json Ports::describe() const {
   return result;
 }
 
-void Ports::report() {
+std::vector<std::string> Ports::report() {
+  std::vector<std::string> closed;
   for (Port& port : ports_) {
     size_t index = 0;
     for_each_counter(switch_.counters(port.id), port.link->counters(),
@@ -176,8 +177,10 @@ void Ports::report() {
       port.said_closed = true;
       std::fprintf(stderr, "skerry-vswitch: the link of port '%s' is closed: %s\n", port.name.c_str(),
                    port.link->fault());
+      closed.push_back(port.name);
     }
   }
+  return closed;
 }
 
 }  // namespace skerry

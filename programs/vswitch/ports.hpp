@@ -44,9 +44,9 @@ class Ports {
 
   // Counters by port, for a control request.
   nlohmann::json describe() const;
-  // Puts the counters on the stats page as NAME.COUNTER, those of drops from the first drop on, and says
-  // once on the log when a link has closed.
-  void report();
+  // Puts the counters on the stats page as NAME.COUNTER, those of drops from the first drop on. Returns the
+  // ports whose link has closed since, after a word on the log.
+  std::vector<std::string> report();
 
   // A Component: the switch, and a look at captures whose reader was behind when the traffic ended.
   uint32_t rx(TimeNs now) {

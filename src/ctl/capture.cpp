@@ -104,9 +104,6 @@ Outcome capture(const CaptureOptions& options) {
   if (!client) return failed(client.error());
   const Result<std::string> link = find_link(*client, options.link);
   if (!link) return failed(link.error());
-  const Result<Fd> file = open_file(options.file);
-  if (!file) return failed(file.error());
-
   const supervisor::Request request{.command = supervisor::Command::mirror, .link = *link};
   Result<supervisor::ControlLine> line = client->call(supervisor::format_request(request));
   if (!line) return failed(line.error());
@@ -114,6 +111,9 @@ Outcome capture(const CaptureOptions& options) {
   if (!answer) return failed(answer.error());
   if (line->descriptors.size() != 1) return failed(Error{"the supervisor sent no pipe to read frames from"});
 
+  // Only now, because a refusal must not cost the person an older capture of that name.
+  const Result<Fd> file = open_file(options.file);
+  if (!file) return failed(file.error());
   PcapngBlocks blocks;
   const Result<void> recorded = record(line->descriptors.front(), *file, blocks, options);
   fmt::print(stderr, "{} frames of {} in {}\n", blocks.frames(), *link, options.file);

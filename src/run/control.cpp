@@ -104,6 +104,11 @@ void ControlServer::answer(const Fd& socket, Waiter& waiter, const Handler& hand
   static_cast<void>(sent);
 }
 
+void ControlServer::tell(const nlohmann::json& body) const {
+  const Result<void> sent = send_control(*socket_, body);
+  static_cast<void>(sent);
+}
+
 ControlServer::~ControlServer() {
   if (socket_) waiter_->unwatch(socket_->get());
 }

@@ -47,6 +47,9 @@ class ControlServer {
   // The supervisor may come and go: its end of file is no error. The waiter must outlive the server.
   static Result<ControlServer> create(Fd socket, Waiter& waiter, Handler handler);
 
+  // Says something unasked, {"event":…}. A supervisor that does not listen misses it.
+  void tell(const nlohmann::json& body) const;
+
   ControlServer(ControlServer&&) = default;
   ControlServer& operator=(ControlServer&&) = delete;
   ~ControlServer();

@@ -156,7 +156,7 @@ Result<ControlClient> ControlClient::connect(const std::string& path) {
   Result<Fd> fd = connect_to(path);
   if (!fd) return fd.error();
   if (!is_permitted(fd->get())) return Error{fmt::format("{} belongs to another user", path), EPERM};
-  return ControlClient(std::move(*fd));
+  return ControlClient(std::move(*fd), path);
 }
 
 Result<ControlLine> ControlClient::call(std::string_view line, std::span<const int> descriptors,
@@ -168,7 +168,12 @@ Result<ControlLine> ControlClient::call(std::string_view line, std::span<const i
     pollfd waiting{fd(), static_cast<short>(POLLIN | (connection_.wants_to_write() ? POLLOUT : 0)), 0};
     const int ready = ::poll(&waiting, 1, timeout_ms);
     if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0) return Error{"the supervisor does not answer: look at its log", ETIMEDOUT};
+    if (ready == 0) {
+      const std::string log = path_.substr(0, path_.rfind('/')) + "/log";
+      return Error{fmt::format("the supervisor does not answer: look at {}",
+                               ::access(log.c_str(), F_OK) == 0 ? log : "the terminal of its `skerry up`"),
+                   ETIMEDOUT};
+    }
     if (ready < 0 || !connection_.flush()) return gone;
     const bool open = connection_.receive(lines);
     if (!lines.empty()) return std::move(lines.front());

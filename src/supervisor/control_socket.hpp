@@ -67,6 +67,7 @@ class ControlClient {
   // Errors: system_error is ENOENT or ECONNREFUSED if nothing runs there.
   static Result<ControlClient> connect(const std::string& path);
 
+  // Errors: system_error is EPIPE if it hung up, ETIMEDOUT if it says nothing.
   Result<ControlLine> call(std::string_view line, std::span<const int> descriptors = {},
                            int timeout_ms = 10'000);
   // Waits for the other side to close. False on time-out.
@@ -74,8 +75,10 @@ class ControlClient {
   int fd() const { return connection_.fd(); }
 
  private:
-  explicit ControlClient(Fd fd) : connection_(std::move(fd), kMaxReplyBytes) {}
+  ControlClient(Fd fd, std::string path)
+      : connection_(std::move(fd), kMaxReplyBytes), path_(std::move(path)) {}
   ControlConnection connection_;
+  std::string path_;
 };
 
 }  // namespace skerry::supervisor

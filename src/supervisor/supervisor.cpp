@@ -93,7 +93,10 @@ bool Supervisor::can_start(const Process& process) const {
 void Supervisor::start(const Process& process, Member& member, TimeNs now) {
   const Program* program = process.program.empty() ? nullptr : plan_.program(process.program);
   Result<void> started = member.start(process, program, objects_, surroundings_, now);
-  if (!started) return start_again(member, "could not be started: " + started.error().message, 0);
+  if (!started) {
+    const std::string clause = "could not be started: " + started.error().message;
+    return starting() ? give_up_start(member, clause) : start_again(member, clause, 0);
+  }
   watch(process.name);
   if (process.kind == ProcessKind::program) return;
   // Whatever it answers, it answers from its loop: from then on it serves.
@@ -228,13 +231,16 @@ void Supervisor::component_ended(Member& member, const std::string& clause, Dura
   member.due = 0;
 }
 
-void Supervisor::start_again(Member& member, const std::string& clause, DurationNs lived) {
+void Supervisor::give_up_start(Member& member, const std::string& clause) {
+  member.state = MemberState::failed;
   member.why = clause;
-  if (!ready_ && started_) {
-    member.state = MemberState::failed;
-    report_start(Error{fmt::format("{} {}", member.name(), clause)});
-    return go_down();
-  }
+  report_start(Error{fmt::format("{} {}", member.name(), clause)});
+  go_down();
+}
+
+void Supervisor::start_again(Member& member, const std::string& clause, DurationNs lived) {
+  if (starting() && member.kind() != ProcessKind::program) return give_up_start(member, clause);
+  member.why = clause;
   const TimeNs now = host_.now();
   const std::optional<DurationNs> delay = member.budget.died(now, lived);
   if (delay) {
@@ -244,9 +250,11 @@ void Supervisor::start_again(Member& member, const std::string& clause, Duration
     say(fmt::format("{} {}; it starts again in {} ms", member.name(), clause, *delay / kMillisecond));
     return;
   }
+  const std::string verdict = fmt::format("{}; it died {} times within {} s and is given up", clause,
+                                          RestartBudget::kYoungDeaths + 1, RestartBudget::kWindow / kSecond);
+  if (starting()) return give_up_start(member, verdict);
   member.state = MemberState::failed;
-  say(fmt::format("{} {}; it died {} times within {} s and is given up", member.name(), clause,
-                  RestartBudget::kYoungDeaths + 1, RestartBudget::kWindow / kSecond));
+  say(fmt::format("{} {}", member.name(), verdict));
   // A program without its stack would wait for ever.
   if (member.kind() == ProcessKind::stack) {
     Member* const cell = this->member(plan_.process(member.name())->program);

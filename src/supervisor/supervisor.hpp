@@ -77,6 +77,9 @@ class Supervisor {
   void on_end(const std::string& name);
   void component_ended(Member& member, const std::string& clause, DurationNs lived);
   void start_again(Member& member, const std::string& clause, DurationNs lived);
+  // Before everything serves: a start of which a part cannot succeed is no start.
+  bool starting() const { return !ready_ && started_; }
+  void give_up_start(Member& member, const std::string& clause);
   void on_answer(const std::string& name);
   void look_if_all_serve();
   void report_start(Result<void> result);
@@ -90,6 +93,7 @@ class Supervisor {
   void renew(const Process& process);
   void remove_port(const std::string& process);
   void relink_neighbours(const Process& process);
+  void port_closed(const std::string& vswitch, const std::string& port);
   std::vector<int> link_fds(const std::string& process, const std::string& end) const;
   const nlohmann::json* port_of(const std::string& vswitch, const std::string& end) const;
 

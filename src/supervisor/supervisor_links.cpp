@@ -1,6 +1,9 @@
 // What neighbours share, and how it is replaced when one of them dies. A ring's positions live in the memory
 // of both sides; a side that starts anew has none, so the pair gets fresh memory and fresh pipes, and the
 // side that lives is told.
+#include <fmt/format.h>
+#include <signal.h>
+
 #include "supervisor/supervisor.hpp"
 
 namespace skerry::supervisor {
@@ -47,6 +50,19 @@ void Supervisor::remove_port(const std::string& process) {
       member(link.a.process)
           ->ask({{"command", "remove_port"}, {"name", port->at("name")}}, {},
                 [](const Result<ControlMessage>&) {});
+  }
+}
+
+// The neighbour lied, or lost its way: only a new process and a new link bring the port back. What it loses
+// by its end it has lost already.
+void Supervisor::port_closed(const std::string& vswitch, const std::string& port) {
+  for (const PlannedLink& link : plan_.links) {
+    const nlohmann::json* const settings = link.a.process == vswitch ? port_of(vswitch, link.a.end) : nullptr;
+    if (settings == nullptr || settings->at("name") != port) continue;
+    const Member& neighbour = *member(link.b.process);
+    if (!neighbour.alive() || neighbour.stopping) return;
+    say(fmt::format("{} broke its link to {} and is ended", neighbour.name(), vswitch));
+    return neighbour.signal(SIGKILL);
   }
 }
 

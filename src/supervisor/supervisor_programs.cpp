@@ -14,6 +14,11 @@ constexpr DurationNs kLinger = 2 * kSecond;
 constexpr DurationNs kCountersAge =
     100 * kMillisecond;  // a stack shows its counters every 10 ms, if it has the processor
 
+// What its cell says of a program that it could not run (cell.hpp).
+bool never_ran(int exit_status) {
+  return exit_status >= 125 && exit_status <= 127;
+}
+
 }  // namespace
 
 const Program* Supervisor::program_of(const Member& member) const {
@@ -29,6 +34,11 @@ std::string Supervisor::listener_of(const std::string& program) const {
 
 void Supervisor::on_event(Member& member, ControlMessage& message) {
   const nlohmann::json& body = message.body;
+  if (member.kind() == ProcessKind::vswitch && body["event"] == "port_closed" && !going_down_) {
+    const auto port = body.find("name");
+    if (port != body.end() && port->is_string()) port_closed(member.name(), port->get<std::string>());
+    return;
+  }
   if (member.kind() != ProcessKind::program || body["event"] != "listener" || message.fds.size() != 1 ||
       going_down_)
     return;
@@ -58,7 +68,7 @@ void Supervisor::program_ended(Member& member, const std::string& clause, Durati
   const bool again =
       !wanted && (program.restart == Restart::always || (program.restart == Restart::on_failure && failed));
   member.state = MemberState::ended;
-  if (!ready_ && started_ && !wanted && member.exit_status() != 0) return start_again(member, clause, lived);
+  if (starting() && !wanted && never_ran(member.exit_status())) return give_up_start(member, clause);
   if (again) start_again(member, member.lost_stack ? "ended without its stack" : clause, lived);
   if (!wanted && !again) say(fmt::format("{} {}", member.name(), clause));
   if (stack.alive()) {
@@ -95,7 +105,7 @@ bool Supervisor::stack_ended(Member& stack, const std::string& clause) {
     return true;
   }
   // A program that has not begun yet can wait for the next one.
-  if (!cell.serving || (!ready_ && started_)) return false;
+  if (!cell.serving || starting()) return false;
   stack.state = MemberState::ended;
   stack.why = clause;
   cell.lost_stack = true;

@@ -235,6 +235,20 @@ TEST_F(Commands, CaptureWritesTheFile) {
   EXPECT_EQ(ended.out, RunningCommand::read(folder_ + "/a.pcapng"));
 }
 
+TEST_F(Commands, ARefusedCaptureLeavesTheFileAsItIs) {
+  FakeSupervisor::Answers answers = capturing();
+  answers[Command::mirror] = [](const Request&) {
+    return Answer{supervisor::refusal("port 'redis' is being captured already")};
+  };
+  const FakeSupervisor lan("lan", answers);
+  const std::string path = folder_ + "/old.pcapng";
+  std::ofstream(path) << "precious";
+  const Ended ended = skerry({"capture", "redis", "-w", path});
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_THAT(ended.err, HasSubstr("is being captured already"));
+  EXPECT_EQ(RunningCommand::read(path), "precious");
+}
+
 TEST_F(Commands, CaptureSaysWhatIsWrong) {
   const FakeSupervisor lan("lan", capturing());
   const Ended full = skerry({"capture", "redis", "-w", "/dev/full"});

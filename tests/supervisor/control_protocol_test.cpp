@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "supervisor/control_socket.hpp"
@@ -191,6 +192,19 @@ TEST_F(ControlSocket, LinesAndDescriptorsTravelBothWays) {
     EXPECT_FALSE(client->call(large + "x\n")) << "over the bound: disconnected";
   }
   server.join();
+}
+
+TEST_F(ControlSocket, NamesTheLogOfASilentSupervisor) {
+  const Result<ControlListener> silent = ControlListener::create(path_);
+  ASSERT_TRUE(silent);
+  const auto complaint = [&] {
+    Result<ControlClient> client = ControlClient::connect(path_);
+    const Result<ControlLine> none = client->call("ps\n", {}, 1);
+    return none ? "it answered" : none.error().message;
+  };
+  EXPECT_THAT(complaint(), testing::EndsWith("look at the terminal of its `skerry up`"));
+  std::ofstream(directory_ + "/log") << "stuck\n";
+  EXPECT_THAT(complaint(), testing::EndsWith("look at " + directory_ + "/log"));
 }
 
 TEST_F(ControlSocket, TellsWhenTheOtherSideHasGone) {

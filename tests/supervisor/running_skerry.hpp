@@ -49,6 +49,15 @@ inline void kill_process(pid_t pid, int number = SIGKILL) {
   ::kill(pid, number);
 }
 
+// False of one that has ended and waits to be reaped, by a PID 1 perhaps that takes its time.
+inline bool runs(pid_t pid) {
+  std::FILE* file = std::fopen(("/proc/" + std::to_string(pid) + "/stat").c_str(), "r");
+  char state = 'X';
+  if (file != nullptr && std::fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 'X';
+  if (file != nullptr) std::fclose(file);
+  return state != 'X' && state != 'Z';
+}
+
 class RunningSkerry {
  public:
   // `own_network`: in a network namespace of its own, for what would else touch the host's.

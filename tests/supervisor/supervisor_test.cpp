@@ -38,8 +38,7 @@ std::string contents(const std::string& path) {
 }
 
 bool no_children_left(const std::vector<pid_t>& pids) {
-  return eventually(
-      [&] { return std::ranges::none_of(pids, [](pid_t pid) { return ::kill(pid, 0) == 0; }); });
+  return eventually([&] { return std::ranges::none_of(pids, runs); });
 }
 
 TEST(Supervisor, StartsAndEndsInOrder) {
@@ -78,6 +77,21 @@ TEST(Supervisor, SaysWhatCouldNotStart) {
   EXPECT_THAT(skerry.log(), HasSubstr("/nonexistent/program cannot be run: No such file or directory"));
   EXPECT_EQ(skerry.wait_end(), 1);
   EXPECT_FALSE(std::filesystem::exists(skerry.directory() + "/run/test"));
+}
+
+// A program that fails at first, for want of a neighbour perhaps, has its `restart` already while others
+// start.
+TEST(Supervisor, RestartCountsBeforeEverythingServes) {
+  Plan plan = empty_plan("test");
+  const std::string mark = "/tmp/sk-mark-" + std::to_string(::getpid());
+  add(plan, "early", {"/bin/sh", "-c", "test -e " + mark + " && exec sleep 1000; touch " + mark + "; exit 1"},
+      Restart::on_failure);
+  add(plan, "slow", {"/bin/sleep", "1000"});
+  RunningSkerry skerry(plan);
+  EXPECT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
+  EXPECT_TRUE(eventually([&] { return skerry.row("early")["restarts"] == 1; }));
+  EXPECT_THAT(skerry.log(), HasSubstr("early ended with status 1; it starts again"));
+  std::filesystem::remove(mark);
 }
 
 TEST(Supervisor, StartsAgainWhatWasKilled) {
@@ -193,6 +207,17 @@ TEST(Supervisor, KillsWhatHangs) {
   ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
   EXPECT_TRUE(eventually([&] { return skerry.row("asks.stack")["restarts"] == 1; }));
   EXPECT_THAT(skerry.log(), HasSubstr("asks.stack hangs: no breath for 5 s"));
+}
+
+// A link that closed by a fault stays closed; only a new pair of ends brings the port back.
+TEST(Supervisor, EndsWhoeverBrokeHisLink) {
+  Plan plan = empty_plan("test");
+  add(plan, "asks", orders("order('lie'); time.sleep(1000)"));
+  RunningSkerry skerry(plan);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  EXPECT_TRUE(eventually([&] { return skerry.row("asks")["state"] == "ended"; })) << skerry.log();
+  EXPECT_THAT(skerry.log(), HasSubstr("asks.stack broke its link to test.vswitch and is ended"));
+  EXPECT_EQ(skerry.row("test.vswitch")["restarts"], 0);
 }
 
 TEST(Supervisor, SaysThatASandboxWasViolated) {
@@ -400,7 +425,9 @@ TEST(Supervisor, IsIdleWhenNothingHappens) {
   ::usleep(200'000);
   const uint64_t before = cpu_ns(skerry.pid());
   ::usleep(3'000'000);
-  EXPECT_LT(cpu_ns(skerry.pid()) - before, 6 * kMillisecond);
+  // A sanitizer makes everything a few times slower.
+  const uint64_t allowed_ns = (confinement_is_complete() ? 6 : 30) * kMillisecond;
+  EXPECT_LT(cpu_ns(skerry.pid()) - before, allowed_ns);
 }
 
 }  // namespace

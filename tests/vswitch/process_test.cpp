@@ -113,7 +113,11 @@ class SwitchProcess : public testing::Test {
     EXPECT_TRUE(send_control(control_, request, fds));
     for (int tries = 0; tries < 2000; ++tries) {
       Result<ControlMessage> reply = receive_control(control_);
-      if (reply) return reply->body;
+      if (reply && reply->body.contains("event"))
+        events_.push_back(std::move(reply->body));
+      else if (reply)
+        return reply->body;
+      if (reply) continue;
       if (reply.error().system_error != EAGAIN) break;
       ::usleep(1000);
     }
@@ -128,6 +132,7 @@ class SwitchProcess : public testing::Test {
   }
 
   Station stations_[3];
+  std::vector<json> events_;  // what it said unasked
   Fd control_, memory_;
   std::optional<StatsReader> reader_;
   pid_t pid_ = -1;
@@ -265,6 +270,10 @@ TEST_F(SwitchProcess, AHostilePortClosesAlone) {
   const json stats = ask({{"command", "stats"}});
   EXPECT_EQ(stats["ports"]["two"]["closed"], true);
   EXPECT_EQ(stats["ports"]["one"]["closed"], false);
+  // The supervisor is told, once, because only it can bring the port back.
+  ASSERT_TRUE(falls_asleep());
+  ask({{"command", "stats"}});
+  EXPECT_EQ(events_, std::vector<json>({{{"event", "port_closed"}, {"name", "two"}}}));
 }
 
 }  // namespace
