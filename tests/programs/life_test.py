@@ -77,7 +77,7 @@ class Crashes(SkerryCase):
         supervisors = [pid for pid in self.skerry.left_behind() if comm(pid).startswith("skerry-supervi")]
         self.assertEqual(len(supervisors), 1)
         os.kill(supervisors[0], signal.SIGKILL)
-        time.sleep(0.5)
+        self.skerry.wait_until_gone()  # its lock with the last who could hold it
         code, output = self.skerry.command("ps", check=False)
         self.assertRegex(output, "clear|clean|remov", f"nothing said (exit {code})")
         self.skerry.wait_until_gone()
