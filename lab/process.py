@@ -1,6 +1,7 @@
 """Programs that we start, bounded and cleaned up.
 
-Every program runs in a session of its own with its output in a file, and whatever happens to us (an exception, Ctrl-C,
+Every program runs in a process group of its own with its output in a file (and in our session, as if a person had typed it
+here: the kernel shares a core out by sessions), and whatever happens to us (an exception, Ctrl-C,
 SIGTERM, even SIGKILL) it is told to end. Nothing is ever ended by name.
 """
 
@@ -34,7 +35,7 @@ class Running:
         self.argv = [str(word) for word in argv]
         self._output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(self.argv, stdin=stdin, stdout=self._output, stderr=subprocess.STDOUT,
-                                        start_new_session=True, preexec_fn=_end_with_parent, env=env, cwd=cwd)
+                                        process_group=0, preexec_fn=_end_with_parent, env=env, cwd=cwd)
         self.pid = self.process.pid
         self.whole_group = whole_group
         _running.append(self)

@@ -34,8 +34,11 @@ sigset_t passed_on() {
     if (::getppid() != parent) ::_exit(127);
   }
   bool placed = true;
-  if (spec.in_background) {
-    ::setsid();
+  if (spec.place != Place::terminal) {
+    if (spec.place == Place::daemon)
+      ::setsid();
+    else
+      ::setpgid(0, 0);
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     placed = ::dup2(null, 0) >= 0 && ::dup2(spec.log, 1) >= 0 && ::dup2(spec.log, 2) >= 0;
   }

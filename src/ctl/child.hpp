@@ -18,12 +18,20 @@ struct PlacedFd {
   int to = -1;    // its
 };
 
+// Where a process stands towards the terminal of who starts it.
+enum class Place {
+  terminal,    // keeps 0, 1, 2 and the process group: Ctrl-C reaches it
+  background,  // /dev/null at 0, `log` at 1 and 2, a process group of its own; the same session, because the
+               // kernel shares a core out by sessions (sched(7), autogroup): see spawn.hpp
+  daemon,  // as background, in a session of its own: outlives the terminal
+};
+
 struct ChildSpec {
   std::string executable;         // absolute
   std::vector<std::string> argv;  // all of it
   std::vector<PlacedFd> fds;      // besides 0, 1 and 2; everything else is closed
-  bool in_background = false;     // a session of its own, /dev/null at 0, `log` at 1 and 2
-  int log = -1;
+  Place place = Place::terminal;
+  int log = -1;               // if it is not on the terminal
   int signal_on_our_end = 0;  // that it gets if we die first (prctl(2), PR_SET_PDEATHSIG)
 };
 

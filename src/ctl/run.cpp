@@ -97,7 +97,7 @@ Result<supervisor::ControlClient> connect_or_start(const Question& question,
   if (!question.request.network.empty() && question.request.network != plan->name) {
     return Error{fmt::format("\"{}\" is not running: start it with `skerry up`", question.composition)};
   }
-  const Result<Child> started = start_supervisor(*plan, true);
+  const Result<Child> started = start_supervisor(*plan, Place::background);
   if (!started) return started.error();
   client = connect(question.composition);
   if (!client && is_absent(client.error())) return Error{client.error().message, EPIPE};  // it came and went

@@ -62,13 +62,14 @@ std::string last_line(int log) {
 
 }  // namespace
 
-Result<Child> start_supervisor(const supervisor::Plan& plan, bool in_background) {
+Result<Child> start_supervisor(const supervisor::Plan& plan, Place place) {
   const Result<Fd> memory = memory_with(supervisor::plan_to_json(plan));
   if (!memory) return memory.error();
   Result<supervisor::RuntimeClaim> claim = supervisor::RuntimeClaim::take(plan.name);
   if (!claim) return claim.error();
   Fd log;
-  if (in_background) {
+  const bool on_terminal = place == Place::terminal;
+  if (!on_terminal) {
     Result<Fd> opened = claim->open_log();
     if (!opened) return opened.error();
     log = std::move(*opened);
@@ -83,9 +84,9 @@ Result<Child> start_supervisor(const supervisor::Plan& plan, bool in_background)
                                       .fds = {{memory->get(), supervisor::kEnvironmentFd},
                                               {writer.get(), supervisor::kReadyFd},
                                               {claim->lock_fd(), supervisor::kClaimFd}},
-                                      .in_background = in_background,
+                                      .place = place,
                                       .log = log.get(),
-                                      .signal_on_our_end = in_background ? 0 : SIGTERM});
+                                      .signal_on_our_end = on_terminal ? SIGTERM : 0});
   if (!child) return child;
   writer.reset();
   const std::string line = read_ready_line(reader.get());
@@ -101,7 +102,7 @@ Result<Child> start_supervisor(const supervisor::Plan& plan, bool in_background)
   child->kill(SIGTERM);
   if (!child->wait_for(5000)) child->kill(SIGKILL);
   const int status = child->wait(-1, {});
-  const std::string said = in_background ? last_line(log.get()) : "";
+  const std::string said = on_terminal ? "" : last_line(log.get());
   return Error{said.empty() ? fmt::format("the supervisor ended with status {} before everything ran", status)
                             : said};
 }

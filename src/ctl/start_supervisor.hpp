@@ -8,6 +8,6 @@ namespace skerry::ctl {
 
 // In the background it outlives us and logs into its runtime directory; in the foreground it ends when we do.
 // Errors: its own refusal, or what its log says last; nothing is left running then.
-Result<Child> start_supervisor(const supervisor::Plan& plan, bool in_background);
+Result<Child> start_supervisor(const supervisor::Plan& plan, Place place);
 
 }  // namespace skerry::ctl

@@ -50,7 +50,7 @@ Outcome up(const UpOptions& options) {
   const Result<supervisor::Plan> plan =
       supervisor::load_composition(options.file, supervisor::this_machine());
   if (!plan) return failed(plan.error());
-  Result<Child> started = start_supervisor(*plan, options.detach);
+  Result<Child> started = start_supervisor(*plan, options.detach ? Place::daemon : Place::terminal);
   if (!started) return failed(started.error());
   print_started(*plan);
   if (options.detach) {

@@ -3,9 +3,7 @@
 //
 // Why yields: waking a sleeping process costs 2 µs on the same core and 20 to 50 µs on another one, a yield 1
 // µs; and a program, its stack and the switch that share a core turn about by yielding, with no wake-up at
-// all. Why few of them: an idle system uses no CPU. Why each is timed: a yield that takes long means that
-// somebody outside has the core, who gives it back only at the end of a time slice; then sleeping is better,
-// because who wakes up goes first.
+// all. Why few of them: an idle system uses no CPU. Why each is timed: base/contention.hpp.
 //
 // Invariant: between the first look that finds nothing and the sleep lie at most `idle_yields` yields, and a
 // sleep begins only after every source of work was armed and then found empty.
@@ -14,6 +12,7 @@
 #include <concepts>
 #include <functional>
 
+#include "base/contention.hpp"
 #include "base/time.hpp"
 #include "run/component.hpp"
 #include "run/stats.hpp"
@@ -23,8 +22,6 @@ namespace skerry {
 struct LoopPolicy {
   bool yield_after_work = false;  // hand over after each breath that did work, not only when idle
   uint32_t idle_yields = 30;      // idle breaths that yield, one after another, before the process sleeps
-  DurationNs slow_yield_ns = 1 * kMillisecond;  // a yield that took longer tells of a stranger on the core
-  DurationNs contended_ns = 50 * kMillisecond;  // how long to do without yields then
   DurationNs look_every_ns =
       10 * kMillisecond;  // how often a busy process looks at control socket and signals
 };
@@ -75,7 +72,7 @@ class Loop {
       report();
       host_.wait(0);
     }
-    const bool may_yield = now >= contended_until_;
+    const bool may_yield = contention_.may_yield(now);
     if (work > 0) {
       idle_breaths_ = 0;
       unreported_ = true;
@@ -100,10 +97,7 @@ class Loop {
   // The yield ended when this turn began.
   void judge_yield(TimeNs now) {
     if (yielded_at_ == kNever) return;
-    if (now - yielded_at_ > policy_.slow_yield_ns) {
-      slow_yields_.add(1);
-      contended_until_ = now + policy_.contended_ns;
-    }
+    if (contention_.yielded(yielded_at_, now)) slow_yields_.add(1);
     yielded_at_ = kNever;
   }
 
@@ -136,7 +130,7 @@ class Loop {
   uint32_t idle_breaths_ = 0;
   bool unreported_ = false;
   TimeNs yielded_at_ = kNever;
-  TimeNs contended_until_ = 0;
+  Contention contention_;
   TimeNs next_look_ = 0;
 };
 

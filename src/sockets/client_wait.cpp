@@ -2,13 +2,14 @@
 
 #include <pthread.h>
 
+#include "base/contention.hpp"
 #include "sockets/client_epoll_set.hpp"
 #include "sockets/client_session.hpp"
 
 namespace skerry::sockets::client {
 namespace {
 
-constinit std::atomic<TimeNs> no_yields_until = 0;
+constinit Contention contention;
 constinit int doorbells[kMaxWaiters] = {};       // descriptor + 1
 constinit thread_local uint32_t own_waiter = 0;  // + 1
 constinit pthread_key_t exit_key = 0;
@@ -28,7 +29,7 @@ bool Yields::again() {
   if (left_ == 0) return false;
   if (last_ns_ == 0) {
     last_ns_ = monotonic_ns();
-    if (last_ns_ < no_yields_until.load(std::memory_order_relaxed)) {
+    if (!contention.may_yield(last_ns_)) {
       left_ = 0;
       return false;
     }
@@ -36,10 +37,7 @@ bool Yields::again() {
   --left_;
   system_call(SYS_sched_yield);
   const TimeNs now = monotonic_ns();
-  if (now - last_ns_ > kLongYield) {
-    no_yields_until.store(now + kNoYieldsAfterLong, std::memory_order_relaxed);
-    left_ = 0;
-  }
+  if (contention.yielded(last_ns_, now)) left_ = 0;
   last_ns_ = now;
   return true;
 }

@@ -10,11 +10,6 @@
 namespace skerry::sockets::client {
 
 inline constinit std::atomic<int> yields_before_sleep = 30;  // 0 in tests that want every wait to sleep
-// A yield that took this long gave the core to somebody else's work, not to the stack: for a while yields are
-// off, because each would cost a whole time slice.
-inline constexpr DurationNs kLongYield = kMillisecond;
-inline constexpr DurationNs kNoYieldsAfterLong = 50 * kMillisecond;
-
 // The yields of one wait: `while (!ready && yields.again())`.
 class Yields {
  public:

@@ -86,7 +86,7 @@ const char* become(ChildPlan& plan, int& report_fd) {
   const Launch& launch = *plan.launch;
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return "ask to die with the supervisor";
   if (::getppid() != plan.parent) ::_exit(125);
-  if (!launch.on_terminal && ::setsid() < 0) return "leave the terminal";
+  if (!launch.on_terminal && ::setpgid(0, 0) != 0) return "make a process group";
   if (launch.core) {
     cpu_set_t cores;
     CPU_ZERO(&cores);

@@ -42,8 +42,10 @@ struct Launch {
   int output_fd = -1;                    // becomes its descriptor 1; -1: /dev/null
   std::optional<unsigned> core;          // pinned there before its first instruction
   Limits limits;
-  // For a program on a terminal: keeps 0, 1, 2, session and process group. Otherwise the process gets a
-  // session of its own, so that Ctrl-C reaches the supervisor alone and everything ends in order.
+  // For a program on a terminal: keeps 0, 1, 2 and the process group. Otherwise the process gets a group of
+  // its own, so that Ctrl-C reaches the supervisor alone and everything ends in order. The session stays,
+  // because the kernel shares a core out by sessions (sched(7), autogroup), and a yield to another session's
+  // process hands nothing over.
   bool on_terminal = false;
 };
 

@@ -12,6 +12,7 @@
 
 #include "base/bytes.hpp"
 #include "base/check.hpp"
+#include "base/contention.hpp"
 #include "base/fd.hpp"
 #include "base/random.hpp"
 #include "base/result.hpp"
@@ -146,6 +147,36 @@ TEST(CheckDeathTest, NamesTheBrokenPromise) {
   EXPECT_DEATH(CHECK(1 + 1 == 3), "1 \\+ 1 == 3.*base_test.cpp");
   Result<int> bad(Error{"no"});
   EXPECT_DEATH(*bad, "");
+}
+
+TEST(Contention, OneLongYieldPausesShortly) {
+  Contention contention;
+  EXPECT_TRUE(contention.may_yield(kSecond));
+  EXPECT_FALSE(contention.yielded(kSecond, kSecond + Contention::kLongYield));
+  const TimeNs now = kSecond + 2 * Contention::kLongYield;
+  EXPECT_TRUE(contention.yielded(kSecond, now));
+  EXPECT_FALSE(contention.may_yield(now + Contention::kFirstPause - 1));
+  EXPECT_TRUE(contention.may_yield(now + Contention::kFirstPause));
+}
+
+TEST(Contention, AStrangerWhoStaysIsYieldedToSeldom) {
+  Contention contention;
+  constexpr DurationNs kSlice = 3 * kMillisecond;
+  TimeNs now = kSecond;
+  DurationNs lost = 0;
+  while (now < 3 * kSecond) {
+    if (!contention.may_yield(now)) {
+      now += 100 * kMicrosecond;
+      continue;
+    }
+    EXPECT_TRUE(contention.yielded(now, now + kSlice));
+    now += kSlice;
+    lost += kSlice;
+  }
+  EXPECT_LT(lost, 2 * kSecond / 15);
+  EXPECT_TRUE(contention.yielded(now + kSecond, now + kSecond + kSlice));
+  EXPECT_TRUE(contention.may_yield(now + kSecond + kSlice + Contention::kFirstPause))
+      << "a new one begins small";
 }
 
 }  // namespace

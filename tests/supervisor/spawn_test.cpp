@@ -113,7 +113,7 @@ TEST(Spawn, ManyGrantsKeepTheirOrder) {
   EXPECT_EQ(said["descriptors"].size(), 4U + 201U);
 }
 
-TEST(Spawn, AppliesLimitsCoreAndSession) {
+TEST(Spawn, AppliesLimitsCoreAndGroup) {
   Pipe report = make_pipe();
   Launch launch = witness(report);
   launch.limits = {64, false};
@@ -123,7 +123,8 @@ TEST(Spawn, AppliesLimitsCoreAndSession) {
   EXPECT_EQ(said["core_bytes"], 0);
   EXPECT_EQ(said["core_count"], 1);
   EXPECT_EQ(said["on_core_0"], true);
-  EXPECT_EQ(said["leads_session"], true);
+  EXPECT_EQ(said["leads_group"], true);
+  EXPECT_EQ(said["session"], ::getsid(0)) << "the kernel shares a core out by sessions";
   EXPECT_EQ(said["death_signal"], SIGKILL);
 }
 

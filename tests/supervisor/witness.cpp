@@ -66,7 +66,8 @@ int main(int count, char** arguments) {
                                {"core_count", CPU_COUNT(&cores)},
                                {"on_core_0", CPU_ISSET(0, &cores) != 0},
                                {"death_signal", death_signal},
-                               {"leads_session", ::getsid(0) == ::getpid()},
+                               {"leads_group", ::getpgrp() == ::getpid()},
+                               {"session", ::getsid(0)},
                                {"stdin", null_name}};
   const std::string text = said.dump();
   if (::write(report->get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return 3;
