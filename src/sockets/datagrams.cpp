@@ -9,6 +9,7 @@ namespace skerry::sockets {
 namespace {
 
 constexpr uint32_t kMaxDatagram = 65507;  // 65535 less the IPv4 and UDP headers
+constexpr uint32_t kTurn = 32;            // datagrams that a socket sends before the next has its turn
 
 }  // namespace
 
@@ -69,7 +70,7 @@ void Server::begin_sending(uint32_t id) {
   // Our view of the ring was empty until now, so the program may have moved its base.
   socket.tx_base = in.tx_base.load(std::memory_order_relaxed);
   socket.sending = true;
-  senders_.push_back(id);
+  senders_.insert(senders_.begin(), id);
 }
 
 void Server::end_sending(uint32_t id) {
@@ -79,6 +80,11 @@ void Server::end_sending(uint32_t id) {
     udp_.close(id);
     free_index(id);
   }
+}
+
+void Server::end_turn() {
+  in_turn_ = 0;
+  std::rotate(senders_.begin(), senders_.end() - 1, senders_.end());
 }
 
 bool Server::next_datagram(DatagramOut& out) {
@@ -119,7 +125,7 @@ bool Server::next_datagram(DatagramOut& out) {
 }
 
 void Server::datagram_done(const DatagramOut& datagram, int error) {
-  if (error == EAGAIN) return;
+  if (error == EAGAIN) return end_turn();
   const uint32_t id = datagram.socket;
   Socket& socket = sockets_[id];
   const auto length = static_cast<uint32_t>(datagram.payload[0].size() + datagram.payload[1].size());
@@ -128,6 +134,7 @@ void Server::datagram_done(const DatagramOut& datagram, int error) {
   if (view_.names(id).local.port == 0) view_.names(id).local = udp_.local(id);  // bound by its first sendto()
   view_.out(id).tx_acked.store(socket.tx_taken, std::memory_order_release);
   wakeups_.freed(id);
+  if (++in_turn_ == kTurn) end_turn();
 }
 
 // A header that cannot be true: nothing behind it can be trusted to be a header either, so all is thrown

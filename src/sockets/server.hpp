@@ -41,7 +41,7 @@ class Server {
   // ---- Component
   uint32_t rx(TimeNs now);
   uint32_t tx(TimeNs now);
-  TimeNs deadline() const { return senders_.empty() ? sweep_at_ : 0; }
+  TimeNs deadline() const { return sweep_at_; }
   bool arm();
   void disarm();
 
@@ -50,10 +50,12 @@ class Server {
   // An ICMP error for a connected datagram socket.
   void fail(uint32_t socket, int error);
   // The next datagram to send, after tx() has looked at the program's notes; false if there is none now. Each
-  // is answered with datagram_done: 0, EAGAIN (it stays, for a later breath) or an errno value for the
-  // socket.
+  // is answered with datagram_done: 0, EAGAIN (it stays, and the next socket has its turn) or an errno value
+  // for the socket.
   bool next_datagram(DatagramOut& out);
   void datagram_done(const DatagramOut& datagram, int error);
+  // Sockets that had something to send when it was last looked for.
+  uint32_t sending() const { return static_cast<uint32_t>(senders_.size()); }
   // What must be added to `now` for CLOCK_REALTIME: datagrams carry their time of arrival.
   void set_real_time_offset(uint64_t offset_ns) { real_time_offset_ns_ = offset_ns; }
 
@@ -133,6 +135,7 @@ class Server {
   // datagrams.cpp
   void begin_sending(uint32_t id);
   void end_sending(uint32_t id);
+  void end_turn();
   void refuse_ring(uint32_t id, uint32_t written);
 
   SessionView view_;
@@ -143,7 +146,8 @@ class Server {
   std::vector<uint32_t> live_;  // slots of the processes that live
   Wakeups wakeups_;
   std::vector<Socket> sockets_;
-  std::vector<uint32_t> senders_;  // datagram sockets with something to send, each once; served from the back
+  std::vector<uint32_t> senders_;  // datagram sockets with something to send, each once; the last is served
+  uint32_t in_turn_ = 0;           // datagrams that it has sent in this turn
   ServerCounters counters_;
   uint32_t connected_ = 0;
   TimeNs sweep_at_ = kNever;
