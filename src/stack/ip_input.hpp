@@ -11,17 +11,22 @@ uint32_t Ip<L>::rx(TimeNs now) {
     const Frame frame = loopback_.receive();
     settle(frame, true, receive_looped(now, frame));
   }
-  if (in_next_ == in_.count) {
-    in_.clear();
-    in_next_ = 0;
-    link_.receive(in_);
-  }
-  const uint32_t end = std::min(in_.count, in_next_ + receive_limit_);
-  for (; in_next_ < end; ++in_next_, ++work) {
-    // The next frame's headers travel from the other core's cache while this one is worked on.
-    if (in_next_ + 1 < end) __builtin_prefetch(link_.data(in_.frames[in_next_ + 1]).data());
-    const Frame& frame = in_.frames[in_next_];
-    settle(frame, false, receive_frame(now, frame));
+  uint32_t left = receive_limit_;
+  while (left > 0) {
+    if (in_next_ == in_.count) {
+      in_.clear();
+      in_next_ = 0;
+      link_.receive(in_);
+      if (in_.count == 0) break;
+    }
+    const uint32_t end = std::min(in_.count, in_next_ + left);
+    left -= end - in_next_;
+    for (; in_next_ < end; ++in_next_, ++work) {
+      // The next frame's headers travel from the other core's cache while this one is worked on.
+      if (in_next_ + 1 < end) __builtin_prefetch(link_.data(in_.frames[in_next_ + 1]).data());
+      const Frame& frame = in_.frames[in_next_];
+      settle(frame, false, receive_frame(now, frame));
+    }
   }
   return work;
 }

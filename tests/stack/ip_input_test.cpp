@@ -42,6 +42,16 @@ TEST_F(IpInput, SegmentsReachTheirTransport) {
   EXPECT_EQ(ip_.drops().total(), 0u);
 }
 
+TEST_F(IpInput, AFullBiteIsTakenAsLongAsFramesWait) {
+  ip_.set_receive_limit(20);
+  for (int i = 0; i < 120; ++i) peer_sends(udp_frame());
+  for (int breath = 0; breath < 6; ++breath) {
+    EXPECT_EQ(ip_.rx(now_), 20u) << breath;
+    take_udp();
+  }
+  EXPECT_EQ(ip_.rx(now_), 0u);
+}
+
 TEST_F(IpInput, PaddingBehindThePacketIsCutOff) {
   Packet frame = udp_frame();
   frame.resize(60, 0xee);
