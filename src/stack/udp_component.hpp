@@ -87,9 +87,9 @@ class UdpSender {
   UdpSender(I& ip, Udp& udp) : ip_(ip), udp_(udp) {}
 
   // Sends a datagram whose payload lies in two pieces, as in a ring. `to` with port 0 means the connected
-  // peer; `source` that is not unspecified is one of our addresses and takes the place of the socket's. Binds
-  // the socket if need be. 0 or an errno value; EAGAIN: not now, in a later breath; EMSGSIZE: one packet does
-  // not hold it.
+  // peer; `source` that is not unspecified takes the place of the socket's address. Binds the socket if need
+  // be. 0 or an errno value; EAGAIN: not now, in a later breath; EMSGSIZE: one packet does not hold it;
+  // EINVAL: `source` is not ours.
   int send(TimeNs now, SocketId id, Endpoint to, IpAddress source, bool may_broadcast, ConstBytes first,
            ConstBytes second) {
     if (to.port == 0) {
@@ -99,6 +99,7 @@ class UdpSender {
     // 0.0.0.0 as a destination is this host, as on Linux.
     const Ipv4Address destination = to.address.is_unspecified() ? kThisHost : to.address.as_v4();
     if (!to.address.is_unspecified() && !to.address.is_v4()) return ENETUNREACH;
+    if (!source.is_unspecified() && !(source.is_v4() && ip_.routes().is_local(source.as_v4()))) return EINVAL;
     if (!udp_.is_bound(id)) {
       Endpoint any{IpAddress::v4(0), 0};
       if (const int error = udp_.bind(id, any, false)) return error;

@@ -145,6 +145,21 @@ TEST_F(UdpComponentTest, SendErrors) {
   EXPECT_EQ(send(0, peer_endpoint_, bytes_of("x")), 0);
 }
 
+TEST_F(UdpComponentTest, ASourceIsOneOfOurs) {  // ip(7) IP_PKTINFO: as Linux, else a program could be anybody
+  const auto send_from = [&](const IpAddress& source, Ipv4Address to = kPeer) {
+    return sender_.send(now_, 0, {IpAddress::v4(to), 9}, source, false, bytes_of("x"), {});
+  };
+  EXPECT_EQ(send_from(IpAddress::v4(0x08080808)), EINVAL);
+  EXPECT_EQ(send_from(IpAddress::v4(kOther)), EINVAL);
+  EXPECT_EQ(send_from(IpAddress::v4(0x0a0000ff)), EINVAL);
+  EXPECT_EQ(send_from(IpAddress{{0x20, 1}}), EINVAL);
+  breathe_all();
+  EXPECT_TRUE(peer_receives().empty());
+  EXPECT_EQ(send_from(IpAddress::v4(kOurs)), 0);
+  EXPECT_EQ(send_from(IpAddress::v4(0)), 0);
+  EXPECT_EQ(send_from(IpAddress::v4(kLoop + 1), kLoop), 0);
+}
+
 TEST_F(UdpComponentTest, SendingBinds) {
   ASSERT_EQ(send(3, peer_endpoint_, bytes_of("x")), 0);
   EXPECT_TRUE(udp_.is_bound(3));
