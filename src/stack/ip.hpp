@@ -3,9 +3,8 @@
 // rx sorts what arrived: segments into a queue for each transport, errors likewise, ARP and ICMP into notes.
 // tx turns notes into frames, finds neighbours' MACs, and sends one batch. In between transports fill frames:
 //
-//   while (uint32_t most = ip.reserve()) { ...; ip.find(way, to, from); out = ip.open(way, n); fill
-//   out.transport;
-//                                          ip.settle_checksum(out, way, field); ip.send(now, way, out); }
+//   ip.find(way, to, from); if (ip.reserve(way) < n) later; out = ip.open(way, n); fill out.transport;
+//   ip.settle_checksum(out, way, field); ip.send(now, way, out);
 //
 // Read first: RFC 1122 section 3, ARCHITECTURE.md on the breath.
 // Invariants: every frame received is given back exactly once, by Ip or by the transport that took its
@@ -113,9 +112,12 @@ class Ip {
   void refuse(TimeNs now, const Segment& segment);
 
   // ---- from transports
-  // Makes sure of a frame for one segment to anywhere. The answer is the longest segment, header included,
-  // that may come; 0: nothing can be sent now, try again in a later breath.
-  uint32_t reserve();
+  // Makes sure of a frame for one segment on the way. The answer is the longest segment, header included,
+  // that may come; 0: nothing can be sent now, try again in a later breath. What loops needs nothing of the
+  // link, and goes on when the link does not.
+  uint32_t reserve(const Way& way) { return way.loops() ? reserve_loopback() : reserve_link(); }
+  uint32_t reserve_link();
+  uint32_t reserve_loopback();
   // Finds the way to a peer, from the address `source` or, if that is 0, one that fits. False: there is none.
   bool find(Way& way, Ipv4Address destination, Ipv4Address source);
   // The longest transport segment in one packet on the way, header included.
@@ -125,8 +127,8 @@ class Ip {
     if (way.loops() || !cuts_segments()) return 0;
     return std::min(large_bytes_ - kHeaderBytes, kMaxTransportBytes);
   }
-  // A frame for so many bytes of transport header and payload, at most what reserve() said just before
-  // (CHECK).
+  // A frame for so many bytes of transport header and payload, at most what the reserve for such a way said
+  // just before (CHECK).
   Outgoing open(const Way& way, uint32_t transport_bytes);
   // Sees to the transport's checksum, whose 16-bit field lies `field` bytes into its header; all else is
   // filled in. Leaves it to the link where that takes it.
@@ -202,9 +204,9 @@ class Ip {
   uint32_t large_bytes_;  // a frame for super-frames, if the link cuts them
   std::optional<Frame> small_;
   std::optional<Frame> large_;
-  bool starved_ = false;  // reserve() said 0 in this breath
+  bool starved_ = false;  // a reserve said 0 in this breath
   TimeNs retry_at_ = 0;
-  std::array<Frame, kTxQueue> tx_;
+  std::array<Frame, kTxQueue + 1> tx_;  // the last place is only passed through by what loops
   uint32_t tx_count_ = 0;
 };
 

@@ -36,15 +36,22 @@ void Ip<L>::forget_frames() {
 }
 
 template <Link L>
-uint32_t Ip<L>::reserve() {
-  starved_ = true;
-  if (!has_tx_room() || !loopback_.has_free()) return 0;
-  if (!small_) small_ = link_.allocate(small_bytes_);
-  if (!small_) return 0;
-  starved_ = false;
-  if (!cuts_segments()) return kMaxTransportBytes;  // only what loops is longer than small_bytes_
+uint32_t Ip<L>::reserve_link() {
+  if (has_tx_room() && !small_) small_ = link_.allocate(small_bytes_);
+  if (!has_tx_room() || !small_) {
+    starved_ = true;
+    return 0;
+  }
+  if (!cuts_segments()) return kMaxTransportBytes;  // the MTU is for transports to keep
   if (!large_) large_ = link_.allocate(large_bytes_);
   return (large_ ? large_bytes_ : small_bytes_) - kHeaderBytes;
+}
+
+template <Link L>
+uint32_t Ip<L>::reserve_loopback() {
+  if (loopback_.has_free()) return kMaxTransportBytes;
+  starved_ = true;
+  return 0;
 }
 
 template <Link L>
@@ -78,7 +85,7 @@ bool Ip<L>::find(Way& way, Ipv4Address destination, Ipv4Address source) {
 template <Link L>
 Outgoing Ip<L>::open(const Way& way, uint32_t transport_bytes) {
   const uint32_t bytes = kHeaderBytes + transport_bytes;
-  Frame& frame = tx_[tx_count_];  // free: reserve() saw to it
+  Frame& frame = tx_[tx_count_];  // free: the reserve saw to it
   Outgoing out{&frame, nullptr, transport_bytes, way.loops()};
   if (out.looped) {
     const auto looped = loopback_.allocate(bytes);
@@ -169,7 +176,8 @@ template <Link L>
 void Ip<L>::send_icmp(TimeNs now) {
   for (const IcmpNote& note : icmp_replies_.view()) {
     const uint32_t bytes = static_cast<uint32_t>(IcmpHeader::kBytes + note.body.size());
-    if (reserve() < bytes || !find(icmp_way_, note.to, note.from) || bytes > transport_mtu(icmp_way_)) {
+    if (!find(icmp_way_, note.to, note.from) || reserve(icmp_way_) < bytes ||
+        bytes > transport_mtu(icmp_way_)) {
       drops_.count(DropReason::no_memory);
     } else {
       const Outgoing out = open(icmp_way_, bytes);

@@ -40,8 +40,8 @@ class TcpComponent {
     tcp_.expire(now);
     uint32_t work = 0;
     while (tcp_.has_output()) {
-      const uint32_t most = ip_.reserve();
-      if (most == 0 || !tcp_.next_segment(now, most - uint32_t{TcpHeader::kMaxBytes}, out_)) break;
+      const tcp::Room room(payload_of(ip_.reserve_link()), payload_of(ip_.reserve_loopback()));
+      if (!tcp_.next_segment(now, room, out_)) break;
       send(now);
       ++work;
     }
@@ -53,6 +53,10 @@ class TcpComponent {
   void disarm() {}
 
  private:
+  static uint32_t payload_of(uint32_t transport_bytes) {
+    return transport_bytes == 0 ? 0 : transport_bytes - uint32_t{TcpHeader::kMaxBytes};
+  }
+
   void receive(TimeNs now, const Segment& segment) {
     if (!in_.header.read(segment.header())) return ip_.drop(segment, DropReason::malformed_tcp);
     if (segment.broadcast)
@@ -113,6 +117,7 @@ class TcpComponent {
         way.route.kind == Route::Kind::broadcast)
       return path;
     path.reachable = true;
+    path.loops = way.loops();
     path.source = IpAddress::v4(way.route.source);
     path.mss = static_cast<uint16_t>(ip.transport_mtu(way) - TcpHeader::kMinBytes);
     const uint32_t super_frame = ip.transport_super_frame(way);

@@ -109,7 +109,7 @@ class UdpSender {
     if (way_.route.kind == Route::Kind::broadcast && !may_broadcast) return EACCES;
     const size_t length = UdpHeader::kBytes + first.size() + second.size();
     if (length > ip_.transport_mtu(way_)) return EMSGSIZE;
-    if (ip_.reserve() < length) return EAGAIN;
+    if (ip_.reserve(way_) < length) return EAGAIN;
 
     Outgoing out = ip_.open(way_, static_cast<uint32_t>(length));
     UdpHeader{udp_.local(id).port, to.port, static_cast<uint16_t>(length), 0}.emit(out.transport);

@@ -116,6 +116,7 @@ void Tcp::Impl::begin(TimeNs now, ConnectionId id, const Flow& flow, uint32_t ha
   b.snd_end = b.tx_base = b.snd_small = iss + 1;
   b.ts_offset = timestamp_offset(flow);
   b.super_frame = path.super_frame;
+  if (path.loops) b.flags |= kLoops;
   b.last_heard = b.last_sent = now;
   b.rtt = {};
   b.ssthresh = UINT32_MAX;
@@ -144,7 +145,7 @@ void Tcp::Impl::leave_table(ConnectionId id) {
   ports.connection_closed(b.flow.local_port);
   b.retransmit_deadline = b.slow_deadline = kNever;
   wheel.disarm(id);
-  if (output_links.is_linked(id)) output_links.remove(output, id);
+  if (output_links.is_linked(id)) output_links.remove(output_of(id), id);
 }
 
 void Tcp::Impl::leave_listener(ConnectionId id) {

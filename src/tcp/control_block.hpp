@@ -43,6 +43,7 @@ enum Flag : uint32_t {
   kCork = 1u << 19,
   kQuickAck = 1u << 20,
   kKeepAlive = 1u << 21,
+  kLoops = 1u << 22,  // to ourselves
 };
 
 // With any of these, a segment is not one that header prediction handles.

@@ -92,7 +92,9 @@ struct Tcp::Impl {
   }
 
   // ---- output.cpp
-  bool next_segment(TimeNs now, uint32_t max_payload, SegmentOut& out);
+  bool next_segment(TimeNs now, const Room& room, SegmentOut& out);
+  bool next_of(IndexList& list, TimeNs now, uint32_t max_payload, SegmentOut& out);
+  bool has_room_for_reply(const Room& room) const;
   bool emit(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
   bool emit_retransmission(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
   bool emit_suspected(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
@@ -102,8 +104,9 @@ struct Tcp::Impl {
   static bool may_send_small(const ControlBlock& b);
   void note_data_sent(TimeNs now, ConnectionId id, ControlBlock& b);
   bool has_more(const ControlBlock& b) const;
+  IndexList& output_of(ConnectionId id) { return blocks[id].has(kLoops) ? looped_output : output; }
   void queue_output(ConnectionId id) {
-    if (!output_links.is_linked(id)) output_links.push_back(output, id);
+    if (!output_links.is_linked(id)) output_links.push_back(output_of(id), id);
   }
 
   // ---- header.cpp
@@ -192,7 +195,8 @@ struct Tcp::Impl {
   TimerWheel wheel;
 
   IndexLinks output_links;
-  IndexList output;
+  IndexList output;         // has something to send, or may have
+  IndexList looped_output;  // the same to ourselves, which goes on when the link does not
   IndexLinks event_links;
   IndexList events;
   std::vector<uint32_t> event_bits;

@@ -8,15 +8,27 @@
 
 namespace skerry::tcp {
 
-bool Tcp::Impl::next_segment(TimeNs now, uint32_t max_payload, SegmentOut& out) {
-  if (!replies.empty()) {
+bool Tcp::Impl::next_segment(TimeNs now, const Room& room, SegmentOut& out) {
+  if (!replies.empty() && has_room_for_reply(room)) {
     emit_reply(out);
     ++counters.segments_out;
     return true;
   }
-  while (!output.empty()) {
-    const ConnectionId id = output.head;
-    output_links.remove(output, id);
+  return next_of(output, now, room.link, out) || next_of(looped_output, now, room.loop, out);
+}
+
+bool Tcp::Impl::has_room_for_reply(const Room& room) const {
+  if (room.link == 0 && room.loop == 0) return false;
+  if (room.link != 0 && room.loop != 0) return true;
+  const Flow& flow = replies.front().flow;
+  const bool loops = path_lookup && path_lookup(path_context, flow.local, flow.remote).loops;
+  return (loops ? room.loop : room.link) != 0;
+}
+
+bool Tcp::Impl::next_of(IndexList& list, TimeNs now, uint32_t max_payload, SegmentOut& out) {
+  while (max_payload > 0 && !list.empty()) {
+    const ConnectionId id = list.head;
+    output_links.remove(list, id);
     if (!emit(now, id, max_payload, out)) continue;
     ControlBlock& b = blocks[id];
     // Whoever may have more takes its turn again behind the others.

@@ -30,6 +30,8 @@ class ReplyQueue {
     return true;
   }
 
+  // Only if not empty.
+  const Reply& front() const { return ring_[head_ % ring_.size()]; }
   Reply pop() { return ring_[head_++ % ring_.size()]; }
 
  private:

@@ -34,12 +34,12 @@ void Tcp::unreachable(TimeNs now, const Endpoint& local, const Endpoint& remote,
                      next_hop_mtu);
 }
 
-bool Tcp::next_segment(TimeNs now, uint32_t max_payload, SegmentOut& out) {
-  return impl_->next_segment(now, max_payload, out);
+bool Tcp::next_segment(TimeNs now, const Room& room, SegmentOut& out) {
+  return impl_->next_segment(now, room, out);
 }
 
 bool Tcp::has_output() const {
-  return !impl_->output.empty() || !impl_->replies.empty();
+  return !impl_->output.empty() || !impl_->replies.empty() || !impl_->looped_output.empty();
 }
 
 TimeNs Tcp::deadline() const {

@@ -54,6 +54,16 @@ struct Path {
   uint16_t mss = 1460;       // largest TCP payload in one packet on the wire, without options
   uint32_t super_frame = 0;  // largest payload of one SegmentOut if the link cuts segments, else 0
   bool reachable = false;    // false: no route
+  bool loops = false;        // never leaves the host
+};
+
+// The longest payload that can be sent now, to others and to ourselves; 0: nothing can.
+struct Room {
+  uint32_t link;
+  uint32_t loop;
+
+  Room(uint32_t to_others, uint32_t to_ourselves) : link(to_others), loop(to_ourselves) {}
+  Room(uint32_t anywhere) : Room(anywhere, anywhere) {}
 };
 
 enum class State : uint8_t {
@@ -151,9 +161,9 @@ class Tcp {
                    uint16_t next_hop_mtu);
 
   // ---- to the wire
-  // The next segment that may be sent now, at most `max_payload` bytes of payload; false if there is none. It
-  // counts as sent: a caller that cannot send it has lost it as a wire would. Connections take turns.
-  bool next_segment(TimeNs now, uint32_t max_payload, SegmentOut& out);
+  // The next segment that may be sent now and for which there is room; false if there is none. It counts as
+  // sent: a caller that cannot send it has lost it as a wire would. Connections take turns.
+  bool next_segment(TimeNs now, const Room& room, SegmentOut& out);
   // False if next_segment would surely give nothing: cheap.
   bool has_output() const;
 

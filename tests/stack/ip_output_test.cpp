@@ -69,8 +69,8 @@ TEST_F(IpOutput, TransportMtu) {
 
 TEST_F(IpOutput, ACancelledFrameCanBeHadAgain) {
   for (int i = 0; i < 2000; ++i) {
-    ASSERT_GT(ip_.reserve(), 0u);
     ASSERT_TRUE(ip_.find(way_, i % 2 ? kPeer : kLoop, 0));
+    ASSERT_GT(ip_.reserve(way_), 0u);
     ip_.cancel(ip_.open(way_, 100));
   }
 }
@@ -111,7 +111,7 @@ TEST_F(Backpressure, IsKeptAndNothingIsLost) {
   Way way(IpProtocol::kUdp);
   ASSERT_TRUE(ip.find(way, 0xffffffff, 0));
   uint32_t offered = 0;
-  while (ip.reserve() > 0) {
+  while (ip.reserve(way) > 0) {
     const Outgoing out = ip.open(way, 4);
     store_be32(out.transport, offered++);
     ip.send(now_, way, out);
@@ -162,29 +162,29 @@ TEST_F(SharedMemory, ChecksumsAreLeftToTheLink) {
 }
 
 TEST_F(SharedMemory, SuperFramesAreLarge) {
-  EXPECT_EQ(ip_.reserve(), 65535u - 20);
+  EXPECT_EQ(ip_.reserve_link(), 65535u - 20);
   ASSERT_TRUE(ip_.find(way_, kPeer, 0));
   EXPECT_EQ(ip_.transport_super_frame(way_), 65515u);
 }
 
 TEST_F(SharedMemory, WithoutLargeFramesSmallOnesGoOn) {
   for (int i = 0; i < 2; ++i) {
-    ASSERT_EQ(ip_.reserve(), 65515u);
+    ASSERT_EQ(ip_.reserve_link(), 65515u);
     ASSERT_TRUE(ip_.find(way_, kPeer, 0));
     ip_.send(now_, way_, ip_.open(way_, 30'000));
   }
-  EXPECT_EQ(ip_.reserve(), 1480u);
+  EXPECT_EQ(ip_.reserve_link(), 1480u);
   EXPECT_TRUE(stack_sends(kPeer, bytes_of("x")));
   while (stack_sends(kPeer, bytes_of("x"))) {
   }
-  EXPECT_EQ(ip_.reserve(), 0u);  // no memory at all: wait
+  EXPECT_EQ(ip_.reserve_link(), 0u);  // no memory at all: wait
   breathe();
   EXPECT_EQ(ip_.deadline(), kNever);  // nobody asked in this breath
-  EXPECT_EQ(ip_.reserve(), 0u);
+  EXPECT_EQ(ip_.reserve_link(), 0u);
   ip_.tx(now_);
   EXPECT_EQ(ip_.deadline(), now_ + Ip<LocalLink>::kRetry);
   peer_receives();
-  EXPECT_EQ(ip_.reserve(), 65515u);
+  EXPECT_EQ(ip_.reserve_link(), 65515u);
 }
 
 TEST_F(SharedMemory, ADamagedPacketIsTakenOnTrust) {

@@ -50,8 +50,8 @@ TEST_F(LoopbackTest, ItsFramesAreFiniteAndComeBack) {
 
 TEST_F(LoopbackTest, WePingOurselves) {
   Way way(IpProtocol::kIcmp);
-  ASSERT_GT(ip_.reserve(), 0u);
   ASSERT_TRUE(ip_.find(way, kLoop, 0));
+  ASSERT_GT(ip_.reserve(way), 0u);
   const Packet message = icmp_message({IcmpType::kEcho, 0, 0, 1, 1}, bytes_of("me"));
   const Outgoing out = ip_.open(way, static_cast<uint32_t>(message.size()));
   std::copy(message.begin(), message.end(), out.transport);

@@ -160,6 +160,17 @@ TEST_F(UdpComponentTest, ASourceIsOneOfOurs) {  // ip(7) IP_PKTINFO: as Linux, e
   EXPECT_EQ(send_from(IpAddress::v4(kLoop + 1), kLoop), 0);
 }
 
+TEST_F(UdpComponentTest, TheLoopbackGoesOnWithoutTheLink) {
+  while (send(0, peer_endpoint_, bytes_of("x")) == 0) {
+  }
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(send(3, {IpAddress::v4(kLoop), 7}, bytes_of("me")), 0);
+    ip_.rx(now_);
+    component_.rx(now_);
+  }
+  EXPECT_EQ(sink_.delivered.size(), 10u);
+}
+
 TEST_F(UdpComponentTest, SendingBinds) {
   ASSERT_EQ(send(3, peer_endpoint_, bytes_of("x")), 0);
   EXPECT_TRUE(udp_.is_bound(3));

@@ -160,7 +160,7 @@ class World : public testing::Test {
 
   // Sends a UDP datagram with `payload` through Ip alone.
   bool stack_sends(Ipv4Address to, const Packet& payload, Ipv4Address from = 0) {
-    if (ip_.reserve() == 0 || !ip_.find(way_, to, from)) return false;
+    if (!ip_.find(way_, to, from) || ip_.reserve(way_) == 0) return false;
     Outgoing out = ip_.open(way_, static_cast<uint32_t>(UdpHeader::kBytes + payload.size()));
     UdpHeader{1000, 2000, static_cast<uint16_t>(out.transport_bytes), 0}.emit(out.transport);
     std::copy(payload.begin(), payload.end(), out.transport + UdpHeader::kBytes);
