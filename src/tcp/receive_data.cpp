@@ -88,6 +88,7 @@ void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstByt
     return;
   }
 
+  c.duplicate_acks_due = 0;  // from here on there is news to acknowledge
   if (!payload.empty()) {
     store(id, b, seq, payload);
     advance(b, end);

@@ -142,6 +142,17 @@ TEST_F(Receive, WithoutSackEachOutOfOrderSegmentHasItsAck) {  // RFC 5681 sectio
   }
 }
 
+TEST_F(Receive, WithoutSackDuplicateAcksEndWithTheHole) {
+  PeerSettings settings;
+  settings.sack = false;
+  start(settings);
+  for (uint32_t i = 1; i <= 3; ++i) data(1 + i * 100, std::string(100, 'x'));
+  host_->write(now_, id_, "the answer carries their ACK");
+  EXPECT_EQ(one().ack, 1u);
+  data(1, std::string(100, 'x'));
+  EXPECT_EQ(one().ack, 401u);
+}
+
 TEST_F(Receive, DuplicatesAreReported) {  // RFC 2883 section 4
   start();
   data(1, std::string(300, 'x'));
