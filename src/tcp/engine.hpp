@@ -59,8 +59,9 @@ struct Tcp::Impl {
   void receive_unknown(TimeNs now, const SegmentIn& segment, const Flow& flow, uint32_t hash);
   static bool reopens(const TcpHeader& header, const TimeWaitEntry& entry);
   void receive_time_wait(TimeNs now, const SegmentIn& segment, TimeWaitEntry& entry);
+  // `old` is the flow's entry in TIME-WAIT, which a new connection takes the place of, or null.
   void receive_listen(TimeNs now, ConnectionId listener, const SegmentIn& segment, const Flow& flow,
-                      uint32_t hash, uint32_t least_iss);
+                      uint32_t hash, TimeWaitEntry* old);
   void abandon(ConnectionId id);
   void receive_syn_sent(TimeNs now, ConnectionId id, const SegmentIn& segment);
   // True: the connection is established now and the segment is to be processed on.

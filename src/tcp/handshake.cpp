@@ -11,17 +11,11 @@ namespace skerry::tcp {
 
 void Tcp::Impl::receive_unknown(TimeNs now, const SegmentIn& segment, const Flow& flow, uint32_t hash) {
   const ConnectionId listener = ports.listener({flow.local, flow.local_port}, hash);
-  uint32_t least_iss = 0;
-  if (TimeWaitEntry* const entry = time_wait.find(hash, flow)) {
-    if (listener == kNoConnection || !reopens(segment.header, *entry)) {
-      receive_time_wait(now, segment, *entry);
-      return;
-    }
-    least_iss = entry->snd_nxt + kReuseDistance;
-    remove_time_wait(hash, entry);
-  }
-  if (listener != kNoConnection) {
-    receive_listen(now, listener, segment, flow, hash, least_iss);
+  TimeWaitEntry* const old = time_wait.find(hash, flow);
+  if (old != nullptr && (listener == kNoConnection || !reopens(segment.header, *old))) {
+    receive_time_wait(now, segment, *old);
+  } else if (listener != kNoConnection) {
+    receive_listen(now, listener, segment, flow, hash, old);
   } else {
     ++counters.no_connection;
     reset_stranger(segment, flow);
@@ -48,7 +42,7 @@ void Tcp::Impl::receive_time_wait(TimeNs now, const SegmentIn& segment, TimeWait
 }
 
 void Tcp::Impl::receive_listen(TimeNs now, ConnectionId listener, const SegmentIn& segment, const Flow& flow,
-                               uint32_t hash, uint32_t least_iss) {
+                               uint32_t hash, TimeWaitEntry* old) {
   const TcpHeader& header = segment.header;
   if (header.has(kTcpRst)) return;
   if (header.has(kTcpAck)) {
@@ -83,7 +77,10 @@ void Tcp::Impl::receive_listen(TimeNs now, ConnectionId listener, const SegmentI
   apply_options(id);
   b.flags &= ~kOwned;
   uint32_t iss = initial_sequence(now, flow);
-  if (least_iss != 0) iss = later(iss, least_iss);
+  if (old != nullptr) {
+    iss = later(iss, old->snd_nxt + kReuseDistance);
+    remove_time_wait(hash, old);
+  }
   begin(now, id, flow, hash, path, iss);
   b.state = State::syn_received;
   c.parent = listener;

@@ -361,6 +361,27 @@ TEST_F(TimeWaiting, ANewerSynOpensAgain) {  // RFC 6191 section 2, RFC 9293 sect
   }
 }
 
+TEST_F(TimeWaiting, ASynThatFindsNoPlaceEndsNothing) {
+  wait(false);
+  for (uint16_t i = 0; i < 9; ++i) {  // backlog + 1
+    PeerSettings settings;
+    settings.port = static_cast<uint16_t>(9000 + i);
+    Peer other(*host_, settings);
+    other.our_port = 80;
+    other.syn(now_, kTcpSyn);
+    other.drain(now_);
+    other.send(now_, kTcpAck, 1, 1);
+  }
+  peer_->settings.isn += 100;
+  peer_->syn(now_, kTcpSyn);
+  EXPECT_TRUE(peer_->drain(now_).empty());
+  EXPECT_EQ(time_waits(), 1u);
+  ASSERT_TRUE(host_->accept(listener_));
+  peer_->syn(now_, kTcpSyn);
+  EXPECT_EQ(one().flags, kTcpSyn | kTcpAck);
+  EXPECT_EQ(time_waits(), 0u);
+}
+
 TEST_F(TimeWaiting, AnOlderSynDoesNot) {
   wait(false);
   peer_->settings.isn -= 100;
