@@ -165,7 +165,9 @@ void Tcp::Impl::challenge(TimeNs now, ConnectionId id) {
   if (c.last_invalid_ack != 0 && now - c.last_invalid_ack < kInvalidAckInterval) return;
   c.last_invalid_ack = now;
   ++counters.challenge_acks;
-  acknowledge_now(id, blocks[id]);
+  ControlBlock& b = blocks[id];
+  if (b.state == State::syn_received) b.flags |= kSynDue;  // there the SYN-ACK says it
+  acknowledge_now(id, b);
 }
 
 // RFC 5927: an ICMP error counts only if it quotes something that is in flight.

@@ -59,6 +59,26 @@ TEST_F(Attack, ASynIsChallenged) {  // RFC 5961 section 4.2
   EXPECT_EQ(host_.tcp.state(id_), State::established);
 }
 
+// Whoever reboots in the middle of its connect() asks with another number, and hears where we are at once.
+TEST_F(Attack, AnotherSynInSynReceivedIsAnswered) {  // RFC 9293 section 3.10.7.4, first; RFC 5961 section 4.2
+  PeerSettings settings;
+  settings.port = 9000;
+  Peer peer(host_, settings);
+  peer.our_port = 80;
+  peer.syn(now_, kTcpSyn);
+  EXPECT_EQ(peer.drain(now_).size(), 1u);
+  peer.settings.isn += 5'000'000;
+  now_ += ms;
+  peer.syn(now_, kTcpSyn);
+  const auto sent = peer.drain(now_);
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].flags, kTcpSyn | kTcpAck);
+  EXPECT_EQ(sent[0].ack, 1u - 5'000'000) << "of the SYN that came first";
+  now_ += ms;
+  peer.syn(now_, kTcpSyn);
+  EXPECT_TRUE(peer.drain(now_).empty()) << "within a rate limit";
+}
+
 TEST_F(Attack, AcksOfWhatWasNeverSent) {  // RFC 5961 section 5.2
   peer_.send(now_, kTcpAck, 2, 3, "inject");
   EXPECT_TRUE(challenged()) << "beyond SND.NXT";
