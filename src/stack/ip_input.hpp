@@ -83,9 +83,9 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool
   if (!ip.read({copy, copied})) return {DropReason::malformed_ipv4};
   if (ip.total_bytes > packet.size()) return {DropReason::truncated};
 
-  const bool unfinished = (frame.flags & kChecksumNeeded) != 0;
-  const bool vouched = looped || (frame.flags & kChecksumVouched) != 0 || (facts_.vouches && !unfinished);
-  if (!vouched && !Ipv4Header::checksum_intact({copy, copied})) return {DropReason::ipv4_checksum};
+  // What has no transport checksum yet has not met a wire.
+  const bool intact = (frame.flags & (kChecksumVouched | kChecksumNeeded)) != 0 || facts_.vouches;
+  if (!intact && !Ipv4Header::checksum_intact({copy, copied})) return {DropReason::ipv4_checksum};
   if (!looped) {
     if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {reason};
   }
@@ -100,7 +100,7 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool
     segment.destination = ip.destination;
     segment.bytes = packet.subspan(ip.header_bytes, ip.payload_bytes());
     segment.looped = looped;
-    segment.intact = vouched || unfinished;  // what has no checksum yet has not met a wire
+    segment.intact = intact;
     segment.broadcast = !looped && !routes_.is_ours(ip.destination);
     segment.congestion_experienced = (ip.type_of_service & 3) == 3;
     segment.copy_header();

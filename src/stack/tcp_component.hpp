@@ -72,11 +72,11 @@ class TcpComponent {
     in_.destination = IpAddress::v4(segment.destination);
     in_.payload = segment.bytes.subspan(in_.header.header_bytes);
     in_.congestion_experienced = segment.congestion_experienced;
-    if (merges_) {
-      if (run_.join(in_)) return ip_.give_back(segment);
-      end_run(now);
-      if (Coalescer::may_begin(in_)) return run_.begin(in_, segment);
-    }
+    // Memory brings super-frames; segments that met a wire, whose bytes were summed anyway, are worth
+    // gathering.
+    if (!segment.intact && run_.join(in_)) return ip_.give_back(segment);
+    end_run(now);
+    if (!segment.intact && Coalescer::may_begin(in_)) return run_.begin(in_, segment);
     tcp_.receive(now, in_);
     ip_.give_back(segment);
   }
@@ -127,9 +127,6 @@ class TcpComponent {
 
   I& ip_;
   tcp::Tcp& tcp_;
-  // A link of memory brings super-frames; on a wire, whose bytes are summed anyway, segments are worth
-  // gathering.
-  const bool merges_ = !ip_.facts().vouches;
   Coalescer run_;
   Way way_{IpProtocol::kTcp};
   tcp::SegmentIn in_;  // kept, as writing all of it anew costs more than reading it

@@ -22,7 +22,7 @@ inline LinkFacts facts_of_memory(uint8_t number) {
   LinkFacts facts;
   facts.mac = MacAddress{{2, 0, 0, 0, 0, number}};
   facts.max_frame = kMaxFrame;
-  facts.vouches = facts.takes_unfinished = facts.segments_tcp4 = true;
+  facts.takes_unfinished = facts.segments_tcp4 = true;
   return facts;
 }
 
@@ -54,7 +54,7 @@ class BadWire {
   // Stack A sits behind the bad end, whose weather holds for both directions; both may send super-frames,
   // which the weather meets cut up.
   BadWire(const LossyWeather& weather, uint64_t seed, const TimeNs& now)
-      : wire_(believing_nothing(1), believing_nothing(2)), a_(wire_.a(), weather, seed, VirtualClock{&now}) {}
+      : wire_(facts_of_memory(1), facts_of_memory(2)), a_(wire_.a(), weather, seed, VirtualClock{&now}) {}
   Lossy<LocalLink, VirtualClock>& a() { return a_; }
   LocalLink& b() { return wire_.b(); }
   TimeNs deadline() const { return a_.deadline(); }
@@ -62,12 +62,6 @@ class BadWire {
   uint64_t lost() const { return a_.rx_fate().lost + a_.tx_fate().lost; }
 
  private:
-  static LinkFacts believing_nothing(uint8_t number) {
-    LinkFacts facts = facts_of_memory(number);
-    facts.vouches = false;
-    return facts;
-  }
-
   LocalWire wire_;
   Lossy<LocalLink, VirtualClock> a_;
 };

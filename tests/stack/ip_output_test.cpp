@@ -187,10 +187,14 @@ TEST_F(SharedMemory, WithoutLargeFramesSmallOnesGoOn) {
   EXPECT_EQ(ip_.reserve_link(), 65515u);
 }
 
-TEST_F(SharedMemory, ADamagedPacketIsTakenOnTrust) {
+// A packet whose checksum is still to be made has met no wire that could have damaged it.
+TEST_F(SharedMemory, AnUnfinishedPacketIsTakenOnTrust) {
   Packet frame = ipv4_frame(from_peer(IpProtocol::kUdp), udp_datagram(kPeer, kOurs, 1, 2, bytes_of("abc")));
   frame[24] ^= 1;
   peer_sends(frame);
+  ip_.rx(now_);
+  EXPECT_EQ(drops(DropReason::ipv4_checksum), 1u);
+  peer_sends(frame, kChecksumNeeded);
   ip_.rx(now_);
   EXPECT_EQ(take_udp().size(), 1u);
 }

@@ -298,6 +298,19 @@ TEST_F(TcpOverMemory, BulkGoesInSuperFrames) {
   expect_cuttable(seen[0], 10);
 }
 
+// Segments of memory are super-frames already: gathering them would only copy their bytes once more.
+TEST_F(TcpOverMemory, WhatMetNoWireIsNotGathered) {
+  const tcp::ConnectionId id = establish(1460);
+  const uint64_t before = host_.tcp.counters().segments_in;
+  peer_sends(segment(with_timestamp(header(kTcpAck, 1000, next_expected_)), bytes_of("ab")), kChecksumNeeded);
+  peer_sends(segment(with_timestamp(header(kTcpAck, 1002, next_expected_)), bytes_of("cd")));
+  peer_sends(segment(with_timestamp(header(kTcpAck, 1004, next_expected_)), bytes_of("ef")));
+  peer_sends(segment(with_timestamp(header(kTcpAck, 1006, next_expected_)), bytes_of("gh")), kChecksumNeeded);
+  breathe_all();
+  EXPECT_EQ(host_.tcp.counters().segments_in - before, 3u);
+  EXPECT_EQ(host_.read_text(now_, id), "abcdefgh");
+}
+
 // However small the segments that a stranger asks for, what we mark for cutting can be cut: links refuse less
 // than kMinGsoSize.
 TEST_F(TcpOverMemory, TheSmallestSegmentsCanBeCut) {

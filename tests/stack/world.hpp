@@ -108,7 +108,7 @@ class World : public testing::Test {
     LinkFacts facts;
     facts.mac = mac;
     facts.max_frame = kMaxFrame;
-    facts.vouches = facts.takes_unfinished = facts.segments_tcp4 = true;
+    facts.takes_unfinished = facts.segments_tcp4 = true;
     return facts;
   }
 
