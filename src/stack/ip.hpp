@@ -95,6 +95,9 @@ class Ip {
   // the two ends of a connection overlap instead of taking turns.
   void set_receive_limit(uint32_t frames) { receive_limit_ = std::clamp<uint32_t>(frames, 1, kBatch); }
 
+  // The last rx() stopped at that limit: more may be waiting.
+  bool is_behind() const { return behind_; }
+
   // ---- towards transports: what arrived in this breath, to be emptied in it
   SegmentQueue& tcp_segments() { return tcp_segments_; }
   SegmentQueue& udp_segments() { return udp_segments_; }
@@ -194,6 +197,7 @@ class Ip {
   FrameBatch in_;  // received, looked at up to in_next_
   uint32_t in_next_ = 0;
   uint32_t receive_limit_ = kBatch;
+  bool behind_ = false;
   uint32_t last_neighbour_ = Neighbours::kNone;  // whom we sent to last, likely the next to be heard of
   SegmentQueue tcp_segments_;
   SegmentQueue udp_segments_;

@@ -28,6 +28,7 @@ uint32_t Ip<L>::rx(TimeNs now) {
       settle(frame, false, receive_frame(now, frame));
     }
   }
+  behind_ = left == 0;
   return work;
 }
 

@@ -186,6 +186,30 @@ TEST_F(TcpComponentTest, WithoutRouteThereIsNoConnect) {
   EXPECT_EQ(host_.tcp.connect(now_, id, {IpAddress::v4(0xffffffff), 81}), ENETUNREACH);
 }
 
+// A stack that had to wait for its core finds both: a time-out that is due and the ACK that it waited for.
+TEST_F(TcpComponentTest, WhatIsDueWaitsForFramesThatWereNotLookedAt) {
+  const tcp::ConnectionId id = establish(1460);
+  host_.write(now_, id, "PING");
+  breathe_all();
+  now_ += 5 * kSecond;
+  ip_.set_receive_limit(1);
+  peer_sends(Packet(60, 0xff));
+  peer_sends(segment(with_timestamp(header(kTcpAck, 1000, next_expected_ + 4))));
+  for (int i = 0; i < 4; ++i) breathe_all();
+  EXPECT_EQ(host_.tcp.counters().timeouts, 0u);
+}
+
+TEST_F(TcpComponentTest, AFloodDoesNotStopTheClock) {
+  const tcp::ConnectionId id = establish(1460);
+  host_.write(now_, id, "PING");
+  breathe_all();
+  now_ += 5 * kSecond;
+  ip_.set_receive_limit(1);
+  for (int i = 0; i < 50; ++i) peer_sends(Packet(60, 0xff));
+  for (int i = 0; i < 10; ++i) breathe_all();
+  EXPECT_EQ(host_.tcp.counters().timeouts, 1u);
+}
+
 // Segments of one batch on their way into TCP.
 class Coalescing : public TcpComponentTest {
  protected:
