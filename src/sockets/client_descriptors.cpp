@@ -76,8 +76,17 @@ uint32_t fd_limit() {
 
 int install(uint32_t socket, bool close_on_exec) {
   const Lock lock(table_lock);
-  return place(system_call(SYS_fcntl, state.anchor, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, 0),
-               fd_entry(FdKind::socket, socket));
+  const int fd = reserve(close_on_exec);
+  if (fd >= 0) install_at(fd, socket);
+  return fd;
+}
+
+int reserve(bool close_on_exec) {
+  return place(system_call(SYS_fcntl, state.anchor, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, 0), 0);
+}
+
+void install_at(int fd, uint32_t socket) {
+  place(fd, fd_entry(FdKind::socket, socket));
 }
 
 void install_epoll(int fd, uint32_t waiter) {

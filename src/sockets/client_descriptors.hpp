@@ -9,6 +9,9 @@ namespace skerry::sockets::client {
 
 // A new descriptor of the socket; the first one sets this process's reference.
 int install(uint32_t socket, bool close_on_exec);
+// The same in two steps: a number that is nobody's yet, and what it is for. Closed if nothing comes of it.
+int reserve(bool close_on_exec);
+void install_at(int fd, uint32_t socket);
 // Makes `fd`, a kernel epoll descriptor, an epoll set of ours.
 void install_epoll(int fd, uint32_t waiter);
 

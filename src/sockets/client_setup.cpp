@@ -38,15 +38,19 @@ void set_flags(uint32_t socket, int type_flags) {
   state.in[socket].flags.store(type_flags & SOCK_NONBLOCK ? kNonBlocking : 0u, std::memory_order_relaxed);
 }
 
-int finish_accept(uint32_t listener, uint32_t accepted, sockaddr* address, socklen_t* length, int flags) {
+// The descriptor, or -EAGAIN. Its number comes first: without one the connection stays in the queue.
+int accept_one(uint32_t listener, sockaddr* address, socklen_t* length, int flags) {
+  if (!(level(listener, kLevelIn) & kLevelIn)) return -EAGAIN;
+  const int fd = reserve(flags & SOCK_CLOEXEC);
+  if (fd < 0) return fd;
+  const uint32_t accepted = pop_connection(listener);
+  if (accepted == kNoSocket) {
+    close_descriptor(fd);
+    return -EAGAIN;
+  }
+  install_at(fd, accepted);
   set_flags(accepted, flags);
   inherit_options(listener, accepted);
-  const int fd = install(accepted, flags & SOCK_CLOEXEC);
-  if (fd < 0) {
-    Request request{.op = Op::close, .socket = accepted};
-    post(request);
-    return fd;
-  }
   to_sockaddr(state.names[accepted].remote, state.names[accepted].v6, address, length);
   return fd;
 }
@@ -130,8 +134,8 @@ int accept(uint32_t socket, sockaddr* address, socklen_t* length, int flags) {
   TimeNs deadline = 0;
   for (;;) {
     if ((status_of(socket) & (kListening | kReadShut)) != kListening) return -EINVAL;
-    const uint32_t accepted = pop_connection(socket);
-    if (accepted != kNoSocket) return finish_accept(socket, accepted, address, length, flags);
+    const int fd = accept_one(socket, address, length, flags);
+    if (fd != -EAGAIN) return fd;
     if (may_not_wait(socket, 0)) return -EAGAIN;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
     // Input, or the end: shutdown() hangs a listener up.

@@ -1,5 +1,6 @@
 // Numbers, duplicates, forks: who holds a socket, and what happens when the last one lets go.
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -175,6 +176,26 @@ TEST(ClientDescriptors, WithoutAListenerNothingHappens) {
   EXPECT_EQ(client::attach("skerry-nobody-listens-here"), client::Attach::no_listener);
   EXPECT_FALSE(client::state.attached);
   EXPECT_EQ(client::entry_of(0), 0u);
+}
+
+TEST_P(DescriptorTest, AConnectionForWhichThereIsNoNumberStaysInTheQueue) {
+  uint16_t port = 0;
+  const int listening = listener(port);
+  const int one = connect_to(port);
+  wait_for(listening, POLLIN);
+  const int next = ::dup(0);  // all numbers below are taken
+  ::close(next);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit full{.rlim_cur = static_cast<rlim_t>(next), .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &full), 0);
+  EXPECT_EQ(os->accept(listening, nullptr, nullptr, 0), -EMFILE);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const int other = os->accept(listening, nullptr, nullptr, 0);
+  EXPECT_EQ(other, next);
+  send(one, "x");
+  EXPECT_EQ(receive(other), "x");
+  for (const int fd : {listening, one, other}) os->close(fd);
 }
 
 }  // namespace
