@@ -28,7 +28,8 @@ bool watch(int epoll, int fd, Source source, uint32_t index) {
 }
 
 constexpr uint32_t kMaxConnections = 512;
-constexpr size_t kMaxPassed = 2;  // descriptors in one message, either way
+constexpr uint32_t kMostAtOnce = 32;  // who knocks without end does not stop the stack
+constexpr size_t kMaxPassed = 2;      // descriptors in one message, either way
 
 }  // namespace
 
@@ -73,7 +74,7 @@ void Anchors::serve() {
 }
 
 void Anchors::accept_all() {
-  for (;;) {
+  for (uint32_t taken = 0; taken < kMostAtOnce; ++taken) {
     Fd socket(::accept4(descriptors_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket) return;
     const auto free = std::find_if(connections_.begin(), connections_.end(),

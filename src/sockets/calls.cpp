@@ -27,6 +27,8 @@ void Server::serve_call(TimeNs now, uint32_t index) {
   request.socket = shared.socket;
   request.endpoint = shared.endpoint;
   std::copy(std::begin(shared.value), std::end(shared.value), std::begin(request.value));
+  // These are plain words, which the compiler could as well load again where they are used.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
 
   const int32_t result = perform(now, request);
 
@@ -60,7 +62,7 @@ int32_t Server::perform(TimeNs now, Call& request) {
       const int error = tcp_.listen(id, static_cast<uint32_t>(std::min<uint64_t>(request.value[0], most)));
       if (error != 0) return -error;
       socket.listening = true;
-      view_.names(id).local = tcp_.local(id);
+      view_.names(id).local.port = tcp_.local(id).port;  // its address is the one that the program bound
       set_status(id, kListening, kReadShut | kWriteShut);
       return 0;
     }

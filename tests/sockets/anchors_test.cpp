@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -251,6 +252,20 @@ TEST_F(AnchorsTest, ProcessesBeyondTheLimitAreToldSo) {
   }
   const Fd last = connect();
   EXPECT_EQ(ask(last, {.pid = 200}).reply.error, EAGAIN);
+}
+
+TEST_F(AnchorsTest, OneCallAcceptsOnlySoMany) {
+  const auto open_descriptors = [] {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  std::vector<Fd> knocking;
+  for (int i = 0; i < 40; ++i) knocking.push_back(connect());
+  const auto before = open_descriptors();
+  anchors_->serve();
+  EXPECT_EQ(open_descriptors() - before, 32);
+  anchors_->serve();
+  EXPECT_EQ(open_descriptors() - before, 40) << "the rest comes next";
 }
 
 }  // namespace

@@ -287,6 +287,17 @@ TEST_F(ServerTest, ADatagramHeaderThatCannotBeTrueEmptiesTheRing) {
   EXPECT_EQ(view_.out(id).tx_acked.load(), 64u);
 }
 
+TEST_F(ServerTest, AListenerIsShownWhereItWasBound) {
+  const uint32_t id = stack_.open(true);
+  Endpoint at{IpAddress{}, 7};
+  ASSERT_EQ(stack_.call(Op::bind, id, &at, kV6Only), 0);
+  ASSERT_EQ(stack_.call(Op::listen, id, nullptr, 4), 0);
+  EXPECT_EQ(view_.names(id).local, (Endpoint{IpAddress{}, 7}));
+  const uint32_t unbound = stack_.open(true);
+  ASSERT_EQ(stack_.call(Op::listen, unbound, nullptr, 4), 0);
+  EXPECT_NE(view_.names(unbound).local.port, 0);
+}
+
 TEST_F(ServerTest, CallsThatMakeNoSenseGetAnError) {
   EXPECT_EQ(stack_.call(Op::close, 5), -EBADF);
   EXPECT_EQ(stack_.call(Op::close, UINT32_MAX), -EBADF);
