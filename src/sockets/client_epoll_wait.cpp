@@ -127,7 +127,6 @@ int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const
   const Armed how = enter_sleep(wake, mask != nullptr);
   long result = 0;
   if (!has_notes(wake)) {
-    hand_links_over();
     if (how == kPipe)
       result = sleep_in_kernel(wake, events, max, deadline, mask);
     else

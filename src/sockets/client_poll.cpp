@@ -86,7 +86,6 @@ int sleep_in_kernel(Poll& poll, TimeNs deadline, const sigset_t* mask) {
     const TimeNs now = monotonic_ns();
     left = to_timespec(deadline > now ? deadline - now : 0);
   }
-  hand_links_over();
   const long found = system_call(SYS_ppoll, word(poll.kernel), static_cast<long>(poll.count + 1),
                                  deadline == kNever ? 0 : word(&left), word(mask), 8);
   return found == 0 ? -ETIMEDOUT : found < 0 ? static_cast<int>(found) : 0;

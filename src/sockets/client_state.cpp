@@ -26,7 +26,9 @@ void forget_thread() {
   cached_thread_id = 0;
 }
 
-// One ring a sleep: who gets the armed word writes the byte. A full pipe has been rung already.
+// One ring a sleep: who gets the armed word writes the byte. A full pipe has been rung already. If the stack
+// is dead the write is SIGPIPE's death, or EPIPE for who ignores that: either way the program ends, because
+// the supervisor ends it with its stack.
 void ring_stack() {
   if (state.control->stack_armed.exchange(0, std::memory_order_seq_cst) == 0) return;
   const uint8_t byte = 1;

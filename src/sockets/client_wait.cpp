@@ -120,7 +120,6 @@ void arm(uint32_t waiter, Armed how) {
 }
 
 int sleep_armed(uint32_t waiter, TimeNs deadline) {
-  hand_links_over();
   const long result = futex_wait(&state.view.waiter(waiter).armed, kFutex, deadline);
   disarm(waiter);
   return result == -ETIMEDOUT || result == -EINTR ? static_cast<int>(result) : 0;
@@ -173,7 +172,6 @@ void Wait::take_note() {
 // Without a waiter of its own the thread looks a thousand times a second.
 int Wait::sleep(TimeNs deadline) {
   if (waiter_ != kNoWaiter) return sleep_armed(waiter_, deadline);
-  hand_links_over();
   const timespec pause = to_timespec(kMillisecond);
   if (system_call(SYS_nanosleep, word(&pause), 0) == -EINTR) return -EINTR;
   return monotonic_ns() >= deadline ? -ETIMEDOUT : 0;

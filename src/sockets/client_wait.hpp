@@ -42,10 +42,6 @@ inline void disarm(uint32_t waiter) {
 }
 // Sleeps on an armed waiter (kFutex). 0 (perhaps for nothing), -ETIMEDOUT or -EINTR. Disarms.
 int sleep_armed(uint32_t waiter, TimeNs deadline);
-// A sleeping program leaves the links to its stack.
-inline void hand_links_over() {
-  if (state.control->stack_armed.load(std::memory_order_seq_cst) == 2) ring_stack();
-}
 
 // The waiter of this thread, claimed when first needed; kNoWaiter if none is free.
 uint32_t thread_waiter();

@@ -56,8 +56,7 @@ struct alignas(64) Control {
   uint32_t mtu = 0;
   MacAddress mac;
 
-  // 1: the stack sleeps, ring it after publishing. 2: it sleeps without watching its links, because a thread
-  // of the program was runnable: ring it also before such a thread goes to sleep.
+  // 1: the stack sleeps, ring it after publishing.
   alignas(64) std::atomic<uint32_t> stack_armed;
   alignas(64) std::atomic<uint64_t> call_bits[16];  // program sets: call i is requested (bit per call slot)
   // Bit w of word w/64 here means: word w of the dirty bitmap is not 0. Program sets the bitmap first, then

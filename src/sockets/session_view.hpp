@@ -12,7 +12,19 @@ namespace skerry::sockets {
 class SessionView {
  public:
   SessionView() = default;
-  SessionView(uint8_t* base, const SessionSize& size) : base_(base), size_(size) {}
+  SessionView(uint8_t* base, const SessionSize& size)
+      : base_(base),
+        size_(size),
+        out_(at<SocketOut>(out_offset(size))),
+        in_(at<SocketIn>(in_offset(size))),
+        names_(at<SocketNames>(names_offset(size))),
+        calls_(at<Call>(calls_offset(size))),
+        waiters_(base + waiters_offset(size)),
+        waiter_bytes_(waiter_bytes(size)),
+        interests_(at<Interest>(interests_offset(size))),
+        processes_(base + processes_offset(size)),
+        process_bytes_(process_bytes(size)),
+        streams_(base + streams_offset(size)) {}
 
   static uint64_t region_bytes(const SessionSize& size) {
     return streams_offset(size) + uint64_t{size.sockets} * 2 * size.stream_bytes;
@@ -22,35 +34,32 @@ class SessionView {
   Control& control() const { return *at<Control>(0); }
   // Bit i: socket i was written, read past rx_tell_at, or otherwise wants the stack's attention.
   std::atomic<uint64_t>* dirty() const { return at<std::atomic<uint64_t>>(dirty_offset()); }
-  SocketOut& out(uint32_t socket) const { return at<SocketOut>(out_offset(size_))[socket]; }
-  SocketIn& in(uint32_t socket) const { return at<SocketIn>(in_offset(size_))[socket]; }
-  SocketNames& names(uint32_t socket) const { return at<SocketNames>(names_offset(size_))[socket]; }
-  Call& call(uint32_t index) const { return at<Call>(calls_offset(size_))[index]; }
+  SocketOut& out(uint32_t socket) const { return out_[socket]; }
+  SocketIn& in(uint32_t socket) const { return in_[socket]; }
+  SocketNames& names(uint32_t socket) const { return names_[socket]; }
+  Call& call(uint32_t index) const { return calls_[index]; }
   Waiter& waiter(uint32_t index) const {
-    return *at<Waiter>(waiters_offset(size_) + index * waiter_bytes(size_));
+    return *reinterpret_cast<Waiter*>(waiters_ + index * waiter_bytes_);
   }
   // Bit i of a waiter: something happened to socket i since the bit was taken.
   std::atomic<uint64_t>* ready(uint32_t waiter) const {
-    return at<std::atomic<uint64_t>>(waiters_offset(size_) + waiter * waiter_bytes(size_) + sizeof(Waiter));
+    return reinterpret_cast<std::atomic<uint64_t>*>(&this->waiter(waiter) + 1);
   }
   Interest& interest(uint32_t waiter, uint32_t socket) const {
-    return at<Interest>(interests_offset(size_))[uint64_t{waiter} * size_.sockets + socket];
+    return interests_[uint64_t{waiter} * size_.sockets + socket];
   }
   Process& process(uint32_t slot) const {
-    return *at<Process>(processes_offset(size_) + slot * process_bytes(size_));
+    return *reinterpret_cast<Process*>(processes_ + slot * process_bytes_);
   }
   std::atomic<uint64_t>* refs(uint32_t slot) const {
-    return at<std::atomic<uint64_t>>(processes_offset(size_) + slot * process_bytes(size_) + sizeof(Process));
+    return reinterpret_cast<std::atomic<uint64_t>*>(&process(slot) + 1);
   }
   std::atomic<uint32_t>* fds(uint32_t slot) const {
-    return at<std::atomic<uint32_t>>(processes_offset(size_) + slot * process_bytes(size_) + sizeof(Process) +
-                                     size_.sockets / 8);
+    return reinterpret_cast<std::atomic<uint32_t>*>(refs(slot) + size_.sockets / 64);
   }
-  uint8_t* rx(uint32_t socket) const {
-    return base_ + streams_offset(size_) + uint64_t{socket} * 2 * size_.stream_bytes;
-  }
+  uint8_t* rx(uint32_t socket) const { return streams_ + uint64_t{socket} * 2 * size_.stream_bytes; }
   uint8_t* tx(uint32_t socket) const { return rx(socket) + size_.stream_bytes; }
-  uint8_t* streams() const { return base_ + streams_offset(size_); }
+  uint8_t* streams() const { return streams_; }
 
  private:
   template <class T>
@@ -88,8 +97,19 @@ class SessionView {
     return processes_offset(s) + s.processes * process_bytes(s);
   }
 
+  // Where each part begins, computed once: some of it is asked for at every call and event.
   uint8_t* base_ = nullptr;
   SessionSize size_;
+  SocketOut* out_ = nullptr;
+  SocketIn* in_ = nullptr;
+  SocketNames* names_ = nullptr;
+  Call* calls_ = nullptr;
+  uint8_t* waiters_ = nullptr;
+  uint64_t waiter_bytes_ = 0;
+  Interest* interests_ = nullptr;
+  uint8_t* processes_ = nullptr;
+  uint64_t process_bytes_ = 0;
+  uint8_t* streams_ = nullptr;
 };
 
 }  // namespace skerry::sockets
