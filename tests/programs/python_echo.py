@@ -1,8 +1,9 @@
 """Run on a stack: an echo server, and a client that says "equal" if all it sent came back.
 
-usage: python_echo.py serve|ask tcp|tcp6|udp ADDRESS     tcp6 listens on [::] and accepts IPv4
+usage: python_echo.py serve|ask tcp|tcp6|udp|asyncio ADDRESS     tcp6 listens on [::] and accepts IPv4
 """
 
+import asyncio
 import random
 import socket
 import sys
@@ -18,6 +19,8 @@ def serve(kind, address):
         print("ready")
         while True:
             server.sendto(*server.recvfrom(65536))
+    if kind == "asyncio":
+        asyncio.run(serve_asyncio(address))
     if kind == "tcp6":
         listener = socket.create_server(("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True)
     else:
@@ -59,12 +62,45 @@ def ask_tcp(address):
         sys.exit(f"{len(received)} of {len(sent)} bytes came back, or other ones")
 
 
+async def serve_asyncio(address):
+    async def echo_stream(reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(echo_stream, address, PORT)
+    print("ready")
+    await server.serve_forever()
+
+
+async def ask_asyncio(address):
+    """Twenty connections at once, each with requests of its own and an end."""
+    async def ask_one(seed):
+        reader, writer = await asyncio.open_connection(address, PORT)
+        for number in range(20):
+            request = random.Random(seed * 100 + number).randbytes(1 + number * 3000)
+            writer.write(request)
+            if await reader.readexactly(len(request)) != request:
+                sys.exit(f"request {number} of connection {seed} came back different")
+        writer.write_eof()
+        if await reader.read() != b"":
+            sys.exit("bytes behind the end")
+        writer.close()
+        await writer.wait_closed()
+
+    await asyncio.wait_for(asyncio.gather(*(ask_one(seed) for seed in range(20))), 25)
+
+
 def main():
     role, kind, address = sys.argv[1:]
     if role == "serve":
         serve(kind, address)
     elif kind == "udp":
         ask_udp(address)
+    elif kind == "asyncio":
+        asyncio.run(ask_asyncio(address))
     else:
         ask_tcp(address)
     print("equal")

@@ -26,6 +26,9 @@ class PythonEcho(SkerryCase):
     def test_udp(self):
         self.check("udp")
 
+    def test_asyncio(self):
+        self.check("asyncio")
+
 
 class CurlByName(SkerryCase):
     def test_a_page_by_name(self):
