@@ -18,7 +18,7 @@ enum class Side : uint8_t { kA, kB };
 // How many slots each direction has. The creator of a link decides; both ends must be given the same.
 struct SlotGeometry {
   uint32_t small_slots = 512;
-  uint32_t large_slots = 64;  // 0 is sensible where no frame exceeds kSmallSlotBytes
+  uint32_t large_slots = 128;  // 0 is sensible where no frame exceeds kSmallSlotBytes
 
   uint32_t slots() const { return small_slots + large_slots; }
   friend bool operator==(const SlotGeometry&, const SlotGeometry&) = default;
