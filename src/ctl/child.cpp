@@ -19,10 +19,12 @@ namespace skerry::ctl {
 
 namespace {
 
+constexpr int kPassedOn[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+
 sigset_t passed_on() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) sigaddset(&set, number);
+  for (const int number : kPassedOn) sigaddset(&set, number);
   return set;
 }
 
@@ -39,6 +41,8 @@ sigset_t passed_on() {
       ::setsid();
     else
       ::setpgid(0, 0);
+    // A Ctrl-C that came before we left the terminal's group was the command's, not the child's.
+    for (const int number : kPassedOn) ::signal(number, ::signal(number, SIG_IGN));
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     placed = ::dup2(null, 0) >= 0 && ::dup2(spec.log, 1) >= 0 && ::dup2(spec.log, 2) >= 0;
   }

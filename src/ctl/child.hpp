@@ -23,7 +23,7 @@ enum class Place {
   terminal,    // keeps 0, 1, 2 and the process group: Ctrl-C reaches it
   background,  // /dev/null at 0, `log` at 1 and 2, a process group of its own; the same session, because the
                // kernel shares a core out by sessions (sched(7), autogroup): see spawn.hpp
-  daemon,  // as background, in a session of its own: outlives the terminal
+  daemon,      // as background, in a session of its own: outlives the terminal
 };
 
 struct ChildSpec {
