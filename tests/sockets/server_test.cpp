@@ -167,53 +167,6 @@ TEST_F(ServerTest, AProcessThatIsKilledEndsItsStreamsAsACloseWould) {
   EXPECT_TRUE(stack_.status(client) & kPeerClosed);
 }
 
-// What a program that only reads gets of a stream eight windows long, or where it stalls.
-class SmallReceiveBuffer : public ServerTest {
- protected:
-  static constexpr uint32_t kBuffer = OneStack::kSize.stream_bytes / 8;
-  static constexpr uint32_t kTotal = 8 * kBuffer;
-
-  size_t carried(uint32_t from, uint32_t to) {
-    size_t got = 0, sent = 0;
-    for (int turn = 0; turn < 100 && got < kTotal; ++turn) {
-      if (sent < kTotal && view_.out(from).tx_acked.load() == view_.in(from).tx_written.load()) {
-        stack_.write(from, std::string(kBuffer, 's'));
-        sent += kBuffer;
-      }
-      stack_.pass(100 * kMillisecond);
-      got += stack_.read(to).size();
-    }
-    return got;
-  }
-};
-
-TEST_F(SmallReceiveBuffer, SetBeforeConnect) {
-  const uint32_t listener = stack_.listener(7), client = stack_.open(true);
-  stack_.set_receive_buffer(client, kBuffer);
-  stack_.connect(client, 7);
-  stack_.settle();
-  const uint32_t server = stack_.accept(listener).value_or(kNoSocket);
-  EXPECT_EQ(carried(server, client), kTotal);
-}
-
-TEST_F(SmallReceiveBuffer, SetOnTheListener) {
-  const uint32_t listener = stack_.listener(7), client = stack_.open(true);
-  stack_.set_receive_buffer(listener, kBuffer);
-  stack_.connect(client, 7);
-  stack_.settle();
-  const uint32_t server = stack_.accept(listener).value_or(kNoSocket);
-  EXPECT_EQ(carried(client, server), kTotal);
-}
-
-TEST_F(SmallReceiveBuffer, SetInMidLife) {
-  const auto [listener, client, server] = stack_.connected();
-  EXPECT_EQ(carried(client, server), kTotal);
-  stack_.set_receive_buffer(server, kBuffer);
-  EXPECT_EQ(carried(client, server), kTotal);
-  stack_.set_receive_buffer(server, kBuffer / 4);
-  EXPECT_EQ(carried(client, server), kTotal);
-}
-
 TEST_F(ServerTest, ASocketThatWasConnectedIsNotConnectedAgain) {
   const auto [listener, client, server] = stack_.connected();
   stack_.write(client, "unread");
