@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <utility>
 
 #include "supervisor/address_text.hpp"
@@ -128,8 +129,16 @@ std::string format_request(const Request& request) {
 
 Result<RunReply> parse_run_reply(const json& reply) {
   try {
-    return RunReply{reply.at("name").get<std::string>(), reply.at("address").get<std::string>(),
-                    reply.at("executable").get<std::string>(), reply.at("fds").get<std::vector<int>>()};
+    RunReply run{reply.at("name").get<std::string>(),
+                 reply.at("address").get<std::string>(),
+                 reply.at("executable").get<std::string>(),
+                 {}};
+    for (const json& fd : reply.at("fds").get_ref<const json::array_t&>()) {
+      if (!fd.is_number_integer() || fd.get<int64_t>() < 0 || fd.get<int64_t>() > INT_MAX)
+        return Error{"the supervisor's reply is malformed: a descriptor is no number that one can have"};
+      run.fds.push_back(fd.get<int>());
+    }
+    return run;
   } catch (const json::exception& e) {
     return Error{fmt::format("the supervisor's reply is malformed: {}", e.what())};
   }

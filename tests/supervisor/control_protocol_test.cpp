@@ -87,6 +87,11 @@ TEST(ControlProtocol, Replies) {
   ASSERT_TRUE(back);
   EXPECT_EQ(back->fds, run.fds);
   EXPECT_FALSE(parse_run_reply({{"ok", true}}));
+  for (const char* const fds : {R"([4e114])", R"([1.5])", R"([-1])", R"(4)"}) {
+    nlohmann::json odd = to_json(run);
+    odd["fds"] = nlohmann::json::parse(fds);
+    EXPECT_FALSE(parse_run_reply(odd)) << fds;
+  }
 }
 
 TEST(LineReader, CutsLinesHoweverTheyArrive) {
