@@ -179,6 +179,7 @@ std::string Member::reap() {
   control_.reset();
   stats_.reset();
   serving = false;
+  kill_at = linger_until = kNever;
   std::deque<Answer> answers;
   answers.swap(answers_);
   for (const Answer& answer : answers) answer(Error{fmt::format("{} {}", name_, clause)});

@@ -118,6 +118,8 @@ class Supervisor {
   Objects objects_;
   std::map<std::string, std::unique_ptr<Member>> members_;  // by Process::name
   bool ready_ = false;
+  std::set<std::string>
+      joining_;  // whose new port its vswitch has not answered for: what it says is old news
   bool going_down_ = false;
   TimeNs next_look_ = 0;
   TimeNs alone_since_ = 0;  // of a network that ends with its last program

@@ -60,7 +60,8 @@ void Supervisor::port_closed(const std::string& vswitch, const std::string& port
     const nlohmann::json* const settings = link.a.process == vswitch ? port_of(vswitch, link.a.end) : nullptr;
     if (settings == nullptr || settings->at("name") != port) continue;
     const Member& neighbour = *member(link.b.process);
-    if (!neighbour.alive() || neighbour.stopping) return;
+    const bool old_news = joining_.contains(neighbour.name());
+    if (!neighbour.alive() || neighbour.stopping || old_news) return;
     say(fmt::format("{} broke its link to {} and is ended", neighbour.name(), vswitch));
     return neighbour.signal(SIGKILL);
   }
@@ -80,8 +81,13 @@ void Supervisor::relink_neighbours(const Process& process) {
       Member* const neighbour = member(link.a.process);
       const nlohmann::json* const port = port_of(link.a.process, link.a.end);
       if (!neighbour->alive() || port == nullptr) continue;
+      joining_.insert(process.name);
       neighbour->ask({{"command", "add_port"}, {"port", *port}}, link_fds(link.a.process, link.a.end),
-                     complain(neighbour->name()));
+                     [this, name = process.name,
+                      then = complain(neighbour->name())](const Result<ControlMessage>& answer) {
+                       joining_.erase(name);
+                       then(answer);
+                     });
     } else if (link.a.process == process.name) {
       Member* const neighbour = member(link.b.process);
       if (!neighbour->alive()) continue;

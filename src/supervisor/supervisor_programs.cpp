@@ -123,7 +123,7 @@ void Supervisor::join(const RunRequest& request, JoinAnswer answer) {
   // Name and address are free as soon as their program has ended, whatever its stack still has to deliver.
   std::vector<std::string> in_the_way;
   for (const Program& last : plan_.programs) {
-    if (!last.attached || member(last.name)->alive()) continue;
+    if (!last.attached || member(last.name)->state != MemberState::ended) continue;
     if (last.name == request.name || last.address == request.address) in_the_way.push_back(last.name);
   }
   for (const std::string& name : in_the_way) remove_attached(name);
@@ -156,6 +156,8 @@ void Supervisor::join(const RunRequest& request, JoinAnswer answer) {
 }
 
 void Supervisor::answer_join(const std::string& program, const JoinAnswer& answer) {
+  // Asked before the end began: a cell made now would be told of it by nobody.
+  if (going_down_) return answer(Error{"the network is ending: try again in a moment"});
   Member& cell = *member(program);
   const Process& process = *plan_.process(program);
   Result<std::vector<Fd>> fds = cell.prepare(process, host_.now());
