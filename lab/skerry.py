@@ -4,6 +4,7 @@ Each Skerry has a runtime directory of its own, so it sees neither the user's ne
 afterwards what has been left behind.
 """
 
+import contextlib
 import json
 import os
 import tempfile
@@ -40,6 +41,9 @@ class Skerry:
     def __exit__(self, *_):
         for program in reversed(self.started):
             program.stop()
+        # A network ends just after its last program, and would make its directory anew to tidy up in it.
+        with contextlib.suppress(Failure):
+            self.wait_until_gone()
         self.folder.cleanup()
 
     def command(self, *words, timeout_s=20, check=True):
