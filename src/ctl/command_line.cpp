@@ -2,6 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <system_error>
 
 #include "ctl/command.hpp"
 #include "supervisor/mistakes.hpp"
@@ -34,9 +38,7 @@ void clear_what_was_left() {
   }
 }
 
-}  // namespace
-
-int execute(int argc, char** argv) {
+int obey(int argc, char** argv) {
   CLI::App app("Skerry gives every program its own network stack, in its own process.", "skerry");
   app.set_version_flag("--version", "skerry " SKERRY_VERSION);
   app.require_subcommand(1);
@@ -78,6 +80,23 @@ int execute(int argc, char** argv) {
   }
   if (!outcome.complaint.empty()) complain(chosen(), outcome.complaint);
   return outcome.status;
+}
+
+}  // namespace
+
+int execute(int argc, char** argv) {
+  int status = 0, reason = 0;
+  try {
+    status = obey(argc, argv);
+    errno = 0;
+    std::cout.flush();  // CLI11 writes its help there
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout) reason = errno != 0 ? errno : EIO;
+  } catch (const std::system_error& error) {  // of fmt, in the middle of a long table
+    reason = error.code().value();
+  }
+  if (reason == 0) return status;
+  complain("", fmt::format("cannot write the output: {}", std::strerror(reason)));
+  return status != 0 ? status : kFailed;
 }
 
 }  // namespace skerry::ctl

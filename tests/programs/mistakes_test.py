@@ -37,6 +37,10 @@ class Mistakes(SkerryCase):
         path.write_text(text)
         return str(path)
 
+    def test_output_that_cannot_be_written(self):
+        code, output = run(["sh", "-c", f"{BUILD}/skerry --help >/dev/full"], timeout_s=10, check=False)
+        self.assertEqual((code, output), (1, "skerry: cannot write the output: No space left on device\n"))
+
     def test_a_composition_that_is_not_toml(self):
         self.assert_refused(["up", self.compose(SOUND.replace("[network.lan]", "[network.lan"))], 1, "net.toml:1")
 
