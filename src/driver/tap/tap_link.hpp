@@ -13,7 +13,7 @@
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
-#include "link/link.hpp"
+#include "driver/driver.hpp"
 
 namespace skerry {
 
@@ -33,12 +33,13 @@ class TapLink {
   void disarm() {}
   const LinkFacts& facts() const { return facts_; }
 
-  int wake_fd() const { return device_.get(); }
+  std::vector<int> wake_fds() const { return {device_.get()}; }
   const LinkCounters& counters() const { return counters_; }
-  // Frames that the kernel would not take, or sent with marks that we cannot carry.
-  uint64_t refused() const { return refused_; }
-  // The interface was deleted: nothing will come or go any more, and the descriptor is of no more use.
   bool gone() const { return gone_; }
+  void each_count(auto count) const {
+    count("drop.refused",
+          refused_);  // the kernel would not take it, or sent it with marks that we cannot carry
+  }
 
  private:
   static constexpr uint32_t kSlots = 2 * kBatch;
@@ -56,6 +57,6 @@ class TapLink {
   bool gone_ = false;
 };
 
-static_assert(Link<TapLink>);
+static_assert(Driver<TapLink>);
 
 }  // namespace skerry

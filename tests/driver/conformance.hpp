@@ -1,0 +1,275 @@
+// What src/driver/driver.hpp promises, as tests that run over every device. A new one adds a world to the
+// list in conformance_test.cpp: the device, and the wire behind it.
+//
+// A world has device(), wire_sends(frame), wire_receives() (which waits for a frame, bounded), and what the
+// device can suffer: set_up(bool) where the interface can go down, unplug() where it can be deleted.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/random.hpp"
+#include "driver/driver.hpp"
+#include "link/segmentation.hpp"
+#include "wire/ethernet.hpp"
+
+namespace skerry {
+
+using Octets = std::vector<uint8_t>;
+
+// An Ethernet frame of a type that no kernel sends by itself, with its number behind the header and in every
+// byte.
+inline Octets numbered_octets(uint32_t number, size_t bytes) {
+  Octets frame(bytes, static_cast<uint8_t>(number * 31));
+  const uint8_t header[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 0x88, 0xb5};
+  std::memcpy(frame.data(), header, sizeof header);
+  std::memcpy(frame.data() + sizeof header, &number, sizeof number);
+  return frame;
+}
+inline constexpr uint16_t kTestEtherType = 0x88b5;
+
+inline bool is_ours(ConstBytes frame) {
+  return frame.size() > 18 && frame[12] == kTestEtherType >> 8 && frame[13] == (kTestEtherType & 0xff);
+}
+
+template <class World>
+class DriverConformance : public testing::Test {
+ protected:
+  static constexpr int kPatience = 2000;  // looks of a millisecond: a softirq may come late
+
+  void SetUp() override {
+    if (const char* reason = World::skip_reason()) GTEST_SKIP() << reason;
+    world_ = std::make_unique<World>();
+  }
+
+  auto& device() { return world_->device(); }
+  World& world() { return *world_; }
+
+  // Receives until `wanted` frames of ours are there; what the kernel sends by itself is given back.
+  std::vector<Frame> receive(size_t wanted, int patience = kPatience) {
+    std::vector<Frame> ours;
+    for (int looks = 0; ours.size() < wanted && looks < patience; ++looks) {
+      FrameBatch batch;
+      device().receive(batch);
+      for (const Frame& frame : batch.view()) {
+        is_ours(device().data(frame)) ? ours.push_back(frame) : device().give_back(frame);
+      }
+      if (batch.count == 0) ::usleep(1000);
+    }
+    return ours;
+  }
+  Octets octets(const Frame& frame) {
+    const Bytes bytes = device().data(frame);
+    return Octets(bytes.begin(), bytes.end());
+  }
+  // A frame up the way of every frame: one is sent by the wire and arrives whole.
+  void expect_up(uint32_t number, size_t bytes) {
+    const Octets sent = numbered_octets(number, bytes);
+    world().wire_sends(sent);
+    const std::vector<Frame> got = receive(1);
+    ASSERT_EQ(got.size(), 1u) << "frame " << number << " of " << bytes << " bytes did not come";
+    EXPECT_EQ(octets(got[0]), sent);
+    device().give_back(got[0]);
+  }
+  bool send(const Octets& bytes) {
+    const std::optional<Frame> frame = device().allocate(static_cast<uint32_t>(bytes.size()));
+    if (!frame) return false;
+    std::memcpy(device().data(*frame).data(), bytes.data(), bytes.size());
+    if (device().send({&*frame, 1}) == 1) return true;
+    device().give_back(*frame);
+    return false;
+  }
+  void expect_down(uint32_t number, size_t bytes) {
+    const Octets sent = numbered_octets(number, bytes);
+    ASSERT_TRUE(send(sent)) << "frame " << number;
+    EXPECT_EQ(world().wire_receives(), sent);
+  }
+  uint64_t drops() {
+    uint64_t sum = 0;
+    device().each_count([&](std::string_view name, uint64_t value) {
+      if (name.starts_with("drop.")) sum += value;
+    });
+    return sum;
+  }
+  bool woken() {
+    std::vector<pollfd> fds;
+    for (const int fd : device().wake_fds()) fds.push_back({fd, POLLIN, 0});
+    return ::poll(fds.data(), fds.size(), kPatience) > 0;
+  }
+  // Until nothing is left to receive.
+  void settle() {
+    for (int looks = 0; looks < 20; ++looks) {
+      FrameBatch batch;
+      do {
+        batch.clear();
+        device().receive(batch);
+        for (const Frame& frame : batch.view()) device().give_back(frame);
+      } while (batch.count > 0);
+      ::usleep(1000);
+    }
+  }
+
+ private:
+  std::unique_ptr<World> world_;
+};
+
+TYPED_TEST_SUITE_P(DriverConformance);
+
+TYPED_TEST_P(DriverConformance, FramesComeUpWhole) {
+  uint32_t number = 0;
+  for (const size_t bytes : {60, 61, 64, 590, 1513, 1514}) this->expect_up(++number, bytes);
+}
+
+TYPED_TEST_P(DriverConformance, FramesGoDownWhole) {
+  uint32_t number = 0;
+  for (const size_t bytes : {60, 61, 64, 590, 1513, 1514}) this->expect_down(++number, bytes);
+}
+
+TYPED_TEST_P(DriverConformance, OrderIsKept) {
+  constexpr uint32_t kFrames = 32;
+  for (uint32_t n = 0; n < kFrames; ++n) this->world().wire_sends(numbered_octets(n, 100));
+  const std::vector<Frame> got = this->receive(kFrames);
+  ASSERT_EQ(got.size(), kFrames);
+  for (uint32_t n = 0; n < kFrames; ++n) {
+    EXPECT_EQ(this->octets(got[n]), numbered_octets(n, 100));
+    this->device().give_back(got[n]);
+  }
+}
+
+TYPED_TEST_P(DriverConformance, NothingLongerThanTheWireIsTaken) {
+  auto& device = this->device();
+  EXPECT_GE(device.facts().max_frame, device.facts().mtu + 14);
+  EXPECT_FALSE(device.allocate(device.facts().max_frame + 1));
+  const std::optional<Frame> longest = device.allocate(device.facts().max_frame);
+  ASSERT_TRUE(longest);
+  EXPECT_EQ(device.data(*longest).size(), device.facts().max_frame);
+  device.give_back(*longest);
+}
+
+// Ten times as many frames as there are slots, whatever became of each.
+TYPED_TEST_P(DriverConformance, SlotsComeBackHoweverAFrameEnds) {
+  auto& device = this->device();
+  Random random(11);
+  std::vector<Frame> unsent;
+  while (const std::optional<Frame> frame = device.allocate(60)) unsent.push_back(*frame);
+  const size_t slots = unsent.size();
+  ASSERT_GE(slots, kBatch);
+  EXPECT_GE(device.counters().tx_no_memory, 1u);
+  for (const Frame& frame : unsent) device.give_back(frame);
+  for (uint32_t n = 0; n < 10 * slots; ++n) {
+    const size_t bytes = 60 + random.below(1400);
+    if (random.chance(0.2)) {
+      const std::optional<Frame> frame = device.allocate(60);
+      ASSERT_TRUE(frame) << n;
+      device.give_back(*frame);
+    } else if (random.chance(0.5)) {
+      this->expect_down(n, bytes);
+    } else {
+      this->expect_up(n, bytes);
+    }
+    if (this->HasFatalFailure()) return;
+  }
+}
+
+// Whoever holds all memory loses frames for himself, and once he gives it back the link goes on.
+TYPED_TEST_P(DriverConformance, WhileMemoryIsHeldItWaitsAndThenGoesOn) {
+  auto& device = this->device();
+  std::vector<Frame> held;
+  for (uint32_t n = 0; n < 20'000; ++n) {
+    this->world().wire_sends(numbered_octets(n, 60));
+    const std::vector<Frame> more = this->receive(1, 5);
+    held.insert(held.end(), more.begin(), more.end());
+    if (more.empty()) break;
+  }
+  ASSERT_GT(held.size(), 0u);
+  for (const Frame& frame : held) device.give_back(frame);
+  this->settle();
+  this->expect_up(1, 500);
+  this->expect_down(2, 500);
+}
+
+// Nobody receives: the device, or its kernel, drops. Nothing is stuck afterwards.
+TYPED_TEST_P(DriverConformance, AFloodEndsInLossesNotInAStuckLink) {
+  for (uint32_t n = 0; n < 20'000; ++n) this->world().wire_sends(numbered_octets(n, 60));
+  this->settle();
+  this->expect_up(1, 1514);
+  this->expect_down(2, 1514);
+}
+
+TYPED_TEST_P(DriverConformance, SleepingIsSafeOnlyWithNothingThere) {
+  auto& device = this->device();
+  this->settle();
+  EXPECT_TRUE(device.arm());
+  device.disarm();
+  this->world().wire_sends(numbered_octets(1, 60));
+  EXPECT_TRUE(this->woken());
+  EXPECT_FALSE(device.arm());
+  device.disarm();
+  this->settle();
+  EXPECT_TRUE(device.arm());
+  device.disarm();
+}
+
+TYPED_TEST_P(DriverConformance, ItCountsWhatItCarries) {
+  this->settle();
+  const LinkCounters before = this->device().counters();
+  this->expect_up(1, 100);
+  this->expect_down(2, 200);
+  const LinkCounters& after = this->device().counters();
+  EXPECT_EQ(after.rx_frames, before.rx_frames + 1);
+  EXPECT_EQ(after.rx_bytes, before.rx_bytes + 100);
+  EXPECT_EQ(after.tx_frames, before.tx_frames + 1);
+  EXPECT_EQ(after.tx_bytes, before.tx_bytes + 200);
+  EXPECT_FALSE(this->device().gone());
+}
+
+TYPED_TEST_P(DriverConformance, WhatAnInterfaceThatIsDownLosesIsCounted) {
+  if constexpr (requires { this->world().set_up(false); }) {
+    for (int round = 0; round < 3; ++round) {
+      this->world().set_up(false);
+      const uint64_t before = this->drops();
+      // More than there are slots: none may stay with a device that sends nothing.
+      for (uint32_t n = 0; n < 5000; ++n) ASSERT_TRUE(this->send(numbered_octets(n, 60))) << n;
+      EXPECT_GE(this->drops() - before, 3000u);
+      EXPECT_FALSE(this->device().gone());
+      this->world().set_up(true);
+      this->expect_up(1, 1000);
+      ASSERT_TRUE(this->send(numbered_octets(77'777, 1000)));
+      std::optional<Octets> got;
+      do got = this->world().wire_receives();
+      while (got && *got != numbered_octets(77'777, 1000));  // a few from before may have waited
+      EXPECT_TRUE(got) << "the link is stuck after round " << round;
+    }
+  }
+}
+
+TYPED_TEST_P(DriverConformance, ADeletedDeviceIsGoneAndKeepsNobodyAwake) {
+  if constexpr (requires { this->world().unplug(); }) {
+    auto& device = this->device();
+    this->expect_up(1, 60);
+    this->world().unplug();
+    EXPECT_TRUE(this->woken());
+    FrameBatch batch;
+    device.receive(batch);
+    for (const Frame& frame : batch.view()) device.give_back(frame);
+    device.arm();
+    EXPECT_TRUE(device.gone());
+    EXPECT_TRUE(device.arm());
+    this->send(numbered_octets(1, 60));
+  }
+}
+
+REGISTER_TYPED_TEST_SUITE_P(DriverConformance, FramesComeUpWhole, FramesGoDownWhole, OrderIsKept,
+                            NothingLongerThanTheWireIsTaken, SlotsComeBackHoweverAFrameEnds,
+                            WhileMemoryIsHeldItWaitsAndThenGoesOn, AFloodEndsInLossesNotInAStuckLink,
+                            SleepingIsSafeOnlyWithNothingThere, ItCountsWhatItCarries,
+                            WhatAnInterfaceThatIsDownLosesIsCounted, ADeletedDeviceIsGoneAndKeepsNobodyAwake);
+
+}  // namespace skerry

@@ -1,0 +1,12 @@
+#include "conformance.hpp"
+
+#include "worlds.hpp"
+
+namespace skerry {
+namespace {
+
+using Worlds = testing::Types<TapOnSocket, TapDevice>;
+INSTANTIATE_TYPED_TEST_SUITE_P(Every, DriverConformance, Worlds);
+
+}  // namespace
+}  // namespace skerry

@@ -1,0 +1,139 @@
+// The devices that the conformance suite runs over, each with the wire behind it. Real ones live in a network
+// namespace of the test's own, which ends with the world.
+#pragma once
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "base/check.hpp"
+#include "base/fd.hpp"
+#include "conformance.hpp"
+#include "driver/tap/tap_device.hpp"
+#include "driver/tap/tap_link.hpp"
+#include "driver/tap/virtio_header.hpp"
+
+namespace skerry {
+
+// This thread is in a network namespace of its own while the object lives.
+class OwnNetwork {
+ public:
+  OwnNetwork() : before_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
+    CHECK(before_ && ::unshare(CLONE_NEWNET) == 0);
+  }
+  ~OwnNetwork() { CHECK(::setns(before_.get(), CLONE_NEWNET) == 0); }
+  OwnNetwork(const OwnNetwork&) = delete;
+  OwnNetwork& operator=(const OwnNetwork&) = delete;
+
+ private:
+  Fd before_;
+};
+
+inline void shell(const std::string& command) {
+  CHECK(::system(command.c_str()) == 0);
+}
+
+// The far side of an interface of the kernel's: sends and receives raw frames on it.
+class PacketWire {
+ public:
+  explicit PacketWire(const std::string& interface)
+      : socket_(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)) {
+    sockaddr_ll address{};
+    address.sll_family = AF_PACKET;
+    address.sll_protocol = htons(kTestEtherType);
+    address.sll_ifindex = static_cast<int>(::if_nametoindex(interface.c_str()));
+    CHECK(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  }
+
+  // That the interface was down once is said once, instead of sending.
+  void send(const Octets& frame) {
+    for (int tries = 0; tries < 2; ++tries) {
+      if (::send(socket_.get(), frame.data(), frame.size(), MSG_DONTWAIT) >= 0 || errno != ENETDOWN) return;
+    }
+  }
+  std::optional<Octets> receive() {
+    Octets frame(100'000);
+    for (int looks = 0; looks < 20; ++looks) {
+      pollfd entry{socket_.get(), POLLIN, 0};
+      if (::poll(&entry, 1, 100) != 1) continue;
+      const ssize_t got = ::recv(socket_.get(), frame.data(), frame.size(), MSG_DONTWAIT);
+      if (got < 0) continue;  // the interface went down: the socket says so once
+      frame.resize(static_cast<size_t>(got));
+      return frame;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  Fd socket_;
+};
+
+// TapLink on a socket that stands for the device: it keeps frames apart as a TAP does, and needs no
+// privilege.
+class TapOnSocket {
+ public:
+  static const char* skip_reason() { return nullptr; }
+
+  TapOnSocket() {
+    ::signal(SIGPIPE, SIG_IGN);
+    int ends[2];
+    CHECK(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends) == 0);
+    kernel_.reset(ends[0]);
+    Result<TapLink> link = TapLink::create(Fd(ends[1]), 1500);
+    CHECK(link);
+    device_.emplace(std::move(*link));
+  }
+
+  TapLink& device() { return *device_; }
+  void wire_sends(const Octets& frame) {
+    Octets packet(sizeof(VirtioNetHeader));
+    packet.insert(packet.end(), frame.begin(), frame.end());
+    [[maybe_unused]] const ssize_t sent = ::write(kernel_.get(), packet.data(), packet.size());
+  }
+  std::optional<Octets> wire_receives() {
+    Octets packet(100'000);
+    const ssize_t got = ::read(kernel_.get(), packet.data(), packet.size());
+    if (got < static_cast<ssize_t>(sizeof(VirtioNetHeader))) return std::nullopt;
+    return Octets(packet.begin() + sizeof(VirtioNetHeader), packet.begin() + got);
+  }
+
+ private:
+  Fd kernel_;
+  std::optional<TapLink> device_;
+};
+
+// A TAP device, with a socket on the host's side of it.
+class TapDevice {
+ public:
+  static const char* skip_reason() {
+    if (::geteuid() != 0) return "opening a TAP device needs root";
+    return ::access("/dev/net/tun", R_OK | W_OK) == 0 ? nullptr : "this machine has no /dev/net/tun";
+  }
+
+  TapDevice() {
+    Result<Fd> tap = open_tap("sk-test");
+    CHECK(tap && set_up_interface("sk-test", 0x0a630001, 24, 1500));
+    Result<TapLink> link = TapLink::create(std::move(*tap), 1500);
+    CHECK(link);
+    device_.emplace(std::move(*link));
+    wire_.emplace("sk-test");
+  }
+
+  TapLink& device() { return *device_; }
+  void wire_sends(const Octets& frame) { wire_->send(frame); }
+  std::optional<Octets> wire_receives() { return wire_->receive(); }
+  void set_up(bool up) { shell(std::string("ip link set sk-test ") + (up ? "up" : "down")); }
+  void unplug() { shell("ip link delete sk-test"); }
+
+ private:
+  OwnNetwork network_;
+  std::optional<TapLink> device_;
+  std::optional<PacketWire> wire_;
+};
+
+}  // namespace skerry
