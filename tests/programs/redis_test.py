@@ -6,10 +6,7 @@ import time
 import unittest
 from pathlib import Path
 
-from lab.namespace import Namespace
-from lab.process import run
-from lab.skerry import Skerry
-from skerry_case import SkerryCase, needs_tap
+from skerry_case import HostCase, SkerryCase, needs_tap
 
 SERVER = ("redis-server", "--save", "", "--appendonly", "no", "--protected-mode", "no", "--bind", "0.0.0.0")
 READY = "Ready to accept connections"
@@ -113,17 +110,7 @@ class BackgroundSave(SkerryCase):
 
 
 @needs_tap
-class FromTheHost(SkerryCase):
-    """The host is a network namespace of ours, so the real one keeps its interfaces."""
-
-    def make_skerry(self):
-        self.host = self.enterContext(Namespace())
-        self.host.run("ip", "link", "set", "lo", "up")
-        return Skerry(before=self.host.inside())
-
-    def on_host(self, *argv):
-        return run([*self.host.inside(), *argv], timeout_s=30)[1]
-
+class FromTheHost(HostCase):
     def test_redis_through_tap(self):
         server = self.serve(*SERVER, ready=READY, options=("--uplink", "tap"))
         before = self.stack_frames()

@@ -1,12 +1,14 @@
 """What every test of a program has: a Skerry of its own, a time limit, and nothing left behind afterwards."""
 
 import os
+import pwd
 import signal
 import tempfile
 import unittest
 from pathlib import Path
 
-from lab.process import Failure
+from lab.namespace import Namespace
+from lab.process import Failure, run
 from lab.skerry import Skerry
 
 
@@ -33,9 +35,9 @@ class SkerryCase(unittest.TestCase):
             server.wait_for(ready, timeout_s=20)
         return server
 
-    def ask(self, *argv, address="10.77.0.3", timeout_s=30):
+    def ask(self, *argv, address="10.77.0.3", timeout_s=30, options=()):
         """Runs a program on another stack to its end; returns what it printed."""
-        return self.skerry.command("run", "--uplink", "none", "--address", address, "--", *argv, timeout_s=timeout_s)[1]
+        return self.skerry.command("run", "--uplink", "none", *options, "--address", address, "--", *argv, timeout_s=timeout_s)[1]
 
     def stack_frames(self, address="10.77.0.2"):
         """Frames that the stack with this address has received so far, by its own count."""
@@ -52,6 +54,23 @@ class SkerryCase(unittest.TestCase):
         """Ctrl-C, and then nothing is left."""
         program.stop(signal.SIGINT)
         self.skerry.wait_until_gone()
+
+
+class HostCase(SkerryCase):
+    """The host is a network namespace of ours, so the real one keeps its interfaces; TAP joins it to the network."""
+
+    def make_skerry(self):
+        self.host = self.enterContext(Namespace())
+        self.host.run("ip", "link", "set", "lo", "up")
+        return Skerry(before=self.host.inside())
+
+    def on_host(self, *argv, timeout_s=30):
+        return run([*self.host.inside(), *argv], timeout_s=timeout_s)[1]
+
+
+def own_user():
+    """The name of the user who runs the tests, for programs that want to be told."""
+    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def needs_root(reason):

@@ -1,9 +1,9 @@
-"""python3's socket module and curl, unmodified, between two stacks."""
+"""python3's socket module, asyncio and http.server, curl and wget, unmodified: between two stacks, and from the host through TAP."""
 
 import unittest
 from pathlib import Path
 
-from skerry_case import SkerryCase
+from skerry_case import HostCase, SkerryCase, needs_tap
 
 HERE = Path(__file__).parent
 PYTHON = "/usr/bin/python3"
@@ -46,6 +46,51 @@ class CurlByName(SkerryCase):
         code, output = self.skerry.command("run", "--uplink", "none", "--address", "10.77.0.3", "--", "curl", "--silent",
                                            "--show-error", "--max-time", "20", "http://10.77.0.2:8081/", check=False)
         self.assertEqual(code, 7, output)  # curl's own code for it, passed on
+
+
+class WgetFromPython(SkerryCase):
+    def test_a_tree(self):
+        """wget follows the links of http.server's listing."""
+        tree = self.folder / "tree"
+        (tree / "deep").mkdir(parents=True)
+        (tree / "one").write_text("one\n")
+        (tree / "deep/two").write_text("two\n" * 300_000)
+        self.serve(PYTHON, "-u", "-m", "http.server", "--directory", str(tree), "8080", ready="Serving HTTP",
+                   options=("--uplink", "none", "--share", self.folder))
+        before = self.stack_frames()
+        got = self.folder / "got"
+        self.ask("wget", "--quiet", "--recursive", "--no-host-directories", "--directory-prefix", got, "http://10.77.0.2:8080/",
+                 options=("--share", self.folder))
+        for name in ("one", "deep/two"):
+            self.assertEqual((got / name).read_text(), (tree / name).read_text())
+        self.assert_stack_carried(20, before)
+
+    def test_each_failure_has_its_exit_code(self):
+        """wget(1): 4 for a network that fails, 8 for a server that says no; `skerry run` passes them on."""
+        self.serve(PYTHON, "-u", "-m", "http.server", "8080", ready="Serving HTTP")
+        for url, expected in (("10.77.0.2:8081", 4), ("10.77.0.9:8080", 4), ("10.77.0.2:8080/none", 8)):
+            code, output = self.skerry.command("run", "--uplink", "none", "--address", "10.77.0.3", "--", "wget", "--quiet",
+                                               "--tries=1", "--timeout=2", "--output-document=-", f"http://{url}", check=False)
+            self.assertEqual(code, expected, f"{url}: {output}")
+
+
+@needs_tap
+class FromTheHost(HostCase):
+    def test_asyncio_through_tap(self):
+        self.serve(PYTHON, "-u", str(HERE / "python_echo.py"), "serve", "asyncio", "10.77.0.2", ready="ready", options=("--uplink", "tap"))
+        before = self.stack_frames()
+        self.assertEqual(self.on_host(PYTHON, str(HERE / "python_echo.py"), "ask", "asyncio", "10.77.0.2").split()[-1], "equal")
+        self.assert_stack_carried(20, before)
+
+    def test_http_server_through_tap(self):
+        page = self.folder / "page.txt"
+        page.write_text("through the tap\n" * 20_000)
+        self.serve(PYTHON, "-u", "-m", "http.server", "--directory", str(self.folder), "8080", ready="Serving HTTP",
+                   options=("--uplink", "tap", "--share", self.folder))
+        before = self.stack_frames()
+        for fetch in (("curl", "--silent", "--max-time", "20"), ("wget", "--quiet", "--output-document=-")):
+            self.assertEqual(self.on_host(*fetch, "http://10.77.0.2:8080/page.txt"), page.read_text())
+        self.assert_stack_carried(20, before)
 
 
 class Loopback(SkerryCase):

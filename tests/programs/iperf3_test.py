@@ -1,0 +1,75 @@
+"""Debian's iperf3, client and server, unmodified: TCP and UDP, both directions, one stream and eight."""
+
+import json
+import unittest
+
+from skerry_case import HostCase, SkerryCase, needs_tap
+
+CLIENT = ("iperf3", "--client", "10.77.0.2", "--json", "--time", "1")
+
+
+class Iperf3:
+    """What both ways of reaching the server share; measure() runs a client and returns what it reports at its end."""
+
+    def start(self, *options):
+        self.serve("iperf3", "--server", "--forceflush", ready="Server listening", options=options)
+        self.before = self.stack_frames()
+
+    def check_tcp(self, least_bytes, streams, *words):
+        end = self.measure(*words)["end"]
+        self.assertEqual(len(end["streams"]), streams)
+        for stream in end["streams"]:
+            self.assertGreater(stream["receiver"]["bytes"], least_bytes, "a stream starved")
+        # What was sent arrived, but for what is still on its way when the clock stops.
+        self.assertLessEqual(end["sum_received"]["bytes"], end["sum_sent"]["bytes"])
+
+    def check_udp(self, *words):
+        """A tenth of what the slowest machine manages, so that nothing may be lost for want of speed."""
+        end = self.measure("--udp", "--bitrate", "20M", *words)["end"]
+        self.assertGreater(end["sum"]["packets"], 1000)
+        self.assertLess(end["sum"]["lost_percent"], 1)
+
+    def check_all(self):
+        for streams in (1, 8):
+            for direction in ((), ("--reverse",)):
+                with self.subTest(streams=streams, direction=direction):
+                    self.check_tcp(1 << 20, streams, "--parallel", str(streams), *direction)
+        for direction in ((), ("--reverse",)):
+            with self.subTest("UDP", direction=direction):
+                self.check_udp(*direction)
+        self.assert_stack_carried(10_000, self.before)
+
+
+class BetweenStacks(Iperf3, SkerryCase):
+    def measure(self, *words):
+        return json.loads(self.ask(*CLIENT, *words))
+
+    def test_every_mode(self):
+        self.start("--uplink", "none")
+        self.check_all()
+
+    def test_both_directions_at_once(self):
+        self.start("--uplink", "none")
+        end = self.measure("--bidir")["end"]
+        self.assertGreater(end["sum_received"]["bytes"], 1 << 20)
+        self.assertGreater(end["sum_received_bidir_reverse"]["bytes"], 1 << 20)
+
+    def test_zero_copy_and_small_buffers(self):
+        """--zerocopy is sendfile(); the socket options are those that iperf3 reads back and checks."""
+        self.start("--uplink", "none")
+        self.check_tcp(1 << 20, 1, "--zerocopy")
+        self.check_tcp(1 << 20, 1, "--window", "64K", "--set-mss", "1000", "--no-delay", "--congestion", "cubic")
+
+
+@needs_tap
+class FromTheHost(Iperf3, HostCase):
+    def measure(self, *words):
+        return json.loads(self.on_host(*CLIENT, *words))
+
+    def test_every_mode_through_tap(self):
+        self.start("--uplink", "tap")
+        self.check_all()
+
+
+if __name__ == "__main__":
+    unittest.main()

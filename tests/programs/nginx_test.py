@@ -1,0 +1,133 @@
+"""Debian's nginx with four workers, unmodified: asked by curl, wget and wrk from another stack, and from the host through TAP."""
+
+import hashlib
+import os
+import random
+import re
+import signal
+import unittest
+
+from skerry_case import HostCase, SkerryCase, needs_tap
+
+SITE = "http://10.77.0.2:8080"
+# A gigabyte by hand: SKERRY_FILE_MIB=1024 ./test programs
+FILE_MIB = int(os.environ.get("SKERRY_FILE_MIB", "32"))
+CONFIG = """
+daemon off;
+master_process on;
+worker_processes 4;
+user root root;
+error_log stderr notice;
+pid /tmp/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  sendfile {sendfile}; tcp_nopush on; keepalive_requests 1000000;
+  client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi;
+  uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;
+  server {{
+    listen 8080 {listen};
+    root {folder};
+    location = /worker {{ return 200 "$pid"; }}
+    location /through/ {{ proxy_pass http://127.0.0.1:8080/; }}
+  }}
+}}
+"""
+
+
+class Nginx:
+    """What both ways of reaching it share."""
+
+    def start(self, sendfile="on", listen="", options=("--uplink", "none")):
+        (self.folder / "page.txt").write_text("a page of nginx\n")
+        (self.folder / "nginx.conf").write_text(CONFIG.format(sendfile=sendfile, listen=listen, folder=self.folder))
+        os.chmod(self.folder, 0o755)
+        server = self.serve("nginx", "-p", "/tmp", "-c", self.folder / "nginx.conf", ready="start worker process 6",
+                            options=(*options, "--share", self.folder))
+        self.before = self.stack_frames()
+        return server
+
+    def make_file(self):
+        """A file of FILE_MIB in the folder; returns its sha256."""
+        digest, source = hashlib.sha256(), random.Random(1)
+        with open(self.folder / "large", "wb") as file:
+            for _ in range(FILE_MIB):
+                piece = source.randbytes(1 << 20)
+                digest.update(piece)
+                file.write(piece)
+        return digest.hexdigest()
+
+    def check_wrk(self, output):
+        """wrk prints how many answers it got, and a line more for each kind of failure."""
+        self.assertGreater(int(re.search(r"(\d+) requests in", output).group(1)), 1000, output)
+        self.assertNotRegex(output, "Socket errors|Non-2xx")
+
+
+class BetweenStacks(Nginx, SkerryCase):
+    LIMIT_S = 60 + FILE_MIB
+
+    def curl(self, *words, timeout_s=30):
+        return self.ask("curl", "--silent", "--show-error", "--fail", "--max-time", str(timeout_s - 5), *words, timeout_s=timeout_s)
+
+    def digest_of(self, path):
+        command = f"curl --silent --show-error --fail {SITE}{path} | sha256sum"
+        return self.ask("bash", "-o", "pipefail", "-c", command, timeout_s=30 + FILE_MIB).split()[0]
+
+    def test_a_page_with_curl_and_wget(self):
+        self.start()
+        self.assertEqual(self.curl(f"{SITE}/page.txt"), "a page of nginx\n")
+        self.assertEqual(self.ask("wget", "--quiet", "--output-document=-", f"{SITE}/page.txt"), "a page of nginx\n")
+        self.assertIn("404", self.ask("bash", "-c", f"wget --server-response --output-document=- {SITE}/none 2>&1 || true"))
+        self.assert_stack_carried(15, self.before)
+
+    def test_a_large_file_with_sendfile(self):
+        digest = self.make_file()
+        self.start()
+        self.assertEqual(self.digest_of("/large"), digest)
+        self.assertEqual(self.digest_of("/through/large"), digest)  # nginx as its own client and proxy
+        self.assert_stack_carried(FILE_MIB, self.before)
+
+    def test_a_large_file_with_writev(self):
+        digest = self.make_file()
+        self.start(sendfile="off")
+        self.assertEqual(self.digest_of("/large"), digest)
+
+    def test_many_kept_connections(self):
+        self.start()
+        output = self.ask("wrk", "--threads", "2", "--connections", "100", "--duration", "2", f"{SITE}/page.txt")
+        self.check_wrk(output)
+        self.assert_stack_carried(1000, self.before)
+
+    def test_each_worker_with_a_listener_of_its_own(self):
+        """reuseport: the stack spreads connections over four sockets; all must be answered."""
+        self.start(listen="reuseport")
+        output = self.ask("bash", "-c", f"for i in $(seq 40); do curl --silent --max-time 5 {SITE}/worker; echo; done")
+        self.assertEqual(len(output.split()), 40, output)
+        self.assertGreater(len(set(output.split())), 1, output)
+
+    def test_reload_and_quit(self):
+        """HUP: new workers take over the inherited listeners; QUIT: all end by themselves."""
+        server = self.start()
+        first = self.curl(f"{SITE}/worker")
+        server.process.send_signal(signal.SIGHUP)  # skerry run passes signals on
+        server.wait_for("worker process 6 exited with code 0", timeout_s=10)
+        self.assertNotEqual(self.curl(f"{SITE}/worker"), first)
+        server.process.send_signal(signal.SIGQUIT)
+        self.assertEqual(server.wait(timeout_s=10), 0, server.output())
+
+
+@needs_tap
+class FromTheHost(Nginx, HostCase):
+    def test_nginx_through_tap(self):
+        digest = self.make_file()
+        self.start(options=("--uplink", "tap"))
+        self.on_host("curl", "--silent", "--fail", "--output", self.folder / "curl", f"{SITE}/large", timeout_s=30 + FILE_MIB)
+        self.assertEqual(hashlib.sha256((self.folder / "curl").read_bytes()).hexdigest(), digest)
+        self.on_host("wget", "--quiet", "--output-document", self.folder / "wget", f"{SITE}/page.txt")
+        self.assertEqual((self.folder / "wget").read_text(), "a page of nginx\n")
+        self.check_wrk(self.on_host("wrk", "--threads", "2", "--connections", "50", "--duration", "2", f"{SITE}/page.txt"))
+        self.assert_stack_carried(1000, self.before)
+
+
+if __name__ == "__main__":
+    unittest.main()

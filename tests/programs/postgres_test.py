@@ -1,0 +1,92 @@
+"""Debian's PostgreSQL, unmodified: a process per connection, asked by psql and pgbench over TCP from another stack, and from the
+host through TAP."""
+
+import os
+import pwd
+import re
+import unittest
+from pathlib import Path
+
+from lab.process import run
+from skerry_case import HostCase, SkerryCase, needs_tap
+
+PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), Path("/nowhere"))
+ASK = ("--host=10.77.0.2", "--username=tester", "postgres")
+
+
+class Postgres:
+    """What both ways of reaching it share. PostgreSQL refuses to run as root, so root becomes the user postgres; in the cell too."""
+
+    LIMIT_S = 120
+
+    def start(self, options=("--uplink", "none")):
+        os.chmod(self.folder, 0o755)
+        data = self.folder / "data"
+        data.mkdir(mode=0o700)
+        become = ()
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(data, user.pw_uid, user.pw_gid)
+            become = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+        run([*become, PROGRAMS / "initdb", "--pgdata", data, "--auth=trust", "--username=tester", "--no-sync"], timeout_s=60)
+        with open(data / "pg_hba.conf", "a", encoding="ascii") as rules:
+            rules.write("host all all 10.77.0.0/24 trust\n")
+        server = self.serve(*become, PROGRAMS / "postgres", "-D", data, "-c", "listen_addresses=*", "-c", "fsync=off",
+                            "-c", "unix_socket_directories=/tmp", ready="ready to accept connections",
+                            options=(*options, "--share", self.folder))
+        self.before = self.stack_frames()
+        return server
+
+    def check_pgbench(self, output):
+        """How many transactions, and that none failed."""
+        self.assertGreater(int(re.search(r"transactions actually processed: (\d+)", output).group(1)), 50, output)
+        self.assertIn("number of failed transactions: 0 ", output)
+
+
+class BetweenStacks(Postgres, SkerryCase):
+    def psql(self, query, *words):
+        return self.ask("psql", "--no-align", "--tuples-only", "--command", query, *words, *ASK).strip()
+
+    def pgbench(self, *words):
+        return self.ask("pgbench", *words, *ASK, timeout_s=60)
+
+    def test_queries_large_results_and_errors(self):
+        self.start()
+        self.assertEqual(self.psql("select 6 * 7"), "42")
+        self.assertEqual(self.psql("select inet_server_addr(), inet_server_port()"), "10.77.0.2|5432")
+        self.assertEqual(self.psql("select md5(string_agg(repeat(n::text, 100), '')) from generate_series(1, 20000) n"),
+                         self.psql("copy (select md5(string_agg(repeat(n::text, 100), '')) from generate_series(1, 20000) n) to stdout"))
+        self.assertEqual(len(self.psql("select repeat('x', 5000000)")), 5_000_000)
+        self.assert_stack_carried(100, self.before)
+
+    def test_pgbench(self):
+        self.start()
+        self.pgbench("--initialize", "--scale=1", "--quiet")
+        self.check_pgbench(self.pgbench("--client=8", "--jobs=2", "--time=2"))
+        self.check_pgbench(self.pgbench("--client=8", "--jobs=2", "--time=2", "--select-only", "--protocol=prepared"))
+        self.assert_stack_carried(1000, self.before)
+
+    def test_a_process_for_each_transaction(self):
+        """--connect: each transaction has a connection, and so a fork and an end, of its own."""
+        self.start()
+        self.pgbench("--initialize", "--scale=1", "--quiet")
+        self.check_pgbench(self.pgbench("--client=4", "--jobs=2", "--time=3", "--select-only", "--connect"))
+
+    def test_cancelling_a_query(self):
+        """A cancel is a connection of its own, and ends in a signal to the process that serves the other one."""
+        self.start()
+        output = self.ask("bash", "-c", f"timeout --signal=INT 1 psql --command 'select pg_sleep(20)' {' '.join(ASK)} 2>&1 || true")
+        self.assertIn("canceling statement due to user request", output)
+
+
+@needs_tap
+class FromTheHost(Postgres, HostCase):
+    def test_pgbench_through_tap(self):
+        self.start(options=("--uplink", "tap"))
+        self.on_host("pgbench", "--initialize", "--scale=1", "--quiet", *ASK)
+        self.check_pgbench(self.on_host("pgbench", "--client=8", "--jobs=2", "--time=2", *ASK))
+        self.assert_stack_carried(1000, self.before)
+
+
+if __name__ == "__main__":
+    unittest.main()
