@@ -24,10 +24,10 @@ class Iperf3:
         self.assertLessEqual(end["sum_received"]["bytes"], end["sum_sent"]["bytes"])
 
     def check_udp(self, *words):
-        """A tenth of what the slowest machine manages, so that nothing may be lost for want of speed."""
-        end = self.measure("--udp", "--bitrate", "20M", *words)["end"]
-        self.assertGreater(end["sum"]["packets"], 1000)
-        self.assertLess(end["sum"]["lost_percent"], 1)
+        """So slow that a receiver that does not run for half a second loses nothing."""
+        end = self.measure("--udp", "--bitrate", "5M", *words)["end"]
+        self.assertGreater(end["sum"]["packets"], 100)
+        self.assertLess(end["sum"]["lost_percent"], 5)
 
     def check_all(self):
         for streams in (1, 8):
@@ -37,7 +37,7 @@ class Iperf3:
         for direction in ((), ("--reverse",)):
             with self.subTest("UDP", direction=direction):
                 self.check_udp(*direction)
-        self.assert_stack_carried(10_000, self.before)
+        self.assert_stack_carried(2000, self.before)
 
 
 class BetweenStacks(Iperf3, SkerryCase):

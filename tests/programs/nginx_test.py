@@ -59,7 +59,7 @@ class Nginx:
 
     def check_wrk(self, output):
         """wrk prints how many answers it got, and a line more for each kind of failure."""
-        self.assertGreater(int(re.search(r"(\d+) requests in", output).group(1)), 1000, output)
+        self.assertGreater(int(re.search(r"(\d+) requests in", output).group(1)), 100, output)
         self.assertNotRegex(output, "Socket errors|Non-2xx")
 
 
@@ -96,7 +96,7 @@ class BetweenStacks(Nginx, SkerryCase):
         self.start()
         output = self.ask("wrk", "--threads", "2", "--connections", "100", "--duration", "2", f"{SITE}/page.txt")
         self.check_wrk(output)
-        self.assert_stack_carried(1000, self.before)
+        self.assert_stack_carried(100, self.before)
 
     def test_each_worker_with_a_listener_of_its_own(self):
         """reuseport: the stack spreads connections over four sockets; all must be answered."""
@@ -126,7 +126,7 @@ class FromTheHost(Nginx, HostCase):
         self.on_host("wget", "--quiet", "--output-document", self.folder / "wget", f"{SITE}/page.txt")
         self.assertEqual((self.folder / "wget").read_text(), "a page of nginx\n")
         self.check_wrk(self.on_host("wrk", "--threads", "2", "--connections", "50", "--duration", "2", f"{SITE}/page.txt"))
-        self.assert_stack_carried(1000, self.before)
+        self.assert_stack_carried(100, self.before)
 
 
 if __name__ == "__main__":

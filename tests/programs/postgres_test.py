@@ -39,7 +39,7 @@ class Postgres:
 
     def check_pgbench(self, output):
         """How many transactions, and that none failed."""
-        self.assertGreater(int(re.search(r"transactions actually processed: (\d+)", output).group(1)), 50, output)
+        self.assertGreater(int(re.search(r"transactions actually processed: (\d+)", output).group(1)), 10, output)
         self.assertIn("number of failed transactions: 0 ", output)
 
 
@@ -57,14 +57,14 @@ class BetweenStacks(Postgres, SkerryCase):
         self.assertEqual(self.psql("select md5(string_agg(repeat(n::text, 100), '')) from generate_series(1, 20000) n"),
                          self.psql("copy (select md5(string_agg(repeat(n::text, 100), '')) from generate_series(1, 20000) n) to stdout"))
         self.assertEqual(len(self.psql("select repeat('x', 5000000)")), 5_000_000)
-        self.assert_stack_carried(100, self.before)
+        self.assert_stack_carried(40, self.before)
 
     def test_pgbench(self):
         self.start()
         self.pgbench("--initialize", "--scale=1", "--quiet")
         self.check_pgbench(self.pgbench("--client=8", "--jobs=2", "--time=2"))
         self.check_pgbench(self.pgbench("--client=8", "--jobs=2", "--time=2", "--select-only", "--protocol=prepared"))
-        self.assert_stack_carried(1000, self.before)
+        self.assert_stack_carried(100, self.before)
 
     def test_a_process_for_each_transaction(self):
         """--connect: each transaction has a connection, and so a fork and an end, of its own."""
@@ -85,7 +85,7 @@ class FromTheHost(Postgres, HostCase):
         self.start(options=("--uplink", "tap"))
         self.on_host("pgbench", "--initialize", "--scale=1", "--quiet", *ASK)
         self.check_pgbench(self.on_host("pgbench", "--client=8", "--jobs=2", "--time=2", *ASK))
-        self.assert_stack_carried(1000, self.before)
+        self.assert_stack_carried(100, self.before)
 
 
 if __name__ == "__main__":
