@@ -152,6 +152,7 @@ StackProcess<Wire>::StackProcess(Process process, StackSettings settings, ShmLin
   control.gateway = settings_.gateway.value_or(0);
   control.mtu = settings_.mtu;
   control.mac = settings_.mac;
+  control.one_core = settings_.one_core ? 1 : 0;
 }
 
 template <class Wire>
@@ -231,7 +232,7 @@ void StackProcess<Wire>::report() {
 template <class Wire>
 void StackProcess<Wire>::breathe() {
   Fused all(ip_, tcp_component_, udp_component_, datagrams_, server_);
-  Loop loop(all, process_.host, process_.stats, {.yield_after_work = true});
+  Loop loop(all, process_.host, process_.stats, LoopPolicy::among_neighbours(settings_.one_core));
   show_counters();
   loop.on_report([this] { report(); });
   loop.run();

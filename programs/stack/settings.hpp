@@ -20,6 +20,7 @@ struct StackSettings {
   uint32_t sockets = 16384;        // a multiple of 64
   uint32_t stream_bytes = 262144;  // a power of two
 
+  bool one_core = false;               // everybody runs on one core: wait by its rules
   std::optional<uint64_t> lossy_seed;  // loss, reordering, duplicates and damage on the link, from this seed
 
   static Result<StackSettings> from(const nlohmann::json& settings);

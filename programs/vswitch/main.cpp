@@ -68,7 +68,8 @@ int run() {
   const Result<void> confined = confine(Confinement::vswitch);
   if (!confined) return exit_with(kName, confined.error());
 
-  Loop loop(ports, process->host, process->stats, LoopPolicy{.yield_after_work = true});
+  Loop loop(ports, process->host, process->stats,
+            LoopPolicy::among_neighbours(process->env.settings().value("one_core", false)));
   loop.on_report([&] {
     for (const std::string& name : ports.report()) control->tell({{"event", "port_closed"}, {"name", name}});
   });

@@ -24,6 +24,12 @@ struct LoopPolicy {
   uint32_t idle_yields = 30;      // idle breaths that yield, one after another, before the process sleeps
   DurationNs look_every_ns =
       10 * kMillisecond;  // how often a busy process looks at control socket and signals
+
+  // Of a process that hands over to its neighbours. If all of them share its core, a yield that finds no work
+  // costs who has work more than the wake-up that it saves, which is a cheap one there.
+  static LoopPolicy among_neighbours(bool one_core) {
+    return {.yield_after_work = true, .idle_yields = one_core ? 2u : 30u};
+  }
 };
 
 // What a loop needs of the machine. A test gives one with a clock of its own.

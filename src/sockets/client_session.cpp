@@ -95,6 +95,7 @@ Attach attach(const char* listener_name) {
   forget_lost_descriptors();
   inherit_from_parent();
   prepare_thread_exit();
+  yields_before_sleep = state.control->one_core != 0 ? 0 : kYieldsBeforeSleep;
   return Attach::attached;
 }
 

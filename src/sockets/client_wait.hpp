@@ -9,7 +9,10 @@
 
 namespace skerry::sockets::client {
 
-inline constinit std::atomic<int> yields_before_sleep = 30;  // 0 in tests that want every wait to sleep
+// How often a wait yields before it sleeps; attach() chooses. 0 in tests that want every wait to sleep.
+inline constexpr int kYieldsBeforeSleep = 30;
+inline constinit std::atomic<int> yields_before_sleep = kYieldsBeforeSleep;
+
 // The yields of one wait: `while (!ready && yields.again())`.
 class Yields {
  public:

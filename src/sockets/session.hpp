@@ -47,7 +47,8 @@ struct SessionSize {
 // control
 
 struct alignas(64) Control {
-  // Written by the stack before the first attach, never changed: for getifaddrs and source address display.
+  // Written by the stack before the first attach, never changed: for getifaddrs, source address display, and
+  // how to wait.
   uint32_t magic = 0;
   uint32_t version = 0;
   Ipv4Address address = 0;
@@ -55,6 +56,7 @@ struct alignas(64) Control {
   Ipv4Address gateway = 0;  // 0: none
   uint32_t mtu = 0;
   MacAddress mac;
+  uint32_t one_core = 0;  // 1: nobody of the network runs on another core, so a program sleeps at once
 
   // 1: the stack sleeps, ring it after publishing.
   alignas(64) std::atomic<uint32_t> stack_armed;

@@ -1,6 +1,7 @@
 // Which core each process runs on. The rules are measured (ARCHITECTURE.md, "placement"): waking a sleeper on
 // the same core costs a tenth of waking one on another core, so a program and its stack share one; the
 // vswitch takes the core with more slack, because there it delays nobody, and a driver goes with its vswitch.
+// If no second core is in the game, everybody is told: they wait by other rules then.
 #include <algorithm>
 #include <map>
 
@@ -58,6 +59,13 @@ void place(Plan& plan, const std::vector<unsigned>& cores) {
   // belong.
   for (Process& process : plan.processes) {
     if (process.kind == ProcessKind::program) process.settings["core"] = *process.core;
+  }
+
+  const bool one_core = std::ranges::all_of(
+      plan.processes, [&](const Process& process) { return process.core == plan.processes.front().core; });
+  for (Process& process : plan.processes) {
+    if (process.kind == ProcessKind::stack || process.kind == ProcessKind::vswitch)
+      process.settings["one_core"] = one_core;
   }
 }
 

@@ -25,6 +25,7 @@
 //  program     {"argv":[…],"executable":"/usr/bin/redis-server","environment":{"KEY":"VALUE"},
 //              "working_directory":"/…","shares":["/path"],"address":"10.77.0.2","core":0,"hosts":{…}}
 //              Its process is the launcher (skerry-cell), which becomes the program.
+//  A stack and a vswitch have "one_core" too: true if everything in the plan ran on one core when they began.
 #pragma once
 
 #include <cstdint>

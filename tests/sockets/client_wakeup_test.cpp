@@ -18,7 +18,7 @@ constexpr int kRounds = 3000;
 class WakeupTest : public ::testing::Test {
  protected:
   WakeupTest() : attached_(true), os(client_os()) { client::yields_before_sleep = 0; }
-  ~WakeupTest() override { client::yields_before_sleep = 30; }
+  ~WakeupTest() override { client::yields_before_sleep = client::kYieldsBeforeSleep; }
 
   std::pair<int, int> connection() {
     const int listening = os->socket(AF_INET, SOCK_STREAM);

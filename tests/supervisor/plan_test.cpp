@@ -152,6 +152,21 @@ TEST(Placement, OneCoreTakesAll) {
   for (const Process& process : plan.processes) EXPECT_EQ(process.core, 3u) << process.name;
 }
 
+TEST(Placement, SaysWhetherASecondCoreIsInTheGame) {
+  Plan plan = lan(Uplink::tap);
+  add(plan, "a");
+  place(plan, {3});
+  for (const char* name : {"lan.vswitch", "a.stack"})
+    EXPECT_TRUE(plan.process(name)->settings.at("one_core")) << name;
+
+  Program elsewhere = program("b");
+  elsewhere.core = 4;
+  ASSERT_TRUE(add_program(plan, elsewhere));
+  place(plan, {3, 4});
+  for (const char* name : {"lan.vswitch", "a.stack", "b.stack"})
+    EXPECT_FALSE(plan.process(name)->settings.at("one_core")) << name;
+}
+
 TEST(Rights, NobodySharesARegionWithTwo) {
   Plan plan = lan(Uplink::tap);
   add(plan, "redis");
