@@ -64,14 +64,10 @@ Result<Question> read_options(const RunOptions& options) {
                                options.address)};
     }
   }
-  if (options.uplink == "user" || options.uplink.starts_with("afxdp:")) {
-    return Error{fmt::format("--uplink {} is not there yet: use tap or none", options.uplink)};
-  }
-  if (!options.uplink.empty() && options.uplink != "tap" && options.uplink != "none") {
-    return Error{fmt::format("there is no uplink \"{}\": use --uplink tap or --uplink none", options.uplink)};
-  }
   if (!options.uplink.empty()) {
-    request.uplink = options.uplink == "tap" ? supervisor::Uplink::tap : supervisor::Uplink::none;
+    const Result<supervisor::Uplink> uplink = supervisor::parse_uplink(options.uplink);
+    if (!uplink) return uplink.error();
+    request.uplink = *uplink;
   }
   std::error_code error;
   request.working_directory = std::filesystem::current_path(error).string();

@@ -94,17 +94,14 @@ void CompositionReader::read_network(const NamedTable& named) {
       network.subnet = *subnet;
     }
   }
-  if (const auto uplink = table.text("uplink", "\"none\"")) {
-    if (*uplink == "tap") {
-      network.uplink = Uplink::tap;
-      if (!machine_.root) {
-        table.mistake("uplink", "uplink \"tap\" needs root: start with sudo, or write uplink = \"none\"");
-      }
-    } else if (*uplink == "user" || uplink->starts_with("afxdp:")) {
-      table.mistake("uplink",
-                    fmt::format("uplink \"{}\" is not there yet: write \"tap\" or \"none\"", *uplink));
-    } else if (*uplink != "none") {
-      table.mistake("uplink", fmt::format("there is no uplink \"{}\": write \"tap\" or \"none\"", *uplink));
+  if (const auto text = table.text("uplink", "\"none\"")) {
+    const Result<Uplink> uplink = parse_uplink(*text);
+    if (!uplink) {
+      table.mistake("uplink", uplink.error().message);
+    } else if (*uplink == Uplink::tap && !machine_.root) {
+      table.mistake("uplink", "uplink \"tap\" needs root: start with sudo, or write uplink = \"none\"");
+    } else {
+      network.uplink = *uplink;
     }
   }
   networks_.push_back({network, table});

@@ -65,10 +65,9 @@ RunRequest parse_run(const json& body) {
     run.core = core.get<unsigned>();
   }
   if (body.contains("uplink")) {
-    const std::string uplink = body["uplink"].get<std::string>();
-    if (uplink != "tap" && uplink != "none")
-      throw std::invalid_argument("uplink must be \"tap\" or \"none\"");
-    run.uplink = uplink == "tap" ? Uplink::tap : Uplink::none;
+    const Result<Uplink> uplink = parse_uplink(body["uplink"].get<std::string>());
+    if (!uplink) throw std::invalid_argument(uplink.error().message);
+    run.uplink = *uplink;
   }
   for (std::string& path : plain_texts(body.value("shares", json::array()), "shares")) {
     run.shares.push_back(absolute_path(std::move(path), "shares"));

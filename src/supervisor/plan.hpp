@@ -206,6 +206,8 @@ std::string_view to_string(ObjectKind kind);
 std::string_view to_string(Access access);    // "read", "write", "read-write"
 std::string_view to_string(Restart restart);  // "never", "on-failure", "always"
 std::string_view to_string(Uplink uplink);    // "none", "tap"
+// What people write after `--uplink` and `uplink =`. The error says what to write instead.
+Result<Uplink> parse_uplink(std::string_view text);
 // File name of the executable beside `skerry`: "skerry-vswitch", …, "skerry-cell" for a program.
 std::string_view executable_of(ProcessKind kind);
 

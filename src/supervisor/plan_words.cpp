@@ -1,4 +1,6 @@
 // The words for a plan's kinds, as files, tables and JSON spell them.
+#include <fmt/format.h>
+
 #include "supervisor/plan.hpp"
 
 namespace skerry::supervisor {
@@ -79,6 +81,14 @@ std::string_view to_string(Restart restart) {
 
 std::string_view to_string(Uplink uplink) {
   return uplink == Uplink::tap ? "tap" : "none";
+}
+
+Result<Uplink> parse_uplink(std::string_view text) {
+  if (text == "none") return Uplink::none;
+  if (text == "tap") return Uplink::tap;
+  if (text == "user" || text.starts_with("afxdp:"))
+    return Error{fmt::format("uplink \"{}\" is not there yet: write \"tap\" or \"none\"", text)};
+  return Error{fmt::format("there is no uplink \"{}\": write \"tap\" or \"none\"", text)};
 }
 
 }  // namespace skerry::supervisor
