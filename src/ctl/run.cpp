@@ -65,7 +65,7 @@ Result<Question> read_options(const RunOptions& options) {
     }
   }
   if (!options.uplink.empty()) {
-    const Result<supervisor::Uplink> uplink = supervisor::parse_uplink(options.uplink);
+    const Result<supervisor::UplinkName> uplink = supervisor::parse_uplink(options.uplink);
     if (!uplink) return uplink.error();
     request.uplink = *uplink;
   }
@@ -86,7 +86,7 @@ Result<supervisor::ControlClient> connect_or_start(const Question& question,
                                                    const supervisor::Machine& machine) {
   Result<supervisor::ControlClient> client = connect(question.composition);
   if (client || !is_absent(client.error())) return client;
-  const auto uplink = question.request.uplink.value_or(supervisor::Uplink::none);
+  const supervisor::UplinkName uplink = question.request.uplink.value_or(supervisor::Uplink::none);
   const Result<supervisor::Plan> plan =
       supervisor::default_plan(question.composition, uplink, question.subnet, machine);
   if (!plan) return plan.error();
@@ -192,8 +192,9 @@ void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) 
   command->add_option("--name", options->name, "the program's name there (default: from its file)");
   command->add_option("--address", options->address,
                       "its IPv4 address, as 10.77.0.2 or 10.77.0.2/16 (default: a free one)");
-  command->add_option("--uplink", options->uplink,
-                      "what joins the network to the world: tap (needs root) or none");
+  command->add_option(
+      "--uplink", options->uplink,
+      "what joins the network to the world: tap or afxdp:INTERFACE (both need root), or none");
   command->add_option("--core", options->core,
                       "core for the program and its stack (default: the least used)");
   command

@@ -28,15 +28,24 @@ std::string core_text(const supervisor::Process* process) {
   return process != nullptr && process->core ? std::to_string(*process->core) : "-";
 }
 
+std::string uplink_text(const supervisor::Network& network) {
+  switch (network.uplink) {
+    case supervisor::Uplink::none:
+      break;
+    case supervisor::Uplink::tap:
+      return fmt::format("host is {} on sk-{}", supervisor::format_ipv4(network.subnet.gateway()),
+                         network.name);
+    case supervisor::Uplink::afxdp:
+      return fmt::format("the wire is {}", network.interface);
+  }
+  return "no uplink";
+}
+
 void print_started(const supervisor::Plan& plan) {
   std::vector<std::vector<std::string>> rows;
   for (const supervisor::Network& network : plan.networks) {
-    const bool tap = network.uplink == supervisor::Uplink::tap;
     rows.push_back({network.name, "network", supervisor::format_subnet(network.subnet),
-                    core_text(plan.process(network.name + ".vswitch")),
-                    tap ? fmt::format("host is {} on sk-{}",
-                                      supervisor::format_ipv4(network.subnet.gateway()), network.name)
-                        : "no uplink"});
+                    core_text(plan.process(network.name + ".vswitch")), uplink_text(network)});
   }
   for (const supervisor::Program& program : plan.programs) {
     rows.push_back({program.name, "program", supervisor::format_ipv4(program.address),

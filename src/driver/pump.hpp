@@ -75,7 +75,11 @@ class Pump {
 
   uint32_t rx(TimeNs) { return up_.carry(); }
   uint32_t tx(TimeNs) { return down_.carry(); }
-  TimeNs deadline() const { return kNever; }
+  // That of the wire, if it has one: a device that nobody wakes is to be looked at.
+  TimeNs deadline() const {
+    if constexpr (requires { wire_.deadline(); }) return wire_.deadline();
+    return kNever;
+  }
 
   // A direction that is blocked waits for memory of the link that it leads to, and wants no more of the
   // other.

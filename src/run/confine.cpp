@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/if_xdp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -187,12 +189,18 @@ bool allow_session(const FilterHandle& filter) {
                         SCMP_SYS(pipe2), SCMP_SYS(socketpair), SCMP_SYS(fallocate)});
 }
 
+bool allow_xdp_statistics(const FilterHandle& filter) {
+  const scmp_arg_cmp counters[] = {SCMP_A1(SCMP_CMP_EQ, SOL_XDP), SCMP_A2(SCMP_CMP_EQ, XDP_STATISTICS)};
+  return seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(getsockopt), 2, counters) == 0;
+}
+
 Result<void> allow_only(Confinement kind) {
   const FilterHandle filter(seccomp_init(SCMP_ACT_KILL_PROCESS), &seccomp_release);
   if (!filter) return Error{"cannot create a system call filter"};
   // Another architecture's calls (the 32-bit entry, x32) have other numbers: they kill too.
   bool sound = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0;
   sound = sound && allow_breath(filter);
+  if (kind == Confinement::driver_afxdp) sound = sound && allow_xdp_statistics(filter);
   if (kind == Confinement::stack) sound = sound && allow_session(filter);
   if (!sound) return Error{"cannot describe the system calls of this process to libseccomp"};
   const int failure = seccomp_load(filter.get());

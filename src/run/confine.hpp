@@ -15,9 +15,10 @@ namespace skerry {
 
 // Which system calls the process still makes: each kind has its own list in confine.cpp.
 enum class Confinement {
-  vswitch,  // links and the control socket
-  driver,   // the same, and read and write of an opened device
-  stack,    // the same, and the session: accepts its program's processes and watches their lives
+  vswitch,       // links and the control socket
+  driver,        // the same, and read and write of an opened device
+  driver_afxdp,  // the same, and the counters of an AF_XDP socket
+  stack,         // the same, and the session: accepts its program's processes and watches their lives
 };
 
 // Call once, single-threaded, after set-up and before the first byte of a neighbour is looked at. Needs

@@ -20,10 +20,11 @@ Result<ShmLink> open_link(LinkDescriptors descriptors, const nlohmann::json& set
   if (!region) return region.error();
   LinkFacts facts;
   facts.mtu = settings.value("mtu", uint32_t{1500});
-  facts.max_frame = kMaxFrame;
+  const bool super_frames = settings.value("super_frames", true);
+  facts.max_frame = super_frames ? kMaxFrame : facts.mtu + 14;
   facts.mac = mac;
-  facts.takes_unfinished = true;
-  facts.segments_tcp4 = true;
+  facts.takes_unfinished = super_frames;
+  facts.segments_tcp4 = super_frames;
   return ShmLink::create(std::move(*region), side == "a" ? Side::kA : Side::kB, facts,
                          std::move(descriptors.ring), std::move(descriptors.wake));
 }

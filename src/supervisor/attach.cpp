@@ -47,16 +47,14 @@ Result<const Network*> choose_network(const std::string& name, const Plan& plan)
 
 }  // namespace
 
-Result<Plan> default_plan(const std::string& name, Uplink uplink, const std::optional<Subnet>& subnet,
-                          const Machine& machine) {
+Result<Plan> default_plan(const std::string& name, const UplinkName& uplink,
+                          const std::optional<Subnet>& subnet, const Machine& machine) {
   if (const std::string defect = name_defect(name, kMaxNetworkName); !defect.empty()) {
     return Error{fmt::format("the network's name \"{}\" {}", name, defect)};
   }
-  if (uplink == Uplink::tap && !machine.root) {
-    return Error{"--uplink tap needs root: start with sudo, or use --uplink none"};
-  }
-  Network network{.name = name, .uplink = uplink};
-  std::string defect;
+  Network network{.name = name};
+  std::string defect = choose_uplink(network, uplink, machine);
+  if (!defect.empty()) return Error{defect};
   for (unsigned second = 77; second < 128; ++second) {
     network.subnet = subnet.value_or(Subnet{10u << 24 | second << 16, 16});
     defect = uplink_defect(network, machine);
@@ -73,9 +71,10 @@ Result<Program> admit(const RunRequest& request, const Plan& plan, const Machine
   const Result<const Network*> chosen = choose_network(request.network, plan);
   if (!chosen) return chosen.error();
   const Network& network = **chosen;
-  if (request.uplink && *request.uplink != network.uplink) {
+  const UplinkName uplink(network.uplink, network.interface);
+  if (request.uplink && *request.uplink != uplink) {
     return Error{fmt::format("network \"{}\" runs with --uplink {}: use that, or another network with --net",
-                             network.name, to_string(network.uplink))};
+                             network.name, to_string(uplink))};
   }
   Program program{.name = request.name,
                   .argv = request.argv,

@@ -51,6 +51,9 @@ bool held_rightly(const Object& object, const std::vector<Holder>& holders) {
       return holders.size() == 1 && holders[0].process->kind == ProcessKind::stack;
     case ObjectKind::tap:
       return holders.size() == 1 && holders[0].process->kind == ProcessKind::driver_tap;
+    case ObjectKind::xdp_map:
+    case ObjectKind::xdp_socket:
+      return holders.size() == 1 && holders[0].process->kind == ProcessKind::driver_afxdp;
     case ObjectKind::stats:
     case ObjectKind::control:
       return holders.size() == 1;

@@ -95,14 +95,9 @@ void CompositionReader::read_network(const NamedTable& named) {
     }
   }
   if (const auto text = table.text("uplink", "\"none\"")) {
-    const Result<Uplink> uplink = parse_uplink(*text);
-    if (!uplink) {
-      table.mistake("uplink", uplink.error().message);
-    } else if (*uplink == Uplink::tap && !machine_.root) {
-      table.mistake("uplink", "uplink \"tap\" needs root: start with sudo, or write uplink = \"none\"");
-    } else {
-      network.uplink = *uplink;
-    }
+    const Result<UplinkName> uplink = parse_uplink(*text);
+    const std::string defect = uplink ? choose_uplink(network, *uplink, machine_) : uplink.error().message;
+    if (!defect.empty()) table.mistake("uplink", defect);
   }
   networks_.push_back({network, table});
 }

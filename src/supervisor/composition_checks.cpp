@@ -11,6 +11,8 @@ namespace skerry::supervisor {
 
 namespace {
 
+constexpr unsigned kMaxQueues = 64;
+
 bool overlap(const Subnet& a, const Subnet& b) {
   return a.contains(b.base) || b.contains(a.base);
 }
@@ -99,8 +101,34 @@ std::string address_defect(Ipv4Address address, const Network& network) {
   return "";
 }
 
+std::string choose_uplink(Network& network, const UplinkName& uplink, const Machine& machine) {
+  if (needs_root(uplink.kind) && !machine.root) {
+    return fmt::format("uplink \"{}\" needs root: start with sudo, or write \"none\"", to_string(uplink));
+  }
+  network.uplink = uplink.kind;
+  network.interface = uplink.interface;
+  if (uplink.kind != Uplink::afxdp) return "";
+  network.queues = machine.receive_queues(uplink.interface);
+  if (network.queues == 0) {
+    return fmt::format("there is no interface \"{}\" here: write one that `ip link` shows", uplink.interface);
+  }
+  if (network.queues > kMaxQueues) {
+    return fmt::format(
+        "{} has {} queues and at most {} can be had: `ethtool -L {} combined {}` makes them fewer",
+        uplink.interface, network.queues, kMaxQueues, uplink.interface, kMaxQueues);
+  }
+  for (const HostSubnet& host : machine.host_subnets) {
+    if (host.interface != uplink.interface) continue;
+    return fmt::format(
+        "the host itself uses {} as a part of {}, and would hear nothing through it any more: "
+        "write another interface, or take its address away",
+        uplink.interface, format_subnet(host.subnet));
+  }
+  return "";
+}
+
 std::string uplink_defect(const Network& network, const Machine& machine) {
-  if (network.uplink == Uplink::none) return "";
+  if (network.uplink != Uplink::tap) return "";
   for (const HostSubnet& host : machine.host_subnets) {
     if (overlap(network.subnet, host.subnet)) {
       return fmt::format("{} overlaps {} on {} of this machine: write another subnet",

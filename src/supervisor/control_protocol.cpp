@@ -65,7 +65,7 @@ RunRequest parse_run(const json& body) {
     run.core = core.get<unsigned>();
   }
   if (body.contains("uplink")) {
-    const Result<Uplink> uplink = parse_uplink(body["uplink"].get<std::string>());
+    const Result<UplinkName> uplink = parse_uplink(body["uplink"].get<std::string>());
     if (!uplink) throw std::invalid_argument(uplink.error().message);
     run.uplink = *uplink;
   }

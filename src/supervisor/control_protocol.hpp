@@ -59,7 +59,7 @@ struct RunRequest {
   std::string working_directory;       // absolute
   std::optional<Ipv4Address> address;  // absent: the lowest free one
   std::optional<unsigned> core;        // absent: by the placement rules
-  std::optional<Uplink> uplink;        // absent: whatever the network has
+  std::optional<UplinkName> uplink;    // absent: whatever the network has
   std::vector<std::string> shares;     // absolute paths
 };
 

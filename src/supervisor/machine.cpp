@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "driver/afxdp/xdp_device.hpp"
+
 namespace skerry::supervisor {
 
 namespace {
@@ -80,10 +82,12 @@ Machine this_machine() {
           .cores = allowed_cores(),
           .host_subnets = host_subnets(),
           .find_program = find_program,
-          .exists = [](const std::string& path) {
-            std::error_code ignored;
-            return fs::exists(path, ignored);
-          }};
+          .exists =
+              [](const std::string& path) {
+                std::error_code ignored;
+                return fs::exists(path, ignored);
+              },
+          .receive_queues = receive_queues};
 }
 
 }  // namespace skerry::supervisor

@@ -28,6 +28,7 @@ struct Machine {
   // `name` with a slash is a path, relative to `directory`; without, it is looked for on PATH (execvp(3)).
   std::function<ProgramFile(const std::string& name, const std::string& directory)> find_program;
   std::function<bool(const std::string& path)> exists;
+  std::function<unsigned(const std::string& interface)> receive_queues;  // 0: there is no such interface
 };
 
 Machine this_machine();

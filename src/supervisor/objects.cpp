@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "driver/afxdp/xdp_device.hpp"
 #include "driver/tap/tap_device.hpp"
 #include "link/shm_link.hpp"
 #include "run/stats.hpp"
@@ -43,7 +44,7 @@ Result<Fd> create_tap(const Object& object) {
 Result<void> Objects::create(const Object& object) {
   const auto keep = [&](Result<Fd> fd) -> Result<void> {
     if (!fd) return fd.error();
-    held_[object.name] = {std::move(*fd), Fd()};
+    held_[object.name] = {std::move(*fd), Fd(), {}};
     return {};
   };
   switch (object.kind) {
@@ -56,10 +57,21 @@ Result<void> Objects::create(const Object& object) {
       return keep(create_stats_memory());
     case ObjectKind::tap:
       return keep(create_tap(object));
+    case ObjectKind::xdp_map: {
+      Result<XdpDevice> device = take_interface(object.interface);
+      if (!device) return device.error();
+      Held held{std::move(device->sockets_by_queue), Fd(), {}};
+      held.beside.push_back(std::move(device->attachment));
+      held.beside.push_back(std::move(device->promiscuity));
+      held_[object.name] = std::move(held);
+      return {};
+    }
+    case ObjectKind::xdp_socket:
+      return keep(open_xdp_socket());
     case ObjectKind::pipe: {
       Result<DoorbellPipe> pipe = DoorbellPipe::create();
       if (!pipe) return pipe.error();
-      held_[object.name] = {std::move(pipe->wake), std::move(pipe->ring)};
+      held_[object.name] = {std::move(pipe->wake), std::move(pipe->ring), {}};
       return {};
     }
     case ObjectKind::control:
@@ -70,7 +82,7 @@ Result<void> Objects::create(const Object& object) {
 }
 
 void Objects::adopt_listener(const std::string& name, Fd listener) {
-  held_[name] = {std::move(listener), Fd()};
+  held_[name] = {std::move(listener), Fd(), {}};
 }
 
 void Objects::drop(const std::string& name) {

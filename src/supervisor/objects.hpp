@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
@@ -30,8 +31,9 @@ class Objects {
 
  private:
   struct Held {
-    Fd fd;     // of a pipe: the read end
-    Fd write;  // of a pipe
+    Fd fd;                   // of a pipe: the read end
+    Fd write;                // of a pipe
+    std::vector<Fd> beside;  // granted to nobody, and there as long as the object is
   };
   std::map<std::string, Held> held_;
 };

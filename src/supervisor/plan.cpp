@@ -69,6 +69,27 @@ std::string free_port(const Process& vswitch) {
   }
 }
 
+// What the driver of the network's uplink needs of the device.
+void grant_device(Plan& plan, Process& driver, const Network& network) {
+  if (network.uplink == Uplink::tap) {
+    Object tap{.name = driver.name + ".device", .kind = ObjectKind::tap};
+    tap.interface = "sk-" + network.name.substr(0, 12);  // IFNAMSIZ leaves 15 characters
+    tap.host_address =
+        fmt::format("{}/{}", format_ipv4(network.subnet.gateway()), network.subnet.prefix_bits);
+    driver.settings["interface"] = tap.interface;
+    return grant(plan, driver, "tap", tap, Access::read_write);
+  }
+  driver.settings["interface"] = network.interface;
+  driver.settings["queues"] = network.queues;
+  Object map{.name = driver.name + ".map", .kind = ObjectKind::xdp_map, .interface = network.interface};
+  grant(plan, driver, "sockets_by_queue", map, Access::read_write);
+  for (unsigned queue = 0; queue < network.queues; ++queue) {
+    const Object socket{.name = fmt::format("{}.socket{}", driver.name, queue),
+                        .kind = ObjectKind::xdp_socket};
+    grant(plan, driver, fmt::format("socket{}", queue), socket, Access::read_write);
+  }
+}
+
 // Joins process `b` to its network's vswitch by a new port, and says what add_port needs.
 nlohmann::json add_link(Plan& plan, const std::string& b, const std::string& port_name, const MacAddress& mac,
                         Ipv4Address address, bool uplink, const std::vector<std::string>& joins) {
@@ -81,6 +102,7 @@ nlohmann::json add_link(Plan& plan, const std::string& b, const std::string& por
   nlohmann::json port = {
       {"end", link.a.end}, {"side", "a"},    {"name", port_name}, {"mac", format_mac(mac)},
       {"uplink", uplink},  {"joins", joins}, {"mtu", kMtu},       {"addresses", {format_ipv4(address)}}};
+  if (uplink && plan.network(network)->uplink == Uplink::afxdp) port["super_frames"] = false;
   vswitch.settings["ports"].push_back(port);
   plan.links.push_back(std::move(link));
   return port;
@@ -89,7 +111,7 @@ nlohmann::json add_link(Plan& plan, const std::string& b, const std::string& por
 // Every stack and launcher of the network knows all names in it.
 void tell_hosts(Plan& plan, const Network& network) {
   nlohmann::json hosts = nlohmann::json::object();
-  if (network.uplink != Uplink::none) hosts["host"] = format_ipv4(network.subnet.gateway());
+  if (network.uplink == Uplink::tap) hosts["host"] = format_ipv4(network.subnet.gateway());
   for (const Program& program : plan.programs) {
     if (program.network == network.name) hosts[program.name] = format_ipv4(program.address);
   }
@@ -146,16 +168,13 @@ void add_network(Plan& plan, const Network& network) {
   plan.processes.push_back(std::move(vswitch));
   if (network.uplink == Uplink::none) return;
 
-  Process driver{.name = network.name + ".tap",
-                 .kind = ProcessKind::driver_tap,
+  Process driver{.name = fmt::format("{}.{}", network.name, to_string(network.uplink)),
+                 .kind = network.uplink == Uplink::tap ? ProcessKind::driver_tap : ProcessKind::driver_afxdp,
                  .network = network.name,
                  .core = network.core};
-  Object tap{.name = driver.name + ".device", .kind = ObjectKind::tap};
-  tap.interface = "sk-" + network.name.substr(0, 12);  // IFNAMSIZ leaves 15 characters
-  tap.host_address = fmt::format("{}/{}", format_ipv4(network.subnet.gateway()), network.subnet.prefix_bits);
-  driver.settings = {{"end", "link"}, {"side", "b"}, {"interface", tap.interface}, {"mtu", kMtu}};
+  driver.settings = {{"end", "link"}, {"side", "b"}, {"mtu", kMtu}};
   grant_basics(plan, driver);
-  grant(plan, driver, "tap", tap, Access::read_write);
+  grant_device(plan, driver, network);
   const std::string name = driver.name;
   plan.processes.push_back(std::move(driver));
   // An uplink is bound to no MAC address: the device on the host has its own.

@@ -13,11 +13,13 @@
 // What the settings of each kind hold, as JSON (the environment on descriptor 3 carries them to the process):
 //  vswitch     {"name":"lan","subnet":"10.77.0.0/24","ports":[PORT…]}
 //              PORT = {"end":"port0","side":"a","name":"redis","mac":"02:…","addresses":["10.77.0.2"],
-//                      "uplink":false,"joins":["*"] or ["client","host"],"mtu":1500}
+//                      "uplink":false,"joins":["*"] or ["client","host"],"mtu":1500,
+//                      "super_frames":false if a plain wire is behind it}
 //              Two ports are joined if each lists the other; "*" lists everybody. This is also the "port" of
 //              the control requests add_port and remove_port, with the descriptors END.region, END.ring and
 //              END.wake in this order.
 //  driver-tap  {"end":"link","side":"b","interface":"sk-lan","mtu":1500}
+//  driver-afxdp  the same, and {"queues":1}
 //  stack       {"end":"link","side":"b","program":"redis","mac":"02:…","mtu":1500,
 //              "addresses":["10.77.0.2/24"],"gateway":"10.77.0.1" or null,
 //              "sockets":16384,"stream_bytes":524288,"hosts":{"redis":"10.77.0.2"},
@@ -40,25 +42,37 @@
 
 namespace skerry::supervisor {
 
-enum class ProcessKind { vswitch, driver_tap, stack, program };
+enum class ProcessKind { vswitch, driver_tap, driver_afxdp, stack, program };
 
 // What a descriptor is made from. All are created by the supervisor, except the listener.
 enum class ObjectKind {
-  region,    // sealed memfd shared by exactly two neighbours
-  session,   // sealed memfd of one stack, which passes it to each process of its program
-  arena,     // sealed memfd of one stack: protocol state
-  stats,     // memfd page: its process writes counters, the supervisor reads them
-  pipe,      // doorbell: who holds the write end rings, who holds the read end is woken
-  control,   // SOCK_SEQPACKET pair between a process and the supervisor
-  listener,  // the session's listening socket: made by the program's launcher, handed on to the stack
-  tap,       // opened TAP device with IFF_VNET_HDR
+  region,      // sealed memfd shared by exactly two neighbours
+  session,     // sealed memfd of one stack, which passes it to each process of its program
+  arena,       // sealed memfd of one stack: protocol state
+  stats,       // memfd page: its process writes counters, the supervisor reads them
+  pipe,        // doorbell: who holds the write end rings, who holds the read end is woken
+  control,     // SOCK_SEQPACKET pair between a process and the supervisor
+  listener,    // the session's listening socket: made by the program's launcher, handed on to the stack
+  tap,         // opened TAP device with IFF_VNET_HDR
+  xdp_map,     // BPF map of an interface taken for AF_XDP; with it lives the program that looks there
+  xdp_socket,  // AF_XDP socket, not bound yet
 };
 
 enum class Access { read, write, read_write };  // of a pipe: its read end, its write end
 
 enum class Restart { never, on_failure, always };
 
-enum class Uplink { none, tap };
+enum class Uplink { none, tap, afxdp };
+
+// An uplink as people write it after `--uplink` and `uplink =`: "none", "tap", "afxdp:eth1".
+struct UplinkName {
+  UplinkName(Uplink the_kind, std::string the_interface = "")  // NOLINT(google-explicit-constructor)
+      : kind(the_kind), interface(std::move(the_interface)) {}
+
+  Uplink kind;
+  std::string interface;  // of afxdp
+  friend bool operator==(const UplinkName&, const UplinkName&) = default;
+};
 
 // IPv4 network in host byte order, for example 10.77.0.0/24.
 struct Subnet {
@@ -76,6 +90,8 @@ struct Network {
   std::string name;
   Subnet subnet;
   Uplink uplink = Uplink::none;
+  std::string interface;         // of an afxdp uplink
+  unsigned queues = 0;           // that the interface receives on
   std::optional<unsigned> core;  // of the vswitch and its driver; placed by the rules if absent
 };
 
@@ -111,7 +127,7 @@ struct Object {
   std::string name;  // "lan.redis.region"
   ObjectKind kind = ObjectKind::region;
   uint64_t bytes = 0;        // of memory, else 0
-  std::string interface;     // of a tap: name of the device on the host
+  std::string interface;     // of a tap and an xdp_map: name of the device on the host
   std::string host_address;  // of a tap: what the host answers to, "10.77.0.1/24"
 };
 
@@ -177,7 +193,7 @@ struct Addition {
   std::vector<Grant> grants;  // of that port: region, ring, wake
 };
 
-// Adds a network with its vswitch and, with Uplink::tap, its driver and the host's port.
+// Adds a network with its vswitch and, with an uplink, its driver and the port "host" that leads to it.
 void add_network(Plan& plan, const Network& network);
 
 // Adds a program, its stack and their link; cores are place()'s. If `program.address` is 0 the lowest free
@@ -201,13 +217,16 @@ std::vector<std::string> check_plan(const Plan& plan);
 std::string plan_to_json(const Plan& plan);
 Result<Plan> plan_from_json(std::string_view text);
 
-std::string_view to_string(ProcessKind kind);  // "vswitch", "driver-tap", "stack", "program"
+std::string_view to_string(ProcessKind kind);  // "vswitch", "driver-tap", "stack", "program", …
+bool is_driver(ProcessKind kind);
 std::string_view to_string(ObjectKind kind);
 std::string_view to_string(Access access);    // "read", "write", "read-write"
 std::string_view to_string(Restart restart);  // "never", "on-failure", "always"
-std::string_view to_string(Uplink uplink);    // "none", "tap"
-// What people write after `--uplink` and `uplink =`. The error says what to write instead.
-Result<Uplink> parse_uplink(std::string_view text);
+std::string_view to_string(Uplink uplink);    // "none", "tap", "afxdp"
+std::string to_string(const UplinkName& uplink);
+// The error says what to write instead.
+Result<UplinkName> parse_uplink(std::string_view text);
+bool needs_root(Uplink uplink);
 // File name of the executable beside `skerry`: "skerry-vswitch", …, "skerry-cell" for a program.
 std::string_view executable_of(ProcessKind kind);
 

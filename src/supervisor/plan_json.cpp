@@ -56,17 +56,18 @@ Enum parse_enum(const json& in, std::initializer_list<Enum> values) {
     value = parse_enum<Type>(in, {__VA_ARGS__});       \
   }
 
-SKERRY_ENUM_JSON(ProcessKind, ProcessKind::vswitch, ProcessKind::driver_tap, ProcessKind::stack,
-                 ProcessKind::program)
+SKERRY_ENUM_JSON(ProcessKind, ProcessKind::vswitch, ProcessKind::driver_tap, ProcessKind::driver_afxdp,
+                 ProcessKind::stack, ProcessKind::program)
 SKERRY_ENUM_JSON(ObjectKind, ObjectKind::region, ObjectKind::session, ObjectKind::arena, ObjectKind::stats,
-                 ObjectKind::pipe, ObjectKind::control, ObjectKind::listener, ObjectKind::tap)
+                 ObjectKind::pipe, ObjectKind::control, ObjectKind::listener, ObjectKind::tap,
+                 ObjectKind::xdp_map, ObjectKind::xdp_socket)
 SKERRY_ENUM_JSON(Access, Access::read, Access::write, Access::read_write)
 SKERRY_ENUM_JSON(Restart, Restart::never, Restart::on_failure, Restart::always)
-SKERRY_ENUM_JSON(Uplink, Uplink::none, Uplink::tap)
+SKERRY_ENUM_JSON(Uplink, Uplink::none, Uplink::tap, Uplink::afxdp)
 #undef SKERRY_ENUM_JSON
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Subnet, base, prefix_bits)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Network, name, subnet, uplink, core)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Network, name, subnet, uplink, interface, queues, core)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StackLimits, sockets, stream_bytes, lossy_seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Program, name, argv, executable, env, working_directory, stdout_path,
                                    stderr_path, network, address, mac, joins, shares, restart, core, stack,

@@ -11,6 +11,8 @@ std::string_view to_string(ProcessKind kind) {
       return "vswitch";
     case ProcessKind::driver_tap:
       return "driver-tap";
+    case ProcessKind::driver_afxdp:
+      return "driver-afxdp";
     case ProcessKind::stack:
       return "stack";
     case ProcessKind::program:
@@ -37,6 +39,10 @@ std::string_view to_string(ObjectKind kind) {
       return "listener";
     case ObjectKind::tap:
       return "tap";
+    case ObjectKind::xdp_map:
+      return "xdp-map";
+    case ObjectKind::xdp_socket:
+      return "xdp-socket";
   }
   return "unknown";
 }
@@ -59,6 +65,8 @@ std::string_view executable_of(ProcessKind kind) {
       return "skerry-vswitch";
     case ProcessKind::driver_tap:
       return "skerry-driver-tap";
+    case ProcessKind::driver_afxdp:
+      return "skerry-driver-afxdp";
     case ProcessKind::stack:
       return "skerry-stack";
     case ProcessKind::program:
@@ -79,16 +87,40 @@ std::string_view to_string(Restart restart) {
   return "unknown";
 }
 
-std::string_view to_string(Uplink uplink) {
-  return uplink == Uplink::tap ? "tap" : "none";
+bool is_driver(ProcessKind kind) {
+  return kind == ProcessKind::driver_tap || kind == ProcessKind::driver_afxdp;
 }
 
-Result<Uplink> parse_uplink(std::string_view text) {
-  if (text == "none") return Uplink::none;
-  if (text == "tap") return Uplink::tap;
-  if (text == "user" || text.starts_with("afxdp:"))
-    return Error{fmt::format("uplink \"{}\" is not there yet: write \"tap\" or \"none\"", text)};
-  return Error{fmt::format("there is no uplink \"{}\": write \"tap\" or \"none\"", text)};
+std::string_view to_string(Uplink uplink) {
+  switch (uplink) {
+    case Uplink::none:
+      return "none";
+    case Uplink::tap:
+      return "tap";
+    case Uplink::afxdp:
+      return "afxdp";
+  }
+  return "unknown";
+}
+
+std::string to_string(const UplinkName& uplink) {
+  return std::string(to_string(uplink.kind)) + (uplink.interface.empty() ? "" : ":" + uplink.interface);
+}
+
+Result<UplinkName> parse_uplink(std::string_view text) {
+  constexpr std::string_view kAfxdp = "afxdp:";
+  if (text == "none") return UplinkName(Uplink::none);
+  if (text == "tap") return UplinkName(Uplink::tap);
+  if (text.starts_with(kAfxdp) && text.size() > kAfxdp.size())
+    return UplinkName(Uplink::afxdp, std::string(text.substr(kAfxdp.size())));
+  if (text == "user")
+    return Error{"uplink \"user\" is not there yet: write \"tap\", \"afxdp:INTERFACE\" or \"none\""};
+  return Error{
+      fmt::format("there is no uplink \"{}\": write \"tap\", \"afxdp:INTERFACE\" or \"none\"", text)};
+}
+
+bool needs_root(Uplink uplink) {
+  return uplink == Uplink::tap || uplink == Uplink::afxdp;
 }
 
 }  // namespace skerry::supervisor

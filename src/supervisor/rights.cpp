@@ -17,6 +17,8 @@ std::string others(const Plan& plan, const Process& self, const Object& object) 
     case ObjectKind::listener:
       return self.program;
     case ObjectKind::tap:
+    case ObjectKind::xdp_map:
+    case ObjectKind::xdp_socket:
       return "host";
     case ObjectKind::arena:
       return "";
@@ -34,7 +36,7 @@ std::string others(const Plan& plan, const Process& self, const Object& object) 
 
 std::string describe(const Object& object) {
   std::string text = fmt::format("{} {}", to_string(object.kind), object.name);
-  if (object.kind == ObjectKind::tap) text += " (" + object.interface + ")";
+  if (!object.interface.empty()) text += " (" + object.interface + ")";
   return text;
 }
 

@@ -55,6 +55,8 @@ Limits limits_of(ProcessKind kind) {
       return {4096, false};  // three for each port
     case ProcessKind::driver_tap:
       return {64, false};
+    case ProcessKind::driver_afxdp:
+      return {256, false};  // one for each queue
     case ProcessKind::stack:
       return {65536, false};  // a connection and a pidfd for each process of its program
     case ProcessKind::program:

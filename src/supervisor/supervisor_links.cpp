@@ -17,7 +17,9 @@ void Supervisor::renew(const Process& process) {
   for (const Grant& grant : process.grants) {
     const Object& object = *plan_.object(grant.object);
     // The device keeps the host's address and routes, the listener the program's way in.
-    if (object.kind == ObjectKind::tap || object.kind == ObjectKind::listener) continue;
+    if (object.kind == ObjectKind::tap || object.kind == ObjectKind::xdp_map ||
+        object.kind == ObjectKind::listener)
+      continue;
     // A pipe is granted twice to a stack; making it twice is harmless and rare.
     const Result<void> made = objects_.create(object);
     if (!made) say(made.error().message);
@@ -92,7 +94,7 @@ void Supervisor::relink_neighbours(const Process& process) {
       Member* const neighbour = member(link.b.process);
       if (!neighbour->alive()) continue;
       // A driver keeps nothing that is worth the words: it starts anew.
-      if (neighbour->kind() == ProcessKind::driver_tap) {
+      if (is_driver(neighbour->kind())) {
         stop(*neighbour, kDriverGrace);
         continue;
       }

@@ -232,20 +232,29 @@ TYPED_TEST_P(DriverConformance, ItCountsWhatItCarries) {
 
 TYPED_TEST_P(DriverConformance, WhatAnInterfaceThatIsDownLosesIsCounted) {
   if constexpr (requires { this->world().set_up(false); }) {
+    auto& device = this->device();
     for (int round = 0; round < 3; ++round) {
       this->world().set_up(false);
       const uint64_t before = this->drops();
       // More than there are slots: none may stay with a device that sends nothing.
       for (uint32_t n = 0; n < 5000; ++n) ASSERT_TRUE(this->send(numbered_octets(n, 60))) << n;
       EXPECT_GE(this->drops() - before, 3000u);
-      EXPECT_FALSE(this->device().gone());
+      EXPECT_FALSE(device.gone());
       this->world().set_up(true);
-      this->expect_up(1, 1000);
-      ASSERT_TRUE(this->send(numbered_octets(77'777, 1000)));
-      std::optional<Octets> got;
-      do got = this->world().wire_receives();
-      while (got && *got != numbered_octets(77'777, 1000));  // a few from before may have waited
-      EXPECT_TRUE(got) << "the link is stuck after round " << round;
+      // The wire has its carrier a moment later, and loses what comes before that.
+      bool up = false, down = false;
+      for (int tries = 0; tries < 100 && !up; ++tries) {
+        this->world().wire_sends(numbered_octets(1, 1000));
+        for (const Frame& frame : this->receive(1, 50)) up = true, device.give_back(frame);
+      }
+      EXPECT_TRUE(up) << "nothing comes up after round " << round;
+      for (int tries = 0; tries < 100 && !down; ++tries) {
+        ASSERT_TRUE(this->send(numbered_octets(77'777, 1000)));
+        while (const std::optional<Octets> got = this->world().wire_receives(50))
+          if ((down = *got == numbered_octets(77'777, 1000))) break;  // a few from before may have waited
+      }
+      EXPECT_TRUE(down) << "nothing goes down after round " << round;
+      this->settle();
     }
   }
 }
@@ -255,7 +264,10 @@ TYPED_TEST_P(DriverConformance, ADeletedDeviceIsGoneAndKeepsNobodyAwake) {
     auto& device = this->device();
     this->expect_up(1, 60);
     this->world().unplug();
-    EXPECT_TRUE(this->woken());
+    // A device that is looked at now and then need not wake anybody.
+    if constexpr (!requires { device.deadline(); }) {
+      EXPECT_TRUE(this->woken());
+    }
     FrameBatch batch;
     device.receive(batch);
     for (const Frame& frame : batch.view()) device.give_back(frame);

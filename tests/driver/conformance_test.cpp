@@ -5,7 +5,7 @@
 namespace skerry {
 namespace {
 
-using Worlds = testing::Types<TapOnSocket, TapDevice>;
+using Worlds = testing::Types<TapOnSocket, TapDevice, AfxdpNative, AfxdpGeneric>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Every, DriverConformance, Worlds);
 
 }  // namespace

@@ -14,6 +14,8 @@
 #include "base/check.hpp"
 #include "base/fd.hpp"
 #include "conformance.hpp"
+#include "driver/afxdp/afxdp_link.hpp"
+#include "driver/afxdp/xdp_device.hpp"
 #include "driver/tap/tap_device.hpp"
 #include "driver/tap/tap_link.hpp"
 #include "driver/tap/virtio_header.hpp"
@@ -56,11 +58,11 @@ class PacketWire {
       if (::send(socket_.get(), frame.data(), frame.size(), MSG_DONTWAIT) >= 0 || errno != ENETDOWN) return;
     }
   }
-  std::optional<Octets> receive() {
+  std::optional<Octets> receive(int patience_ms) {
     Octets frame(100'000);
-    for (int looks = 0; looks < 20; ++looks) {
+    for (int looks = 0; looks < 2; ++looks) {
       pollfd entry{socket_.get(), POLLIN, 0};
-      if (::poll(&entry, 1, 100) != 1) continue;
+      if (::poll(&entry, 1, patience_ms) != 1) continue;
       const ssize_t got = ::recv(socket_.get(), frame.data(), frame.size(), MSG_DONTWAIT);
       if (got < 0) continue;  // the interface went down: the socket says so once
       frame.resize(static_cast<size_t>(got));
@@ -126,7 +128,7 @@ class TapDevice {
 
   TapLink& device() { return *device_; }
   void wire_sends(const Octets& frame) { wire_->send(frame); }
-  std::optional<Octets> wire_receives() { return wire_->receive(); }
+  std::optional<Octets> wire_receives(int patience_ms = 2000) { return wire_->receive(patience_ms); }
   void set_up(bool up) { shell(std::string("ip link set sk-test ") + (up ? "up" : "down")); }
   void unplug() { shell("ip link delete sk-test"); }
 
@@ -135,5 +137,50 @@ class TapDevice {
   std::optional<TapLink> device_;
   std::optional<PacketWire> wire_;
 };
+
+// One end of a veth pair through AF_XDP, with a socket on the other. Native mode cannot be had while the
+// other end has an MTU that needs more than a page.
+template <bool kGeneric>
+class AfxdpOnVeth {
+ public:
+  static const char* skip_reason() {
+    return ::geteuid() == 0 ? nullptr : "taking an interface for AF_XDP needs root";
+  }
+
+  explicit AfxdpOnVeth(unsigned queues = 1) {
+    const std::string many =
+        " numtxqueues " + std::to_string(queues) + " numrxqueues " + std::to_string(queues);
+    shell("ip link add sk-test" + many + " type veth peer name sk-far" + many);
+    if (kGeneric) shell("ip link set sk-far mtu 9000");
+    shell("ip link set sk-test up; ip link set sk-far up");
+    Result<XdpDevice> taken = take_interface("sk-test");
+    CHECK(taken);
+    taken_ = std::move(*taken);
+    std::vector<Fd> sockets;
+    for (unsigned queue = 0; queue < receive_queues("sk-test"); ++queue) {
+      Result<Fd> socket = open_xdp_socket();
+      CHECK(socket);
+      sockets.push_back(std::move(*socket));
+    }
+    Result<AfxdpLink> link = AfxdpLink::create(std::move(sockets), taken_.sockets_by_queue, "sk-test", 1500);
+    CHECK(link);
+    device_.emplace(std::move(*link));
+    wire_.emplace("sk-far");
+  }
+
+  AfxdpLink& device() { return *device_; }
+  void wire_sends(const Octets& frame) { wire_->send(frame); }
+  std::optional<Octets> wire_receives(int patience_ms = 2000) { return wire_->receive(patience_ms); }
+  void set_up(bool up) { shell(std::string("ip link set sk-test ") + (up ? "up" : "down")); }
+  void unplug() { shell("ip link delete sk-test"); }
+
+ private:
+  OwnNetwork network_;
+  XdpDevice taken_;
+  std::optional<AfxdpLink> device_;
+  std::optional<PacketWire> wire_;
+};
+using AfxdpNative = AfxdpOnVeth<false>;
+using AfxdpGeneric = AfxdpOnVeth<true>;
 
 }  // namespace skerry

@@ -4,10 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <sched.h>
+
 #include <fstream>
 #include <sstream>
 
 #include "running_skerry.hpp"
+#include "supervisor/composition.hpp"
 
 namespace skerry::supervisor {
 namespace {
@@ -99,6 +103,29 @@ TEST_F(Rights, AreExactlyWhatProcShows) {
   ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
   EXPECT_EQ(holdings(skerry).size(), tap ? 4U : 3U);
   expect_no_strangers(skerry);
+}
+
+// In a network namespace of the test's own, which ends with it.
+TEST_F(Rights, CoverAnInterfaceThatWasTaken) {
+  const Fd before(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+  ASSERT_EQ(::system("ip link add sk-test type veth peer name sk-far; ip link set sk-test up"), 0);
+  Network network{.name = "lan", .subnet = {0x0a630000, 24}};
+  ASSERT_EQ(choose_uplink(network, {Uplink::afxdp, "sk-test"}, this_machine()), "");
+  Plan plan{.name = "test"};
+  add_network(plan, network);
+  {
+    RunningSkerry skerry(plan);
+    EXPECT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+    expect_no_strangers(skerry);
+    kill_process(skerry.row("lan.afxdp")["pid"]);
+    EXPECT_TRUE(eventually([&] {
+      const json row = skerry.row("lan.afxdp");
+      return row["restarts"] == 1 && row["state"] == "running";
+    }));
+    expect_no_strangers(skerry);
+  }
+  EXPECT_EQ(::setns(before.get(), CLONE_NEWNET), 0);
 }
 
 TEST_F(Rights, StayExactAfterADeath) {

@@ -168,9 +168,15 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SubnetOfHost", "[network.lan]\nsubnet = \"192.168.0.0/16\"\nuplink = \"tap\"\n",
              "2: 192.168.0.0/16 overlaps 192.168.1.0/24 on eth0 of this machine"},
         Case{"UnknownUplink", NETWORK "uplink = \"tun\"\n",
-             "3: there is no uplink \"tun\": write \"tap\" or \"none\""},
+             "3: there is no uplink \"tun\": write \"tap\", \"afxdp:INTERFACE\" or \"none\""},
         Case{"UplinkUser", NETWORK "uplink = \"user\"\n", "3: uplink \"user\" is not there yet"},
-        Case{"UplinkAfxdp", NETWORK "uplink = \"afxdp:eth0\"\n", "3: uplink \"afxdp:eth0\" is not there yet"},
+        Case{"UplinkWithoutInterface", NETWORK "uplink = \"afxdp:\"\n", "3: there is no uplink \"afxdp:\""},
+        Case{"UplinkInterfaceAbsent", NETWORK "uplink = \"afxdp:eth7\"\n",
+             "3: there is no interface \"eth7\" here: write one that `ip link` shows"},
+        Case{"UplinkInterfaceInUse", NETWORK "uplink = \"afxdp:eth0\"\n",
+             "3: the host itself uses eth0 as a part of 192.168.1.0/24"},
+        Case{"UplinkInterfaceTooWide", NETWORK "uplink = \"afxdp:eth9\"\n",
+             "3: eth9 has 99 queues and at most 64 can be had"},
         Case{"NetworkNameTooLong", "[network.averylongname]\nsubnet = \"10.77.0.0/24\"\n",
              "1: the name \"averylongname\" is longer than 12 characters"},
         Case{"ProgramName", "[program.Redis]\nrun = [\"curl\"]\n", "1: the name \"Redis\" may hold only a-z"},
@@ -243,9 +249,8 @@ TEST(Composition, EveryExampleIsSound) {
 }
 
 TEST(Composition, TapNeedsRoot) {
-  EXPECT_THAT(
-      report(NETWORK "uplink = \"tap\"\n", false),
-      HasSubstr("redis.toml:3: uplink \"tap\" needs root: start with sudo, or write uplink = \"none\""));
+  EXPECT_THAT(report(NETWORK "uplink = \"tap\"\n", false),
+              HasSubstr("redis.toml:3: uplink \"tap\" needs root: start with sudo, or write \"none\""));
   EXPECT_EQ(report(NETWORK "uplink = \"tap\"\n", true), "");
 }
 

@@ -16,7 +16,11 @@ inline Machine fake_machine(bool root = true) {
             if (name == "./plain.txt") return {directory + "/plain.txt", false};
             return {};
           },
-          .exists = [](const std::string& path) { return path.find("missing") == std::string::npos; }};
+          .exists = [](const std::string& path) { return path.find("missing") == std::string::npos; },
+          .receive_queues =
+              [](const std::string& interface) {
+                return interface == "eth0" ? 1u : interface == "eth1" ? 2u : interface == "eth9" ? 99u : 0u;
+              }};
 }
 
 }  // namespace skerry::supervisor

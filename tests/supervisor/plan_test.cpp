@@ -10,6 +10,7 @@
 #include "fake_machine.hpp"
 #include "supervisor/address_text.hpp"
 #include "supervisor/attach.hpp"
+#include "supervisor/composition.hpp"
 #include "supervisor/rights.hpp"
 
 namespace skerry::supervisor {
@@ -51,6 +52,29 @@ TEST(Plan, ProgramBringsStackLinkAndPort) {
   EXPECT_EQ(plan.process("redis.stack")->settings["gateway"], "10.77.0.1");
   EXPECT_EQ(plan.process("redis.stack")->settings["hosts"]["host"], "10.77.0.1");
   EXPECT_EQ(plan.object("lan.tap.device")->interface, "sk-lan");
+}
+
+// A socket for each queue, and a port that is cut and finished for.
+TEST(Plan, AnInterfaceBringsADriverWithASocketForEachQueue) {
+  Plan plan{.name = "test"};
+  Network network{.name = "lan", .subnet = *parse_subnet("10.77.0.0/29")};
+  EXPECT_EQ(choose_uplink(network, {Uplink::afxdp, "eth1"}, fake_machine()), "");
+  add_network(plan, network);
+  add(plan, "redis");
+  EXPECT_THAT(check_plan(plan), ElementsAre());
+  const Process* driver = plan.process("lan.afxdp");
+  ASSERT_NE(driver, nullptr);
+  EXPECT_EQ(driver->kind, ProcessKind::driver_afxdp);
+  EXPECT_EQ(driver->settings["interface"], "eth1");
+  EXPECT_EQ(driver->settings["queues"], 2);
+  EXPECT_EQ(plan.object("lan.afxdp.map")->interface, "eth1");
+  EXPECT_NE(plan.object("lan.afxdp.socket1"), nullptr);
+  EXPECT_EQ(plan.object("lan.afxdp.socket2"), nullptr);
+  EXPECT_EQ(plan.process("lan.vswitch")->settings["ports"][0]["super_frames"], false);
+  EXPECT_FALSE(plan.process("lan.vswitch")->settings["ports"][1].contains("super_frames"));
+  EXPECT_EQ(plan.process("redis.stack")->settings["gateway"], "10.77.0.1");
+  EXPECT_FALSE(plan.process("redis.stack")->settings["hosts"].contains("host")) << "the host is not there";
+  EXPECT_EQ(plan_to_json(*plan_from_json(plan_to_json(plan))), plan_to_json(plan));
 }
 
 TEST(Plan, RemovingUndoesAdding) {
@@ -260,6 +284,8 @@ TEST(Attach, RefusalsSayWhatToDo) {
   EXPECT_THAT(refusal_of([](RunRequest& r) { r.name = "A"; }), HasSubstr("may hold only"));
   EXPECT_THAT(refusal_of([](RunRequest& r) { r.core = 9; }), HasSubstr("core 9 does not exist here"));
   EXPECT_THAT(refusal_of([](RunRequest& r) { r.uplink = Uplink::tap; }),
+              HasSubstr("runs with --uplink none"));
+  EXPECT_THAT(refusal_of([](RunRequest& r) { r.uplink = UplinkName(Uplink::afxdp, "eth1"); }),
               HasSubstr("runs with --uplink none"));
   EXPECT_THAT(refusal_of([](RunRequest& r) { r.network = "defualt"; }),
               HasSubstr("did you mean \"default\"?"));

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/if_xdp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -198,11 +199,13 @@ TEST_P(Confined, TheKernelSaysSo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Confined,
-                         testing::Values(Confinement::vswitch, Confinement::driver, Confinement::stack),
+                         testing::Values(Confinement::vswitch, Confinement::driver, Confinement::driver_afxdp,
+                                         Confinement::stack),
                          [](const auto& kind) {
-                           return kind.param == Confinement::vswitch  ? "vswitch"
-                                  : kind.param == Confinement::driver ? "driver"
-                                                                      : "stack";
+                           return kind.param == Confinement::vswitch        ? "vswitch"
+                                  : kind.param == Confinement::driver       ? "driver"
+                                  : kind.param == Confinement::driver_afxdp ? "driver_afxdp"
+                                                                            : "stack";
                          });
 
 TEST_F(Confined, OnlyTheStackAccepts) {
@@ -225,6 +228,19 @@ TEST_F(Confined, OnlyTheStackAccepts) {
   EXPECT_EQ(after_confine(Confinement::stack, accept_it), 0);
   ::close(listener);
   ::close(client);
+}
+
+TEST_F(Confined, OnlyTheXdpDriverReadsAnXdpSocketsCounters) {
+  const auto read_counters = [](int level) {
+    xdp_statistics counters{};
+    socklen_t length = sizeof counters;
+    ::getsockopt(0, level, XDP_STATISTICS, &counters, &length);
+    return 0;
+  };
+  EXPECT_EQ(after_confine(Confinement::driver_afxdp, [&] { return read_counters(SOL_XDP); }), 0);
+  EXPECT_EQ(after_confine(Confinement::driver_afxdp, [&] { return read_counters(SOL_SOCKET); }),
+            kKilledByFilter);
+  EXPECT_EQ(after_confine(Confinement::driver, [&] { return read_counters(SOL_XDP); }), kKilledByFilter);
 }
 
 TEST(Kernel, OfThisMachineIsEnough) {
