@@ -1,6 +1,7 @@
 #include "supervisor/cell_view.hpp"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -116,18 +117,37 @@ Result<void> make_proc() {
   return {};
 }
 
-// The devices that every program may expect, and no other: not /dev/vsock, /dev/net/tun, disks or memory. The
-// terminals are the host's, so that the one we run on keeps its name; permission bits guard the others.
+// The terminal that we run on, as /dev/console: there ttyname(3) finds it when its own name is not in the
+// cell.
+Result<void> hold_terminal(std::vector<Share>& devices) {
+  char name[PATH_MAX];
+  for (int descriptor = 0; descriptor <= 2; ++descriptor) {
+    if (::isatty(descriptor) == 0 || ::ttyname_r(descriptor, name, sizeof name) != 0) continue;
+    Result<std::vector<Share>> terminal = hold({name});
+    if (!terminal) return terminal.error();
+    terminal->front().path = "/dev/console";
+    devices.push_back(std::move(terminal->front()));
+    return {};
+  }
+  return {};
+}
+
+// The devices that every program may expect, and no other: not /dev/vsock, /dev/net/tun, disks or memory.
+// Pseudo-terminals are the cell's own, so the user's other terminals cannot be reached.
 Result<void> make_devices() {
-  std::vector<std::string> kept = {"/dev/null",    "/dev/zero", "/dev/full", "/dev/random",
-                                   "/dev/urandom", "/dev/tty",  "/dev/ptmx", "/dev/pts"};
+  std::vector<std::string> kept = {"/dev/null",   "/dev/zero",    "/dev/full",
+                                   "/dev/random", "/dev/urandom", "/dev/tty"};
   std::erase_if(kept, [](const std::string& path) { return !exists(path); });
   Result<std::vector<Share>> devices = hold(kept);
   if (!devices) return devices.error();
+  if (Result<void> held = hold_terminal(*devices); !held) return held.error();
   if (::mount("skerry", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755") != 0 ||
-      ::mkdir("/dev/shm", 0777) != 0 || ::chmod("/dev/shm", 01777) != 0)
+      ::mkdir("/dev/shm", 0777) != 0 || ::chmod("/dev/shm", 01777) != 0 || ::mkdir("/dev/pts", 0755) != 0 ||
+      ::mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620") !=
+          0)
     return system_error("cannot make the cell's /dev");
-  const std::pair<const char*, const char*> links[] = {{"/proc/self/fd", "/dev/fd"},
+  const std::pair<const char*, const char*> links[] = {{"pts/ptmx", "/dev/ptmx"},
+                                                       {"/proc/self/fd", "/dev/fd"},
                                                        {"/proc/self/fd/0", "/dev/stdin"},
                                                        {"/proc/self/fd/1", "/dev/stdout"},
                                                        {"/proc/self/fd/2", "/dev/stderr"}};

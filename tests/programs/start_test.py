@@ -44,6 +44,14 @@ class Terminal(SkerryCase):
                 self.assertIn(how, (128 + signal.SIGINT, -signal.SIGINT), output)
         self.skerry.wait_until_gone(timeout_s=20)
 
+    def test_it_has_a_name_inside(self):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(BUILD / "skerry", ["skerry", "run", "--uplink", "none", "--", "tty"], self.skerry.environment)
+        self.assertEqual(os.read(terminal, 4096), b"/dev/console\r\n")
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
     def press_ctrl_c(self, delay_s):
         ours = signal.signal(signal.SIGINT, signal.SIG_DFL)  # so the child has no handler of python's before its execve
         self.addCleanup(signal.signal, signal.SIGINT, ours)

@@ -381,6 +381,11 @@ TEST(Cell, DevicesThatProgramsExpect) {
       "4\ny\nfd full null ptmx pts random shm stderr stdin stdout tty urandom zero ");
 }
 
+TEST(Cell, MakesPseudoTerminalsOfItsOwn) {
+  EXPECT_EQ(shell("ls /dev/pts; python3 -c 'import os; print(os.ttyname(os.openpty()[1]))'").text,
+            "ptmx\n/dev/pts/0\n");
+}
+
 TEST(Cell, PassesSignalsOn) {
   Cell cell({"/bin/sh", "-c", "trap 'echo got it; exit 5' TERM; echo ready; while :; do sleep 0.05; done"});
   ASSERT_TRUE(cell.listener());
