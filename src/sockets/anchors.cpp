@@ -27,7 +27,7 @@ bool watch(int epoll, int fd, Source source, uint32_t index) {
   return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-constexpr uint32_t kMaxConnections = 512;
+constexpr uint32_t kStrangers = 64;   // connections beside one for each process
 constexpr uint32_t kMostAtOnce = 32;  // who knocks without end does not stop the stack
 constexpr size_t kMaxPassed = 2;      // descriptors in one message, either way
 
@@ -48,7 +48,7 @@ Anchors::Anchors(SessionView view, Descriptors descriptors, Handlers handlers, F
       descriptors_(std::move(descriptors)),
       handlers_(std::move(handlers)),
       epoll_(std::move(epoll)),
-      connections_(kMaxConnections),
+      connections_(view.size().processes + kStrangers),
       slots_(view.size().processes) {
   watch(epoll_.get(), descriptors_.listener.get(), Source::listener, 0);
 }
@@ -178,7 +178,7 @@ int Anchors::attach(uint32_t index, const AnchorRequest& request, Fd pidfd, Anch
   // What the program sent as a pidfd may be anything; what cannot be watched is as good as none.
   if (pidfd && watch(epoll_.get(), pidfd.get(), Source::process, slot)) process.pidfd = std::move(pidfd);
   connections_[index].slot = slot;
-  view_.process(slot).pid.store(request.pid);
+  view_.process_ids()[slot].store(request.pid);
   reply.slot = slot;
   return 0;
 }
@@ -259,7 +259,7 @@ void Anchors::end_process(uint32_t slot) {
   forget_pidfd(slot);
   process = Slot{};
   handlers_.died(slot);
-  view_.process(slot).pid.store(0);
+  view_.process_ids()[slot].store(0);
 }
 
 }  // namespace skerry::sockets

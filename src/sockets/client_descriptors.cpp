@@ -212,7 +212,7 @@ void inherit_from_parent() {
   const auto parent_id = static_cast<uint32_t>(system_call(SYS_getppid));
   if (parent_id == 0) return;
   for (uint32_t slot = 0; slot < state.size.processes; ++slot) {
-    if (slot == state.slot || state.view.process(slot).pid.load(std::memory_order_relaxed) != parent_id)
+    if (slot == state.slot || state.view.process_ids()[slot].load(std::memory_order_relaxed) != parent_id)
       continue;
     const uint32_t limit = state.view.process(slot).fd_limit.load(std::memory_order_relaxed);
     for (uint32_t fd = 0; fd < limit && fd < kMaxDescriptors; ++fd) {

@@ -9,6 +9,7 @@
 namespace skerry::sockets::client {
 
 constinit EpollSet epoll_sets[kMaxWaiters] = {};
+constinit std::atomic<uint32_t> epoll_descriptors[kMaxWaiters] = {};
 constinit ExtraInterest extra_interests[kMaxExtraInterests] = {};
 constinit const char doorbell_mark = 0, nudge_mark = 0;
 
@@ -19,6 +20,11 @@ constexpr uint32_t kAlways = EPOLLERR | EPOLLHUP;  // reported whether asked for
 uint32_t waiter_of(int epoll_fd) {
   const uint32_t entry = entry_of(epoll_fd);
   return fd_kind(entry) == FdKind::epoll ? fd_index(entry) : kNoWaiter;
+}
+
+// Not a set that a forked child shares with its maker.
+bool is_ours(uint32_t waiter) {
+  return state.view.waiter_owners()[waiter].load(std::memory_order_relaxed) == state.slot + 1;
 }
 
 uint64_t& member_word(EpollSet& set, uint32_t socket) {
@@ -216,14 +222,14 @@ int change_epoll(int epoll_fd, int operation, int fd, const epoll_event* event) 
 }
 
 void hold_epoll(uint32_t waiter) {
-  epoll_sets[waiter].descriptors.fetch_add(1);
+  epoll_descriptors[waiter].fetch_add(1);
 }
 
 void drop_epoll(uint32_t waiter) {
+  if (epoll_descriptors[waiter].fetch_sub(1) != 1) return;
   EpollSet& set = epoll_sets[waiter];
-  if (set.descriptors.fetch_sub(1) != 1) return;
   const Lock lock(set.lock);
-  const bool ours = state.view.waiter(waiter).in_use.load() == state.slot + 1;
+  const bool ours = is_ours(waiter);
   for (uint32_t index = 0; index < state.size.sockets / 64; ++index)
     while (set.members[index] != 0) {
       const uint32_t socket = index * 64 + static_cast<uint32_t>(__builtin_ctzll(set.members[index]));
@@ -246,20 +252,18 @@ void drop_epoll(uint32_t waiter) {
 void forget_in_epoll(uint32_t socket) {
   const uint32_t limit = state.size.waiters < kMaxWaiters ? state.size.waiters : kMaxWaiters;
   for (uint32_t waiter = 0; waiter < limit; ++waiter) {
+    if (epoll_descriptors[waiter].load(std::memory_order_relaxed) == 0 || !is_ours(waiter)) continue;
     EpollSet& set = epoll_sets[waiter];
-    if (set.descriptors.load(std::memory_order_relaxed) == 0 ||
-        state.view.waiter(waiter).in_use.load(std::memory_order_relaxed) != state.slot + 1)
-      continue;
     const Lock lock(set.lock);
     remove_all(set, waiter, socket);
   }
 }
 
 void unlock_epoll_after_fork() {
-  for (EpollSet& set : epoll_sets) {
-    if (set.descriptors.load(std::memory_order_relaxed) == 0) continue;
-    set.lock.store(0, std::memory_order_relaxed);
-    set.sleepers.store(0, std::memory_order_relaxed);
+  for (uint32_t waiter = 0; waiter < kMaxWaiters; ++waiter) {
+    if (epoll_descriptors[waiter].load(std::memory_order_relaxed) == 0) continue;
+    epoll_sets[waiter].lock.store(0, std::memory_order_relaxed);
+    epoll_sets[waiter].sleepers.store(0, std::memory_order_relaxed);
   }
 }
 

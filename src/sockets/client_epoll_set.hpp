@@ -10,7 +10,6 @@ inline constexpr uint32_t kReadyWords = kMaxSockets / 64;
 
 struct EpollSet {
   std::atomic<uint32_t> lock;
-  std::atomic<uint32_t> descriptors;     // of this process; 0 = not in use
   std::atomic<uint32_t> kernel_members;  // descriptors in the kernel's set, at least as many as are there
   std::atomic<uint32_t> sleepers;        // threads in wait_epoll() that sleep or are about to
   bool doorbell_added;  // the waiter's pipe is in the kernel's set, and that is where threads sleep
@@ -28,6 +27,9 @@ struct EpollSet {
 };
 
 extern EpollSet epoll_sets[kMaxWaiters];
+// How many descriptors of this process each set has; 0 = not in use. Apart from the sets, because they are
+// large and this is searched.
+extern std::atomic<uint32_t> epoll_descriptors[kMaxWaiters];
 
 // A further interest of one set in one socket, made through a dup() of its descriptor.
 struct ExtraInterest {

@@ -45,12 +45,12 @@ bool Yields::again() {
 uint32_t claim_waiter() {
   const uint32_t limit = waiter_limit();
   for (uint32_t i = 0; i < limit; ++i) {
-    Waiter& waiter = state.view.waiter(i);
+    std::atomic<uint32_t>& owner = state.view.waiter_owners()[i];
     uint32_t free = 0;
-    if (waiter.in_use.load(std::memory_order_relaxed) != 0 ||
-        !waiter.in_use.compare_exchange_strong(free, state.slot + 1, std::memory_order_acq_rel))
+    if (owner.load(std::memory_order_relaxed) != 0 ||
+        !owner.compare_exchange_strong(free, state.slot + 1, std::memory_order_acq_rel))
       continue;
-    waiter.armed.store(kAwake, std::memory_order_relaxed);
+    disarm(i);
     return i;
   }
   return kNoWaiter;
@@ -64,13 +64,13 @@ void forget_doorbell(uint32_t waiter) {
 void release_waiter(uint32_t waiter) {
   forget_doorbell(waiter);
   disarm(waiter);
-  state.view.waiter(waiter).in_use.store(0, std::memory_order_release);
+  state.view.waiter_owners()[waiter].store(0, std::memory_order_release);
 }
 
 void release_waiters_of(uint32_t slot) {
   for (uint32_t i = 0; i < waiter_limit(); ++i) {
     uint32_t owner = slot + 1;
-    state.view.waiter(i).in_use.compare_exchange_strong(owner, 0, std::memory_order_release);
+    state.view.waiter_owners()[i].compare_exchange_strong(owner, 0, std::memory_order_release);
   }
 }
 
@@ -145,7 +145,7 @@ void release_thread_waiter() {
 void forget_waiters_after_fork() {
   own_waiter = 0;
   for (uint32_t waiter = 0; waiter < kMaxWaiters; ++waiter)
-    if (epoll_sets[waiter].descriptors.load(std::memory_order_relaxed) == 0) forget_doorbell(waiter);
+    if (epoll_descriptors[waiter].load(std::memory_order_relaxed) == 0) forget_doorbell(waiter);
 }
 
 // The first keys of a process lie in the thread's own block, so setting one allocates nothing.

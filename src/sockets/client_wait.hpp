@@ -24,7 +24,7 @@ class Yields {
 };
 
 inline constexpr uint32_t kNoWaiter = UINT32_MAX;
-inline constexpr uint32_t kMaxWaiters = 256;  // this process uses no waiter beyond
+inline constexpr uint32_t kMaxWaiters = 2048;  // this process uses no waiter beyond
 
 uint32_t claim_waiter();  // kNoWaiter: all are in use
 void release_waiter(uint32_t waiter);

@@ -108,7 +108,7 @@ void Server::process_died(uint32_t slot) {
   std::erase(live_, slot);
   for (uint32_t waiter = 0; waiter < view_.size().waiters; ++waiter) {
     uint32_t owner = slot + 1;
-    view_.waiter(waiter).in_use.compare_exchange_strong(owner, 0);
+    view_.waiter_owners()[waiter].compare_exchange_strong(owner, 0);
   }
   for (uint32_t word = 0; word < view_.size().sockets / 64; ++word) view_.refs(slot)[word].store(0);
   Process& process = view_.process(slot);

@@ -35,10 +35,10 @@ inline constexpr uint32_t kNoSocket = UINT32_MAX;
 
 // What the region is cut into. The stack has it from its settings, the program from the attach reply.
 struct SessionSize {
-  uint32_t sockets = 16384;  // a multiple of 64
-  uint32_t waiters = 256;    // epoll sets, and threads that block or poll
-  uint32_t calls = 256;      // a multiple of 64: threads with a request under way
-  uint32_t processes = 64;   // processes of the program
+  uint32_t sockets = 16384;   // a multiple of 64
+  uint32_t waiters = 2048;    // epoll sets, and threads that block or poll
+  uint32_t calls = 256;       // a multiple of 64: threads with a request under way
+  uint32_t processes = 1024;  // processes of the program
   uint32_t stream_bytes =
       512 << 10;  // each of a socket's two rings, a power of two; pages are used as touched
 };
@@ -150,10 +150,11 @@ constexpr uint32_t datagram_bytes(uint32_t payload_bytes) {
 
 enum Armed : uint32_t { kAwake = 0, kFutex = 1, kPipe = 2 };
 
-// One epoll set, or one thread that blocks or polls. Allocated by the program: in_use by compare-and-swap.
+// One epoll set, or one thread that blocks or polls. Allocated by the program: its word of
+// SessionView::waiter_owners() by compare-and-swap from 0 to the process slot + 1 of its maker. Those words
+// lie close together, because they are searched, and what is searched is touched.
 struct alignas(64) Waiter {
-  std::atomic<uint32_t> armed;   // Armed; the futex word itself
-  std::atomic<uint32_t> in_use;  // process slot + 1 of its maker, 0 = free
+  std::atomic<uint32_t> armed;  // Armed; the futex word itself
   alignas(64) std::atomic<uint64_t> ready_summary[kMaxSockets / 64 / 64];
 };
 
@@ -233,9 +234,9 @@ struct alignas(64) Call {
 
 // One process of the program. refs: it holds at least one descriptor of socket i (set by itself, or by the
 // stack when a fork copies them; cleared by itself before Op::close, or by the stack when it died).
+// Its number in the cell's namespace is in SessionView::process_ids(); 0 = free slot, stored by the stack
+// from the attach request.
 struct alignas(64) Process {
-  std::atomic<uint32_t>
-      pid;  // in the cell's namespace; 0 = free slot. Stored by the stack from the attach request.
   std::atomic<uint32_t> fd_limit;  // program's: all of fds from here on are 0; survives exec with fds
   // refs[sockets / 64] and then fds[kMaxDescriptors] follow: see SessionView.
 };

@@ -22,6 +22,8 @@ class SessionView {
         waiters_(base + waiters_offset(size)),
         waiter_bytes_(waiter_bytes(size)),
         interests_(at<Interest>(interests_offset(size))),
+        waiter_owners_(at<std::atomic<uint32_t>>(waiter_owners_offset(size))),
+        process_ids_(at<std::atomic<uint32_t>>(process_ids_offset(size))),
         processes_(base + processes_offset(size)),
         process_bytes_(process_bytes(size)),
         streams_(base + streams_offset(size)) {}
@@ -48,6 +50,8 @@ class SessionView {
   Interest& interest(uint32_t waiter, uint32_t socket) const {
     return interests_[uint64_t{waiter} * size_.sockets + socket];
   }
+  std::atomic<uint32_t>* waiter_owners() const { return waiter_owners_; }
+  std::atomic<uint32_t>* process_ids() const { return process_ids_; }
   Process& process(uint32_t slot) const {
     return *reinterpret_cast<Process*>(processes_ + slot * process_bytes_);
   }
@@ -87,8 +91,14 @@ class SessionView {
   static uint64_t interests_offset(const SessionSize& s) {
     return waiters_offset(s) + pages(s.waiters * waiter_bytes(s));
   }
-  static uint64_t processes_offset(const SessionSize& s) {
+  static uint64_t waiter_owners_offset(const SessionSize& s) {
     return interests_offset(s) + pages(uint64_t{s.waiters} * s.sockets * sizeof(Interest));
+  }
+  static uint64_t process_ids_offset(const SessionSize& s) {
+    return waiter_owners_offset(s) + pages(s.waiters * 4);
+  }
+  static uint64_t processes_offset(const SessionSize& s) {
+    return process_ids_offset(s) + pages(s.processes * 4);
   }
   static uint64_t process_bytes(const SessionSize& s) {
     return pages(sizeof(Process) + s.sockets / 8 + uint64_t{kMaxDescriptors} * 4);
@@ -107,6 +117,8 @@ class SessionView {
   uint8_t* waiters_ = nullptr;
   uint64_t waiter_bytes_ = 0;
   Interest* interests_ = nullptr;
+  std::atomic<uint32_t>* waiter_owners_ = nullptr;
+  std::atomic<uint32_t>* process_ids_ = nullptr;
   uint8_t* processes_ = nullptr;
   uint64_t process_bytes_ = 0;
   uint8_t* streams_ = nullptr;

@@ -63,7 +63,7 @@ void Wakeups::tell_watchers(uint32_t socket) {
   }
   if (in.watch_all.load(std::memory_order_relaxed) != 0) {
     for (uint32_t waiter = 0; waiter < view_.size().waiters; ++waiter) {
-      if (view_.waiter(waiter).in_use.load(std::memory_order_relaxed) != 0) tell(waiter, socket);
+      if (view_.waiter_owners()[waiter].load(std::memory_order_relaxed) != 0) tell(waiter, socket);
     }
   }
 }

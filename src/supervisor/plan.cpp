@@ -25,8 +25,8 @@ Process& process_of(Plan& plan, std::string_view name) {
 // Memory is sparse: only touched pages cost anything, so both bounds are generous. The stack refuses to start
 // in memory that is too small for its settings.
 uint64_t session_bytes(const StackLimits& limits) {
-  constexpr uint64_t kPerSocket = 16 << 10;  // names, interests of 256 waiters, bitmaps
-  constexpr uint64_t kTables = 64 << 20;     // descriptor tables of the processes, calls
+  constexpr uint64_t kPerSocket = 64 << 10;  // names, interests of 2048 waiters, bitmaps
+  constexpr uint64_t kTables = 512 << 20;    // descriptor tables of 1024 processes, calls
   return kTables + limits.sockets * (2 * uint64_t{limits.stream_bytes} + kPerSocket);
 }
 

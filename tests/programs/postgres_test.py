@@ -4,6 +4,7 @@ host through TAP."""
 import os
 import pwd
 import re
+import signal
 import unittest
 from pathlib import Path
 
@@ -71,6 +72,15 @@ class BetweenStacks(Postgres, SkerryCase):
         self.start()
         self.pgbench("--initialize", "--scale=1", "--quiet")
         self.check_pgbench(self.pgbench("--client=4", "--jobs=2", "--time=3", "--select-only", "--connect"))
+
+    def test_ninety_processes_at_once(self):
+        """As many as its own limit of a hundred lets in; the server's processes share the listener and nothing else."""
+        server = self.start()
+        self.pgbench("--initialize", "--scale=1", "--quiet")
+        self.check_pgbench(self.pgbench("--client=90", "--jobs=2", "--time=2", "--select-only"))
+        server.process.send_signal(signal.SIGINT)  # its "fast shutdown"
+        self.assertEqual(server.wait(timeout_s=20), 0, server.output())
+        self.assertIn("database system is shut down", server.output())
 
     def test_cancelling_a_query(self):
         """A cancel is a connection of its own, and ends in a signal to the process that serves the other one."""

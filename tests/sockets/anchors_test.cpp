@@ -135,7 +135,7 @@ TEST_F(AnchorsTest, AttachGivesSlotSizesMemoryAndBell) {
   EXPECT_EQ(::read(wake_.get(), &byte, 1), 1);
   EXPECT_TRUE(anchors_->is_live(answer.reply.slot));
   EXPECT_EQ(arrived_, std::vector<uint32_t>{answer.reply.slot});
-  EXPECT_EQ(view_.process(answer.reply.slot).pid.load(), 7u);
+  EXPECT_EQ(view_.process_ids()[answer.reply.slot].load(), 7u);
 }
 
 TEST_F(AnchorsTest, WithoutPidfdTheEndOfTheConnectionIsTheEndOfTheProcess) {
