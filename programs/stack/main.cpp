@@ -162,7 +162,10 @@ Result<void> StackProcess<Wire>::open_doors(sockets::Anchors::Descriptors door, 
       {.arrived = [this](uint32_t slot) { server_.process_arrived(slot); },
        .died = [this](uint32_t slot) { server_.process_died(slot); },
        .forked = [this](uint32_t parent, uint32_t child) { server_.process_forked(parent, child); },
-       .doorbell_made = [this](uint32_t w, Fd ring) { server_.doorbell_made(w, std::move(ring)); }});
+       .doorbell_made = [this](uint32_t w, Fd ring) { server_.doorbell_made(w, std::move(ring)); },
+       .carry = [this](uint32_t socket) { return server_.carry(socket); },
+       .claim = [this](uint32_t socket, uint32_t slot) { server_.claim(socket, slot); },
+       .put_down = [this](uint32_t socket) { server_.put_down(socket); }});
   if (!anchors) return anchors.error();
   anchors_.emplace(std::move(*anchors));
 

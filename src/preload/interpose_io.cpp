@@ -6,6 +6,7 @@
 
 #include "preload/interpose.hpp"
 #include "sockets/client_message.hpp"
+#include "sockets/client_passing.hpp"
 
 namespace skerry::preload {
 namespace {
@@ -97,14 +98,18 @@ SKERRY_EXPORT ssize_t recvfrom(int fd, void* buffer, size_t bytes, int flags, so
 
 SKERRY_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
   const uint32_t socket = client::socket_of(fd);
-  if (socket == kNoSocket) return next_recvmsg(fd, message, flags);
-  return finish(client::receive_message(socket, message, flags));
+  if (socket != kNoSocket) return finish(client::receive_message(socket, message, flags));
+  const ssize_t result = next_recvmsg(fd, message, flags);
+  if (result >= 0) client::receive_sockets(message, flags);
+  return result;
 }
 
 SKERRY_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
   const uint32_t socket = client::socket_of(fd);
-  if (socket == kNoSocket) return next_recvmmsg(fd, messages, count, flags, timeout);
-  return finish(client::receive_messages(socket, messages, count, flags, timeout));
+  if (socket != kNoSocket) return finish(client::receive_messages(socket, messages, count, flags, timeout));
+  const int result = next_recvmmsg(fd, messages, count, flags, timeout);
+  for (int i = 0; i < result; ++i) client::receive_sockets(&messages[i].msg_hdr, flags);
+  return result;
 }
 
 SKERRY_EXPORT ssize_t send(int fd, const void* buffer, size_t bytes, int flags) {
@@ -122,14 +127,25 @@ SKERRY_EXPORT ssize_t sendto(int fd, const void* buffer, size_t bytes, int flags
 
 SKERRY_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   const uint32_t socket = client::socket_of(fd);
-  if (socket == kNoSocket) return next_sendmsg(fd, message, flags);
-  return finish(client::send_message(socket, message, flags));
+  if (socket != kNoSocket) return finish(client::send_message(socket, message, flags));
+  if (!client::passes_sockets(message)) return next_sendmsg(fd, message, flags);
+  const client::Passing passing(*message);
+  return passing.error() != 0 ? finish(ssize_t{passing.error()}) : next_sendmsg(fd, passing.message(), flags);
 }
 
 SKERRY_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   const uint32_t socket = client::socket_of(fd);
-  if (socket == kNoSocket) return next_sendmmsg(fd, messages, count, flags);
-  return finish(client::send_messages(socket, messages, count, flags));
+  if (socket != kNoSocket) return finish(client::send_messages(socket, messages, count, flags));
+  bool passes = false;
+  for (unsigned i = 0; i < count; ++i) passes = passes || client::passes_sockets(&messages[i].msg_hdr);
+  if (!passes) return next_sendmmsg(fd, messages, count, flags);
+  unsigned sent = 0;
+  for (; sent < count; ++sent) {
+    const ssize_t result = sendmsg(fd, &messages[sent].msg_hdr, flags);
+    if (result < 0) return sent > 0 ? static_cast<int>(sent) : -1;
+    messages[sent].msg_len = static_cast<unsigned>(result);
+  }
+  return static_cast<int>(sent);
 }
 
 SKERRY_EXPORT ssize_t sendfile(int to, int from, off_t* offset, size_t bytes) {

@@ -28,6 +28,15 @@ enum class AnchorOp : uint32_t {
   // slot: the waiter's index. Reply: one descriptor, the read end of the waiter's pipe. The connection is
   // then closed.
   doorbell = 3,
+  // SCM_RIGHTS. From now on the connection carries a socket: it holds a reference as long as it is open
+  // anywhere.
+  // socket: which. What is passed to another process is the connection itself.
+  carry = 4,
+  // On a connection that carries: slot: who received it; session: Control::mac of the asker, because a
+  // carrier may
+  // end up at the program of another stack. Reply: socket, of which the process in this slot has a reference
+  // now.
+  claim = 5,
 };
 
 struct AnchorRequest {
@@ -35,11 +44,14 @@ struct AnchorRequest {
   AnchorOp op = AnchorOp::attach;
   uint32_t slot = UINT32_MAX;
   uint32_t pid = 0;
+  uint32_t socket = kNoSocket;
+  MacAddress session;
 };
 
 struct AnchorReply {
   int32_t error = 0;  // errno value
   uint32_t slot = 0;
+  uint32_t socket = kNoSocket;
   SessionSize size;
 };
 

@@ -27,7 +27,8 @@ bool watch(int epoll, int fd, Source source, uint32_t index) {
   return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-constexpr uint32_t kStrangers = 64;   // connections beside one for each process
+constexpr uint32_t kStrangers =
+    256;  // connections beside one for each process: carriers, and who just knocked
 constexpr uint32_t kMostAtOnce = 32;  // who knocks without end does not stop the stack
 constexpr size_t kMaxPassed = 2;      // descriptors in one message, either way
 
@@ -84,6 +85,7 @@ void Anchors::accept_all() {
     watch(epoll_.get(), socket.get(), Source::connection, index);
     free->socket = std::move(socket);
     free->slot = UINT32_MAX;
+    free->carried = kNoSocket;
   }
 }
 
@@ -139,6 +141,14 @@ void Anchors::read_request(uint32_t index) {
       reply.error = fork(index, request, reply);
       reply_to(index, reply, nullptr, 0);
       return;
+    case AnchorOp::carry:
+      reply.error = carry(index, request);
+      reply_to(index, reply, nullptr, 0);
+      return;
+    case AnchorOp::claim:
+      reply.error = claim(index, request, reply);
+      reply_to(index, reply, nullptr, 0);
+      return;
     case AnchorOp::doorbell: {
       int ends[2] = {-1, -1};
       if (request.slot >= view_.size().waiters) {
@@ -159,6 +169,7 @@ void Anchors::read_request(uint32_t index) {
 
 int Anchors::attach(uint32_t index, const AnchorRequest& request, Fd pidfd, AnchorReply& reply) {
   uint32_t slot = request.slot;
+  if (connections_[index].carried != kNoSocket) return EINVAL;
   if (slot == UINT32_MAX) {
     slot = slot_of(request.pid);  // a process that called exec comes back to what it holds
     if (slot == UINT32_MAX) slot = claim_slot();
@@ -184,13 +195,29 @@ int Anchors::attach(uint32_t index, const AnchorRequest& request, Fd pidfd, Anch
 }
 
 int Anchors::fork(uint32_t index, const AnchorRequest& request, AnchorReply& reply) {
-  if (request.slot >= slots_.size() || !slots_[request.slot].live) return EINVAL;
+  if (!is_live(request.slot) || connections_[index].carried != kNoSocket) return EINVAL;
   const uint32_t child = claim_slot();
   if (child == UINT32_MAX) return EAGAIN;
   slots_[child].connection = index;
   connections_[index].slot = child;
   handlers_.forked(request.slot, child);
   reply.slot = child;
+  return 0;
+}
+
+int Anchors::carry(uint32_t index, const AnchorRequest& request) {
+  Connection& connection = connections_[index];
+  if (connection.slot != UINT32_MAX || connection.carried != kNoSocket) return EINVAL;
+  if (request.socket >= view_.size().sockets || !handlers_.carry(request.socket)) return EBADF;
+  connection.carried = request.socket;
+  return 0;
+}
+
+int Anchors::claim(uint32_t index, const AnchorRequest& request, AnchorReply& reply) {
+  const uint32_t carried = connections_[index].carried;
+  if (carried == kNoSocket || !is_live(request.slot) || request.session != view_.control().mac) return EINVAL;
+  handlers_.claim(carried, request.slot);
+  reply.socket = carried;
   return 0;
 }
 
@@ -234,8 +261,9 @@ void Anchors::reply_to(uint32_t index, const AnchorReply& reply, const int* desc
 
 void Anchors::close_connection(uint32_t index) {
   const uint32_t slot = connections_[index].slot;
-  connections_[index].socket.reset();  // also leaves the epoll set: we hold no duplicate
-  connections_[index].slot = UINT32_MAX;
+  const uint32_t carried = connections_[index].carried;
+  connections_[index] = Connection{};  // closing also leaves the epoll set: we hold no duplicate
+  if (carried != kNoSocket) handlers_.put_down(carried);
   if (slot == UINT32_MAX || !slots_[slot].live) return;
   slots_[slot].connection = UINT32_MAX;
   // With a pidfd that alone tells the end: a process may close its anchor with close_range() and live on.

@@ -29,6 +29,9 @@ class Anchors {
     std::function<void(uint32_t slot)> died;                      // the process in this slot is over
     std::function<void(uint32_t parent, uint32_t child)> forked;  // give the child the parent's references
     std::function<void(uint32_t waiter, Fd write_end)> doorbell_made;  // a waiter's pipe
+    std::function<bool(uint32_t socket)> carry;                 // one carrier more, if there is such a socket
+    std::function<void(uint32_t socket, uint32_t slot)> claim;  // this process has a reference now
+    std::function<void(uint32_t socket)> put_down;              // one carrier less
   };
 
   static Result<Anchors> create(SessionView view, Descriptors descriptors, Handlers handlers);
@@ -50,7 +53,8 @@ class Anchors {
   };
   struct Connection {
     Fd socket;
-    uint32_t slot = UINT32_MAX;  // the process whose anchor it is
+    uint32_t slot = UINT32_MAX;    // the process whose anchor it is
+    uint32_t carried = kNoSocket;  // the socket that it carries; never both
   };
 
   Anchors(SessionView view, Descriptors descriptors, Handlers handlers, Fd epoll);
@@ -58,6 +62,8 @@ class Anchors {
   void read_request(uint32_t connection);
   int attach(uint32_t connection, const AnchorRequest& request, Fd pidfd, AnchorReply& reply);
   int fork(uint32_t connection, const AnchorRequest& request, AnchorReply& reply);
+  int carry(uint32_t connection, const AnchorRequest& request);
+  int claim(uint32_t connection, const AnchorRequest& request, AnchorReply& reply);
   void reply_to(uint32_t connection, const AnchorReply& reply, const int* descriptors, uint32_t count);
   void close_connection(uint32_t connection);
   void forget_pidfd(uint32_t slot);

@@ -220,10 +220,12 @@ bool Server::is_live(uint32_t slot) const {
   return std::find(live_.begin(), live_.end(), slot) != live_.end();
 }
 
-// True if a live process of the program holds a descriptor of the socket, as far as its own words say.
+// True if a live process of the program holds a descriptor of the socket, as far as its own words say, or one
+// is on its way to a process.
 bool Server::is_held(uint32_t id) const {
-  return std::any_of(live_.begin(), live_.end(),
-                     [&](uint32_t slot) { return (view_.refs(slot)[id / 64].load() >> (id % 64) & 1) != 0; });
+  return sockets_[id].carriers > 0 || std::any_of(live_.begin(), live_.end(), [&](uint32_t slot) {
+           return (view_.refs(slot)[id / 64].load() >> (id % 64) & 1) != 0;
+         });
 }
 
 // A connection that nobody has accepted, as far as the program says.

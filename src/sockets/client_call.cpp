@@ -97,6 +97,11 @@ void post(const Request& request) {
   state.view.call(index).state.store(kCallFree, std::memory_order_release);
 }
 
+void wait_for_posted() {
+  const Lock lock(posted_lock);
+  for (uint32_t i = 0; lock && i < posted_count; ++i) wait_done(posted[i]);
+}
+
 void reclaim_calls() {
   for (uint32_t index = 0; index < state.size.calls; ++index) {
     Call& slot = state.view.call(index);

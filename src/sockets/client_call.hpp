@@ -18,6 +18,9 @@ int call(Request& request);
 // Asks without waiting: for Op::close, whose answer nobody needs.
 void post(const Request& request);
 
+// Until all that was posted is done.
+void wait_for_posted();
+
 // After exec: what an older image of this process posted is answered by now, or will be soon; nobody else
 // frees it.
 void reclaim_calls();

@@ -48,6 +48,14 @@ void drop(uint32_t entry) {
   if (descriptor_count[index].fetch_sub(1, std::memory_order_acq_rel) == 1) let_go_of_socket(index);
 }
 
+// Visits the sockets of which this process has a reference.
+template <class Visit>
+void for_each_reference(Visit visit) {
+  for (uint32_t first = 0; first < state.size.sockets; first += 64)
+    for (uint64_t bits = ref_word(first).load(std::memory_order_relaxed); bits != 0; bits &= bits - 1)
+      visit(first + static_cast<uint32_t>(__builtin_ctzll(bits)));
+}
+
 // A number that the kernel just gave us now is what `entry` says.
 int place(long fd, uint32_t entry) {
   if (fd < 0) return static_cast<int>(fd);
@@ -87,6 +95,15 @@ int reserve(bool close_on_exec) {
 
 void install_at(int fd, uint32_t socket) {
   place(fd, fd_entry(FdKind::socket, socket));
+}
+
+Lock lock_table() {
+  return Lock(table_lock);
+}
+
+void install_over(int fd, uint32_t socket, bool close_on_exec) {
+  const Lock lock(table_lock);
+  if (system_call(SYS_dup3, state.anchor, fd, close_on_exec ? O_CLOEXEC : 0) >= 0) install_at(fd, socket);
 }
 
 void install_epoll(int fd, uint32_t waiter) {
@@ -197,14 +214,9 @@ void forget_lost_descriptors() {
     else
       state.fds[fd].store(0, std::memory_order_relaxed);
   }
-  for (uint32_t socket = 0; socket < state.size.sockets; ++socket) {
-    if (ref_word(socket).load(std::memory_order_relaxed) == 0) {
-      socket |= 63;
-      continue;
-    }
-    const bool has_ref = ref_word(socket).load(std::memory_order_relaxed) & ref_bit(socket);
-    if (has_ref && descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
-  }
+  for_each_reference([](uint32_t socket) {
+    if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
+  });
   release_waiters_of(state.slot);
 }
 
@@ -230,6 +242,18 @@ void copy_entries_to(uint32_t slot) {
   for (uint32_t fd = 0; fd < limit; ++fd)
     entries[fd].store(state.fds[fd].load(std::memory_order_relaxed), std::memory_order_relaxed);
   state.view.process(slot).fd_limit.store(limit, std::memory_order_release);
+}
+
+void count_again_after_fork() {
+  for_each_reference([](uint32_t socket) { descriptor_count[socket].store(0, std::memory_order_relaxed); });
+  const uint32_t limit = fd_limit();
+  for (uint32_t fd = 0; fd < limit; ++fd) {
+    const uint32_t entry = state.fds[fd].load(std::memory_order_relaxed);
+    if (fd_kind(entry) == FdKind::socket) hold(entry);
+  }
+  for_each_reference([](uint32_t socket) {
+    if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
+  });
 }
 
 void lock_descriptors() {

@@ -9,9 +9,13 @@ namespace skerry::sockets::client {
 
 // A new descriptor of the socket; the first one sets this process's reference.
 int install(uint32_t socket, bool close_on_exec);
-// The same in two steps: a number that is nobody's yet, and what it is for. Closed if nothing comes of it.
+// The same in two steps: a number that is nobody's yet, and what it is for. Closed if nothing comes of it. No
+// fork() may see what lies between: hold lock_table() over both.
 int reserve(bool close_on_exec);
 void install_at(int fd, uint32_t socket);
+Lock lock_table();
+// Makes the kernel's `fd`, whatever it was, a descriptor of the socket.
+void install_over(int fd, uint32_t socket, bool close_on_exec);
 // Makes `fd`, a kernel epoll descriptor, an epoll set of ours.
 void install_epoll(int fd, uint32_t waiter);
 
@@ -31,6 +35,9 @@ void forget_lost_descriptors();
 // numbers that are open here.
 void inherit_from_parent();
 void copy_entries_to(uint32_t slot);
+// In the child of a fork, on its own slot: other threads of the parent may have been in the middle of opening
+// or closing, so what it holds is what its copied table says, and nothing else.
+void count_again_after_fork();
 // Held across fork(), so that no other thread changes the table between its copy and the kernel's. The child
 // owns the lock as the parent does and unlocks it too.
 void lock_descriptors();

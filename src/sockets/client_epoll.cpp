@@ -63,9 +63,13 @@ ExtraInterest* free_extra() {
 }
 
 int add(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_event& event) {
+  // What may stand beside EPOLLEXCLUSIVE (epoll_ctl(2)).
+  constexpr uint32_t kBesideExclusive =
+      EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+  const bool exclusive = event.events & EPOLLEXCLUSIVE;
   Interest& interest = state.view.interest(waiter, socket);
   const auto number = static_cast<uint32_t>(fd);
-  if (set.nested_in > 0) return -EINVAL;
+  if (set.nested_in > 0 || (exclusive && (event.events & ~kBesideExclusive))) return -EINVAL;
   const bool taken = interest.events.load(std::memory_order_relaxed) != 0;
   if (taken) {
     if (interest.fd.load(std::memory_order_relaxed) == number) return -EEXIST;
@@ -74,12 +78,16 @@ int add(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_eve
     if (extra == nullptr) return -ENOSPC;
     *extra = {waiter + 1, socket, number, event.events | kAlways, event.data.u64};
     ++set.extras;
+    if (!exclusive) {
+      unwatch(socket, waiter);
+      watch(socket, waiter);
+    }
   } else {
     interest.fd.store(number, std::memory_order_relaxed);
     interest.data.store(event.data.u64, std::memory_order_relaxed);
     interest.events.store(event.events | kAlways, std::memory_order_relaxed);
     member_word(set, socket) |= member_bit(socket);
-    watch(socket, waiter);
+    watch(socket, waiter, exclusive ? kExclusive : 0);
   }
   look_again(set, socket);
   return 0;
@@ -91,6 +99,7 @@ int modify(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_
   const auto number = static_cast<uint32_t>(fd);
   if (interest.events.load(std::memory_order_relaxed) != 0 &&
       interest.fd.load(std::memory_order_relaxed) == number) {
+    if (interest.events.load(std::memory_order_relaxed) & EPOLLEXCLUSIVE) return -EINVAL;
     interest.data.store(event.data.u64, std::memory_order_relaxed);
     interest.events.store(event.events | kAlways, std::memory_order_relaxed);
   } else {

@@ -187,35 +187,17 @@ int send_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags)
   return static_cast<int>(done);
 }
 
-// Reads go to a position that the program's file offset catches up with only for what was sent.
 ssize_t send_file(uint32_t socket, int file, off_t* offset, size_t bytes) {
-  off_t position = 0;
-  if (offset != nullptr) {
-    position = *offset;
-  } else {
-    position = system_call(SYS_lseek, file, 0, SEEK_CUR);
-    if (position < 0) return position;
-  }
-  size_t done = 0;
-  ssize_t result = 0;
-  uint8_t buffer[16 << 10];
-  while (done < bytes) {
-    const size_t want = std::min(bytes - done, sizeof buffer);
-    result = system_call(SYS_pread64, file, word(buffer), static_cast<long>(want), position);
-    if (result <= 0) break;
-    const iovec piece{.iov_base = buffer, .iov_len = static_cast<size_t>(result)};
-    const ssize_t read = result;
-    result = send(socket, &piece, 1, 0);
-    if (result < 0) break;
-    done += static_cast<size_t>(result);
-    position += result;
-    if (result < read) break;
-  }
+  if (!is_stream(socket)) return -EINVAL;
+  const off_t position = offset != nullptr ? *offset : system_call(SYS_lseek, file, 0, SEEK_CUR);
+  if (position < 0) return offset != nullptr ? -EINVAL : position;
+  const ssize_t sent = send_stream_from_file(socket, file, position, bytes);
+  if (sent <= 0) return sent;
   if (offset != nullptr)
-    *offset = position;
+    *offset = position + sent;
   else
-    system_call(SYS_lseek, file, position, SEEK_SET);
-  return done > 0 ? static_cast<ssize_t>(done) : result;
+    system_call(SYS_lseek, file, position + sent, SEEK_SET);
+  return sent;
 }
 
 }  // namespace skerry::sockets::client

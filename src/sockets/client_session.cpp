@@ -188,6 +188,7 @@ void fork_child() {
   for (const int descriptor : received)
     if (descriptor >= 0) close_descriptor(descriptor);
   forking = {};
+  count_again_after_fork();
 }
 
 }  // namespace skerry::sockets::client

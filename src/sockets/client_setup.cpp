@@ -41,6 +41,7 @@ void set_flags(uint32_t socket, int type_flags) {
 // The descriptor, or -EAGAIN. Its number comes first: without one the connection stays in the queue.
 int accept_one(uint32_t listener, sockaddr* address, socklen_t* length, int flags) {
   if (!(level(listener, kLevelIn) & kLevelIn)) return -EAGAIN;
+  Lock table = lock_table();
   const int fd = reserve(flags & SOCK_CLOEXEC);
   if (fd < 0) return fd;
   const uint32_t accepted = pop_connection(listener);
@@ -49,6 +50,7 @@ int accept_one(uint32_t listener, sockaddr* address, socklen_t* length, int flag
     return -EAGAIN;
   }
   install_at(fd, accepted);
+  table.release();
   set_flags(accepted, flags);
   inherit_options(listener, accepted);
   to_sockaddr(state.names[accepted].remote, state.names[accepted].v6, address, length);

@@ -69,8 +69,41 @@ uint32_t free_bytes(uint32_t socket, uint32_t written) {
   return capacity() - (written - state.out[socket].tx_acked.load(std::memory_order_seq_cst));
 }
 
+// What goes into the ring next: left() bytes, of which fill() stores the first `bytes` from `place` on. It
+// returns how many there were, or -errno.
+struct FromPieces {
+  Pieces& pieces;
+
+  size_t left() const { return pieces.left(); }
+  ssize_t fill(uint8_t* ring, uint32_t place, size_t bytes) {
+    pieces.to_ring(ring, capacity(), place, bytes);
+    return static_cast<ssize_t>(bytes);
+  }
+};
+
+struct FromFile {
+  static constexpr size_t kBite = 128 << 10;  // so that the stack sends while we read on
+
+  int file;
+  off_t position;
+  size_t bytes_left;
+
+  size_t left() const { return bytes_left; }
+  ssize_t fill(uint8_t* ring, uint32_t place, size_t bytes) {
+    bytes = std::min(bytes, kBite);
+    const size_t first = std::min<size_t>(bytes, capacity() - place);
+    const iovec pieces[] = {{ring + place, first}, {ring, bytes - first}};
+    const long got = system_call(SYS_preadv, file, word(pieces), 2, position);
+    if (got <= 0) return got;
+    position += got;
+    bytes_left -= static_cast<size_t>(got);
+    return got;
+  }
+};
+
 // Copies what fits. If not everything does, the stack is asked to tell when there is space.
-ssize_t put(uint32_t socket, Pieces& from, int flags) {
+template <class Source>
+ssize_t put(uint32_t socket, Source& from, int flags) {
   if (!can_send(socket)) [[unlikely]]
     return cannot_send(socket, flags);
   if (from.left() == 0) return 0;
@@ -89,11 +122,32 @@ ssize_t put(uint32_t socket, Pieces& from, int flags) {
     base = written;
     in.tx_base.store(base, std::memory_order_relaxed);
   }
-  const size_t bytes = std::min<size_t>(space, from.left());
-  from.to_ring(tx_ring(socket), capacity(), (written - base) & (capacity() - 1), bytes);
+  const ssize_t bytes =
+      from.fill(tx_ring(socket), (written - base) & (capacity() - 1), std::min<size_t>(space, from.left()));
+  if (bytes <= 0) [[unlikely]]
+    return bytes;
   in.tx_written.store(written + static_cast<uint32_t>(bytes), std::memory_order_release);
   publish(socket);
-  return static_cast<ssize_t>(bytes);
+  return bytes;
+}
+
+// Until all is sent, the source has no more, or the socket may not wait.
+template <class Source>
+ssize_t put_all(uint32_t socket, Source& from, int flags) {
+  ssize_t done = 0;
+  TimeNs deadline = 0;
+  for (;;) {
+    const ssize_t put_now = put(socket, from, flags);
+    if (put_now > 0) done += put_now;
+    if (put_now == 0 || from.left() == 0) return done;
+    if (put_now > 0) continue;
+    if (put_now != -EAGAIN) return done > 0 ? done : put_now;
+    if (may_not_wait(socket, flags)) return done > 0 ? done : -EAGAIN;
+    if (deadline == 0) deadline = deadline_after(state.names[socket].send_timeout_ns.load());
+    const int waited = Wait(socket).until(
+        [&] { return (level(socket, kLevelOut) & (kLevelOut | EPOLLERR)) != 0; }, deadline);
+    if (waited != 0) return done > 0 ? done : waited;
+  }
 }
 
 }  // namespace
@@ -126,22 +180,13 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
 
 ssize_t send_stream(uint32_t socket, Pieces& from, int flags) {
   if (flags & MSG_OOB) return -EOPNOTSUPP;
-  ssize_t done = 0;
-  TimeNs deadline = 0;
-  for (;;) {
-    const ssize_t put_now = put(socket, from, flags);
-    if (put_now >= 0) {
-      done += put_now;
-      if (from.left() == 0) return done;
-    } else if (put_now != -EAGAIN) {
-      return done > 0 ? done : put_now;
-    }
-    if (may_not_wait(socket, flags)) return done > 0 ? done : -EAGAIN;
-    if (deadline == 0) deadline = deadline_after(state.names[socket].send_timeout_ns.load());
-    const int waited = Wait(socket).until(
-        [&] { return (level(socket, kLevelOut) & (kLevelOut | EPOLLERR)) != 0; }, deadline);
-    if (waited != 0) return done > 0 ? done : waited;
-  }
+  FromPieces pieces{from};
+  return put_all(socket, pieces, flags);
+}
+
+ssize_t send_stream_from_file(uint32_t socket, int file, off_t position, size_t bytes) {
+  FromFile source{file, position, bytes};
+  return put_all(socket, source, 0);
 }
 
 }  // namespace skerry::sockets::client

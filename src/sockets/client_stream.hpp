@@ -13,6 +13,8 @@ namespace skerry::sockets::client {
 // `flags` are MSG_*. Streams:
 ssize_t receive_stream(uint32_t socket, Pieces& to, int flags);
 ssize_t send_stream(uint32_t socket, Pieces& from, int flags);
+// `bytes` of a file from `position` on, or less where it ends; straight from the page cache into the ring.
+ssize_t send_stream_from_file(uint32_t socket, int file, off_t position, size_t bytes);
 
 inline bool is_stream(uint32_t socket) {
   return state.out[socket].status.load(std::memory_order_relaxed) & kStream;

@@ -88,9 +88,9 @@ void drain(int doorbell_end) {
   system_call(SYS_read, doorbell_end, word(bytes), sizeof bytes);
 }
 
-void watch(uint32_t socket, uint32_t waiter) {
+void watch(uint32_t socket, uint32_t waiter, uint16_t how) {
   SocketIn& in = state.in[socket];
-  const auto mark = static_cast<uint16_t>(waiter + 1);
+  const auto mark = static_cast<uint16_t>((waiter + 1) | how);
   for (const auto& place : in.watchers)
     if (place.load(std::memory_order_relaxed) == mark) return;
   bool placed = false;
@@ -109,8 +109,8 @@ void watch(uint32_t socket, uint32_t waiter) {
 void unwatch(uint32_t socket, uint32_t waiter) {
   const auto mark = static_cast<uint16_t>(waiter + 1);
   for (auto& place : state.in[socket].watchers) {
-    uint16_t ours = mark;
-    if (place.load(std::memory_order_relaxed) == mark && place.compare_exchange_strong(ours, 0)) return;
+    uint16_t now = place.load(std::memory_order_relaxed);
+    if ((now & ~kExclusive) == mark && place.compare_exchange_strong(now, 0)) return;
   }
 }
 

@@ -35,8 +35,8 @@ void forget_doorbell(uint32_t waiter);
 void drain(int doorbell);
 
 // Puts the waiter among those that the stack tells about the socket; a waiter that is there already stays
-// once.
-void watch(uint32_t socket, uint32_t waiter);
+// once. kExclusive or 0.
+void watch(uint32_t socket, uint32_t waiter, uint16_t how = 0);
 void unwatch(uint32_t socket, uint32_t waiter);
 
 void arm(uint32_t waiter, Armed how);  // ends with the fence

@@ -14,8 +14,7 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
   bool tell = false;
 
   if (event.bits & tcp::kAcceptable) {
-    accept_all(now, id);
-    tell = true;
+    wakeups_.touch(id, accept_all(now, id));
   }
   if (event.bits & tcp::kEstablished) {
     show_names(id);
@@ -53,10 +52,12 @@ void Server::publish_reads(uint32_t id) {
   out.rx_written.store(tcp_.rx_written(id), std::memory_order_release);
 }
 
-void Server::accept_all(TimeNs now, uint32_t listener) {
+// Returns how many connections came to the listener's queue.
+uint32_t Server::accept_all(TimeNs now, uint32_t listener) {
   Socket& queue = sockets_[listener];
   auto* ring = reinterpret_cast<std::atomic<uint32_t>*>(view_.rx(listener));
   const uint32_t capacity = view_.size().stream_bytes / 4;
+  const uint32_t before = queue.rx_written;
   while (const std::optional<uint32_t> child = tcp_.accept(listener)) {
     const uint32_t read = view_.in(listener).rx_read.load(std::memory_order_acquire);
     const uint32_t waiting = (queue.rx_written - read) / 4;
@@ -86,6 +87,7 @@ void Server::accept_all(TimeNs now, uint32_t listener) {
     ++counters_.accepted;
   }
   view_.out(listener).rx_written.store(queue.rx_written, std::memory_order_release);
+  return (queue.rx_written - before) / 4;
 }
 
 void Server::count_connection(uint32_t id) {

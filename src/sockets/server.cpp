@@ -104,6 +104,25 @@ void Server::process_forked(uint32_t parent, uint32_t child) {
   }
 }
 
+// Who could pass it had accepted it, so it waits in no queue.
+bool Server::carry(uint32_t id) {
+  Socket& socket = sockets_[id];
+  if (socket.kind == Kind::free || socket.orphan) return false;
+  socket.listener = kNoSocket;
+  ++socket.carriers;
+  return true;
+}
+
+void Server::claim(uint32_t id, uint32_t slot) {
+  view_.refs(slot)[id / 64].fetch_or(uint64_t{1} << (id % 64));
+}
+
+void Server::put_down(uint32_t id) {
+  CHECK(sockets_[id].carriers > 0);
+  --sockets_[id].carriers;
+  sweep_at_ = 0;  // in this breath's tx
+}
+
 void Server::process_died(uint32_t slot) {
   std::erase(live_, slot);
   for (uint32_t waiter = 0; waiter < view_.size().waiters; ++waiter) {

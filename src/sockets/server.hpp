@@ -64,6 +64,10 @@ class Server {
   void process_died(uint32_t slot);
   void process_forked(uint32_t parent, uint32_t child);
   void doorbell_made(uint32_t waiter, Fd write_end) { wakeups_.set_pipe(waiter, std::move(write_end)); }
+  // Carriers of a socket (AnchorOp::carry); false: there is no such socket.
+  bool carry(uint32_t socket);
+  void claim(uint32_t socket, uint32_t slot);
+  void put_down(uint32_t socket);
 
   // Sockets in use, those included that nobody holds but TCP or UDP has not finished with.
   uint32_t in_use() const { return ids_.allocated(); }
@@ -89,6 +93,7 @@ class Server {
     bool counted = false;           // in connected_
     bool orphan = false;            // no process holds it: waits for TCP to finish
     bool suspect = false;           // accepted, taken, yet without a holder at the last sweep
+    uint32_t carriers = 0;          // connections that carry it to other processes
     uint32_t listener = kNoSocket;  // accepted from there, for as long as that listener lives
     uint32_t queue_position = 0;    // where in the listener's queue it stood
     uint32_t rx_written = 0;        // listeners and datagram sockets: what we have put there
@@ -103,7 +108,7 @@ class Server {
   // events.cpp: from TCP to the program
   void on_event(TimeNs now, const tcp::Event& event);
   void publish_reads(uint32_t id);
-  void accept_all(TimeNs now, uint32_t listener);
+  uint32_t accept_all(TimeNs now, uint32_t listener);
   void count_connection(uint32_t id);
   void show_names(uint32_t id);
   void set_status(uint32_t id, uint32_t set, uint32_t clear = 0);

@@ -94,6 +94,10 @@ struct alignas(64) SocketOut {
   std::atomic<uint32_t> rx_drops;  // datagrams that found no room
 };
 
+// EPOLLEXCLUSIVE, in SocketIn::watchers: of these the stack tells only as many sleepers as connections came.
+// Who is awake is told too, for it looks before it sleeps. One that gets no place is told always, as are all.
+inline constexpr uint16_t kExclusive = 0x8000;
+
 // Written by the program, read by the stack (and by the other processes of the program). The stack zeroes
 // it, and the program's words of SocketNames, when it gives the socket a new life: before Op::open answers,
 // before the index appears in a listener's ring.
@@ -102,7 +106,7 @@ struct alignas(64) SocketIn {
   std::atomic<uint32_t> tx_written;   // how far the program has written
   std::atomic<uint32_t> tx_base;      // may move while tx_acked == tx_written; stored before tx_written
   std::atomic<uint32_t> want_space;   // 1: tell the watchers when tx_acked moves (set, fence, look again)
-  std::atomic<uint16_t> watchers[8];  // waiter + 1 of those to tell, 0 = free place
+  std::atomic<uint16_t> watchers[8];  // waiter + 1 of those to tell, 0 = free place; perhaps with kExclusive
   std::atomic<uint32_t> watch_all;    // 1: more watchers than places: every waiter in use is told
   std::atomic<uint32_t> flags;        // DescriptionFlag: what all descriptors of this socket share
   std::atomic<uint32_t> rx_lock;      // among the program's threads; the stack never looks

@@ -4,7 +4,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
+#include <type_traits>
 #include <utility>
 
 #include "sockets/notes.hpp"
@@ -22,6 +24,7 @@ Wakeups::Wakeups(SessionView view)
     : view_(view),
       pipes_(view.size().waiters),
       marks_(view.size().sockets),
+      times_(view.size().sockets),
       is_told_(view.size().waiters, false) {
   sockets_.reserve(view.size().sockets);
   told_.reserve(view.size().waiters);
@@ -32,13 +35,19 @@ void Wakeups::mark(uint32_t socket, Mark how) {
   marks_[socket] |= how;
 }
 
+void Wakeups::touch(uint32_t socket, uint32_t times) {
+  mark(socket, kHappened);
+  times_[socket] += times;
+}
+
 uint32_t Wakeups::ring() {
   if (sockets_.empty()) return 0;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   for (const uint32_t socket : sockets_) {
     const uint8_t marks = std::exchange(marks_[socket], uint8_t{0});
+    const uint32_t times = std::exchange(times_[socket], 0u);
     const bool wish = (marks & kFreed) != 0 && take_wish(socket);
-    if (wish || (marks & kHappened) != 0) tell_watchers(socket);
+    if (wish || (marks & kHappened) != 0) tell_watchers(socket, std::max(times, 1u));
   }
   sockets_.clear();
   return wake();
@@ -55,12 +64,17 @@ bool Wakeups::take_wish(uint32_t socket) {
   return queued <= view_.size().stream_bytes / 3 * 2 && in.want_space.exchange(0) != 0;
 }
 
-void Wakeups::tell_watchers(uint32_t socket) {
+void Wakeups::tell_watchers(uint32_t socket, uint32_t times) {
   SocketIn& in = view_.in(socket);
+  bool has_exclusive = false;
   for (std::atomic<uint16_t>& place : in.watchers) {
     const uint32_t watcher = place.load(std::memory_order_relaxed);
-    if (watcher != 0 && watcher <= view_.size().waiters) tell(watcher - 1, socket);
+    if ((watcher & kExclusive) != 0)
+      has_exclusive = true;
+    else if (watcher != 0 && watcher <= view_.size().waiters)
+      tell(watcher - 1, socket);
   }
+  if (has_exclusive) tell_exclusive(socket, times);
   if (in.watch_all.load(std::memory_order_relaxed) != 0) {
     for (uint32_t waiter = 0; waiter < view_.size().waiters; ++waiter) {
       if (view_.waiter_owners()[waiter].load(std::memory_order_relaxed) != 0) tell(waiter, socket);
@@ -68,12 +82,30 @@ void Wakeups::tell_watchers(uint32_t socket) {
   }
 }
 
-void Wakeups::tell(uint32_t waiter, uint32_t socket) {
-  note(view_.ready(waiter), view_.waiter(waiter).ready_summary, socket);
-  if (!is_told_[waiter]) {
-    is_told_[waiter] = true;
-    told_.push_back(waiter);
+// From another place each time, so that the sleepers have their turns. Noted first, then looked whether it
+// sleeps: so either we see that, or it sees the note before it sleeps, and then it is one that is awake.
+void Wakeups::tell_exclusive(uint32_t socket, uint32_t times) {
+  std::atomic<uint16_t>* watchers = view_.in(socket).watchers;
+  constexpr uint32_t kPlaces = std::extent_v<decltype(SocketIn::watchers)>;
+  const uint32_t first = turn_;
+  for (uint32_t i = 0; i < kPlaces && times > 0; ++i) {
+    const uint32_t place = (first + i) % kPlaces;
+    const uint32_t watcher = watchers[place].load(std::memory_order_relaxed);
+    const uint32_t waiter = (watcher & ~uint32_t{kExclusive}) - 1;
+    if ((watcher & kExclusive) == 0 || waiter >= view_.size().waiters) continue;
+    if (!tell(waiter, socket) || view_.waiter(waiter).armed.load() == kAwake) continue;
+    --times;
+    turn_ = (place + 1) % kPlaces;
   }
+}
+
+// True if it is the first news for this waiter since the last ring().
+bool Wakeups::tell(uint32_t waiter, uint32_t socket) {
+  note(view_.ready(waiter), view_.waiter(waiter).ready_summary, socket);
+  if (is_told_[waiter]) return false;
+  is_told_[waiter] = true;
+  told_.push_back(waiter);
+  return true;
 }
 
 uint32_t Wakeups::wake() {

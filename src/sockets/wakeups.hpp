@@ -20,8 +20,9 @@ class Wakeups {
  public:
   explicit Wakeups(SessionView view);
 
-  // Something happened to the socket, and its words say so: ring() tells every waiter that watches it.
-  void touch(uint32_t socket) { mark(socket, kHappened); }
+  // Something happened to the socket, and its words say so: ring() tells every waiter that watches it, and as
+  // many sleepers among the exclusive ones as things happened.
+  void touch(uint32_t socket, uint32_t times = 1);
   // tx_acked moved: ring() tells them if the program wants to know and there is space enough.
   void freed(uint32_t socket) { mark(socket, kFreed); }
   // Sets the ready bits and wakes who sleeps. Returns how many were woken.
@@ -38,16 +39,19 @@ class Wakeups {
   enum Mark : uint8_t { kHappened = 1, kFreed = 2 };
   void mark(uint32_t socket, Mark how);
   bool take_wish(uint32_t socket);
-  void tell_watchers(uint32_t socket);
-  void tell(uint32_t waiter, uint32_t socket);
+  void tell_watchers(uint32_t socket, uint32_t times);
+  void tell_exclusive(uint32_t socket, uint32_t times);
+  bool tell(uint32_t waiter, uint32_t socket);
   uint32_t wake();
 
   SessionView view_;
   std::vector<Fd> pipes_;
   std::vector<uint8_t> marks_;     // of each socket since the last ring()
+  std::vector<uint32_t> times_;    // touched, since then
   std::vector<uint32_t> sockets_;  // those with a mark, once each
   std::vector<uint32_t> told_;     // waiters, once each
   std::vector<bool> is_told_;
+  uint32_t turn_ = 0;  // the place among the watchers where the next exclusive one is looked for
   uint64_t rings_ = 0;
 };
 

@@ -18,17 +18,13 @@
 #include <cstring>
 #include <string>
 
+#include "scenarios.hpp"
+
 namespace {
 
 const char* self = nullptr;
 
-#define EXPECT(condition)                                                                     \
-  do {                                                                                        \
-    if (!(condition)) {                                                                       \
-      std::fprintf(stderr, "scenarios.cpp:%d: %s (errno %d)\n", __LINE__, #condition, errno); \
-      std::exit(1);                                                                           \
-    }                                                                                         \
-  } while (false)
+}  // namespace
 
 sockaddr_in loopback(uint16_t port) {
   sockaddr_in address{};
@@ -38,7 +34,7 @@ sockaddr_in loopback(uint16_t port) {
   return address;
 }
 
-int listener(uint16_t port, int flags = 0) {
+int listener(uint16_t port, int flags) {
   const int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
   const sockaddr_in address = loopback(port);
   EXPECT(fd >= 0 && bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
@@ -46,7 +42,7 @@ int listener(uint16_t port, int flags = 0) {
   return fd;
 }
 
-int connect_to(uint16_t port, int flags = 0) {
+int connect_to(uint16_t port, int flags) {
   const int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
   const sockaddr_in address = loopback(port);
   EXPECT(fd >= 0 && connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
@@ -63,6 +59,8 @@ int status_of(pid_t child) {
   EXPECT(waitpid(child, &status, 0) == child);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
+
+namespace {
 
 [[noreturn]] void exec_self(const char* scenario, int fd) {
   const std::string number = std::to_string(fd);
@@ -292,6 +290,10 @@ constexpr Scenario kScenarios[] = {
     {"interfaces", interfaces, nullptr},
     {"stdio", stdio, nullptr},
     {"outside", outside, nullptr},
+    {"pass_to_a_child", pass_to_a_child, nullptr},
+    {"pass_to_itself", pass_to_itself, nullptr},
+    {"pass_and_lose", pass_and_lose, nullptr},
+    {"send_a_file", send_a_file, nullptr},
 };
 
 }  // namespace

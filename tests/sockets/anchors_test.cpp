@@ -48,7 +48,22 @@ class AnchorsTest : public ::testing::Test {
              [this](uint32_t parent, uint32_t child) {
                forks_.push_back({parent, child});
              },
-         .doorbell_made = [this](uint32_t waiter, Fd end) { bells_.emplace_back(waiter, std::move(end)); }});
+         .doorbell_made = [this](uint32_t waiter, Fd end) { bells_.emplace_back(waiter, std::move(end)); },
+         .carry =
+             [this](uint32_t socket) {
+               if (socket != kUsed) return false;
+               ++carriers_;
+               return true;
+             },
+         .claim =
+             [this](uint32_t socket, uint32_t slot) {
+               claims_.push_back({socket, slot});
+             },
+         .put_down =
+             [this](uint32_t socket) {
+               EXPECT_EQ(socket, kUsed);
+               --carriers_;
+             }});
     ASSERT_TRUE(anchors);
     anchors_.emplace(std::move(*anchors));
   }
@@ -121,6 +136,9 @@ class AnchorsTest : public ::testing::Test {
   std::vector<uint32_t> died_;
   std::vector<std::pair<uint32_t, uint32_t>> forks_;
   std::vector<std::pair<uint32_t, Fd>> bells_;
+  static constexpr uint32_t kUsed = 5;  // the only socket that there is
+  int carriers_ = 0;
+  std::vector<std::pair<uint32_t, uint32_t>> claims_;
 };
 
 TEST_F(AnchorsTest, AttachGivesSlotSizesMemoryAndBell) {
@@ -231,6 +249,45 @@ TEST_F(AnchorsTest, NonsenseIsRefused) {
   send(short_one, "abc", 3);
   EXPECT_EQ(receive(short_one).length, 0);
   EXPECT_EQ(anchors_->faults(), 3u);
+}
+
+TEST_F(AnchorsTest, ACarrierTellsWhoeverReceivesItWhatItIs) {
+  view_.control().mac = MacAddress{{2, 0, 0, 0, 0, 2}};
+  const Fd anchor = connect();
+  const uint32_t slot = ask(anchor, {.pid = 7}).reply.slot;
+  Fd carrier = connect();
+  EXPECT_EQ(ask(carrier, {.op = AnchorOp::carry, .slot = slot, .socket = kUsed}).reply.error, 0);
+  EXPECT_EQ(carriers_, 1);
+  const AnchorRequest claim{.op = AnchorOp::claim, .slot = slot, .session = view_.control().mac};
+  for (int receiver = 0; receiver < 2; ++receiver) {
+    const Answer answer = ask(carrier, claim);
+    EXPECT_EQ(answer.reply.error, 0);
+    EXPECT_EQ(answer.reply.socket, kUsed);
+  }
+  EXPECT_EQ(claims_, (std::vector<std::pair<uint32_t, uint32_t>>{{kUsed, slot}, {kUsed, slot}}));
+  EXPECT_EQ(ask(carrier, {.op = AnchorOp::claim, .slot = slot}).reply.error, EINVAL)
+      << "another session's program";
+  EXPECT_EQ(ask(carrier, {.op = AnchorOp::claim, .slot = slot + 1, .session = claim.session}).reply.error,
+            EINVAL);
+  EXPECT_EQ(claims_.size(), 2u);
+  carrier.reset();
+  serve();
+  EXPECT_EQ(carriers_, 0);
+}
+
+TEST_F(AnchorsTest, AConnectionIsAnAnchorOrCarriesOneSocket) {
+  const Fd anchor = connect();
+  const uint32_t slot = ask(anchor, {.pid = 7}).reply.slot;
+  EXPECT_EQ(ask(anchor, {.op = AnchorOp::carry, .socket = kUsed}).reply.error, EINVAL);
+  EXPECT_EQ(ask(anchor, {.op = AnchorOp::claim, .slot = slot}).reply.error, EINVAL);
+  const Fd carrier = connect();
+  EXPECT_EQ(ask(carrier, {.op = AnchorOp::carry, .socket = kUsed + 1}).reply.error, EBADF);
+  EXPECT_EQ(ask(carrier, {.op = AnchorOp::carry, .socket = UINT32_MAX}).reply.error, EBADF);
+  EXPECT_EQ(ask(carrier, {.op = AnchorOp::carry, .socket = kUsed}).reply.error, 0);
+  EXPECT_EQ(ask(carrier, {.op = AnchorOp::carry, .socket = kUsed}).reply.error, EINVAL);
+  EXPECT_EQ(ask(carrier, {.pid = 8}).reply.error, EINVAL);
+  EXPECT_EQ(ask(carrier, {.op = AnchorOp::fork, .slot = slot}).reply.error, EINVAL);
+  EXPECT_EQ(carriers_, 1);
 }
 
 TEST_F(AnchorsTest, WhatIsNoPidfdIsNotWatched) {

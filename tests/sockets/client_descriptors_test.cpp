@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "client_case.hpp"
+#include "sockets/client_call.hpp"
 #include "sockets/client_descriptors.hpp"
 
 namespace skerry::sockets {
@@ -115,6 +116,33 @@ TEST_P(DescriptorTest, ForkedChildHoldsTheStream) {
   ::waitpid(child, nullptr, 0);
   for (const int fd : {go[0], go[1]}) ::close(fd);
   os->close(b);
+}
+
+// Another thread is between the stack's answer to socket() and the descriptor when this one forks.
+TEST(ClientDescriptors, AForkedChildHoldsOnlyWhatItsTableSays) {
+  AttachedClient attached;
+  client::Request request{.op = Op::open};
+  request.value[0] = 1;
+  const int socket = client::call(request);
+  ASSERT_GE(socket, 0);
+  int go[2];
+  ASSERT_EQ(::pipe(go), 0);
+  client::fork_prepare();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    client::fork_child();
+    char byte;
+    ::close(go[1]);
+    ::_exit(::read(go[0], &byte, 1) == 0 ? 0 : 1);
+  }
+  client::fork_parent();
+  const int fd = client::install(static_cast<uint32_t>(socket), true);
+  client::close(fd);
+  for (int i = 0; i < 2000 && attached.stack().sockets_in_use() != 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(attached.stack().sockets_in_use(), 0u) << "the child holds what the parent has closed";
+  for (const int end : go) ::close(end);
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST(ClientDescriptors, CloseRangeSparesOurOwn) {

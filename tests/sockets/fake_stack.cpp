@@ -68,6 +68,18 @@ FakeStack::FakeStack(const std::string& name, const SessionSize& size, bool neve
       view_.refs(child)[word].store(view_.refs(parent)[word].load());
   };
   handlers.doorbell_made = [this](uint32_t waiter, Fd end) { wakeups_->set_pipe(waiter, std::move(end)); };
+  handlers.carry = [this](uint32_t socket) {
+    const bool usable = sockets_[socket].used && !sockets_[socket].orphan;
+    sockets_[socket].carriers += usable;
+    return usable;
+  };
+  handlers.claim = [this](uint32_t socket, uint32_t slot) {
+    view_.refs(slot)[socket / 64].fetch_or(uint64_t{1} << (socket % 64));
+  };
+  handlers.put_down = [this](uint32_t socket) {
+    --sockets_[socket].carriers;
+    if (!is_held(socket)) release(socket, false);
+  };
   Anchors::Descriptors descriptors;
   descriptors.region = std::move(memory);
   descriptors.listener = listen_at(name);

@@ -181,6 +181,7 @@ void FakeStack::set_status(uint32_t id, uint32_t set, uint32_t clear) {
 }
 
 bool FakeStack::is_held(uint32_t id) const {
+  if (sockets_[id].carriers > 0) return true;
   for (uint32_t slot = 0; slot < size_.processes; ++slot)
     if (anchors_->is_live(slot) && (view_.refs(slot)[id / 64].load() >> (id % 64) & 1)) return true;
   return false;

@@ -148,6 +148,29 @@ TEST_F(ServerTest, AProcessThatDiesLosesItsSocketsAndOnlyThose) {
   EXPECT_EQ(stack_.ids().allocated(), 0u);
 }
 
+TEST_F(ServerTest, ASocketOnItsWayToAProcessIsHeld) {
+  const auto [listener, client, server] = stack_.connected();
+  ASSERT_TRUE(stack_.server().carry(server));
+  stack_.close(server);
+  stack_.pass(2 * kSecond);
+  EXPECT_EQ(stack_.status(client) & kPeerClosed, 0u);
+  stack_.server().process_arrived(1);
+  stack_.server().claim(server, 1);
+  stack_.server().put_down(server);
+  stack_.settle();
+  stack_.write(client, "here?");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(server), "here?");
+  ASSERT_TRUE(stack_.server().carry(server));
+  stack_.server().process_died(1);
+  stack_.settle();
+  EXPECT_EQ(stack_.status(client) & kPeerClosed, 0u);
+  stack_.server().put_down(server);
+  stack_.settle();
+  EXPECT_TRUE(stack_.status(client) & kPeerClosed) << "nobody fetched it";
+  EXPECT_FALSE(stack_.server().carry(OneStack::kSize.sockets - 1)) << "there is none";
+}
+
 TEST_F(ServerTest, AProcessThatIsKilledEndsItsStreamsAsACloseWould) {
   const auto [listener, client, server] = stack_.connected();
   stack_.write(client, "request");

@@ -63,5 +63,56 @@ TEST_F(WakeupsTest, ANoteUnderASummaryBitThatIsSetAlreadyIsTaken) {
   EXPECT_EQ(notes(kWaiter), Sockets{kSocket});
 }
 
+class ExclusiveTest : public WakeupsTest {
+ protected:
+  // Watchers 0 to 2 are exclusive, 3 is not.
+  void SetUp() override {
+    for (uint32_t waiter = 0; waiter < 4; ++waiter)
+      view_.in(kSocket).watchers[waiter].store(
+          static_cast<uint16_t>((waiter + 1) | (waiter < 3 ? kExclusive : 0)));
+    sleep_all();
+  }
+  void sleep_all() {
+    for (uint32_t waiter = 0; waiter < 4; ++waiter) view_.waiter(waiter).armed.store(kFutex);
+  }
+  bool is_awake(uint32_t waiter) { return view_.waiter(waiter).armed.load() == kAwake; }
+  uint32_t awake() { return uint32_t{is_awake(0)} + is_awake(1) + is_awake(2); }
+};
+
+TEST_F(ExclusiveTest, OneSleeperForEachConnection) {
+  wakeups_.touch(kSocket, 1);
+  EXPECT_EQ(wakeups_.ring(), 2u);
+  EXPECT_EQ(awake(), 1u);
+  EXPECT_TRUE(is_awake(3)) << "who is not exclusive is told always";
+  sleep_all();
+  wakeups_.touch(kSocket, 1);
+  wakeups_.touch(kSocket, 1);
+  wakeups_.ring();
+  EXPECT_EQ(awake(), 2u);
+  sleep_all();
+  wakeups_.touch(kSocket, 100);
+  wakeups_.ring();
+  EXPECT_EQ(awake(), 3u);
+}
+
+TEST_F(ExclusiveTest, EachSleeperHasItsTurn) {
+  for (uint32_t turn = 0; turn < 6; ++turn) {
+    sleep_all();
+    wakeups_.touch(kSocket, 1);
+    wakeups_.ring();
+    EXPECT_EQ(awake(), 1u);
+    EXPECT_TRUE(is_awake(turn % 3)) << turn;
+  }
+}
+
+TEST_F(ExclusiveTest, WhoIsAwakeIsToldButDoesNotCount) {
+  view_.waiter(0).armed.store(kAwake);
+  wakeups_.touch(kSocket, 1);
+  wakeups_.ring();
+  EXPECT_EQ(notes(0), Sockets{kSocket});
+  EXPECT_TRUE(is_awake(1));
+  EXPECT_FALSE(is_awake(2));
+}
+
 }  // namespace
 }  // namespace skerry::sockets

@@ -1,0 +1,30 @@
+// What the scenarios share, and those that stand in files of their own.
+#pragma once
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+#define EXPECT(condition)                                                                         \
+  do {                                                                                            \
+    if (!(condition)) {                                                                           \
+      std::fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE_NAME__, __LINE__, #condition, errno); \
+      std::exit(1);                                                                               \
+    }                                                                                             \
+  } while (false)
+
+sockaddr_in loopback(uint16_t port);
+int listener(uint16_t port, int flags = 0);
+int connect_to(uint16_t port, int flags = 0);
+bool exchange(int from, int to);  // four bytes arrive
+int status_of(pid_t child);       // its exit status
+
+// scenarios_files.cpp
+void pass_to_a_child();
+void pass_to_itself();
+void pass_and_lose();
+void send_a_file();

@@ -1,0 +1,164 @@
+// Sockets that are passed by SCM_RIGHTS (unix(7)), and files that are sent by sendfile(2).
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "scenarios.hpp"
+
+namespace {
+
+struct Message {
+  explicit Message(size_t descriptors) {
+    header.msg_iov = &piece;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(descriptors * sizeof(int));
+  }
+  msghdr header{};
+  char byte = 0;
+  iovec piece{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {};
+};
+
+void pass(int over, const std::vector<int>& descriptors) {
+  Message message(descriptors.size());
+  cmsghdr* header = CMSG_FIRSTHDR(&message.header);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size() * sizeof(int));
+  EXPECT(sendmsg(over, &message.header, 0) == 1);
+  // The caller's numbers are not written over.
+  EXPECT(std::memcmp(CMSG_DATA(header), descriptors.data(), descriptors.size() * sizeof(int)) == 0);
+}
+
+std::vector<int> fetch(int over, int flags = 0) {
+  Message message(4);
+  EXPECT(recvmsg(over, &message.header, flags) == 1);
+  const cmsghdr* header = CMSG_FIRSTHDR(&message.header);
+  EXPECT(header != nullptr && header->cmsg_type == SCM_RIGHTS);
+  std::vector<int> descriptors((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+  std::memcpy(descriptors.data(), CMSG_DATA(header), descriptors.size() * sizeof(int));
+  return descriptors;
+}
+
+struct Pair {
+  int one, other;
+};
+Pair connected(uint16_t port) {
+  const int listening = listener(port);
+  const int one = connect_to(port);
+  const int other = accept(listening, nullptr, nullptr);
+  EXPECT(other >= 0);
+  close(listening);
+  return {one, other};
+}
+
+bool is_over(int fd) {
+  char byte;
+  return read(fd, &byte, 1) == 0;
+}
+
+}  // namespace
+
+// A worker that was there before the connection gets it, beside a descriptor of the kernel's; the parent
+// forgets it.
+void pass_to_a_child() {
+  int ends[2];
+  EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[0]);
+    const std::vector<int> got = fetch(ends[1], MSG_CMSG_CLOEXEC);
+    EXPECT(got.size() == 2 && fcntl(got[0], F_GETFD) == FD_CLOEXEC);
+    char bytes[4];
+    EXPECT(read(got[0], bytes, 4) == 4 && write(got[0], bytes, 4) == 4);
+    EXPECT(write(got[1], "pipe", 4) == 4);
+    std::exit(0);
+  }
+  close(ends[1]);
+  const auto [one, other] = connected(7010);
+  int pipe_ends[2];
+  EXPECT(pipe(pipe_ends) == 0);
+  pass(ends[0], {other, pipe_ends[1]});
+  close(other);
+  close(pipe_ends[1]);
+  char bytes[4];
+  EXPECT(write(one, "ping", 4) == 4 && read(one, bytes, 4) == 4 && std::memcmp(bytes, "ping", 4) == 0);
+  EXPECT(read(pipe_ends[0], bytes, 4) == 4 && std::memcmp(bytes, "pipe", 4) == 0);
+  EXPECT(status_of(child) == 0);
+  EXPECT(is_over(one));
+}
+
+// While nobody has a descriptor of it, the message keeps the socket.
+void pass_to_itself() {
+  int ends[2];
+  EXPECT(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
+  for (int round = 0; round < 20; ++round) {
+    const auto [one, other] = connected(static_cast<uint16_t>(7020 + round));
+    pass(ends[0], {other, one});
+    close(other);
+    close(one);
+    const std::vector<int> got = fetch(ends[1]);
+    EXPECT(got.size() == 2 && fcntl(got[0], F_GETFD) == 0);
+    EXPECT(exchange(got[0], got[1]) && exchange(got[1], got[0]));
+    close(got[0]);
+    EXPECT(is_over(got[1]));
+    close(got[1]);
+  }
+}
+
+// A message that nobody fetches ends with its socket, and what it passed ends with it.
+void pass_and_lose() {
+  int ends[2];
+  EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  const auto [one, other] = connected(7011);
+  pass(ends[0], {other});
+  close(other);
+  pollfd waits{.fd = one, .events = POLLIN, .revents = 0};
+  EXPECT(poll(&waits, 1, 50) == 0);
+  close(ends[0]);
+  close(ends[1]);
+  EXPECT(is_over(one));
+}
+
+// More than the ring holds, from an offset and from the file's own position, into a socket that waits and one
+// that does not.
+void send_a_file() {
+  constexpr size_t kBytes = 3'000'000;
+  std::vector<unsigned char> bytes(kBytes);
+  for (size_t i = 0; i < kBytes; ++i) bytes[i] = static_cast<unsigned char>(i * 2654435761u >> 24);
+  const int file = memfd_create("file", MFD_CLOEXEC);
+  EXPECT(write(file, bytes.data(), kBytes) == static_cast<ssize_t>(kBytes));
+  for (const bool waits : {true, false}) {
+    const auto [one, other] = connected(waits ? 7012 : 7013);
+    std::vector<unsigned char> got(kBytes - 1000);
+    std::thread reader([&, from = other] {
+      EXPECT(recv(from, got.data(), got.size(), MSG_WAITALL) == static_cast<ssize_t>(got.size()));
+    });
+    if (!waits) EXPECT(fcntl(one, F_SETFL, O_NONBLOCK) == 0);
+    off_t offset = 1000;
+    EXPECT(lseek(file, 500'000, SEEK_SET) == 500'000);
+    pollfd space{.fd = one, .events = POLLOUT, .revents = 0};
+    while (offset < 500'000 || lseek(file, 0, SEEK_CUR) < static_cast<off_t>(kBytes)) {
+      const bool by_offset = offset < 500'000;
+      const size_t left = by_offset ? static_cast<size_t>(500'000 - offset) : 2 * kBytes;
+      const ssize_t sent = sendfile(one, file, by_offset ? &offset : nullptr, left);
+      EXPECT(sent > 0 || (!waits && errno == EAGAIN));
+      EXPECT(poll(&space, 1, 5000) == 1);
+    }
+    EXPECT(sendfile(one, file, nullptr, 1) == 0);  // its end
+    reader.join();
+    EXPECT(std::memcmp(got.data(), bytes.data() + 1000, got.size()) == 0);
+    close(one);
+    close(other);
+  }
+  EXPECT(sendfile(connected(7014).one, -1, nullptr, 1) == -1 && errno == EBADF);
+}
