@@ -23,8 +23,9 @@ int connect_to(uint16_t port, int flags = 0);
 bool exchange(int from, int to);  // four bytes arrive
 int status_of(pid_t child);       // its exit status
 
-// scenarios_files.cpp
+// scenarios_messages.cpp
 void pass_to_a_child();
 void pass_to_itself();
 void pass_and_lose();
+void many_datagrams();
 void send_a_file();

@@ -30,6 +30,24 @@ class PythonEcho(SkerryCase):
         self.check("asyncio")
 
 
+class PythonWorkers(SkerryCase):
+    """Servers of several processes: the end of a connection is seen when the last of them has closed it."""
+
+    def check(self, kind, least_workers):
+        self.serve(PYTHON, "-u", str(HERE / "python_workers.py"), "serve", kind, "10.77.0.2", ready="ready")
+        before = self.stack_frames()
+        output = self.ask(PYTHON, str(HERE / "python_workers.py"), "ask", "10.77.0.2")
+        self.assertEqual(output.split()[-1], "equal", output)
+        self.assertGreaterEqual(int(output.split()[0]), least_workers, output)
+        self.assert_stack_carried(60 * 3, before)
+
+    def test_connections_that_are_passed_to_workers(self):
+        self.check("passing", 4)
+
+    def test_workers_that_accept_on_one_listener(self):
+        self.check("prefork", 1)
+
+
 class CurlByName(SkerryCase):
     def test_a_page_by_name(self):
         """The name is one that Skerry puts into the cell's /etc/hosts: the name of the other program."""

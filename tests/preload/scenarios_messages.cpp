@@ -1,4 +1,4 @@
-// Sockets that are passed by SCM_RIGHTS (unix(7)), and files that are sent by sendfile(2).
+// Sockets that are passed by SCM_RIGHTS (unix(7)), many datagrams in one call (recvmmsg(2)), and sendfile(2).
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -127,6 +127,45 @@ void pass_and_lose() {
   close(ends[0]);
   close(ends[1]);
   EXPECT(is_over(one));
+}
+
+// As many datagrams as there are and no more, each with its sender and its length.
+void many_datagrams() {
+  constexpr unsigned kMost = 8;
+  const int to = socket(AF_INET, SOCK_DGRAM, 0), from = socket(AF_INET, SOCK_DGRAM, 0);
+  const sockaddr_in there = loopback(7015), here = loopback(7016);
+  EXPECT(bind(to, reinterpret_cast<const sockaddr*>(&there), sizeof there) == 0);
+  EXPECT(bind(from, reinterpret_cast<const sockaddr*>(&here), sizeof here) == 0);
+  char bytes[kMost][16];
+  iovec pieces[kMost];
+  mmsghdr messages[kMost] = {};
+  for (unsigned i = 0; i < kMost; ++i) {
+    pieces[i] = {bytes[i], static_cast<size_t>(
+                               std::snprintf(bytes[i], 16, "%u%.*s", i, static_cast<int>(i), "........"))};
+    messages[i].msg_hdr.msg_iov = &pieces[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+    messages[i].msg_hdr.msg_name = const_cast<sockaddr_in*>(&there);
+    messages[i].msg_hdr.msg_namelen = sizeof there;
+  }
+  EXPECT(sendmmsg(from, messages, 5, 0) == 5);
+  for (unsigned i = 0; i < 5; ++i) EXPECT(messages[i].msg_len == i + 1);
+
+  sockaddr_in senders[kMost] = {};
+  const auto receive = [&](unsigned count, int flags) {
+    for (unsigned i = 0; i < kMost; ++i) {
+      std::memset(bytes[i], 0, sizeof bytes[i]);
+      pieces[i].iov_len = sizeof bytes[i];
+      messages[i].msg_hdr.msg_name = &senders[i];
+      messages[i].msg_hdr.msg_namelen = sizeof senders[i];
+    }
+    return recvmmsg(to, messages, count, flags, nullptr);
+  };
+  EXPECT(receive(3, 0) == 3);
+  EXPECT(messages[2].msg_len == 3 && std::strcmp(bytes[2], "2..") == 0 && senders[2].sin_port == htons(7016));
+  int left = receive(kMost, MSG_WAITFORONE);
+  EXPECT(left >= 1 && std::strcmp(bytes[0], "3...") == 0);
+  if (left == 1) EXPECT(receive(kMost, MSG_WAITFORONE) == 1);
+  EXPECT(receive(kMost, MSG_DONTWAIT) == -1 && errno == EAGAIN);
 }
 
 // More than the ring holds, from an offset and from the file's own position, into a socket that waits and one
