@@ -5,7 +5,7 @@
 namespace skerry {
 namespace {
 
-using Worlds = testing::Types<TapOnSocket, TapDevice, AfxdpNative, AfxdpGeneric>;
+using Worlds = testing::Types<TapOnSocket, TapDevice, AfxdpNative, AfxdpGeneric, SimulatedCard>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Every, DriverConformance, Worlds);
 
 }  // namespace

@@ -11,11 +11,14 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <deque>
+
 #include "base/check.hpp"
 #include "base/fd.hpp"
 #include "conformance.hpp"
 #include "driver/afxdp/afxdp_link.hpp"
 #include "driver/afxdp/xdp_device.hpp"
+#include "driver/sim/simulated_nic.hpp"
 #include "driver/tap/tap_device.hpp"
 #include "driver/tap/tap_link.hpp"
 #include "driver/tap/virtio_header.hpp"
@@ -180,6 +183,29 @@ class AfxdpOnVeth {
   std::optional<AfxdpLink> device_;
   std::optional<PacketWire> wire_;
 };
+// A card of the simulation without faults; its clock stands still.
+class SimulatedCard {
+ public:
+  static const char* skip_reason() { return nullptr; }
+
+  auto& device() { return device_; }
+  void wire_sends(const Octets& frame) { device_.arrive(frame); }
+  std::optional<Octets> wire_receives(int = 0) {
+    device_.arm();  // it moves when it is called
+    if (wire_.empty()) return std::nullopt;
+    Octets frame = std::move(wire_.front());
+    wire_.pop_front();
+    return frame;
+  }
+  void set_up(bool up) { device_.set_up(up); }
+
+ private:
+  std::deque<Octets> wire_;
+  SimulatedNic<TimeNs (*)()> device_{
+      FaultPlan{}, 1, [] { return kSecond; }, LinkFacts{},
+      [this](ConstBytes frame) { wire_.emplace_back(frame.begin(), frame.end()); }};
+};
+
 using AfxdpNative = AfxdpOnVeth<false>;
 using AfxdpGeneric = AfxdpOnVeth<true>;
 
