@@ -194,6 +194,16 @@ bool allow_xdp_statistics(const FilterHandle& filter) {
   return seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(getsockopt), 2, counters) == 0;
 }
 
+// A library that looks for its tables of names goes on without them.
+bool find_no_file(const FilterHandle& filter) {
+  for (const int call : {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(access), SCMP_SYS(faccessat2),
+                         SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(readlink), SCMP_SYS(getcwd)}) {
+    if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOENT), call, 0) != 0) return false;
+  }
+  return allow(filter, {SCMP_SYS(lseek), SCMP_SYS(getuid), SCMP_SYS(geteuid)}) &&
+         seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 0) == 0;
+}
+
 Result<void> allow_only(Confinement kind) {
   const FilterHandle filter(seccomp_init(SCMP_ACT_KILL_PROCESS), &seccomp_release);
   if (!filter) return Error{"cannot create a system call filter"};
@@ -202,6 +212,7 @@ Result<void> allow_only(Confinement kind) {
   sound = sound && allow_breath(filter);
   if (kind == Confinement::driver_afxdp) sound = sound && allow_xdp_statistics(filter);
   if (kind == Confinement::stack) sound = sound && allow_session(filter);
+  if (kind == Confinement::compiler) sound = sound && find_no_file(filter);
   if (!sound) return Error{"cannot describe the system calls of this process to libseccomp"};
   const int failure = seccomp_load(filter.get());
   if (failure != 0) {
