@@ -1,0 +1,31 @@
+// The loader against any bytes, and the engine against what the loader lets pass: the first byte is the
+// length of a packet that follows, the rest is the netlink batch.
+#include "base/check.hpp"
+#include "filter/engine.hpp"
+#include "filter/load.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace skerry;
+  using namespace skerry::filter;
+  if (size < 1) return 0;
+  const size_t length = std::min<size_t>(data[0], size - 1);
+  const std::vector<uint8_t> frame(data + 1, data + 1 + length), batch(data + 1 + length, data + size);
+
+  Ruleset ruleset;
+  if (const auto refusal = load(batch, ruleset)) {
+    CHECK(refusal->error != 0 && !refusal->sentence.empty());
+    return 0;
+  }
+  Engine engine(std::move(ruleset));
+  Packet packet;
+  if (!packet.read(frame)) return 0;
+  const Interface network{.index = 2, .type = 1, .name = {'e', 't', 'h', '0'}};
+  packet.in = &network;
+  const std::vector<uint8_t> link(14, 2);
+  packet.link = link;
+  for (const Hook hook : {Hook::prerouting, Hook::input, Hook::output, Hook::postrouting}) {
+    const Judgement judgement = engine.judge(hook, packet, 1000);
+    CHECK(judgement.accepted == (judgement.chain == kNone));
+  }
+  return 0;
+}

@@ -1,0 +1,60 @@
+// The filter at work: a loaded ruleset with its counters, which judges one packet after the other. This
+// interpreter does what the kernel's does, expression by expression, and is the measure for whatever is
+// faster.
+//
+// Read first: ruleset.hpp; nf_tables_core.c (nft_do_chain).
+//
+// Invariant: pure. Nothing is allocated after the constructor, and a packet's fate depends on the packet, the
+// ruleset, the counters so far and `now`.
+#pragma once
+
+#include <optional>
+
+#include "base/time.hpp"
+#include "filter/packet.hpp"
+#include "filter/ruleset.hpp"
+
+namespace skerry::filter {
+
+struct Judgement {
+  static constexpr unsigned kMostLogs = 8;
+
+  bool accepted = true;
+  uint32_t chain = kNone;                    // where a packet was dropped: the chain
+  uint32_t rule = kNone;                     // and the rule in it; kNone: by the chain's policy
+  std::optional<Reject> reject;              // what the sender is to be told
+  uint32_t mark = 0;                         // that the packet leaves with
+  uint8_t logs = 0;                          // how many of `logged` count; more are lost
+  std::array<uint32_t, kMostLogs> logged{};  // indices into Ruleset::logs
+};
+
+// What a counter, limit or quota has come to.
+struct Tally {
+  uint64_t packets = 0, bytes = 0;  // of a counter
+  uint64_t consumed = 0;            // of a quota
+  uint64_t tokens_ns = 0;           // of a limit
+  TimeNs filled = 0;                // of a limit: when tokens were last added
+};
+
+class Engine {
+ public:
+  // `ruleset` comes from load().
+  explicit Engine(Ruleset ruleset);
+
+  // What the base chains at a hook say, in order of priority. The packet's headers have been read; its mark
+  // changes.
+  Judgement judge(Hook hook, Packet& packet, TimeNs now);
+
+  const Ruleset& ruleset() const { return ruleset_; }
+  const Tally& tally(uint32_t stateful) const { return tallies_[stateful]; }
+
+ private:
+  struct Run;
+  void run_chain(Run& run, uint32_t base);
+
+  Ruleset ruleset_;
+  std::vector<Tally> tallies_;                                   // by Ruleset::stateful
+  std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_;  // base chains by hook and by v6
+};
+
+}  // namespace skerry::filter

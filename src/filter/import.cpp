@@ -1,0 +1,322 @@
+#include "filter/import.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace skerry::filter {
+
+namespace {
+
+constexpr size_t kHeadBytes = 20;  // nlmsghdr and nfgenmsg
+constexpr uint32_t kHead = kHeadBytes;
+
+struct Head {
+  uint32_t length = 0;
+  uint16_t type = 0, flags = 0;
+  uint32_t sequence = 0, port = 0;
+  uint8_t family = 0, version = 0;
+  uint16_t resource = 0;
+};
+static_assert(sizeof(Head) == kHeadBytes);
+
+const char* name_of(uint8_t family) {
+  switch (family) {
+    case nft::kArp:
+      return "arp";
+    case nft::kNetdev:
+      return "netdev";
+    case nft::kBridge:
+      return "bridge";
+    default:
+      return "this";
+  }
+}
+
+// The comment of a rule: a record of type 0 among those of libnftables; nothing else in there has a meaning
+// here.
+std::string comment_of(ConstBytes userdata) {
+  while (userdata.size() >= 2) {
+    const uint8_t type = userdata[0], length = userdata[1];
+    if (size_t{2} + length > userdata.size()) break;
+    if (type == 0) {
+      std::string comment(reinterpret_cast<const char*>(userdata.data() + 2), length);
+      while (!comment.empty() && comment.back() == '\0') comment.pop_back();
+      for (char& c : comment)
+        if (c < 0x20 || c > 0x7e) c = '?';
+      return comment;
+    }
+    userdata = userdata.subspan(size_t{2} + length);
+  }
+  return {};
+}
+
+}  // namespace
+
+bool Import::batch(ConstBytes bytes) {
+  bool open = false, closed = false;
+  if (bytes.size() > limits_.batch_bytes)
+    return reader_.refuse(0, E2BIG, "the ruleset is larger than is allowed");
+  while (!bytes.empty()) {
+    Head head;
+    if (bytes.size() < sizeof head) return reader_.refuse(0, EINVAL, "the batch is cut off");
+    std::memcpy(&head, bytes.data(), sizeof head);
+    reader_.begin_message(head.sequence);
+    if (head.length < sizeof head || head.length > bytes.size())
+      return reader_.refuse(0, EINVAL, "a message is longer than its batch");
+    if (head.type == nft::kBatchBegin || head.type == nft::kBatchEnd) {
+      if (closed || open == (head.type == nft::kBatchBegin))
+        return reader_.refuse(0, EINVAL, "there is more than one batch");
+      (open ? closed : open) = true;
+    } else {
+      if (!open || closed || head.type >> 8 != nft::kSubsystem)
+        return reader_.refuse(0, EINVAL, "a message is none of nf_tables' or stands outside of the batch");
+      if (!message(static_cast<uint8_t>(head.type), head.flags, head.family,
+                   bytes.subspan(kHeadBytes, head.length - kHeadBytes)))
+        return false;
+    }
+    bytes = bytes.subspan(std::min(bytes.size(), (size_t{head.length} + 3) & ~size_t{3}));
+  }
+  if (open && !closed) return reader_.refuse(0, EINVAL, "the batch does not end");
+  return sort_elements();
+}
+
+bool Import::message(uint8_t message, uint16_t flags, uint8_t family, ConstBytes attributes) {
+  if (family != nft::kInet && family != nft::kIpv4 && family != nft::kIpv6 &&
+      !(family == nft::kUnspecified && message == nft::kDelTable))
+    return reader_.refuse(0, EAFNOSUPPORT,
+                          std::string(name_of(family)) + " tables are not supported: write inet, ip or ip6");
+  if ((flags & nft::kFlagReplace) != 0)
+    return reader_.refuse(0, EOPNOTSUPP, "nothing can be replaced in a new ruleset");
+  switch (message) {
+    case nft::kNewTable:
+      return new_table(family, attributes);
+    case nft::kDelTable:
+      return delete_table(family, attributes);
+    case nft::kNewChain:
+      return new_chain(family, attributes);
+    case nft::kNewRule:
+      return new_rule(family, flags, attributes);
+    case nft::kDelRule:
+      return flush_rules(family, attributes);
+    case nft::kNewSet:
+      return new_set(family, attributes);
+    case nft::kNewSetElement:
+      return new_elements(family, attributes);
+    case nft::kNewObject:
+      return new_object(family, attributes);
+    case nft::kNewFlowtable:
+      return reader_.refuse(0, EOPNOTSUPP, "flowtables are not supported: a stack forwards nothing");
+    default:
+      return reader_.refuse(
+          0, EOPNOTSUPP, "only what makes a ruleset can stand in its file, nothing that changes or deletes");
+  }
+}
+
+bool Import::find_table(uint8_t family, const Nest& nest, uint16_t name, uint32_t& table) {
+  std::string text;
+  if (!reader_.need(nest, {name}, "a message") || !reader_.text(nest, name, text)) return false;
+  for (table = 0; table < ruleset_.tables.size(); ++table) {
+    const Table& each = ruleset_.tables[table];
+    if (each.family == static_cast<Family>(family) && each.name == text) return true;
+  }
+  return reader_.refuse(nest[name].at, ENOENT, "there is no table " + text);
+}
+
+bool Import::new_table(uint8_t family, ConstBytes attributes) {
+  Nest nest;
+  Table table{.family = static_cast<Family>(family)};
+  uint32_t flags = 0;
+  using namespace nft;
+  if (!reader_.nest(attributes, kHead, known({kTableName, kTableFlags, kTableUserdata}), nest) ||
+      !reader_.need(nest, {kTableName}, "a table") || !reader_.text(nest, kTableName, table.name) ||
+      !reader_.number(nest, kTableFlags, flags))
+    return false;
+  if ((flags & ~kTableDormant) != 0)
+    return reader_.refuse(nest[kTableFlags].at, EOPNOTSUPP, "a table can be dormant, nothing else");
+  table.dormant = flags != 0;
+  for (Table& old : ruleset_.tables) {
+    if (old.family != table.family || old.name != table.name) continue;
+    old.dormant = table.dormant;
+    return true;
+  }
+  if (ruleset_.tables.size() >= limits_.tables) return reader_.refuse(0, E2BIG, "there are too many tables");
+  table.handle = ruleset_.tables.size() + 1;
+  ruleset_.tables.push_back(std::move(table));
+  handles_.push_back(0);
+  return true;
+}
+
+// `flush ruleset` and `delete table` at the beginning of a file mean the old ruleset, which is gone anyhow.
+bool Import::delete_table(uint8_t family, ConstBytes attributes) {
+  Nest nest;
+  uint32_t table = 0;
+  if (!reader_.nest(attributes, kHead, known({nft::kTableName}), nest)) return false;
+  if (!nest.has(nft::kTableName)) {
+    if (ruleset_.tables.empty()) return true;
+    return reader_.refuse(0, EOPNOTSUPP, "write `flush ruleset` before the first table, or not at all");
+  }
+  if (!find_table(family, nest, nft::kTableName, table)) return false;
+  const auto in_it = [&](const auto& each) { return each.table == table; };
+  if (std::any_of(ruleset_.chains.begin(), ruleset_.chains.end(), in_it) ||
+      std::any_of(ruleset_.sets.begin(), ruleset_.sets.end(), in_it) ||
+      std::any_of(ruleset_.objects.begin(), ruleset_.objects.end(), in_it) ||
+      table + 1 != ruleset_.tables.size())
+    return reader_.refuse(nest[nft::kTableName].at, EOPNOTSUPP,
+                          "this deletes a table that the same file filled");
+  ruleset_.tables.pop_back();
+  handles_.pop_back();
+  return true;
+}
+
+uint32_t Import::chain_named(uint32_t table, const std::string& name) const {
+  const auto found = chain_names_.find({table, name});
+  return found == chain_names_.end() ? kNone : found->second;
+}
+
+bool Import::base_chain(const Nest& nest, Chain& chain) {
+  using namespace nft;
+  Nest hook;
+  uint32_t number = 0, priority = 0, policy = static_cast<uint32_t>(Policy::accept);
+  std::string type = "filter";
+  if (!reader_.nest(nest[kChainHook], known({kHookNumber, kHookPriority}), hook) ||
+      !reader_.need(hook, {kHookNumber, kHookPriority}, "a base chain") ||
+      !reader_.number(hook, kHookNumber, number) || !reader_.number(hook, kHookPriority, priority) ||
+      !reader_.text(nest, kChainType, type) || !reader_.number(nest, kChainPolicy, policy))
+    return false;
+  if (number >= kHooks) return reader_.refuse(hook[kHookNumber].at, EOPNOTSUPP, "this hook is not supported");
+  chain.is_base = true;
+  chain.hook = static_cast<Hook>(number);
+  chain.priority = static_cast<int32_t>(priority);
+  if (chain.hook == Hook::forward)
+    return reader_.refuse(
+        hook[kHookNumber].at, EOPNOTSUPP,
+        "hook forward would never see a packet: a stack forwards nothing; leave the chain out");
+  if (type != "filter")
+    return reader_.refuse(nest[kChainType].at, EOPNOTSUPP,
+                          "chains of type " + type + " are not supported, only filter");
+  if (policy > 1)
+    return reader_.refuse(nest[kChainPolicy].at, EINVAL, "the policy is neither accept nor drop");
+  chain.policy = static_cast<Policy>(policy);
+  if (nest.has(kChainCounters)) {
+    Nest counters;
+    Stateful counter;
+    if (!reader_.nest(nest[kChainCounters], known({kCounterBytes, kCounterPackets}), counters) ||
+        !stateful(StatefulKind::counter, counters, counter) ||
+        !keep(counter, nest[kChainCounters].at, chain.stateful))
+      return false;
+    chain.counted = true;
+  }
+  return true;
+}
+
+// A chain that was there already: nft lets a file name it again.
+bool Import::same_chain(const Nest& nest, Chain& old, const Chain& chain) {
+  if (chain.is_base && (!old.is_base || old.hook != chain.hook || old.priority != chain.priority))
+    return reader_.refuse(nest[nft::kChainHook].at, EEXIST,
+                          "chain " + chain.name + " is there already, with another hook");
+  if (nest.has(nft::kChainPolicy)) {
+    if (!old.is_base)
+      return reader_.refuse(nest[nft::kChainPolicy].at, EOPNOTSUPP, "only a chain with a hook has a policy");
+    uint32_t policy = 0;
+    if (!reader_.number(nest, nft::kChainPolicy, policy)) return false;
+    if (policy > 1)
+      return reader_.refuse(nest[nft::kChainPolicy].at, EINVAL, "the policy is neither accept nor drop");
+    old.policy = static_cast<Policy>(policy);
+  }
+  return true;
+}
+
+bool Import::new_chain(uint8_t family, ConstBytes attributes) {
+  using namespace nft;
+  Nest nest;
+  Chain chain;
+  uint32_t flags = 0, id = 0;
+  if (!reader_.nest(attributes, kHead,
+                    known({kChainTable, kChainName, kChainHook, kChainPolicy, kChainType, kChainCounters,
+                           kChainFlags, kChainId, kChainUserdata}),
+                    nest) ||
+      !find_table(family, nest, kChainTable, chain.table) || !reader_.text(nest, kChainName, chain.name) ||
+      !reader_.number(nest, kChainFlags, flags) || !reader_.number(nest, kChainId, id))
+    return false;
+  const bool binding = (flags & kChainBinding) != 0;
+  if ((flags & ~(kChainBase | kChainBinding)) != 0 || (binding && nest.has(kChainHook)))
+    return reader_.refuse(nest[kChainFlags].at, EOPNOTSUPP, "a flag of this chain is not supported");
+  if (chain.name.empty() != binding || (binding && !nest.has(kChainId)))
+    return reader_.refuse(nest.at, EINVAL, "a chain has no name");
+  const uint32_t old = binding ? kNone : chain_named(chain.table, chain.name);
+  if (nest.has(kChainHook) && !base_chain(nest, chain)) return false;
+  if (old != kNone) return same_chain(nest, ruleset_.chains[old], chain);
+  if (!chain.is_base && (nest.has(kChainPolicy) || nest.has(kChainCounters) || nest.has(kChainType)))
+    return reader_.refuse(nest.at, EOPNOTSUPP, "only a chain with a hook has a policy");
+  if (ruleset_.chains.size() >= limits_.chains) return reader_.refuse(0, E2BIG, "there are too many chains");
+  const auto index = static_cast<uint32_t>(ruleset_.chains.size());
+  if (nest.has(kChainId) && !chain_ids_.emplace(std::pair{chain.table, id}, index).second)
+    return reader_.refuse(nest[kChainId].at, EINVAL, "two chains have one number");
+  if (!binding) chain_names_.emplace(std::pair{chain.table, chain.name}, index);
+  chain.handle = new_handle(chain.table);
+  chain.origin = reader_.origin(nest.has(kChainHook) ? nest[kChainHook].at : 0);
+  ruleset_.chains.push_back(std::move(chain));
+  return true;
+}
+
+bool Import::new_rule(uint8_t family, uint16_t flags, ConstBytes attributes) {
+  using namespace nft;
+  Nest nest;
+  uint32_t table = 0, id = 0, chain = kNone;
+  std::string name;
+  if (!reader_.nest(attributes, kHead,
+                    known({kRuleTable, kRuleChain, kRuleExpressions, kRuleUserdata, kRuleId, kRuleChainId}),
+                    nest) ||
+      !find_table(family, nest, kRuleTable, table) || !reader_.text(nest, kRuleChain, name) ||
+      !reader_.number(nest, kRuleChainId, id))
+    return false;
+  if (nest.has(kRuleChain)) {
+    chain = chain_named(table, name);
+  } else if (const auto found = chain_ids_.find({table, id});
+             nest.has(kRuleChainId) && found != chain_ids_.end()) {
+    chain = found->second;
+  }
+  if (chain == kNone)
+    return reader_.refuse(nest.has(kRuleChain) ? nest[kRuleChain].at : 0, ENOENT,
+                          "there is no chain " + name);
+  if (++rules_ > limits_.rules) return reader_.refuse(0, E2BIG, "there are too many rules");
+
+  Rule rule{.origin = reader_.origin(0)};
+  if (nest.has(kRuleExpressions) && !expressions(table, nest[kRuleExpressions], rule.expressions))
+    return false;
+  if (nest.has(kRuleUserdata)) {
+    if (nest[kRuleUserdata].bytes.size() > 256)
+      return reader_.refuse(nest[kRuleUserdata].at, EINVAL, "a comment is too long");
+    rule.comment = comment_of(nest[kRuleUserdata].bytes);
+  }
+  rule.handle = new_handle(table);
+  std::vector<Rule>& rules = ruleset_.chains[chain].rules;
+  rules.insert((flags & kFlagAppend) != 0 ? rules.end() : rules.begin(), std::move(rule));
+  return true;
+}
+
+// `flush table` and `flush chain`: allowed where there is nothing yet, for files that begin so.
+bool Import::flush_rules(uint8_t family, ConstBytes attributes) {
+  Nest nest;
+  uint32_t table = 0;
+  std::string name;
+  if (!reader_.nest(attributes, kHead, known({nft::kRuleTable, nft::kRuleChain}), nest) ||
+      !find_table(family, nest, nft::kRuleTable, table) || !reader_.text(nest, nft::kRuleChain, name))
+    return false;
+  if (nest.has(nft::kRuleChain) && chain_named(table, name) == kNone)
+    return reader_.refuse(nest[nft::kRuleChain].at, ENOENT, "there is no chain " + name);
+  for (const Chain& chain : ruleset_.chains) {
+    if (chain.table == table && (name.empty() || chain.name == name) && !chain.rules.empty())
+      return reader_.refuse(0, EOPNOTSUPP, "this deletes rules that the same file made");
+  }
+  return true;
+}
+
+std::optional<Refusal> load(ConstBytes batch, Ruleset& ruleset, const Limits& limits) {
+  Import import(ruleset, limits);
+  if (!import.batch(batch)) return import.reader().refusal();
+  return verify(ruleset);
+}
+
+}  // namespace skerry::filter

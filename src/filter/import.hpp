@@ -1,0 +1,92 @@
+// One netlink batch on its way to become a Ruleset: what every message of it needs to know of the ones
+// before.
+//
+// Read first: ruleset.hpp. The parts: import.cpp walks over the messages and reads tables, chains and rules,
+// import_sets.cpp sets, elements and objects, import_expressions.cpp what rules are made of.
+#pragma once
+
+#include <map>
+
+#include "filter/netlink.hpp"
+#include "filter/nf_tables.hpp"
+#include "filter/ruleset.hpp"
+
+namespace skerry::filter {
+
+class Import {
+ public:
+  Import(Ruleset& ruleset, const Limits& limits) : ruleset_(ruleset), limits_(limits) {}
+
+  // The whole batch. False: reader() has the refusal.
+  bool batch(ConstBytes bytes);
+  const Reader& reader() const { return reader_; }
+
+ private:
+  // import.cpp
+  bool message(uint8_t message, uint16_t flags, uint8_t family, ConstBytes attributes);
+  bool new_table(uint8_t family, ConstBytes attributes);
+  bool delete_table(uint8_t family, ConstBytes attributes);
+  bool new_chain(uint8_t family, ConstBytes attributes);
+  bool base_chain(const Nest& nest, Chain& chain);
+  bool same_chain(const Nest& nest, Chain& old, const Chain& chain);
+  bool new_rule(uint8_t family, uint16_t flags, ConstBytes attributes);
+  bool flush_rules(uint8_t family, ConstBytes attributes);
+  bool find_table(uint8_t family, const Nest& nest, uint16_t name, uint32_t& table);
+  uint32_t chain_named(uint32_t table, const std::string& name) const;
+  uint64_t new_handle(uint32_t table) { return ++handles_[table]; }
+
+  // import_sets.cpp
+  bool new_set(uint8_t family, ConstBytes attributes);
+  bool set_description(const Nest& nest, Set& set);
+  bool set_data(const Nest& nest, uint32_t flags, Set& set);
+  bool new_elements(uint8_t family, ConstBytes attributes);
+  bool element(uint32_t index, const Attribute& attribute);
+  bool element_data(const Nest& nest, Set& set, Element& element);
+  bool new_object(uint8_t family, ConstBytes attributes);
+  // By id or by name, in the table; `at` for the sentence.
+  bool find_set(uint32_t table, const Nest& nest, uint16_t name, uint16_t id, uint32_t& set);
+  uint32_t set_named(uint32_t table, const std::string& name) const;
+  uint32_t object_named(uint32_t table, const std::string& name, StatefulKind kind) const;
+  bool sort(Set& set);
+  bool sort_elements();
+
+  // import_expressions.cpp
+  bool expressions(uint32_t table, const Attribute& list, std::vector<Expression>& into);
+  bool expression(uint32_t table, const Attribute& attribute, std::vector<Expression>& into);
+  bool read(uint32_t table, const std::string& name, const Nest& nest, Action& action);
+  bool immediate(uint32_t table, const Nest& nest, Action& action);
+  bool compare(uint32_t, const Nest& nest, Action& action);
+  bool range(uint32_t, const Nest& nest, Action& action);
+  bool payload(uint32_t, const Nest& nest, Action& action);
+  bool extension(uint32_t, const Nest& nest, Action& action);
+  bool meta(uint32_t, const Nest& nest, Action& action);
+  bool bitwise(uint32_t, const Nest& nest, Action& action);
+  bool byteorder(uint32_t, const Nest& nest, Action& action);
+  bool lookup(uint32_t table, const Nest& nest, Action& action);
+  bool log(uint32_t, const Nest& nest, Action& action);
+  bool reject(uint32_t, const Nest& nest, Action& action);
+  bool object_reference(uint32_t table, const Nest& nest, Action& action);
+  bool touch_one(StatefulKind kind, const Nest& nest, Action& action);
+  template <StatefulKind kind>
+  bool touch(uint32_t, const Nest& nest, Action& action) {
+    return touch_one(kind, nest, action);
+  }
+  bool stateful(StatefulKind kind, const Nest& nest, Stateful& into);
+  // An expression that each element of a set gets one of.
+  bool element_expression(const Attribute& attribute, std::vector<Stateful>& into);
+  bool register_number(const Nest& nest, uint16_t type, Register& into);
+  bool value(const Nest& nest, uint16_t type, Value& into);
+  bool verdict(uint32_t table, const Attribute& attribute, Verdict& into);
+  bool keep(const Stateful& stateful, uint32_t at, uint32_t& index);
+
+  Ruleset& ruleset_;
+  const Limits& limits_;
+  Reader reader_;
+  std::vector<uint64_t> handles_;  // last one given, by table
+  std::map<std::pair<uint32_t, uint32_t>, uint32_t> chain_ids_,
+      set_ids_;  // (table, id of this batch) to index
+  std::map<std::pair<uint32_t, std::string>, uint32_t> chain_names_, set_names_;
+  size_t rules_ = 0, elements_ = 0;
+};
+
+}  // namespace skerry::filter

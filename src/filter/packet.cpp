@@ -1,0 +1,86 @@
+#include "filter/packet.hpp"
+
+namespace skerry::filter {
+
+namespace {
+
+constexpr size_t kV4Bytes = 20, kV6Bytes = 40;
+constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kAuthentication = 51, kNoNext = 59,
+                  kDestination = 60;
+
+bool is_extension(uint8_t type) {
+  return type == kHopByHop || type == kRouting || type == kFragment || type == kAuthentication ||
+         type == kNoNext || type == kDestination;
+}
+
+}  // namespace
+
+std::optional<ExtensionHeader> find_extension(ConstBytes packet, int wanted) {
+  ExtensionHeader result{.offset = kV6Bytes};
+  if (packet.size() < kV6Bytes) return std::nullopt;
+  uint8_t next = packet[6];
+  for (;;) {
+    const bool here = next == wanted;
+    if (!is_extension(next) || next == kNoNext) {
+      if (wanted >= 0 && !here) return std::nullopt;
+      break;
+    }
+    if (result.offset + 2 > packet.size()) return std::nullopt;
+    const uint8_t* head = packet.data() + result.offset;
+    size_t length = (size_t{head[1]} + 1) * 8;
+    if (next == kFragment) {
+      length = 8;
+      if (result.offset + 4 > packet.size()) return std::nullopt;
+      const uint16_t fragment = load_be16(head + 2) & ~7;
+      if (fragment != 0) {
+        if (wanted < 0 && (!is_extension(head[0]) || head[0] == kNoNext))
+          return ExtensionHeader{.offset = 0, .fragment = fragment, .found = head[0]};
+        if (!here) return std::nullopt;
+        result.fragment = fragment;
+        break;
+      }
+    } else if (next == kAuthentication) {
+      if (wanted < 0) break;
+      length = (size_t{head[1]} + 2) * 4;
+    }
+    if (here) break;
+    next = head[0];
+    result.offset += static_cast<uint32_t>(length);
+  }
+  result.found = next;
+  return result;
+}
+
+bool Packet::read_v4(ConstBytes frame) {
+  const size_t header = (frame[0] & 15) * size_t{4}, total = load_be16(frame.data() + 2);
+  if (header < kV4Bytes || total < header || total > frame.size()) return false;
+  bytes = frame.first(total);
+  v6 = false;
+  has_transport = true;
+  protocol = frame[9];
+  transport = static_cast<uint16_t>(header);
+  fragment = load_be16(frame.data() + 6) & 0x1fff;
+  return true;
+}
+
+// nft_set_pktinfo_ipv6(): where the headers cannot be followed, nothing is known of the transport.
+bool Packet::read_v6(ConstBytes frame) {
+  const size_t total = kV6Bytes + load_be16(frame.data() + 4);
+  if (total > frame.size()) return false;
+  bytes = frame.first(total);
+  v6 = true;
+  const auto found = find_extension(bytes, -1);
+  has_transport = found && found->offset <= UINT16_MAX;
+  protocol = has_transport ? found->found : 0;
+  transport = has_transport ? static_cast<uint16_t>(found->offset) : 0;
+  fragment = has_transport ? found->fragment : 0;
+  return true;
+}
+
+bool Packet::read(ConstBytes frame) {
+  if (frame.size() >= kV4Bytes && frame[0] >> 4 == 4) return read_v4(frame);
+  if (frame.size() >= kV6Bytes && frame[0] >> 4 == 6) return read_v6(frame);
+  return false;
+}
+
+}  // namespace skerry::filter

@@ -1,0 +1,50 @@
+// A packet as rules see it: where its headers lie. The counterpart of the kernel's nft_pktinfo.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "base/bytes.hpp"
+
+namespace skerry::filter {
+
+struct Interface {
+  uint32_t index = 0;
+  uint16_t type = 0;               // ARPHRD_*
+  std::array<uint8_t, 16> name{};  // padded with zeros
+};
+
+struct Packet {
+  ConstBytes bytes;  // from the IP header on, as many as it says there are
+  ConstBytes link;   // the link header; empty where there is none
+  const Interface* in = nullptr;
+  const Interface* out = nullptr;
+  uint8_t type = 0;  // PACKET_HOST and its like
+  uint32_t mark = 0;
+
+  // What read() finds.
+  bool v6 = false;
+  bool has_transport = false;  // protocol, transport and fragment mean something
+  uint8_t protocol = 0;
+  uint16_t transport = 0;  // bytes to the transport header
+  uint16_t fragment = 0;   // not 0: not the first piece of a packet, no transport header is there
+
+  // Finds the headers of what begins at `frame` and cuts off what follows the packet; false where the stack
+  // would not take it for IP: another version, cut off, or shorter than its header says.
+  bool read(ConstBytes frame);
+
+ private:
+  bool read_v4(ConstBytes frame);
+  bool read_v6(ConstBytes frame);
+};
+
+// Bytes from the IPv6 header to the extension header of that type (ipv6_find_hdr() of the kernel); `wanted`
+// -1: to the transport header, or what else the chain ends with, whose type then is in `found`.
+struct ExtensionHeader {
+  uint32_t offset = 0;
+  uint16_t fragment = 0;
+  uint8_t found = 0;
+};
+std::optional<ExtensionHeader> find_extension(ConstBytes packet, int wanted);
+
+}  // namespace skerry::filter

@@ -1,0 +1,239 @@
+// A ruleset as values: what a netlink batch says, with every name resolved to an index. Made by import,
+// judged by verify, run by the engine; immutable once loaded.
+//
+// Read first: docs/filter.md. Words are nf_tables' own (nft(8)).
+//
+// Invariant: after verify() every index lies within the vector that it points into, every register within the
+// sixteen, and every expression reads only what an earlier one of its rule wrote.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.hpp"
+
+namespace skerry::filter {
+
+inline constexpr uint32_t kNone = UINT32_MAX;
+
+enum class Family : uint8_t { inet = 1, ip = 2, ip6 = 10 };                     // NFPROTO_*
+enum class Hook : uint8_t { prerouting, input, forward, output, postrouting };  // NF_INET_*
+inline constexpr unsigned kHooks = 5;
+
+// Where something stands in the batch, for sentences.
+struct Origin {
+  uint32_t sequence = 0;   // of its message
+  uint32_t attribute = 0;  // bytes from the message's head to the attribute
+};
+
+enum class Code : int32_t { drop = 0, accept = 1, next = -1, stop_rule = -2, jump = -3, go = -4, back = -5 };
+struct Verdict {
+  Code code = Code::next;
+  uint32_t chain = kNone;  // of jump and go
+};
+
+// A value of at most one 16-byte register.
+struct Value {
+  std::array<uint8_t, 16> bytes{};
+  uint8_t length = 0;
+};
+
+// Registers are counted in words of 32 bits, 0 to 15.
+using Register = uint8_t;
+inline constexpr unsigned kRegisters = 16;
+
+struct LoadImmediate {
+  Register to;
+  Value value;
+};
+struct Decide {
+  Verdict verdict;
+};
+enum class Comparison : uint8_t { equal, not_equal, less, less_equal, greater, greater_equal };
+struct Compare {
+  Register from;
+  Comparison comparison;
+  Value value;
+};
+struct InRange {
+  Register from;
+  bool inverted;
+  Value low, high;
+};
+enum class HeaderBase : uint8_t { link, network, transport, inner };
+struct LoadPayload {
+  Register to;
+  HeaderBase base;
+  uint8_t length;
+  uint16_t offset;
+};
+enum class ExtensionKind : uint8_t { ipv6, tcp, ipv4 };
+struct LoadExtension {
+  Register to;
+  ExtensionKind kind;
+  uint8_t type, offset, length;
+  bool only_present;
+};
+enum class MetaKey : uint8_t {  // NFT_META_*
+  length = 0,
+  protocol = 1,
+  mark = 3,
+  iif = 4,
+  oif = 5,
+  iifname = 6,
+  oifname = 7,
+  iiftype = 8,
+  oiftype = 9,
+  nfproto = 15,
+  l4proto = 16,
+  pkttype = 19,
+};
+struct LoadMeta {
+  Register to;
+  MetaKey key;
+};
+struct StoreMark {
+  Register from;
+};
+struct Mask {
+  Register from, to;
+  Value mask, flip;
+};  // to = (from & mask) ^ flip
+struct Shift {
+  Register from, to;
+  uint8_t length, bits;
+  bool left;
+};
+struct SwapBytes {
+  Register from, to;
+  uint8_t length, size;
+};
+struct Lookup {
+  uint32_t set;
+  Register from, to;
+  bool to_register, to_verdict, inverted;
+};
+struct Touch {
+  uint32_t stateful;
+};  // counter, limit or quota, also a named one
+struct TouchMapped {
+  uint32_t set;
+  Register from;
+};  // the named one that a map has for a key
+struct Log {
+  uint32_t log;
+};
+enum class RejectKind : uint8_t { icmp_unreachable, tcp_reset, icmpx_unreachable };
+struct Reject {
+  RejectKind kind;
+  uint8_t code;
+};
+
+using Action = std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta,
+                            StoreMark, Mask, Shift, SwapBytes, Lookup, Touch, TouchMapped, Log, Reject>;
+struct Expression {
+  Action action;
+  uint32_t attribute = 0;  // its Origin's; the sequence is the rule's
+};
+
+// What a counter, limit or quota begins with and is given.
+enum class StatefulKind : uint8_t { counter, limit, quota };
+struct Stateful {
+  StatefulKind kind = StatefulKind::counter;
+  bool inverted = false;
+  bool in_bytes = false;  // a limit's
+  uint32_t burst = 0;     // a limit's
+  uint64_t rate = 0;      // a limit's, in packets or bytes for each period
+  uint64_t period_ns = 0;
+  uint64_t bytes = 0;     // counted so far, or a quota's
+  uint64_t packets = 0;   // counted so far
+  uint64_t consumed = 0;  // of a quota
+};
+
+struct LogText {
+  std::string prefix;
+  uint32_t level = 4;  // LOG_WARNING, as the kernel fills in
+  uint32_t group = kNone;
+};
+
+struct Rule {
+  std::vector<Expression> expressions;
+  std::string comment;
+  uint64_t handle = 0;
+  Origin origin;
+};
+
+enum class Policy : uint8_t { drop, accept };
+struct Chain {
+  std::string name;  // empty: one that belongs to the one rule that jumps to it
+  uint32_t table = kNone;
+  uint64_t handle = 0;
+  bool is_base = false;
+  Hook hook{};
+  int32_t priority = 0;
+  Policy policy = Policy::accept;
+  bool counted = false;  // of a base chain: how often its policy decided
+  uint32_t stateful = kNone;
+  std::vector<Rule> rules;
+  Origin origin;
+};
+
+struct Element {
+  uint32_t key = 0;      // bytes into Set::keys
+  uint32_t key_end = 0;  // the same as key where the set has no ranges
+  bool interval_end = false;
+  bool catchall = false;
+  Verdict verdict;                 // of a verdict map
+  Value data;                      // of a map
+  uint32_t stateful = kNone;       // of an object map
+  std::vector<uint32_t> counters;  // Stateful of its own, in order
+};
+
+enum class SetShape : uint8_t { exact, interval, concatenated_ranges };
+struct Set {
+  std::string name;
+  uint32_t table = kNone;
+  uint64_t handle = 0;
+  bool anonymous = false;
+  bool constant = false;
+  bool maps = false, maps_verdict = false, maps_object = false;
+  SetShape shape = SetShape::exact;
+  uint8_t key_bytes = 0;
+  uint8_t data_bytes = 0;  // of a map to values
+  StatefulKind object_kind{};
+  uint32_t most_elements = 0;   // 0: no limit but ours
+  std::vector<uint8_t> fields;  // bytes of each, of a concatenation
+  std::vector<uint8_t> keys;
+  std::vector<Element> elements;
+  std::vector<Stateful> element_expressions;  // what each element gets one of
+  Origin origin;
+};
+
+struct NamedObject {
+  std::string name;
+  uint32_t table = kNone;
+  uint64_t handle = 0;
+  uint32_t stateful = kNone;
+};
+
+struct Table {
+  std::string name;
+  Family family{};
+  bool dormant = false;
+  uint64_t handle = 0;
+};
+
+// Chains, sets and objects name their table by index. A base chain's place among equals is its index.
+struct Ruleset {
+  std::vector<Table> tables;
+  std::vector<Chain> chains;
+  std::vector<Set> sets;
+  std::vector<NamedObject> objects;
+  std::vector<Stateful> stateful;
+  std::vector<LogText> logs;
+};
+
+}  // namespace skerry::filter

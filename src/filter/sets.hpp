@@ -1,0 +1,11 @@
+// Which element of a set a key belongs to.
+#pragma once
+
+#include "filter/ruleset.hpp"
+
+namespace skerry::filter {
+
+// `key` has set.key_bytes. Null if no element has it, not even the one for all others.
+const Element* find_element(const Set& set, const uint8_t* key);
+
+}  // namespace skerry::filter

@@ -1,0 +1,242 @@
+// What the loader takes and what it refuses: each case is a batch that the kernel would refuse too, or that
+// is more than is supported here, and the errno and the place that nft is told.
+#include "filter/load.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cerrno>
+
+#include "filter/batch.hpp"
+
+namespace skerry::filter {
+namespace {
+
+using testing::HasSubstr;
+
+std::optional<Refusal> refusal(const Octets& bytes, const Limits& limits = {}) {
+  Ruleset ruleset;
+  return load(bytes, ruleset, limits);
+}
+
+Octets in_a_rule(const Octets& expressions) {
+  return batch(table(), base_chain(), rule("in", expressions));
+}
+
+TEST(Load, NothingIsARulesetWithNothingInIt) {
+  Ruleset ruleset;
+  EXPECT_FALSE(load({}, ruleset));
+  EXPECT_TRUE(ruleset.tables.empty());
+}
+
+TEST(Load, WhatIsUnderstoodIsThere) {
+  Ruleset ruleset;
+  const Octets bytes =
+      batch(table(), base_chain("in", Policy::drop), chain("sub"), set({.flags = nft::kSetInterval}),
+            elements(join(element(be32(5)), element(be32(9), attribute(nft::kElementFlags, be32(1))))),
+            rule("in", join(payload(1, 12, 4), lookup(), counter(), verdict(-3, "sub"))));
+  const auto refused = load(bytes, ruleset);
+  ASSERT_FALSE(refused) << refused->sentence;
+  ASSERT_EQ(ruleset.chains.size(), 2U);
+  EXPECT_EQ(ruleset.chains[0].policy, Policy::drop);
+  EXPECT_EQ(ruleset.chains[0].hook, Hook::input);
+  ASSERT_EQ(ruleset.chains[0].rules.size(), 1U);
+  EXPECT_EQ(ruleset.chains[0].rules[0].expressions.size(), 4U);
+  EXPECT_EQ(ruleset.sets[0].elements.size(), 2U);
+  // Handles as the kernel gives them: chains, sets and rules of a table count together.
+  EXPECT_EQ(ruleset.chains[1].handle, 2U);
+  EXPECT_EQ(ruleset.sets[0].handle, 3U);
+  EXPECT_EQ(ruleset.chains[0].rules[0].handle, 4U);
+}
+
+TEST(Load, InsertedRulesStandInFront) {
+  Ruleset ruleset;
+  Octets inserted = rule("in", verdict(0));
+  const uint16_t no_append = 0;
+  std::memcpy(inserted.data() + 6, &no_append, 2);
+  ASSERT_FALSE(load(batch(table(), base_chain(), rule("in", verdict(1)), inserted), ruleset));
+  EXPECT_EQ(std::get<Decide>(ruleset.chains[0].rules[0].expressions[0].action).verdict.code, Code::drop);
+}
+
+struct Refused {
+  const char* name;
+  Octets bytes;
+  int error;
+  const char* sentence;
+};
+
+TEST(Load, RefusesWhatTheKernelRefuses) {
+  const Octets one = be32(1);
+  const std::vector<Refused> all = {
+      {"no table", batch(base_chain()), ENOENT, "no table"},
+      {"no chain", batch(table(), rule("in", counter())), ENOENT, "no chain"},
+      {"jump to nowhere", in_a_rule(verdict(-3, "nowhere")), ENOENT, "no chain nowhere"},
+      {"jump to a hook", in_a_rule(verdict(-3, "in")), EOPNOTSUPP, "has a hook"},
+      {"jump to itself",
+       batch(table(), base_chain(), chain("a"), rule("in", verdict(-3, "a")), rule("a", verdict(-3, "a"))),
+       EMLINK, "back to itself"},
+      {"jump in a circle",
+       batch(table(), base_chain(), chain("a"), chain("b"), rule("in", verdict(-3, "a")),
+             rule("a", verdict(-3, "b")), rule("b", verdict(-4, "a"))),
+       EMLINK, "back to itself"},
+      {"unknown verdict", in_a_rule(verdict(-77)), EOPNOTSUPP, "verdict"},
+      {"queue", in_a_rule(verdict(3)), EOPNOTSUPP, "verdict"},
+      {"read before written", in_a_rule(cmp(0, one)), ENODATA, "nothing wrote"},
+      {"read past what was written", in_a_rule(join(payload(1, 0, 4), cmp(0, join(one, one)))), ENODATA,
+       "nothing wrote"},
+      {"no such register", in_a_rule(payload(1, 0, 4, 5)), ERANGE, "register 5"},
+      {"past the last register", in_a_rule(payload(1, 0, 20, 4)), ERANGE, "fit"},
+      {"no such base", in_a_rule(payload(4, 0, 4)), EOPNOTSUPP, "header"},
+      {"empty load", in_a_rule(payload(1, 0, 0)), ERANGE, "part of a header"},
+      {"unknown expression", in_a_rule(expression("frobnicate", {})), EOPNOTSUPP, "frobnicate"},
+      {"unknown attribute", in_a_rule(expression("counter", attribute(9, one))), EOPNOTSUPP, "attribute 9"},
+      {"attribute twice",
+       batch(nft_message(nft::kNewTable,
+                         join(attribute(nft::kTableName, text("t")), attribute(nft::kTableName, text("t"))))),
+       EINVAL, "twice"},
+      {"comparison 6", in_a_rule(join(payload(1, 0, 4), cmp(6, one))), EINVAL, "comparison"},
+      {"no such set", in_a_rule(join(payload(1, 0, 4), lookup())), ENOENT, "no set"},
+      {"set of longer keys",
+       batch(table(), base_chain(), set({.key_bytes = 8}), rule("in", join(payload(1, 0, 4), lookup()))),
+       ENODATA, "nothing wrote"},
+      {"map used as set",
+       batch(table(), base_chain(),
+             set({.flags = nft::kSetMap,
+                  .more = join(attribute(nft::kSetDataType, one), attribute(nft::kSetDataLength, be32(4)))}),
+             rule("in", join(payload(1, 0, 4), lookup()))),
+       EINVAL, "not what it is used as"},
+      {"set used as map",
+       batch(table(), base_chain(), set({}),
+             rule("in", join(payload(1, 0, 4), lookup("s", attribute(nft::kLookupTo, one))))),
+       EINVAL, "not what it is used as"},
+      {"anonymous set used twice",
+       batch(table(), base_chain(), set({.flags = nft::kSetAnonymous, .name = "__set%d"}),
+             rule("in", join(payload(1, 0, 4), lookup("__set%d", attribute(nft::kLookupSetId, one)))),
+             rule("in", join(payload(1, 0, 4), lookup("__set%d", attribute(nft::kLookupSetId, one))))),
+       EBUSY, "twice"},
+      {"key of another length", batch(table(), set({}), elements(element(join(one, one)))), EINVAL, "length"},
+      {"too many elements",
+       batch(table(), set({.more = attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, one))}),
+             elements(join(element(be32(1)), element(be32(2))))),
+       ENFILE, "size"},
+      {"end without interval",
+       batch(table(), set({}), elements(element(one, attribute(nft::kElementFlags, one)))), EINVAL, "flags"},
+      {"intervals overlap",
+       batch(table(), set({.flags = nft::kSetInterval}),
+             elements(join(element(be32(1)), element(be32(9), attribute(nft::kElementFlags, one)),
+                           element(be32(5)), element(be32(12), attribute(nft::kElementFlags, one))))),
+       EEXIST, "overlap"},
+      {"policy 2", batch(table(), chain("in", join(hook(1), attribute(nft::kChainPolicy, be32(2))))), EINVAL,
+       "policy"},
+      {"policy without hook", batch(table(), chain("in", attribute(nft::kChainPolicy, one))), EOPNOTSUPP,
+       "policy"},
+      {"hook forward", batch(table(), chain("in", hook(2))), EOPNOTSUPP, "forwards nothing"},
+      {"hook ingress", batch(table(), chain("in", hook(5))), EOPNOTSUPP, "hook"},
+      {"nat", batch(table(), chain("in", join(hook(1), attribute(nft::kChainType, text("nat"))))), EOPNOTSUPP,
+       "nat"},
+      {"bridge table",
+       batch(message(nft::kSubsystem << 8, nft::kBridge, attribute(nft::kTableName, text("t")))),
+       EAFNOSUPPORT, "bridge"},
+      {"reject at postrouting",
+       batch(table(), chain("out", hook(4)),
+             rule("out", expression("reject", attribute(nft::kRejectType, be32(1))))),
+       EOPNOTSUPP, "rejected"},
+      {"limit of nothing",
+       in_a_rule(expression("limit",
+                            join(attribute(nft::kLimitRate, be64(0)), attribute(nft::kLimitUnit, be64(1))))),
+       EINVAL, "limit"},
+      {"limit too large",
+       in_a_rule(expression(
+           "limit", join(attribute(nft::kLimitRate, be64(1)), attribute(nft::kLimitUnit, be64(UINT64_MAX))))),
+       EOVERFLOW, "limit"},
+      {"a name that no terminal should see", batch(table("a\033[2J")), EINVAL, "printed"},
+      {"a name of 256", batch(table(std::string(256, 'a'))), ENAMETOOLONG, "too long"},
+      {"a message outside of the batch", table(), EINVAL, "outside"},
+      {"a batch without end", join(message(nft::kBatchBegin, 0, {}), table()), EINVAL, "does not end"},
+      {"two batches", join(batch(table()), batch(table("u"))), EINVAL, "more than one"},
+      {"deletion", batch(table(), nft_message(nft::kDelChain, {})), EOPNOTSUPP, "changes or deletes"},
+  };
+  for (const Refused& each : all) {
+    const auto found = refusal(each.bytes);
+    ASSERT_TRUE(found) << each.name;
+    EXPECT_EQ(found->error, each.error) << each.name << ": " << found->sentence;
+    EXPECT_THAT(found->sentence, HasSubstr(each.sentence)) << each.name;
+  }
+}
+
+// The kernel checks what packets can reach (nf_tables' nft_table_validate()).
+TEST(Load, ACircleThatNoHookLeadsToIsHarmless) {
+  EXPECT_FALSE(refusal(batch(table(), base_chain(), chain("a"), rule("a", verdict(-3, "a")))));
+}
+
+TEST(Load, NamesThePlaceInTheMessage) {
+  const Octets bytes = in_a_rule(join(counter(), cmp(0, be32(1))));
+  const auto found = refusal(bytes);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->sequence, 7U);
+  // From the head of the rule's message to its second expression.
+  const size_t before =
+      20 + attribute(nft::kRuleTable, text("t")).size() + attribute(nft::kRuleChain, text("in")).size() + 4;
+  EXPECT_EQ(found->attribute, before + counter().size());
+}
+
+TEST(Load, JumpsGoSixteenChainsDeepAndNoFurther) {
+  for (const int depth : {15, 16, 17, 40}) {
+    Octets chains, rules;
+    for (int i = 0; i < depth; ++i) chains = join(chain("c" + std::to_string(i)), chains);
+    rules = rule("in", verdict(-3, "c0"));
+    for (int i = 0; i + 1 < depth; ++i)
+      rules = join(rules, rule("c" + std::to_string(i), verdict(-3, "c" + std::to_string(i + 1))));
+    const auto found = refusal(batch(table(), base_chain(), chains, rules));
+    EXPECT_EQ(found.has_value(), depth > 15) << depth;
+    if (found) {
+      EXPECT_EQ(found->error, EMLINK);
+    }
+  }
+}
+
+// Fifteen levels of a hundred jumps each: a packet would never come out.
+TEST(Load, RefusesWhatWouldTakeForever) {
+  Octets chains, rules = rule("in", verdict(-3, "c0"));
+  for (int i = 0; i < 12; ++i) {
+    chains = join(chain("c" + std::to_string(i)), chains);
+    for (int jump = 0; jump < 10 && i < 11; ++jump)
+      rules = join(rules, rule("c" + std::to_string(i), verdict(-3, "c" + std::to_string(i + 1))));
+  }
+  const auto found = refusal(batch(table(), base_chain(), chains, rules));
+  ASSERT_TRUE(found);
+  EXPECT_THAT(found->sentence, HasSubstr("forever"));
+}
+
+TEST(Load, EveryLimitIsOne) {
+  const Octets bytes =
+      batch(table(), base_chain(), set({}), elements(element(be32(1))), rule("in", counter()));
+  EXPECT_FALSE(refusal(bytes));
+  for (const Limits& limits : {Limits{.batch_bytes = 100}, Limits{.tables = 0}, Limits{.chains = 0},
+                               Limits{.rules = 0}, Limits{.expressions_of_a_rule = 0}, Limits{.sets = 0},
+                               Limits{.elements = 0}, Limits{.stateful = 0}}) {
+    const auto found = refusal(bytes, limits);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->error, E2BIG) << found->sentence;
+  }
+}
+
+// Cut anywhere, and with any byte changed, a batch is refused or loaded, and nothing else happens (run with
+// sanitizers).
+TEST(Load, SurvivesCutsAndChanges) {
+  const Octets whole =
+      batch(table(), base_chain(), chain("sub"), set({.flags = nft::kSetInterval}),
+            elements(join(element(be32(5)), element(be32(9), attribute(nft::kElementFlags, be32(1))))),
+            rule("in", join(payload(1, 12, 4), lookup(), counter(), verdict(-3, "sub"))));
+  for (size_t length = 1; length < whole.size(); ++length)
+    EXPECT_TRUE(refusal(Octets(whole.begin(), whole.begin() + static_cast<long>(length)))) << length;
+  for (size_t at = 0; at < whole.size(); ++at) {
+    for (const int flip : {1, 2, 4, 0x80, 0xff}) {
+      Octets changed = whole;
+      changed[at] = static_cast<uint8_t>(changed[at] ^ flip);
+      refusal(changed);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace skerry::filter
