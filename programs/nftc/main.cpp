@@ -1,0 +1,94 @@
+// skerry-nftc: nft's own compiler in a process that can do nothing else. A ruleset as text comes in at 0, the
+// netlink batch that nft would send to a kernel goes out at 1, nft's words go out at 2. Its arguments are the
+// names of the interfaces that the rules may name, from index 1 on.
+//
+// Exit status: 0 compiled, 1 refused, 2 a failure of ours.
+#include <nftables/libnftables.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "filter/load.hpp"
+#include "nftc/netlink.hpp"
+#include "run/confine.hpp"
+
+namespace skerry::nftc {
+namespace {
+
+constexpr int kRefused = 1, kFailed = 2;
+// The text is hostile too: what one compilation may cost.
+constexpr rlim_t kSeconds = 20, kBytes = rlim_t{1} << 30, kOutputBytes = rlim_t{256} << 20;
+
+struct Compilation {
+  std::vector<uint8_t> batch;
+  std::string complaint;  // ours, about what nft let pass
+
+  Answer judge(ConstBytes sent) {
+    filter::Ruleset ruleset;
+    if (const auto refusal = filter::load(sent, ruleset)) {
+      if (complaint.empty()) complaint = refusal->sentence;
+      return {refusal->error, refusal->sequence, refusal->attribute};
+    }
+    batch.assign(sent.begin(), sent.end());
+    return {};
+  }
+};
+
+bool write_all(int fd, ConstBytes bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0) return false;
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  return true;
+}
+
+int complain(const std::string& sentence) {
+  std::fprintf(stderr, "skerry-nftc: %s\n", sentence.c_str());
+  return kFailed;
+}
+
+int run(std::vector<std::string> interfaces) {
+  const rlimit seconds{kSeconds, kSeconds}, output{kOutputBytes, kOutputBytes};
+  ::setrlimit(RLIMIT_CPU, &seconds);
+  ::setrlimit(RLIMIT_FSIZE, &output);
+  if (confinement_is_complete()) {  // a sanitizer maps terabytes
+    const rlimit bytes{kBytes, kBytes};
+    ::setrlimit(RLIMIT_AS, &bytes);
+  }
+  const Fd descriptor(::eventfd(0, EFD_CLOEXEC));
+  if (!descriptor) return complain("no descriptor is left");
+  if (const Result<void> confined = confine(Confinement::compiler); !confined)
+    return complain(confined.error().message);
+
+  Compilation compilation;
+  FakeKernel fake{descriptor.get(), std::move(interfaces),
+                  [&](ConstBytes batch) { return compilation.judge(batch); }};
+  kernel = &fake;
+  nft_ctx* context = nft_ctx_new(NFT_CTX_DEFAULT);
+  if (context == nullptr) return complain("libnftables cannot start");
+  nft_ctx_clear_include_paths(context);
+  nft_ctx_buffer_output(context);
+  nft_ctx_buffer_error(context);
+  const int failure = nft_run_cmd_from_filename(context, "/dev/stdin");
+  const char* words = nft_ctx_get_error_buffer(context);
+  write_all(STDERR_FILENO, {reinterpret_cast<const uint8_t*>(words), std::strlen(words)});
+  if (!compilation.complaint.empty()) std::fprintf(stderr, "%s\n", compilation.complaint.c_str());
+  if (failure != 0 || !compilation.complaint.empty()) return kRefused;
+  return write_all(STDOUT_FILENO, compilation.batch) ? 0 : kFailed;
+}
+
+}  // namespace
+}  // namespace skerry::nftc
+
+int main(int argc, char** argv) {
+  const int status = skerry::nftc::run({argv + 1, argv + argc});
+  std::fflush(nullptr);
+  ::_exit(status);  // what libnftables leaves behind is nobody's to free
+}

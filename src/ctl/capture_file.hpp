@@ -1,0 +1,34 @@
+// The packets of a capture, as tcpdump, Wireshark and `skerry capture` write them: pcap and pcapng, both byte
+// orders.
+//
+// Read first: draft-ietf-opsawg-pcap; draft-ietf-opsawg-pcapng, sections 4.1 to 4.4.
+//
+// Invariant: the file is a stranger's. Every length is checked against what is left of it.
+#pragma once
+
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+
+namespace skerry::ctl {
+
+enum class CaptureLink : uint16_t {
+  ethernet = 1,
+  raw_ip = 101,
+  raw_ipv4 = 228,
+  raw_ipv6 = 229
+};  // LINKTYPE_*
+
+struct CapturedPacket {
+  TimeNs at = 0;  // since 1970, or whatever the writer's clock counted from
+  CaptureLink link{};
+  ConstBytes bytes;  // of `file`
+  bool cut = false;  // the capture does not hold all of it
+};
+
+// In the order of the file. Errors: not a capture, damaged, or of a link type that is none of the above.
+Result<std::vector<CapturedPacket>> read_capture(ConstBytes file);
+
+}  // namespace skerry::ctl

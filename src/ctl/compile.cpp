@@ -1,0 +1,88 @@
+#include "ctl/compile.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <vector>
+
+#include "ctl/child.hpp"
+#include "filter/load.hpp"
+
+namespace skerry::ctl {
+
+namespace {
+
+constexpr const char* kNameInCompiler = "/dev/stdin";
+
+Result<Fd> open_rules(const std::string& file) {
+  Fd text(file == "-" ? ::dup(STDIN_FILENO) : ::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status;
+  if (!text || ::fstat(text.get(), &status) != 0)
+    return Error{fmt::format("cannot read {}: {}", file, std::strerror(errno)), errno};
+  if (S_ISDIR(status.st_mode)) return Error{fmt::format("cannot read {}: it is a directory", file), EISDIR};
+  return text;
+}
+
+Result<std::vector<uint8_t>> content(const Fd& memory) {
+  struct stat status;
+  if (::fstat(memory.get(), &status) != 0) return Error{"cannot read what the compiler wrote", errno};
+  std::vector<uint8_t> bytes(static_cast<size_t>(status.st_size));
+  size_t at = 0;
+  while (at < bytes.size()) {
+    const ssize_t got = ::pread(memory.get(), bytes.data() + at, bytes.size() - at, static_cast<off_t>(at));
+    if (got <= 0) return Error{"cannot read what the compiler wrote", errno};
+    at += static_cast<size_t>(got);
+  }
+  return bytes;
+}
+
+// nft calls the text by the name under which it got it.
+std::string with_name(const std::vector<uint8_t>& bytes, const std::string& file) {
+  std::string words(bytes.begin(), bytes.end());
+  const std::string from = kNameInCompiler, to = file == "-" ? "standard input" : file;
+  for (size_t line = 0; line < words.size();) {
+    if (words.compare(line, from.size() + 1, from + ":") == 0) words.replace(line, from.size(), to);
+    line = words.find('\n', line);
+    if (line != std::string::npos) ++line;
+  }
+  for (char& c : words)
+    if (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') c = '?';
+  return words;
+}
+
+}  // namespace
+
+Result<filter::Ruleset> compile_rules(const std::string& file) {
+  const Result<Fd> text = open_rules(file);
+  if (!text) return text.error();
+  const Fd batch(::memfd_create("skerry-batch", MFD_CLOEXEC)),
+      words(::memfd_create("skerry-words", MFD_CLOEXEC));
+  if (!batch || !words)
+    return Error{fmt::format("no memory for the compiler's output: {}", std::strerror(errno)), errno};
+  Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
+                                         .argv = {"skerry-nftc", kLoopbackInterface, kNetworkInterface},
+                                         .fds = {{text->get(), 0}, {batch.get(), 1}, {words.get(), 2}},
+                                         .signal_on_our_end = SIGKILL});
+  if (!compiler) return compiler.error();
+  const int status = compiler->wait(-1, {});
+  const Result<std::vector<uint8_t>> said = content(words), bytes = content(batch);
+  if (!said) return said.error();
+  if (!bytes) return bytes.error();
+  fmt::print(stderr, "{}", with_name(*said, file));
+  if (status == 1) return Error{fmt::format("{} is refused", file)};
+  if (status > 128)
+    return Error{fmt::format("the compiler was ended by signal {}: is {} very large?", status - 128, file)};
+  if (status != 0) return Error{"the compiler failed"};
+  filter::Ruleset ruleset;
+  if (const auto refusal = filter::load(*bytes, ruleset))
+    return Error{fmt::format("{} is refused: {}", file, refusal->sentence), refusal->error};
+  return ruleset;
+}
+
+}  // namespace skerry::ctl

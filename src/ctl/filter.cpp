@@ -1,0 +1,97 @@
+// `skerry filter`: rules looked at and tried without a network.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "ctl/command.hpp"
+#include "ctl/compile.hpp"
+#include "ctl/filter_test.hpp"
+
+namespace skerry::ctl {
+
+namespace {
+
+using filter::Chain;
+using filter::Ruleset;
+
+constexpr const char* kHookNames[] = {"prerouting", "input", "forward", "output", "postrouting"};
+
+const char* family_name(filter::Family family) {
+  return family == filter::Family::inet ? "inet" : family == filter::Family::ip ? "ip" : "ip6";
+}
+
+std::string plural(size_t count, const char* one) {
+  return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
+}
+
+std::string describe(const Chain& chain) {
+  std::string words;
+  if (chain.is_base)
+    words = fmt::format("hook {}, priority {}, policy {}, ", kHookNames[static_cast<size_t>(chain.hook)],
+                        chain.priority, chain.policy == filter::Policy::accept ? "accept" : "drop");
+  return words + plural(chain.rules.size(), "rule");
+}
+
+size_t keys_of(const filter::Set& set) {
+  return static_cast<size_t>(
+      std::count_if(set.elements.begin(), set.elements.end(),
+                    [](const filter::Element& element) { return !element.interval_end; }));
+}
+
+void print_understood(const Ruleset& ruleset) {
+  size_t rules = 0;
+  for (uint32_t table = 0; table < ruleset.tables.size(); ++table) {
+    const filter::Table& each = ruleset.tables[table];
+    fmt::print("table {} {}{}\n", family_name(each.family), each.name, each.dormant ? " (dormant)" : "");
+    for (const Chain& chain : ruleset.chains) {
+      if (chain.table != table) continue;
+      rules += chain.rules.size();
+      if (!chain.name.empty()) fmt::print("  chain {}: {}\n", chain.name, describe(chain));
+    }
+    for (const filter::Set& set : ruleset.sets) {
+      if (set.table == table && !set.anonymous)
+        fmt::print("  {} {}: {}\n", set.maps ? "map" : "set", set.name, plural(keys_of(set), "element"));
+    }
+    for (const filter::NamedObject& object : ruleset.objects) {
+      if (object.table != table) continue;
+      const auto kind = ruleset.stateful[object.stateful].kind;
+      fmt::print("  {} {}\n",
+                 kind == filter::StatefulKind::counter ? "counter"
+                 : kind == filter::StatefulKind::quota ? "quota"
+                                                       : "limit",
+                 object.name);
+    }
+  }
+  fmt::print("understood: {}, {}, {}, {}\n", plural(ruleset.tables.size(), "table"),
+             plural(ruleset.chains.size(), "chain"), plural(rules, "rule"),
+             plural(ruleset.sets.size(), "set"));
+}
+
+Outcome check(const std::string& file) {
+  const Result<Ruleset> ruleset = compile_rules(file);
+  if (!ruleset) return failed(ruleset.error());
+  print_understood(*ruleset);
+  return {};
+}
+
+void add_check(CLI::App& filter, Outcome& outcome) {
+  CLI::App* command = filter.add_subcommand(
+      "check", "Say what is understood of a file of nftables rules, or what is wrong with it");
+  auto file = std::make_shared<std::string>();
+  command->add_option("file", *file, "rules as `nft -f` reads them; - for standard input")->required();
+  command->footer("Needs no privilege and asks no kernel. Example: skerry filter check web.nft");
+  command->callback([&outcome, file] { outcome = check(*file); });
+}
+
+}  // namespace
+
+void add_filter(CLI::App& app, Outcome& outcome) {
+  CLI::App* filter = app.add_subcommand("filter", "Check rules, or try them on a capture");
+  filter->require_subcommand(1);
+  filter->footer("No stack uses rules yet. Example: skerry filter check web.nft");
+  add_check(*filter, outcome);
+  add_filter_test(*filter, outcome);
+}
+
+}  // namespace skerry::ctl

@@ -1,0 +1,306 @@
+#include "ctl/filter_test.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "ctl/capture_file.hpp"
+#include "ctl/compile.hpp"
+#include "ctl/table.hpp"
+#include "filter/engine.hpp"
+#include "wire/ethernet.hpp"
+
+namespace skerry::ctl {
+
+namespace {
+
+using filter::Engine;
+using filter::Hook;
+using filter::Judgement;
+using nlohmann::json;
+
+struct TestOptions {
+  std::string rules;
+  std::string capture;
+  std::vector<std::string> addresses;
+  bool as_json = false;
+};
+
+const char* hook_name(Hook hook) {
+  constexpr const char* kNames[] = {"prerouting", "input", "forward", "output", "postrouting"};
+  return kNames[static_cast<size_t>(hook)];
+}
+
+// What the dry run makes of one packet of the capture.
+struct Fate {
+  enum class Kind { accepted, dropped, foreign, not_ip } kind = Kind::accepted;
+  Judgement judgement;
+  Hook hook{};  // the last that it met
+};
+
+filter::Interface interface(uint32_t index, const char* name, uint16_t type) {
+  filter::Interface result{.index = index, .type = type};
+  std::memcpy(result.name.data(), name, std::strlen(name));
+  return result;
+}
+
+// The stack in whose place the rules are tried.
+class Bench {
+ public:
+  Bench(filter::Ruleset ruleset, std::vector<std::vector<uint8_t>> addresses)
+      : engine_(std::move(ruleset)), addresses_(std::move(addresses)) {}
+
+  Fate pass(const CapturedPacket& captured) {
+    filter::Packet packet;
+    ConstBytes bytes = captured.bytes;
+    if (captured.link == CaptureLink::ethernet) {
+      if (bytes.size() < kEthernetBytes) return {Fate::Kind::not_ip, {}};
+      const uint16_t type = load_be16(bytes.data() + 12);
+      if (type != 0x0800 && type != 0x86dd) return {Fate::Kind::not_ip, {}};
+      packet.link = bytes.first(kEthernetBytes);
+      bytes = bytes.subspan(kEthernetBytes);
+      if ((packet.link[0] & 1) != 0) packet.type = kMulticast;
+      if (std::count(packet.link.begin(), packet.link.begin() + 6, 0xff) == 6) packet.type = kBroadcast;
+    }
+    if (!packet.read(bytes)) return {Fate::Kind::not_ip, {}};
+    const bool leaves = is_ours(packet, false) && !addresses_.empty();
+    if (!addresses_.empty() && !leaves && !is_ours(packet, true)) return {Fate::Kind::foreign, {}};
+    if (leaves) packet.type = kHost;
+    Fate fate{};
+    for (const Hook hook :
+         leaves ? std::array{Hook::output, Hook::postrouting} : std::array{Hook::prerouting, Hook::input}) {
+      packet.in = leaves ? nullptr : &network_;
+      packet.out = leaves ? &network_ : nullptr;
+      fate.hook = hook;
+      fate.judgement = engine_.judge(hook, packet, captured.at);
+      if (!fate.judgement.accepted) {
+        fate.kind = Fate::Kind::dropped;
+        break;
+      }
+    }
+    return fate;
+  }
+  const Engine& engine() const { return engine_; }
+
+ private:
+  static constexpr size_t kEthernetBytes = EthernetHeader::kBytes;
+  static constexpr uint8_t kHost = 0, kBroadcast = 1, kMulticast = 2;  // PACKET_*
+
+  bool is_ours(const filter::Packet& packet, bool destination) const {
+    const size_t size = packet.v6 ? 16 : 4;
+    const ConstBytes address = packet.bytes.subspan((packet.v6 ? 8U : 12U) + (destination ? size : 0), size);
+    for (const std::vector<uint8_t>& ours : addresses_) {
+      if (std::equal(ours.begin(), ours.end(), address.begin(), address.end())) return true;
+    }
+    return false;
+  }
+
+  Engine engine_;
+  std::vector<std::vector<uint8_t>> addresses_;
+  filter::Interface network_ = interface(2, kNetworkInterface, 1);
+};
+
+std::string table_name(const filter::Ruleset& ruleset, uint32_t table) {
+  const filter::Table& each = ruleset.tables[table];
+  const char* family = each.family == filter::Family::inet ? "inet"
+                       : each.family == filter::Family::ip ? "ip"
+                                                           : "ip6";
+  return fmt::format("{} {}", family, each.name);
+}
+
+json tally_json(const Engine& engine, uint32_t stateful) {
+  const filter::Tally& tally = engine.tally(stateful);
+  const filter::Stateful& begins = engine.ruleset().stateful[stateful];
+  switch (begins.kind) {
+    case filter::StatefulKind::counter:
+      return {{"packets", tally.packets}, {"bytes", tally.bytes}};
+    case filter::StatefulKind::quota:
+      return {{"used", std::min(tally.consumed, begins.bytes)}};
+    case filter::StatefulKind::limit:
+      break;
+  }
+  return nullptr;
+}
+
+// What has a name is listed with it and not with the rules that use it.
+json rules_json(const Engine& engine) {
+  const filter::Ruleset& ruleset = engine.ruleset();
+  std::vector<bool> named(ruleset.stateful.size());
+  for (const filter::NamedObject& object : ruleset.objects) named[object.stateful] = true;
+  json all = json::array();
+  for (const filter::Chain& chain : ruleset.chains) {
+    for (const filter::Rule& rule : chain.rules) {
+      json tallies = json::array();
+      for (const filter::Expression& expression : rule.expressions) {
+        const auto* touch = std::get_if<filter::Touch>(&expression.action);
+        if (touch != nullptr && !named[touch->stateful])
+          tallies.push_back(tally_json(engine, touch->stateful));
+      }
+      all.push_back({{"table", table_name(ruleset, chain.table)},
+                     {"chain", chain.name},
+                     {"handle", rule.handle},
+                     {"comment", rule.comment},
+                     {"tallies", tallies}});
+    }
+  }
+  return all;
+}
+
+json elements_json(const Engine& engine) {
+  const filter::Ruleset& ruleset = engine.ruleset();
+  json all = json::array();
+  for (const filter::Set& set : ruleset.sets) {
+    for (const filter::Element& element : set.elements) {
+      if (element.counters.empty()) continue;
+      json tallies = json::array();
+      for (const uint32_t own : element.counters) tallies.push_back(tally_json(engine, own));
+      std::string key;
+      if (!element.catchall)
+        for (unsigned i = 0; i < set.key_bytes; ++i) key += fmt::format("{:02x}", set.keys[element.key + i]);
+      all.push_back({{"table", table_name(ruleset, set.table)},
+                     {"set", set.name},
+                     {"handle", set.handle},
+                     {"key", key},
+                     {"tallies", tallies}});
+    }
+  }
+  return all;
+}
+
+std::string where(const filter::Ruleset& ruleset, const Judgement& judgement) {
+  const filter::Chain& chain = ruleset.chains[judgement.chain];
+  std::string place =
+      fmt::format("{} {}", table_name(ruleset, chain.table), chain.name.empty() ? "(anonymous)" : chain.name);
+  if (judgement.rule == filter::kNone) return place + " policy";
+  const filter::Rule& rule = chain.rules[judgement.rule];
+  place += fmt::format(" handle {}", rule.handle);
+  return rule.comment.empty() ? place : fmt::format("{} \"{}\"", place, rule.comment);
+}
+
+const char* kind_name(Fate::Kind kind) {
+  switch (kind) {
+    case Fate::Kind::accepted:
+      return "accept";
+    case Fate::Kind::dropped:
+      return "drop";
+    case Fate::Kind::foreign:
+      return "foreign";
+    case Fate::Kind::not_ip:
+      return "not ip";
+  }
+  return "";
+}
+
+void print_json(const Bench& bench, const std::vector<Fate>& fates) {
+  const filter::Ruleset& ruleset = bench.engine().ruleset();
+  json packets = json::array(), objects = json::array();
+  for (const Fate& fate : fates) {
+    json packet{{"verdict", kind_name(fate.kind)}, {"mark", fate.judgement.mark}};
+    if (fate.kind == Fate::Kind::dropped) {
+      packet["by"] = where(ruleset, fate.judgement);
+      packet["hook"] = hook_name(fate.hook);
+    }
+    if (fate.judgement.reject) packet["reject"] = true;
+    for (unsigned i = 0; i < fate.judgement.logs; ++i)
+      packet["log"].push_back(ruleset.logs[fate.judgement.logged[i]].prefix);
+    packets.push_back(std::move(packet));
+  }
+  for (const filter::NamedObject& object : ruleset.objects)
+    objects.push_back({{"table", table_name(ruleset, object.table)},
+                       {"name", object.name},
+                       {"tally", tally_json(bench.engine(), object.stateful)}});
+  const json all{{"packets", packets},
+                 {"rules", rules_json(bench.engine())},
+                 {"elements", elements_json(bench.engine())},
+                 {"objects", objects}};
+  fmt::print("{}\n", all.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+void print_table(const Bench& bench, const std::vector<Fate>& fates) {
+  const filter::Ruleset& ruleset = bench.engine().ruleset();
+  std::vector<std::pair<std::string, size_t>> counts;
+  for (const Fate& fate : fates) {
+    const bool dropped = fate.kind == Fate::Kind::dropped;
+    std::string name = dropped ? fmt::format("{} by {}", fate.judgement.reject ? "reject" : "drop",
+                                             where(ruleset, fate.judgement))
+                               : kind_name(fate.kind);
+    const auto known =
+        std::find_if(counts.begin(), counts.end(), [&](const auto& each) { return each.first == name; });
+    if (known == counts.end())
+      counts.emplace_back(std::move(name), 1);
+    else
+      ++known->second;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [name, count] : counts) rows.push_back({fmt::format("{}", count), name});
+  fmt::print("{}", format_table({{"PACKETS", true}, {"FATE"}}, rows));
+}
+
+Result<std::vector<uint8_t>> read_file(const std::string& path) {
+  std::error_code error;
+  const bool plain = std::filesystem::is_regular_file(path, error);
+  std::ifstream stream(path, std::ios::binary);
+  if (!plain || !stream)
+    return Error{fmt::format("cannot read {}: {}", path, plain ? std::strerror(errno) : "it is no file")};
+  return std::vector<uint8_t>(std::istreambuf_iterator<char>(stream), {});
+}
+
+Result<std::vector<std::vector<uint8_t>>> parse_addresses(const std::vector<std::string>& texts) {
+  std::vector<std::vector<uint8_t>> addresses;
+  for (const std::string& text : texts) {
+    std::vector<uint8_t> bytes(16);
+    if (::inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) {
+      bytes.resize(4);
+    } else if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) != 1) {
+      return Error{fmt::format("\"{}\" is no address: write 10.77.0.2 or fd00::2", text)};
+    }
+    addresses.push_back(std::move(bytes));
+  }
+  return addresses;
+}
+
+Outcome test(const TestOptions& options) {
+  const Result<std::vector<std::vector<uint8_t>>> addresses = parse_addresses(options.addresses);
+  if (!addresses) return failed(addresses.error());
+  const Result<std::vector<uint8_t>> file = read_file(options.capture);
+  if (!file) return failed(file.error());
+  const Result<std::vector<CapturedPacket>> packets = read_capture(*file);
+  if (!packets) return failed(Error{fmt::format("{}: {}", options.capture, packets.error().message)});
+  Result<filter::Ruleset> ruleset = compile_rules(options.rules);
+  if (!ruleset) return failed(ruleset.error());
+  Bench bench(std::move(*ruleset), *addresses);
+  std::vector<Fate> fates;
+  for (const CapturedPacket& packet : *packets) fates.push_back(bench.pass(packet));
+  if (options.as_json)
+    print_json(bench, fates);
+  else
+    print_table(bench, fates);
+  return {};
+}
+
+}  // namespace
+
+void add_filter_test(CLI::App& filter, Outcome& outcome) {
+  CLI::App* command = filter.add_subcommand(
+      "test", "Run a capture through a file of rules and say what becomes of its packets");
+  auto options = std::make_shared<TestOptions>();
+  command->add_option("rules", options->rules, "rules as `nft -f` reads them")->required();
+  command->add_option("--pcap", options->capture, "capture to read, pcap or pcapng")->required();
+  command->add_option(
+      "--address", options->addresses,
+      "the stack's address: packets from it meet output and postrouting, packets to it prerouting and "
+      "input, others nothing (default: all arrive)");
+  command->add_flag("--json", options->as_json, "each packet's verdict, then all counters, as JSON");
+  command->footer(
+      "Nothing is sent and nothing changes. Limits count in the capture's own time.\n"
+      "Example: skerry filter test web.nft --pcap redis.pcapng --address 10.77.0.2");
+  command->callback([&outcome, options] { outcome = test(*options); });
+}
+
+}  // namespace skerry::ctl

@@ -1,0 +1,140 @@
+// `skerry filter` as people use it: nft's own words about a text, ours about what nft lets pass, and dry
+// runs.
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "base/bytes.hpp"
+#include "fake_supervisor.hpp"
+#include "run/confine.hpp"
+
+namespace skerry::ctl {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class FilterCommand : public WithCommand {
+ protected:
+  std::string file(const std::string& name, const std::string& content) {
+    std::ofstream(folder_ + "/" + name, std::ios::binary) << content;
+    return folder_ + "/" + name;
+  }
+  Ended check(const std::string& rules) { return skerry({"filter", "check", file("r.nft", rules)}); }
+};
+
+TEST_F(FilterCommand, CheckSaysWhatItUnderstood) {
+  const Ended ended = check(
+      "flush ruleset\ntable inet web {\n counter total { }\n set ours { type ipv4_addr; elements = { "
+      "10.0.0.1 "
+      "} }\n"
+      " chain in {\n  type filter hook input priority 5; policy drop;\n  iifname lo accept\n"
+      "  ip saddr @ours tcp dport { ssh, 80 } counter name total accept\n }\n}\n");
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(
+      ended.out,
+      "table inet web\n  chain in: hook input, priority 5, policy drop, 2 rules\n  set ours: 1 element\n"
+      "  counter total\nunderstood: 1 table, 1 chain, 2 rules, 2 sets\n");
+}
+
+struct Wrong {
+  const char* rules;
+  const char* place;  // behind the file's name
+  const char* sentence;
+};
+
+TEST_F(FilterCommand, CheckNamesLineAndColumn) {
+  const std::vector<Wrong> all = {
+      // nft's
+      {"table inet t {\n chain c { type filter hook inptu priority 0; }\n}\n",
+       ":2:29-33: Error: ", "unknown chain hook"},
+      {"table ip t {\n chain c {\n  ip saddr example.org drop\n }\n}\n",
+       ":3:12-22: Error: ", "Could not resolve hostname"},
+      {"table ip t {\n chain c {\n  iif wlan0 drop\n }\n}\n", ":3:7-11: Error: ", "Interface does not exist"},
+      {"table ip t {\n chain c {\n  meta skuid root drop\n }\n}\n",
+       ":3:14-17: Error: ", "User does not exist"},
+      // ours
+      {"table ip t {\n chain a { type filter hook input priority 0; jump b; }\n chain b { jump c; }\n chain "
+       "c { jump b; }\n}\n",
+       ":4:17-17: Error: ", "chain b leads back to itself"},
+      {"table ip t {\n chain c { type filter hook forward priority 0; }\n}\n",
+       ":2:", "a stack forwards nothing"},
+      {"table ip t {\n chain c {\n  ct state new accept\n }\n}\n",
+       ":3:3-21: Error: ", "the expression ct is not supported"},
+      {"table bridge t {\n}\n", ":1:", "bridge tables are not supported"},
+  };
+  for (const Wrong& wrong : all) {
+    const Ended ended = check(wrong.rules);
+    EXPECT_EQ(ended.status, 1) << wrong.rules;
+    EXPECT_EQ(ended.out, "");
+    EXPECT_THAT(ended.err, AllOf(HasSubstr(folder_ + "/r.nft" + wrong.place), HasSubstr(wrong.sentence),
+                                 HasSubstr("skerry filter: " + folder_ + "/r.nft is refused")));
+  }
+}
+
+TEST_F(FilterCommand, TheCompilerHasNoFiles) {
+  if (!confinement_is_complete()) GTEST_SKIP() << "a sanitizer needs more than a confined process may do";
+  EXPECT_THAT(check("include \"/etc/passwd\"\n").err, HasSubstr(":1:1-22: Error: File not found"));
+}
+
+TEST_F(FilterCommand, AFileThatCannotBeReadIsNamed) {
+  EXPECT_THAT(skerry({"filter", "check", "/nowhere.nft"}).err,
+              HasSubstr("cannot read /nowhere.nft: No such file"));
+  EXPECT_THAT(skerry({"filter", "check", folder_}).err, HasSubstr("it is a directory"));
+  EXPECT_EQ(skerry({"filter"}).status, 2);
+}
+
+// One datagram over IPv4, raw, to a port.
+std::string packet(uint16_t port, uint8_t last_source_byte = 1) {
+  std::string bytes("\x45\0\0\x1c\0\1\0\0\x40\x11\0\0\x0a\0\0\1\x0a\0\0\2\x13\x88\0\0\0\x08\0\0", 28);
+  bytes[15] = static_cast<char>(last_source_byte);
+  store_be16(reinterpret_cast<uint8_t*>(bytes.data()) + 22, port);
+  return bytes;
+}
+
+std::string capture(const std::vector<std::string>& packets) {
+  const auto word = [](uint32_t value) { return std::string(reinterpret_cast<const char*>(&value), 4); };
+  std::string file = word(0xa1b2c3d4) + word(4 << 16 | 2) + word(0) + word(0) + word(65535) + word(101);
+  for (const std::string& each : packets) {
+    const auto length = static_cast<uint32_t>(each.size());
+    file += word(1) + word(0) + word(length) + word(length) + each;
+  }
+  return file;
+}
+
+TEST_F(FilterCommand, TestSaysWhatBecomesOfEachPacket) {
+  const std::string rules = file(
+      "r.nft",
+      "table ip t {\n chain in {\n  type filter hook input priority 0; policy drop;\n"
+      "  udp dport 53 counter accept comment \"names\"\n  udp dport 54 counter reject comment \"no\"\n }\n"
+      " chain out {\n  type filter hook output priority 0;\n  udp dport 7 drop\n }\n}\n");
+  const std::string packets =
+      file("p.pcap", capture({packet(53), packet(53), packet(54), packet(9), packet(7, 2), "\x45"}));
+  const Ended all = skerry({"filter", "test", rules, "--pcap", packets});
+  EXPECT_EQ(all.status, 0) << all.err;
+  EXPECT_EQ(all.out,
+            "PACKETS  FATE\n      2  accept\n      1  reject by ip t in handle 4 \"no\"\n      2  drop by ip "
+            "t in policy\n"
+            "      1  not ip\n");
+  // With an address, what comes from it leaves and what is for others is none of ours.
+  const Ended ours = skerry({"filter", "test", rules, "--pcap", packets, "--address", "10.0.0.1"});
+  EXPECT_EQ(ours.out, "PACKETS  FATE\n      4  accept\n      1  foreign\n      1  not ip\n");
+  const auto json = nlohmann::json::parse(skerry({"filter", "test", rules, "--pcap", packets, "--json"}).out);
+  EXPECT_EQ(json["packets"][2]["verdict"], "drop");
+  EXPECT_EQ(json["packets"][2]["hook"], "input");
+  EXPECT_EQ(json["rules"][0]["tallies"][0]["packets"], 2);
+  EXPECT_EQ(json["rules"][0]["tallies"][0]["bytes"], 56);
+}
+
+TEST_F(FilterCommand, TestRefusesWhatIsNoCapture) {
+  const std::string rules = file("r.nft", "table ip t {\n}\n"), other = file("p.pcap", "hello, world");
+  EXPECT_THAT(skerry({"filter", "test", rules, "--pcap", other}).err,
+              HasSubstr("p.pcap: this is no capture"));
+  const std::string cut = file("c.pcap", capture({packet(53)}).substr(0, 50));
+  EXPECT_THAT(skerry({"filter", "test", rules, "--pcap", cut}).err, HasSubstr("damaged or cut off"));
+  EXPECT_THAT(skerry({"filter", "test", rules, "--pcap", cut, "--address", "10.1"}).err,
+              HasSubstr("is no address"));
+}
+
+}  // namespace
+}  // namespace skerry::ctl

@@ -1,0 +1,236 @@
+"""The same rules and the same packets through the kernel and through our engine. Runs inside a network namespace of its own, as root:
+
+    unshare --net python3 tests/programs/filter_kernel.py SKERRY --seed 1 --rulesets 1000 --packets 1000
+
+Each packet of ours enters at a TAP device. Rules of the kernel's own, before and behind those that are tried, note in sets which packets
+came past them and with which mark. Prints what was compared; ends with 1 at a difference, with the ruleset and the packet in a folder.
+"""
+
+import argparse
+import collections
+import fcntl
+import json
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from filter_packets import OUR_MAC, checksum, frame, pcap
+from filter_rules import Rules
+
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454ca, 2, 0x1000
+FIRST, LAST = -1000000, 1000000
+PROBE = f"""
+table inet probe {{
+  set pre4 {{ typeof ip id . meta mark; flags dynamic; size 65535; }}
+  set pre6 {{ typeof ip6 flowlabel . meta mark; flags dynamic; size 65535; }}
+  set in4 {{ typeof ip id . meta mark; flags dynamic; size 65535; }}
+  set in6 {{ typeof ip6 flowlabel . meta mark; flags dynamic; size 65535; }}
+  set came4 {{ typeof ip id . meta mark; flags dynamic; size 65535; }}
+  set came6 {{ typeof ip6 flowlabel . meta mark; flags dynamic; size 65535; }}
+  chain pre {{ type filter hook prerouting priority {LAST}; iif eth0 add @pre4 {{ ip id . meta mark }}; iif eth0 add @pre6 {{ ip6 flowlabel . meta mark }}; }}
+  chain came {{ type filter hook input priority {FIRST}; iif eth0 add @came4 {{ ip id . meta mark }}; iif eth0 add @came6 {{ ip6 flowlabel . meta mark }}; }}
+  chain in {{ type filter hook input priority {LAST}; iif eth0 add @in4 {{ ip id . meta mark }}; iif eth0 add @in6 {{ ip6 flowlabel . meta mark }}; }}
+}}
+""".replace("; iif", "\n iif").replace("}; }", "}\n }")
+
+
+def command(words, text=None):
+    done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def must(*words):
+    code, _, errors = command(words)
+    if code:
+        raise SystemExit(f"{' '.join(words)}: {errors.strip()}")
+
+
+class Kernel:
+    def __init__(self):
+        self.tap = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(self.tap, TUNSETIFF, struct.pack("16sH22x", b"eth0", IFF_TAP | IFF_NO_PI))
+        for name, value in (("ipv4/conf/all/rp_filter", 0), ("ipv4/conf/default/rp_filter", 0), ("ipv4/conf/eth0/rp_filter", 0),
+                            ("ipv6/conf/eth0/accept_dad", 0), ("ipv6/conf/eth0/accept_ra", 0), ("ipv6/conf/eth0/addr_gen_mode", 1)):
+            Path("/proc/sys/net", name).write_text(str(value))
+        must("ip", "link", "set", "eth0", "address", OUR_MAC.hex(":"), "up")
+        must("ip", "addr", "add", "10.9.0.1/16", "dev", "eth0")
+        must("ip", "-6", "addr", "add", "fd00:9::1/32", "dev", "eth0", "nodad")
+
+        self.reads_later_pieces = self.reads_transport_of_later_pieces()
+
+    def reads_transport_of_later_pieces(self):
+        """Linux has two ways to load a header field (nft_payload_eval, nft_payload_fast_eval), and in some versions only one of them knows
+        that a later fragment has no transport header. Where that is so, such packets have no right answer and are left out."""
+        with tempfile.NamedTemporaryFile("w", suffix=".nft") as rules:
+            rules.write("table ip t {\nchain c {\ntype filter hook prerouting priority 0;\ntcp dport 0-65535 counter\n}\n}\n")
+            rules.flush()
+            if refused := self.load(rules.name):
+                raise SystemExit(f"the kernel takes no rules: {refused}")
+        header = bytes.fromhex("4500002800010001400600000a0900020a090001")
+        header = header[:10] + checksum(header).to_bytes(2, "big") + header[12:]
+        self.send([OUR_MAC + bytes(6) + b"\x08\x00" + header + bytes(20)])
+        return kernel_tallies(self.result())[0]["ip t", "c"] == [[(1, 40)]]
+
+    def load(self, rules):
+        """None, or why the kernel or nft refuses them."""
+        must("nft", "flush", "ruleset")
+        code, _, errors = command(["nft", "-f", rules])
+        if code == 0:
+            code, _, errors = command(["nft", "-f", "-"], PROBE)
+        return errors if code else None
+
+    def send(self, frames):
+        for each in frames:
+            os.write(self.tap, each)
+
+    def result(self):
+        _, output, errors = command(["nft", "-j", "list", "ruleset"])
+        if not output:
+            raise SystemExit(f"nft cannot list: {errors}")
+        return json.loads(output)["nftables"]
+
+
+def passed(listing, name):
+    """{number: mark} of a probe's two sets, v4 and v6 apart."""
+    found = {}
+    for item in listing:
+        each = item.get("set", {})
+        if each.get("table") == "probe" and each.get("name") in (name + "4", name + "6"):
+            for element in each.get("elem", []):
+                number, mark = element["concat"]
+                found[(each["name"][-1], number)] = mark
+    return found
+
+
+def kernel_tallies(listing):
+    """What rules, named objects and elements count, in forms that both sides have."""
+    rules, objects, elements = collections.defaultdict(list), {}, collections.Counter()
+    for item in listing:
+        (kind, each), = item.items()
+        if each.get("table") == "probe":
+            continue
+        if kind == "rule":
+            tallies = []
+            for expression in each["expr"]:
+                if "packets" in (expression.get("counter") or ()):
+                    tallies.append((expression["counter"]["packets"], expression["counter"]["bytes"]))
+            rules[(f"{each['family']} {each['table']}", each["chain"])].append(tallies)
+        elif kind == "counter":
+            objects[(f"{each['family']} {each['table']}", each["name"])] = (each["packets"], each["bytes"])
+        elif kind == "quota":
+            objects[(f"{each['family']} {each['table']}", each["name"])] = each.get("used", 0)
+        elif kind in ("set", "map"):
+            for element in each.get("elem", []):
+                value = element[0] if isinstance(element, list) else element
+                if isinstance(value, dict) and "counter" in value.get("elem", {}):
+                    counter = value["elem"]["counter"]
+                    elements[(f"{each['family']} {each['table']}", each["name"], counter["packets"], counter["bytes"])] += 1
+    return dict(rules), objects, elements
+
+
+def our_tallies(result):
+    rules, objects, elements = collections.defaultdict(list), {}, collections.Counter()
+    for rule in result["rules"]:
+        rules[(rule["table"], rule["chain"])].append([(t["packets"], t["bytes"]) for t in rule["tallies"] if t and "packets" in t])
+    for each in result["objects"]:
+        tally = each["tally"]
+        if tally is not None:
+            objects[(each["table"], each["name"])] = (tally["packets"], tally["bytes"]) if "packets" in tally else tally["used"]
+    for each in result["elements"]:
+        for tally in each["tallies"]:
+            elements[(each["table"], each["set"], tally["packets"], tally["bytes"])] += 1
+    return dict(rules), objects, elements
+
+
+def number_of(each):
+    if each[12:14] == b"\x08\x00":
+        return ("4", int.from_bytes(each[18:20], "big")) if len(each) >= 20 else None
+    return ("6", int.from_bytes(each[16:18], "big")) if len(each) >= 18 else None
+
+
+class Comparison:
+    def __init__(self, skerry, kernel, folder):
+        self.skerry, self.kernel, self.folder = skerry, kernel, folder
+        self.counts = collections.Counter()
+
+    def differs(self, what):
+        raise SystemExit(f"DIFFERENCE: {what}\nthe rules and packets are in {self.folder}")
+
+    def engine(self):
+        return command([self.skerry, "filter", "test", f"{self.folder}/rules.nft", "--pcap", f"{self.folder}/packets.pcap", "--json"])
+
+    def ruleset(self, seed, packets):
+        rng = random.Random(seed)
+        late = rng.random() < .4
+        rules = Rules(rng, late)
+        frames = [frame(rng, number, wild=not late and rng.random() < .5, later=not self.kernel.reads_later_pieces) for number in range(1, packets + 1)]
+        Path(self.folder, "packets.pcap").write_bytes(pcap(frames))
+        text = rules.text
+        for _ in range(10):
+            Path(self.folder, "rules.nft").write_text(text)
+            refused = self.kernel.load(f"{self.folder}/rules.nft")
+            code, output, errors = self.engine()
+            if bool(refused) != bool(code):
+                self.differs(f"seed {seed}: the kernel says: {refused}\nwe say: {errors}")
+            if not refused:
+                break
+            # Not every rule that can be drawn has a meaning. Those that both refuse are left out.
+            text = self.without(text, refused)
+        else:
+            self.counts["rulesets given up"] += 1
+            return
+        self.kernel.send(frames)
+        self.compare(seed, late, frames, self.kernel.result(), json.loads(output))
+
+    def without(self, text, refused):
+        lines = text.split("\n")
+        for place in re.finditer(r"^[^\n]*rules.nft:(\d+):[^\n]*Error: ([^\n]*)", refused, re.MULTILINE):
+            self.counts["rules refused by both"] += 1
+            if os.environ.get("SKERRY_VERBOSE"):
+                print(place.group(2), "|", lines[int(place.group(1)) - 1], file=sys.stderr)
+            lines[int(place.group(1)) - 1] = ""
+        return "\n".join(lines)
+
+    def compare(self, seed, late, frames, listing, ours):
+        pre, came, into = (passed(listing, name) for name in ("pre", "came", "in"))
+        for each, fate in zip(frames, ours["packets"]):
+            number = number_of(each)
+            self.counts["packets"] += 1
+            self.counts[fate["verdict"]] += 1
+            late_drop = fate.get("hook") == "input"
+            if (number in pre) != (fate["verdict"] == "accept" or late_drop):
+                self.differs(f"seed {seed}, packet {number} at prerouting: kernel {number in pre}, we {fate}\n{each.hex()}")
+            if late and number in pre and (number not in came or (number in into) == late_drop):
+                self.differs(f"seed {seed}, packet {number} at input: kernel {number in into}, we {fate}\n{each.hex()}")
+            mark = (into if late else pre).get(number)
+            if fate["verdict"] == "accept" and mark != fate["mark"]:
+                self.differs(f"seed {seed}, packet {number}: the kernel marks it {mark}, we say {fate}\n{each.hex()}")
+        for what, theirs, mine in zip(("counters of rules", "named objects", "counters of elements"), kernel_tallies(listing), our_tallies(ours)):
+            for key in sorted(set(theirs) | set(mine), key=str):
+                if theirs.get(key) != mine.get(key):
+                    self.differs(f"seed {seed}, {what} {key}:\n kernel {theirs.get(key)}\n ours   {mine.get(key)}")
+        self.counts["rulesets"] += 1
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("skerry")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rulesets", type=int, default=10)
+    parser.add_argument("--packets", type=int, default=300)
+    parser.add_argument("--folder", help="where what differs is kept (default: a new one below /tmp)")
+    chosen = parser.parse_args()
+    folder = chosen.folder or tempfile.mkdtemp(prefix="skerry-filter-")
+    comparison = Comparison(chosen.skerry, Kernel(), folder)
+    for seed in range(chosen.seed, chosen.seed + chosen.rulesets):
+        comparison.ruleset(seed, chosen.packets)
+    print(json.dumps(comparison.counts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

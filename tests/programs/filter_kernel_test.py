@@ -1,0 +1,45 @@
+"""The filter gives the kernel's verdicts, marks and counters, on rules and packets drawn from seeds.
+
+By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_PACKETS=1000 ./test programs; the seed with which the
+rulesets begin is SKERRY_FILTER_SEED.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+
+from lab.process import run
+from skerry_case import needs_tap
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKER = Path(__file__).with_name("filter_kernel.py")
+
+
+class TheKernel(unittest.TestCase):
+    RULESETS = int(os.environ.get("SKERRY_FILTER_RULESETS", 60))
+    PACKETS = int(os.environ.get("SKERRY_FILTER_PACKETS", 300))
+    SEED = int(os.environ.get("SKERRY_FILTER_SEED", 1))
+
+    def setUp(self):
+        code, output = run(["unshare", "--net", "nft", "add", "table", "inet", "t"], timeout_s=20, check=False)
+        if code:
+            self.skipTest(f"this kernel takes no nftables rules: {output.strip()}")
+
+    @needs_tap
+    def test_agrees_with_us(self):
+        folder = tempfile.mkdtemp(prefix="skerry-filter-")
+        code, output = run(["unshare", "--net", "python3", "-B", WORKER, ROOT / "build/skerry", "--seed", self.SEED, "--rulesets", self.RULESETS,
+                            "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.RULESETS, check=False, whole_group=True)
+        self.assertEqual(code, 0, output)
+        shutil.rmtree(folder)
+        counts = json.loads(output)
+        # So that it cannot pass because nothing was compared.
+        self.assertGreaterEqual(counts["rulesets"], self.RULESETS * .9, counts)
+        self.assertGreaterEqual(min(counts["accept"], counts["drop"]), counts["packets"] * .1, counts)
+
+
+if __name__ == "__main__":
+    unittest.main()
