@@ -1,29 +1,37 @@
 #!/usr/bin/python3
-# redis-server and redis-benchmark, GET and SET, pipelining 1 and 16
+# redis-server and redis-benchmark, GET and SET, pipelining 1 and 16, and through AF_XDP
 """Debian's redis-server on core 0, Debian's redis-benchmark on core 1: each on a stack of its own, then the same two over veth.
 
 CPU is what the server side used a request: on Skerry the program, its stack, the vswitch and drivers; on Linux the program (which
 is charged what the kernel does for it) and ksoftirqd of its core. Over veth the server's receive work runs on the client's core
 and is not counted, which favours Linux.
+
+get_p1_afxdp compares that CPU, because there the client stands on plain Linux on both sides and is the limit: redis-server behind
+AF_XDP on one end of the veth pair, against redis-server on the kernel's stack. What the kernel does to deliver an answer to the
+client is part of the sender's time on both sides.
 """
 
 import contextlib
 import csv
 import io
+import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lab import peers
+from lab.on_a_wire import SkerryOnAWire
+from lab.plain import PlainLinux
 from lab.proc import cpu_ns
 from lab.process import Failure, Running
 from side_by_side import options, runs
 
 CASES = {"get_p1": ("get", 1), "set_p1": ("set", 1), "get_p16": ("get", 16), "set_p16": ("set", 16)}
+AFXDP = "get_p1_afxdp"
 SERVER = ["redis-server", "--save", "", "--appendonly", "no", "--protected-mode", "no", "--bind", "0.0.0.0"]
 SERVER_CORE, CLIENT_CORE = "0", "1"
-EXTRA = {"cpu_us": "server CPU us/req", "p50_us": "p50 us", "p99_us": "p99 us"}
+EXTRA = {"cpu_us": "server CPU us/req", "p50_us": "p50 us", "p99_us": "p99 us", "rps": "req/s"}
 
 
 class Redis:
@@ -85,6 +93,23 @@ def busy_loops(wanted):
         yield
 
 
+def run_afxdp(chosen):
+    """The same server and client, and the server's CPU as the figure."""
+    with contextlib.ExitStack() as stack:
+        sides = {"ours": SkerryOnAWire, "kernel": PlainLinux}
+        servers = [Redis(stack.enter_context(side())) for name, side in sides.items() if chosen.side in (None, name)]
+
+        def measure(redis):
+            row = redis.measure("get", 1, 50, chosen.seconds)
+            return {"value": row["cpu_us"], "rps": row["value"], "p50_us": row["p50_us"], "p99_us": row["p99_us"]}
+        try:
+            return runs.interleave(runs.Case("redis", AFXDP, "server CPU us/req", lower_is_better=True),
+                                   {redis.side.name: lambda redis=redis: measure(redis) for redis in servers}, chosen.rounds)
+        finally:
+            for redis in servers:
+                redis.stop()
+
+
 def case_name(name, connections, hog):
     return name + (f"_c{connections}" if connections != 50 else "") + ("_hog" if hog else "")
 
@@ -97,6 +122,8 @@ def run_cases(chosen):
             sides += [stack.enter_context(peer()) for peer in peers.installed()]
         for connections in chosen.connections:
             for name in chosen.cases:
+                if name == AFXDP:
+                    continue
                 command, pipeline = CASES[name]
                 servers = {side.name: Redis(side) for side in sides}
                 measure = {side: lambda redis=redis: redis.measure(command, pipeline, connections, chosen.seconds)
@@ -108,6 +135,8 @@ def run_cases(chosen):
                     finally:
                         for redis in servers.values():
                             redis.stop()
+    if AFXDP in chosen.cases and 50 in chosen.connections and not chosen.hog:
+        cases.append(run_afxdp(chosen))
     return cases
 
 
@@ -116,17 +145,22 @@ def titles(with_peers):
 
 
 def sentence(cases):
-    by_name = {case.name: case for case in cases}
+    by_name = {case.name: case for case in cases if case.name != AFXDP}
     parts = [f"{by_name[name].ratio():.1f} times as many requests {how}"
              for name, how in (("get_p1", "one at a time"), ("get_p16", "16 at a time")) if name in by_name]
     if not parts:
-        parts = [f"{case.ratio():.1f} times as many requests in {case.name}" for case in cases]
-    return f"redis-server on its own stack answered {' and '.join(parts)} as on plain Linux, in the same run."
+        parts = [f"{case.ratio():.1f} times as many requests in {name}" for name, case in by_name.items()]
+    text = f"answered {' and '.join(parts)} as on plain Linux" if parts else ""
+    for case in cases:
+        if case.name == AFXDP:
+            text += (", and " if text else "") + f"needed {1 / case.ratio():.2f} of its processor time for a request that came through AF_XDP"
+    return f"redis-server on its own stack {text}, in the same run."
 
 
 def main():
     parser = options.parser("redis", __doc__, "./bench redis --connections 1,10,50 --json redis.json")
-    parser.add_argument("--cases", type=lambda text: text.split(","), default=list(CASES), metavar="A,B", help="of " + ", ".join(CASES))
+    parser.add_argument("--cases", type=lambda text: text.split(","), default=[*CASES, AFXDP], metavar="A,B",
+                        help="of " + ", ".join([*CASES, AFXDP]))
     parser.add_argument("--connections", type=lambda text: [int(word) for word in text.split(",")], default=[50], metavar="N,M",
                         help="how many clients (50)")
     parser.add_argument("--hog", action="store_true", help="with a busy loop on each of the two cores")
@@ -135,8 +169,11 @@ def main():
     if chosen.peers:
         chosen.cases = ["get_p1"]
     for name in chosen.cases:
-        if name not in CASES:
-            parser.error(f"there is no case '{name}'; there are {', '.join(CASES)}")
+        if name not in (*CASES, AFXDP):
+            parser.error(f"there is no case '{name}'; there are {', '.join([*CASES, AFXDP])}")
+    if AFXDP in chosen.cases and os.geteuid() != 0:
+        print(f"without root there is no {AFXDP}: AF_XDP needs it")
+        chosen.cases.remove(AFXDP)
     return options.execute("redis", "redis: requests a second, both ends on stacks, beside veth", chosen, run_cases, EXTRA, sentence,
                            titles(chosen.peers))
 

@@ -84,7 +84,8 @@ def write_json(path, cases, facts):
 def plot(path, cases, titles, title):
     """Median bars with minimum and maximum, as SVG. Returns the path, or None where there is no gnuplot or nothing to draw."""
     titles = {side: title for side, title in titles.items() if any(case.figures(side) for case in cases)}
-    cases = [case for case in cases if any(case.figures(side) for side in titles)]
+    # One axis, one unit: a case that counts something else is in the table alone.
+    cases = [case for case in cases if any(case.figures(side) for side in titles) and case.unit == cases[0].unit]
     if not shutil.which("gnuplot") or not cases:
         return None
     path = Path(path)
