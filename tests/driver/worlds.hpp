@@ -147,7 +147,14 @@ template <bool kGeneric>
 class AfxdpOnVeth {
  public:
   static const char* skip_reason() {
-    return ::geteuid() == 0 ? nullptr : "taking an interface for AF_XDP needs root";
+    if (::geteuid() != 0) return "taking an interface for AF_XDP needs root";
+    static const bool may = [] {
+      const OwnNetwork network;
+      shell("ip link add sk-test type veth peer name sk-far");
+      const Result<XdpDevice> taken = take_interface("sk-test");
+      return taken || taken.error().system_error != EPERM;
+    }();
+    return may ? nullptr : "root may not load an XDP program here";
   }
 
   explicit AfxdpOnVeth(unsigned queues = 1) {

@@ -123,6 +123,20 @@ class FromTheHost(HostCase):
         self.end(server)
         self.assertNotIn("sk-", self.on_host("ip", "-brief", "link"), "the TAP device is still there")
 
+    def test_large_values_pass_in_super_frames(self):
+        """The virtio-net header is used both ways: a value of 64 KiB is a few frames, not 45 of a wire's size."""
+        self.serve(*SERVER, ready=READY, options=("--uplink", "tap"))
+        driver = next(row["name"] for row in self.skerry.processes() if row["kind"] == "driver-tap")
+        for command, way in (("set", "rx"), ("get", "tx")):
+            before = self.skerry.counters(driver)
+            self.on_host("redis-benchmark", "-h", HOST, "-t", command, "-n", "500", "-d", "65536", "-c", "5", "--csv")
+            after = self.skerry.counters(driver)
+            carried = after[f"{way}_bytes"] - before[f"{way}_bytes"]
+            frames = after[f"{way}_frames"] - before[f"{way}_frames"]
+            self.assertGreater(carried, 500 * 65536)
+            self.assertGreater(carried / frames, 4 * 1514, f"{command}: {frames} frames for {carried} bytes")
+            self.assertEqual(after["drop.refused"], 0)
+
     def test_ping_through_tap(self):
         server = self.serve(*SERVER, ready=READY, options=("--uplink", "tap"))
         self.assertIn("3 received", self.on_host("ping", "-c", "3", "-i", "0.2", "-W", "2", HOST))
