@@ -27,6 +27,7 @@ void ShownCounters::add(const tcp::Counters& tcp) {
   add("tcp.segments_out", tcp.segments_out);
   add("tcp.retransmissions", tcp.retransmissions);
   add("tcp.fast_recoveries", tcp.fast_recoveries);
+  add("tcp.tail_probes", tcp.tail_probes);
   add("tcp.timeouts", tcp.timeouts);
   add("tcp.resets_in", tcp.resets_in);
   add("tcp.resets_out", tcp.resets_out);

@@ -1,5 +1,5 @@
 // What an ACK means for sending: progress and round-trip time (RFC 6298), the peer's window (RFC 9293 section
-// 3.10.7.4), loss recovery (RFC 6675, 6582, 6937) and congestion control (RFC 5681, 9438).
+// 3.10.7.4), loss recovery (RFC 8985, 6582, 6937) and congestion control (RFC 5681, 9438).
 #include <algorithm>
 
 #include "tcp/constants.hpp"
@@ -13,18 +13,26 @@ void Tcp::Impl::take_ack(TimeNs now, ConnectionId id, ControlBlock& b, uint32_t 
   if (ack - b.iss < acked) ++b.acked_wraps;
   b.snd_una = ack;
   if (b.has(kTiming) && at_or_before(b.rtt_seq, ack)) {
-    b.rtt.sample(now - b.rtt_start);
+    take_sample(now, b);
     b.flags &= ~kTiming;
   }
   // RFC 6298 section 5.2, 5.3. After a back-off, or when the first sample came, the deadline may move nearer.
   if (b.snd_una == b.snd_nxt) {
     b.retransmit_deadline = kNever;
   } else {
-    arm_retransmit(now + b.rtt.rto_ns(), id, b);
+    await_ack(now, id, b);
   }
   if (!b.has(kScoreboard)) grow_window(now, id, b, acked);
   raise(id, kAcked);
   if (has_more(b)) queue_output(id);
+}
+
+// What was sent at rtt_start is acknowledged.
+void Tcp::Impl::take_sample(TimeNs now, ControlBlock& b) {
+  const DurationNs rtt = now - b.rtt_start;
+  b.rtt.sample(rtt);
+  const uint32_t rtt_us = static_cast<uint32_t>(std::clamp<DurationNs>(rtt / kMicrosecond, 1, UINT32_MAX));
+  b.least_rtt_us = b.least_rtt_us == 0 ? rtt_us : std::min(b.least_rtt_us, rtt_us);
 }
 
 // A sample for what was sent twice, which only timestamps allow (RFC 7323 section 4.1).
@@ -77,26 +85,27 @@ void Tcp::Impl::take_ack_slowly(TimeNs now, ConnectionId id, const SegmentIn& se
     b.flags &= ~kTimedOut;
     if (b.has(kPersist)) b.flags &= ~kPersist;
     take_ack(now, id, b, header.ack);
-    if (b.has(kScoreboard)) c.recovery.note_advance(send_window(b), acked, sack);
+    if (b.has(kScoreboard)) c.recovery.note_advance(send_window(b), acked, sack, moment(now, b));
   }
+  const SackBlock* const twice = received_twice(header);
+  if (twice != nullptr) c.recovery.note_received_twice(*twice, send_window(b));
+  if (b.has(kProbing)) judge_probe(id, header, acked, twice);
 
   const bool news = sack && header.options.sack_count > 0 && flight > acked;
   const bool duplicate = acked == 0 && flight > 0 && segment.payload.empty() && !header.has(kTcpFin) &&
                          (sack ? news : b.snd_wnd == old_window);
-  if ((news || duplicate) && !b.has(kScoreboard)) {
-    c.recovery.start(b.snd_una);
-    b.flags |= kScoreboard;
-  }
+  if (news || duplicate) open_scoreboard(id);
   if (b.has(kScoreboard)) {
     const uint32_t fresh =
-        news ? c.recovery.note_sacks(header.options.sack_blocks(), header.ack, send_window(b)) : 0;
+        news ? c.recovery.note_sacks(header.options.sack_blocks(), header.ack, send_window(b), moment(now, b))
+             : 0;
     if (duplicate && (!sack || fresh > 0)) c.recovery.note_duplicate(send_window(b), sack);
     const uint32_t sacked_after = c.recovery.sacked_bytes();
     const uint32_t delivered = beyond(acked + sacked_after, sacked_before);
     if (acked > 0 && b.has(kTimestamps) && c.recovery.is_spurious(header.options.ts_echo)) {
       b.cwnd = std::max(b.cwnd, c.recovery.undo_cwnd());
       b.ssthresh = c.recovery.undo_ssthresh();
-      c.recovery.leave(b.snd_una, sack);
+      c.recovery.undo(send_window(b), sack);
     }
     if (acked > 0) c.recovery.forget_undo();
     recover(now, id, delivered, acked > 0 && had_scoreboard);
@@ -126,6 +135,25 @@ void Tcp::Impl::take_ack_slowly(TimeNs now, ConnectionId id, const SegmentIn& se
   }
 }
 
+// The block by which the peer says that it received something twice, or null (RFC 2883 section 4).
+const SackBlock* Tcp::Impl::received_twice(const TcpHeader& header) {
+  const auto blocks = header.options.sack_blocks();
+  if (blocks.empty()) return nullptr;
+  const bool below = at_or_before(blocks[0].right, header.ack);
+  const bool inside = blocks.size() > 1 && at_or_before(blocks[1].left, blocks[0].left) &&
+                      at_or_before(blocks[0].right, blocks[1].right);
+  return below || inside ? &blocks[0] : nullptr;
+}
+
+// From here on the connection remembers what became of each byte.
+void Tcp::Impl::open_scoreboard(ConnectionId id) {
+  ControlBlock& b = blocks[id];
+  if (b.has(kScoreboard)) return;
+  cold[id].recovery.start(send_window(b));
+  cold[id].reorder_deadline = kNever;
+  b.flags |= kScoreboard;
+}
+
 // One step of loss recovery, after the scoreboard has been brought up to date.
 void Tcp::Impl::recover(TimeNs now, ConnectionId id, uint32_t delivered, bool advanced) {
   ControlBlock& b = blocks[id];
@@ -137,15 +165,16 @@ void Tcp::Impl::recover(TimeNs now, ConnectionId id, uint32_t delivered, bool ad
       b.cwnd = b.ssthresh;  // RFC 6937: exactly that at the end
       advanced = false;
     }
-    recovery.leave(b.snd_una, sack);
+    recovery.leave(window, sack);
   }
-  const bool lost = recovery.detect_loss(window, sack);
+  const bool lost = recovery.detect_loss(window, sack, moment(now, b));
   switch (recovery.phase()) {
     case Recovery::Phase::open:
       if (lost) {
         ++counters.fast_recoveries;
+        b.flags &= ~kProbing;
         recovery.enter_fast(window, b.cwnd, b.ssthresh);
-        b.ssthresh = cold[id].cubic.on_congestion(b.cwnd, b.snd_nxt - b.snd_una, b.mss);
+        b.ssthresh = cold[id].cubic.on_congestion(b.cwnd, std::min(b.cwnd, b.snd_nxt - b.snd_una), b.mss);
         recovery.note_delivered(delivered);
         b.cwnd = recovery.reduced_window(window, delivered, b.ssthresh, false);
       } else if (advanced) {
@@ -162,6 +191,11 @@ void Tcp::Impl::recover(TimeNs now, ConnectionId id, uint32_t delivered, bool ad
       break;
   }
   if (recovery.is_quiet()) b.flags &= ~kScoreboard;
+  ColdBlock& c = cold[id];
+  c.reorder_deadline = kNever;
+  if (!b.has(kScoreboard) || recovery.wait_us() == 0) return;
+  c.reorder_deadline = now + recovery.wait_us() * kMicrosecond;
+  wheel.arm(id, c.reorder_deadline);
 }
 
 }  // namespace skerry::tcp

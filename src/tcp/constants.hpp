@@ -26,6 +26,14 @@ inline constexpr uint32_t kRetries = 15;  // Linux tcp_retries2: R2 of RFC 9293 
 inline constexpr uint32_t kOrphanRetries = 8;       // Linux tcp_orphan_retries: nobody waits for it any more
 inline constexpr uint32_t kSynAckRetries = 5;       // Linux tcp_synack_retries
 inline constexpr uint32_t kDuplicateThreshold = 3;  // RFC 5681 section 3.2, RFC 6675 DupThresh
+// RFC 8985 section 6.2 step 4: so many recoveries after a needless retransmission.
+inline constexpr uint8_t kRecoveriesToNarrow = 16;
+// What a tail loss probe waits for beyond two round trips: the time in which a busy machine gets round to it.
+// Linux: two of its ticks, 8 ms where there are 250 a second.
+inline constexpr DurationNs kTailProbeSlack = 4 * kMillisecond;
+// RFC 8985 TLP.max_ack_delay: how long a peer may hold back the ACK of a lone segment. Linux takes 40 ms
+// on short paths, and rounds up; who takes longer is noticed.
+inline constexpr DurationNs kPeerAckDelay = 50 * kMillisecond;
 
 // ---- acknowledgments
 inline constexpr DurationNs kDelayedAck = 40 * kMillisecond;  // Linux TCP_DELACK_MIN; RFC 9293 allows 500 ms

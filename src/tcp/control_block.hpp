@@ -43,11 +43,15 @@ enum Flag : uint32_t {
   kCork = 1u << 19,
   kQuickAck = 1u << 20,
   kKeepAlive = 1u << 21,
-  kLoops = 1u << 22,  // to ourselves
+  kLoops = 1u << 22,      // to ourselves
+  kTailProbe = 1u << 23,  // the retransmission timer runs as that of a tail loss probe (RFC 8985 section 7.2)
+  kTailDue = 1u << 24,    // a tail loss probe is to be sent
+  kProbing = 1u << 25,    // one was sent, and what became of it is not known yet
+  kLateAcks = 1u << 26,   // the peer holds ACKs back for longer than kPeerAckDelay
 };
 
 // With any of these, a segment is not one that header prediction handles.
-inline constexpr uint32_t kSlowPath = kOutOfOrder | kScoreboard | kTimedOut | kPersist;
+inline constexpr uint32_t kSlowPath = kOutOfOrder | kScoreboard | kTimedOut | kPersist | kProbing;
 
 struct ControlBlock {
   // ---- identity: compared by lookup, copied by output, otherwise seldom written
@@ -100,6 +104,7 @@ struct ControlBlock {
   // How often the 32-bit positions went round, for byte counts of 64 bits.
   uint32_t received_wraps = 0;
   uint32_t acked_wraps = 0;
+  uint32_t least_rtt_us = 0;  // 0: no sample yet
 
   bool has(uint32_t flag) const { return (flags & flag) != 0; }
   uint8_t rcv_scale() const { return scales >> 4; }
@@ -147,6 +152,10 @@ struct ColdBlock {
 
   // ---- loss and congestion
   uint32_t retransmissions = 0;
+  uint32_t probe_end = 0;            // with kProbing: RFC 8985 TLP.end_seq
+  bool probe_again = false;          // TLP.is_retrans
+  bool probe_lone = false;           // nothing else was outstanding
+  TimeNs reorder_deadline = kNever;  // with kScoreboard: when more may be lost (RFC 8985 section 6.3)
   Recovery recovery;
   Cubic cubic;
 };

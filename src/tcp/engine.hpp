@@ -4,6 +4,7 @@
 //   handshake.cpp         a segment for any other state, or for nobody (3.10.7.1 to 3.10.7.3)
 //   receive_data.cpp      payload into the rx ring, FIN, what to acknowledge and when
 //   acknowledgment.cpp    what an ACK means for sending: progress, loss, windows
+//   tail_probe.cpp        the probe for a loss that no ACK reports
 //   output.cpp            which segment goes next
 //   header.cpp            what it says
 //   timeouts.cpp          what is due
@@ -15,9 +16,11 @@
 // next_segment() turns those into segments. So a connection sends at most one pure ACK per breath.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
+#include "tcp/constants.hpp"
 #include "tcp/control_block.hpp"
 #include "tcp/flow_table.hpp"
 #include "tcp/ports.hpp"
@@ -86,11 +89,38 @@ struct Tcp::Impl {
   void sample_from_echo(TimeNs now, ControlBlock& b, const TcpHeader& header);
   void update_window(ConnectionId id, ControlBlock& b, const TcpHeader& header);
   void grow_window(TimeNs now, ConnectionId id, ControlBlock& b, uint32_t acked);
+  void take_sample(TimeNs now, ControlBlock& b);
+  static const SackBlock* received_twice(const TcpHeader& header);
+  void open_scoreboard(ConnectionId id);
   void recover(TimeNs now, ConnectionId id, uint32_t delivered, bool advanced);
   SendWindow send_window(const ControlBlock& b) const { return {b.snd_una, b.snd_nxt, b.mss}; }
   uint32_t in_flight(ConnectionId id, const ControlBlock& b) const {
     return b.has(kScoreboard) ? cold[id].recovery.in_flight(send_window(b)) : b.snd_nxt - b.snd_una;
   }
+
+  static Moment moment(TimeNs now, const ControlBlock& b) {
+    return {static_cast<uint32_t>(now / kMicrosecond), b.least_rtt_us, b.rtt.srtt / 8};
+  }
+
+  // ---- tail_probe.cpp
+  void await_ack(TimeNs now, ConnectionId id, ControlBlock& b) {
+    const bool probe = may_probe(b);
+    arm_retransmit(now + (probe ? tail_probe_ns(b) : b.rtt.rto_ns()), id, b);
+    if (probe) b.flags |= kTailProbe;
+  }
+  // So little that the peer may hold its ACK back (RFC 5681 section 4.2).
+  static bool is_lone(const ControlBlock& b) { return b.snd_nxt - b.snd_una < 2u * b.mss; }
+  static bool may_probe(const ControlBlock& b) {
+    return (b.flags & (kSack | kProbing | kTimedOut)) == kSack && b.rtt.srtt != 0 &&
+           !(is_lone(b) && b.has(kLateAcks));
+  }
+  static DurationNs tail_probe_ns(const ControlBlock& b) {
+    const DurationNs slack = is_lone(b) ? kTailProbeSlack + kPeerAckDelay : kTailProbeSlack;
+    return std::min(b.rtt.rto_ns(), 2 * b.rtt.srtt_ns() + slack);
+  }
+  void tail_probe_timeout(TimeNs now, ConnectionId id);
+  bool emit_tail_probe(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
+  void judge_probe(ConnectionId id, const TcpHeader& header, uint32_t acked, const SackBlock* twice);
 
   // ---- output.cpp
   bool next_segment(TimeNs now, const Room& room, SegmentOut& out);
@@ -98,8 +128,10 @@ struct Tcp::Impl {
   bool has_room_for_reply(const Room& room) const;
   bool emit(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
   bool emit_retransmission(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
-  bool emit_suspected(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
+  void send_again(TimeNs now, ConnectionId id, const Interval& hole, uint32_t mss, uint32_t most,
+                  SegmentOut& out);
   bool emit_new_data(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
+  void send_new(TimeNs now, ConnectionId id, uint32_t bytes, bool fin, uint32_t mss, SegmentOut& out);
   static uint32_t full_segment(const ControlBlock& b, uint32_t max_payload);
   uint32_t sendable(TimeNs now, ConnectionId id, ControlBlock& b, uint32_t most, uint32_t mss);
   static bool may_send_small(const ControlBlock& b);
@@ -129,6 +161,7 @@ struct Tcp::Impl {
   void start_persist(TimeNs now, ConnectionId id, DurationNs after);
   void restart_keepalive(TimeNs now, ConnectionId id);
   void arm_retransmit(TimeNs deadline, ConnectionId id, ControlBlock& b) {
+    b.flags &= ~kTailProbe;
     b.retransmit_deadline = deadline;
     wheel.arm(id, deadline);
   }

@@ -182,7 +182,7 @@ bool Tcp::Impl::complete_open(TimeNs now, ConnectionId id, const SegmentIn& segm
 void Tcp::Impl::established(TimeNs now, ConnectionId id) {
   ControlBlock& b = blocks[id];
   ColdBlock& c = cold[id];
-  if (b.has(kTiming)) b.rtt.sample(now - b.rtt_start);
+  if (b.has(kTiming)) take_sample(now, b);
   if (b.rtt.srtt == 0) b.rtt.rto_us = static_cast<uint32_t>(kRtoAfterLostSyn / kMicrosecond);
   // RFC 6928 section 2; one segment if SYNs were lost, but a single time-out may be the 1 s timer's error
   // (RFC 6298 appendix A).

@@ -186,8 +186,8 @@ void Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int
     if (b.state == State::syn_sent || b.state == State::syn_received) return;
     // What is in flight was too large: it is sent again at once, and congestion is not to blame (RFC 1191
     // section 6.5).
-    if (!b.has(kScoreboard)) c.recovery.start(b.snd_una);
-    b.flags = (b.flags | kScoreboard) & ~kTiming;
+    open_scoreboard(id);
+    b.flags &= ~kTiming;
     c.recovery.enter_loss(send_window(b), b.cwnd, b.ssthresh);
     arm_retransmit(now + b.rtt.rto_ns(c.doublings), id, b);
     queue_output(id);

@@ -1,5 +1,5 @@
 // A bounded, sorted set of disjoint intervals of sequence space: what arrived out of order (RFC 9293 section
-// 3.10.7.4) and what the peer says it holds (RFC 2018). No allocation and no pointer, so it lives in the
+// 3.10.7.4). No allocation and no pointer, so it lives in the
 // arena.
 //
 // Invariant: intervals ascend, none is empty, and no two touch.
@@ -75,16 +75,6 @@ class IntervalSet {
       size_ -= gone;
     }
     if (size_ > 0) intervals_[0].left = later(intervals_[0].left, edge);
-  }
-
-  // Bytes of the set that lie before `edge`.
-  uint32_t bytes_before(uint32_t edge) const {
-    uint32_t sum = 0;
-    for (const Interval& interval : *this) {
-      if (!before(interval.left, edge)) break;
-      sum += earlier(interval.right, edge) - interval.left;
-    }
-    return sum;
   }
 
   uint32_t bytes() const {

@@ -52,8 +52,8 @@ bool Tcp::Impl::emit(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentO
     return true;
   }
   if (b.has(kScoreboard) && emit_retransmission(now, id, max_payload, out)) return true;
+  if (b.has(kTailDue) && emit_tail_probe(now, id, max_payload, out)) return true;
   if (emit_new_data(now, id, max_payload, out)) return true;
-  if (b.has(kScoreboard) && emit_suspected(now, id, max_payload, out)) return true;
   if (b.has(kProbeDue)) {
     // As Linux probes: a number that was acknowledged makes the peer say where it is (RFC 9293 sections
     // 3.8.4, 3.8.6.1).
@@ -79,26 +79,30 @@ bool Tcp::Impl::emit(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentO
 }
 
 bool Tcp::Impl::emit_retransmission(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out) {
-  ControlBlock& b = blocks[id];
-  ColdBlock& c = cold[id];
-  const SendWindow window = send_window(b);
+  const ControlBlock& b = blocks[id];
+  const Recovery& recovery = cold[id].recovery;
   Interval hole;
-  if (!c.recovery.next_hole(window, hole)) return false;
+  if (!recovery.next_hole(hole)) return false;
   const uint32_t mss = std::min<uint32_t>(b.mss, max_payload);
-  const uint32_t flight = c.recovery.in_flight(window);
-  const bool first = flight == 0 || c.recovery.nothing_sent_yet();
+  const uint32_t flight = recovery.in_flight(send_window(b));
+  const bool first = flight == 0 || recovery.nothing_sent_yet();
   uint32_t budget = beyond(b.cwnd, flight);
   if (first) budget = std::max(budget, mss);
   if (budget < std::min(mss, hole.bytes())) return false;
+  send_again(now, id, hole, mss, std::min({budget, std::max<uint32_t>(b.super_frame, mss), max_payload}),
+             out);
+  return true;
+}
 
-  const uint32_t data_end = earlier(hole.right, b.snd_end);
-  uint32_t bytes = beyond(data_end, hole.left);
-  const uint32_t most = std::min({budget, std::max<uint32_t>(b.super_frame, mss), max_payload});
+// Sends the beginning of `hole` again, at most `most` bytes; what is more than `mss` in whole segments.
+void Tcp::Impl::send_again(TimeNs now, ConnectionId id, const Interval& hole, uint32_t mss, uint32_t most,
+                           SegmentOut& out) {
+  ControlBlock& b = blocks[id];
+  ColdBlock& c = cold[id];
+  uint32_t bytes = beyond(earlier(hole.right, b.snd_end), hole.left);
   if (bytes > most) bytes = most < mss ? most : most - most % mss;
   const bool fin = hole.left + bytes == b.snd_end && before(b.snd_end, hole.right);
   const uint32_t right = hole.left + bytes + (fin ? 1 : 0);
-  if (right == hole.left) return false;
-
   uint8_t flags = kTcpAck;
   if (bytes > 0 && hole.left + bytes == b.snd_end) flags |= kTcpPsh;
   if (fin) flags |= kTcpFin;
@@ -112,22 +116,10 @@ bool Tcp::Impl::emit_retransmission(TimeNs now, ConnectionId id, uint32_t max_pa
   const uint32_t segments = std::max(1u, (bytes + mss - 1) / mss);
   c.retransmissions += segments;
   counters.retransmissions += segments;
-  c.recovery.note_retransmission(window, right, out.header.options.ts_value);
+  c.recovery.note_retransmission(send_window(b), hole.left, right, out.header.options.ts_value,
+                                 moment(now, b).now_us);
   c.recovery.note_sent(right - hole.left);
   note_data_sent(now, id, b);
-  return true;
-}
-
-// What may be lost, when there is nothing better to send.
-bool Tcp::Impl::emit_suspected(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out) {
-  ControlBlock& b = blocks[id];
-  if (has_more(b) || b.cwnd < in_flight(id, b) + b.mss) return false;
-  if (!cold[id].recovery.suspect_next(send_window(b))) return false;
-  if (!emit_retransmission(now, id, max_payload, out)) return false;
-  // For all we know it is in the network twice, which the scoreboard cannot say: until the next ACK sets the
-  // window anew, it is the smaller by it.
-  b.cwnd -= std::min(b.cwnd, out.payload_bytes());
-  return true;
 }
 
 bool Tcp::Impl::emit_new_data(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out) {
@@ -147,6 +139,13 @@ bool Tcp::Impl::emit_new_data(TimeNs now, ConnectionId id, uint32_t max_payload,
       start_persist(now, id, b.has(kCork) ? kCorkLimit : b.rtt.rto_ns());
     return false;
   }
+  send_new(now, id, bytes, fin, mss, out);
+  return true;
+}
+
+void Tcp::Impl::send_new(TimeNs now, ConnectionId id, uint32_t bytes, bool fin, uint32_t mss,
+                         SegmentOut& out) {
+  ControlBlock& b = blocks[id];
   uint8_t flags = kTcpAck;
   if (bytes > 0 && b.snd_nxt + bytes == b.snd_end) flags |= kTcpPsh;
   if (fin) flags |= kTcpFin;
@@ -160,9 +159,11 @@ bool Tcp::Impl::emit_new_data(TimeNs now, ConnectionId id, uint32_t max_payload,
     b.rtt_seq = b.snd_nxt;
     b.rtt_start = now;
   }
-  if (b.has(kScoreboard)) cold[id].recovery.note_sent(bytes);
+  if (b.has(kScoreboard)) {
+    cold[id].recovery.note_new_data(send_window(b));
+    cold[id].recovery.note_sent(bytes);
+  }
   note_data_sent(now, id, b);
-  return true;
 }
 
 // Payload of a full segment with the options that it will carry (RFC 6691).
@@ -215,7 +216,9 @@ void Tcp::Impl::note_data_sent(TimeNs now, ConnectionId id, ControlBlock& b) {
   if (b.retransmit_deadline == kNever || b.has(kPersist)) {
     if (b.has(kPersist)) cold[id].retries = cold[id].doublings = 0;
     b.flags &= ~kPersist;
-    arm_retransmit(now + b.rtt.rto_ns(), id, b);
+    await_ack(now, id, b);
+  } else if (may_probe(b) && now + tail_probe_ns(b) < b.retransmit_deadline) {
+    await_ack(now, id, b);
   }
 }
 

@@ -132,7 +132,8 @@ struct Info {
 struct Counters {
   uint64_t segments_in = 0, segments_out = 0, retransmissions = 0, fast_recoveries = 0, timeouts = 0;
   uint64_t resets_in = 0, resets_out = 0, duplicates_in = 0, out_of_order_in = 0, no_connection = 0;
-  uint64_t challenge_acks = 0, listen_overflows = 0, active_opens = 0, passive_opens = 0, window_probes = 0;
+  uint64_t tail_probes = 0, challenge_acks = 0, listen_overflows = 0, active_opens = 0, passive_opens = 0,
+           window_probes = 0;
 };
 
 class Tcp {

@@ -1,5 +1,6 @@
-// What is due: retransmission (RFC 6298 section 5), persist (RFC 9293 section 3.8.6.1), delayed ACK,
-// keepalive (section 3.8.4), the end of FIN-WAIT-2 and of TIME-WAIT, and giving up (section 3.8.3, RFC 5482).
+// What is due: retransmission (RFC 6298 section 5), the reordering window (RFC 8985 section 6.3), persist
+// (RFC 9293 section 3.8.6.1), delayed ACK, keepalive (section 3.8.4), the end of FIN-WAIT-2 and of TIME-WAIT,
+// and giving up (section 3.8.3, RFC 5482).
 #include <algorithm>
 #include <cerrno>
 
@@ -22,12 +23,22 @@ void Tcp::Impl::expire_connection(TimeNs now, ConnectionId id) {
     b.flags &= ~kAckDelayed;
     acknowledge_now(id, b);
   }
-  if (b.retransmit_deadline <= now) retransmission_timeout(now, id);
+  if (b.has(kScoreboard) && cold[id].reorder_deadline <= now) {
+    recover(now, id, 0, false);
+    queue_output(id);
+  }
+  if (b.retransmit_deadline <= now) {
+    if (b.has(kTailProbe)) {
+      tail_probe_timeout(now, id);
+    } else {
+      retransmission_timeout(now, id);
+    }
+  }
   if (!b.has(kInUse) || b.state == State::closed) return;
   if (b.slow_deadline <= now) slow_timeout(now, id);
   if (!b.has(kInUse) || b.state == State::closed) return;
-  const TimeNs next =
-      std::min({b.has(kAckDelayed) ? b.ack_deadline : kNever, b.retransmit_deadline, b.slow_deadline});
+  const TimeNs next = std::min({b.has(kAckDelayed) ? b.ack_deadline : kNever, b.retransmit_deadline,
+                                b.slow_deadline, b.has(kScoreboard) ? cold[id].reorder_deadline : kNever});
   if (next != kNever) wheel.arm(id, next);
 }
 
@@ -35,20 +46,20 @@ void Tcp::Impl::retransmission_timeout(TimeNs now, ConnectionId id) {
   ControlBlock& b = blocks[id];
   ColdBlock& c = cold[id];
   if (gives_up(now, id)) return;
-  b.flags = (b.flags | kTimedOut) & ~kTiming;
+  b.flags = (b.flags | kTimedOut) & ~(kTiming | kProbing | kTailDue);
   if (b.state < State::established) {
     b.flags |= kSynDue;
   } else if (b.has(kPersist)) {
     b.flags |= kProbeDue | kPushDue;
   } else {
     ++counters.timeouts;
-    if (!b.has(kScoreboard)) c.recovery.start(b.snd_una);
-    b.flags |= kScoreboard;
+    open_scoreboard(id);
+    c.reorder_deadline = kNever;
     // Once per loss, not once per time-out of the same segment (RFC 5681 section 3.1).
     const bool reduce = c.recovery.phase() == Recovery::Phase::open ||
                         (c.recovery.phase() == Recovery::Phase::loss && c.retries == 1);
     c.recovery.enter_loss(send_window(b), b.cwnd, b.ssthresh);
-    if (reduce) b.ssthresh = c.cubic.on_congestion(b.cwnd, b.snd_nxt - b.snd_una, b.mss);
+    if (reduce) b.ssthresh = c.cubic.on_congestion(b.cwnd, std::min(b.cwnd, b.snd_nxt - b.snd_una), b.mss);
     b.cwnd = b.mss;
   }
   ++c.doublings;

@@ -232,7 +232,7 @@ TEST_F(Close, AnOrphanGivesUpSooner) {  // tcp(7) tcp_orphan_retries
   start();
   host_->write(now_, id_, "hello");
   host_->tcp.close(now_, id_, false);
-  EXPECT_EQ(peer_->run(now_, now_ + 3600 * kSecond).size(), 9u);
+  EXPECT_EQ(peer_->run(now_, now_ + 3600 * kSecond).size(), 10u);
   EXPECT_EQ(events(), uint32_t{kGone});
 }
 

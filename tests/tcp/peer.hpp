@@ -53,14 +53,14 @@ class Peer {
     send(now, kTcpAck, 1, 1);
     return host_.accept(listener);
   }
-  // Our program connects to the peer, which accepts.
-  ConnectionId accept(TimeNs now) {
+  // Our program connects to the peer, which accepts so much later.
+  ConnectionId accept(TimeNs now, DurationNs round_trip = 0) {
     const ConnectionId id = host_.open();
     EXPECT_EQ(host_.tcp.connect(now, id, {IpAddress::v4(kPeerAddress), settings.port}), 0);
     our_port = host_.tcp.local(id).port;
     EXPECT_EQ(drain(now).size(), 1u);
-    syn(now, kTcpSyn | kTcpAck, 1);
-    EXPECT_EQ(drain(now).size(), 1u);
+    syn(now + round_trip, kTcpSyn | kTcpAck, 1);
+    EXPECT_EQ(drain(now + round_trip).size(), 1u);
     return id;
   }
 

@@ -44,7 +44,6 @@ TEST(IntervalSet, IsASetOfNumbers) {
         EXPECT_EQ(set.insert(base + left, base + right), 0u);
       }
       EXPECT_EQ(set.bytes(), model.size());
-      EXPECT_EQ(set.bytes_before(base + 50), std::distance(model.begin(), model.lower_bound(50)));
       for (uint32_t i = 0; i < 115; ++i) EXPECT_EQ(set.find(base + i) != nullptr, model.count(i) == 1);
       for (uint32_t i = 1; i < set.size(); ++i) EXPECT_TRUE(before(set[i - 1].right, set[i].left));
       ASSERT_FALSE(HasFailure()) << "seed " << seed;
@@ -187,101 +186,246 @@ TEST(Cubic, FastConvergenceGivesWay) {
   EXPECT_NEAR(cwnd, 68'000, 3'000);
 }
 
-// The scoreboard of RFC 6675, in units of whole segments.
+// Loss recovery in units of whole segments, with a least round-trip time of 8 ms: reordering windows of 2 ms.
 class RecoveryTest : public ::testing::Test {
  protected:
   static constexpr uint32_t kMss = 100;
   SendWindow window_{0, 20 * kMss, kMss};
+  Moment moment_{0xffffff00, 8000, 10000};
   Recovery recovery_;
 
-  void SetUp() override { recovery_.start(0); }
+  void SetUp() override { recovery_.start(window_); }
   uint32_t sack(uint32_t left, uint32_t right) {
     const SackBlock block{left * kMss, right * kMss};
-    return recovery_.note_sacks({&block, 1}, window_.una, window_);
+    return recovery_.note_sacks({&block, 1}, window_.una, window_, moment_);
   }
+  bool detect() { return recovery_.detect_loss(window_, true, moment_); }
+  void enter_fast() { recovery_.enter_fast(window_, 20 * kMss, UINT32_MAX); }
+  void acknowledge(uint32_t segment) {
+    const uint32_t acked = segment * kMss - window_.una;
+    window_.una = segment * kMss;
+    recovery_.note_advance(window_, acked, true, moment_);
+  }
+  void send_new(uint32_t segments) {
+    window_.nxt += segments * kMss;
+    recovery_.note_new_data(window_);
+  }
+  void send_again(uint32_t left, uint32_t right) {
+    recovery_.note_retransmission(window_, left * kMss, right * kMss, 0, moment_.now_us);
+  }
+  // The next hole in segments; {0, 0}: none.
+  std::pair<uint32_t, uint32_t> hole() {
+    Interval hole;
+    if (!recovery_.next_hole(hole)) return {0, 0};
+    return {hole.left / kMss, hole.right / kMss};
+  }
+  using Hole = std::pair<uint32_t, uint32_t>;
 };
 
-TEST_F(RecoveryTest, LossNeedsMoreThanTwoSegmentsAbove) {  // section 4, IsLost
+TEST_F(RecoveryTest, ThreeSegmentsAboveAreALoss) {  // RFC 8985 section 6.2 step 4, RFC 6675 section 4
   EXPECT_EQ(sack(1, 2), kMss);
-  EXPECT_FALSE(recovery_.detect_loss(window_, true));
+  EXPECT_FALSE(detect());
   sack(1, 3);
-  EXPECT_FALSE(recovery_.detect_loss(window_, true));
+  EXPECT_FALSE(detect());
   sack(1, 4);
-  EXPECT_TRUE(recovery_.detect_loss(window_, true));
+  EXPECT_TRUE(detect());
 }
 
-TEST_F(RecoveryTest, LossNeedsThreeIslandsAbove) {
+TEST_F(RecoveryTest, ThreeIslandsAboveAreALoss) {
   sack(2, 3);
   sack(4, 5);
-  EXPECT_FALSE(recovery_.detect_loss(window_, true));
+  EXPECT_FALSE(detect());
   const SackBlock small{6 * kMss, 6 * kMss + 1};
-  recovery_.note_sacks({&small, 1}, 0, window_);
-  EXPECT_TRUE(recovery_.detect_loss(window_, true));
+  recovery_.note_sacks({&small, 1}, 0, window_, moment_);
+  EXPECT_TRUE(detect());
 }
 
-TEST_F(RecoveryTest, PipeCountsWhatIsInTheNetwork) {  // section 4, SetPipe
+TEST_F(RecoveryTest, OneSegmentAboveIsALossAfterAQuarterOfARoundTrip) {  // RFC 8985 section 6.2 step 5
+  sack(1, 2);
+  EXPECT_FALSE(detect());
+  EXPECT_EQ(recovery_.wait_us(), 2000u);
+  moment_.now_us += 1999;
+  EXPECT_FALSE(detect());
+  EXPECT_EQ(recovery_.wait_us(), 1u);
+  moment_.now_us += 1;  // the clock wrapped meanwhile
+  EXPECT_TRUE(detect());
+  EXPECT_EQ(recovery_.wait_us(), 0u);
+  enter_fast();
+  EXPECT_EQ(hole(), Hole(0, 1)) << "what lies above the sacked may still be on its way";
+}
+
+TEST_F(RecoveryTest, TheReorderingWindowIsAtMostOneRoundTrip) {
+  sack(5, 6);
+  for (int i = 0; i < 100; ++i) {  // every round trip something was sent again needlessly
+    send_again(0, 1);
+    recovery_.note_received_twice({0, kMss}, window_);
+    EXPECT_EQ(recovery_.reordering_window_us(window_, moment_), std::min(4000u + i * 2000u, 10000u));
+    acknowledge(window_.nxt / kMss);
+    send_new(20);
+  }
+}
+
+TEST_F(RecoveryTest, TwoNeedlessInOneRoundTripWidenOnce) {  // RFC 8985 section 6.2 step 4
+  send_again(0, 4);
+  recovery_.note_received_twice({0, kMss}, window_);
+  recovery_.note_received_twice({kMss, 2 * kMss}, window_);
+  EXPECT_EQ(recovery_.reordering_window_us(window_, moment_), 4000u);
+}
+
+TEST_F(RecoveryTest, WhatTheNetworkDoubledWidensNothing) {
+  send_again(3, 4);
+  recovery_.note_received_twice({0, kMss}, window_);
+  recovery_.note_received_twice({5 * kMss, 6 * kMss}, window_);
+  recovery_.note_received_twice({4 * kMss, 3 * kMss}, window_);
+  EXPECT_EQ(recovery_.reordering_window_us(window_, moment_), 2000u);
+}
+
+TEST_F(RecoveryTest, SixteenRecoveriesNarrowTheWindow) {  // RFC 8985 section 6.2 step 4
+  send_again(0, 1);
+  recovery_.note_received_twice({0, kMss}, window_);
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_EQ(recovery_.reordering_window_us(window_, moment_), 4000u);
+    enter_fast();
+    recovery_.leave(window_, true);
+  }
+  EXPECT_EQ(recovery_.reordering_window_us(window_, moment_), 2000u);
+}
+
+TEST_F(RecoveryTest, WhereThePathReordersThreeSegmentsProveNothing) {  // RFC 8985 section 6.2 steps 3 and 4
+  sack(1, 2);
+  EXPECT_FALSE(detect());
+  EXPECT_EQ(sack(0, 1), kMss);  // it was only late
+  EXPECT_FALSE(detect());
+  sack(3, 10);
+  EXPECT_FALSE(detect());
+  moment_.now_us += 2000;
+  EXPECT_TRUE(detect());
+  enter_fast();
+  EXPECT_EQ(hole(), Hole(2, 3));
+}
+
+TEST_F(RecoveryTest, PipeCountsWhatIsInTheNetwork) {  // RFC 6675 section 4, SetPipe
   EXPECT_EQ(recovery_.in_flight(window_), 20 * kMss);
   sack(5, 10);
   EXPECT_EQ(recovery_.in_flight(window_), 15 * kMss);
-  EXPECT_TRUE(recovery_.detect_loss(window_, true));
-  recovery_.enter_fast(window_, 20 * kMss, UINT32_MAX);
+  EXPECT_TRUE(detect());
+  enter_fast();
   EXPECT_EQ(recovery_.in_flight(window_), 10 * kMss) << "0 to 5 are lost, 5 to 10 sacked";
-  Interval hole;
-  ASSERT_TRUE(recovery_.next_hole(window_, hole));
-  EXPECT_EQ(hole.left, 0u);
-  EXPECT_EQ(hole.right, 5 * kMss);
-  recovery_.note_retransmission(window_, 2 * kMss, 0);
+  EXPECT_EQ(hole(), Hole(0, 5));
+  send_again(0, 2);
   EXPECT_EQ(recovery_.in_flight(window_), 12 * kMss);
-  ASSERT_TRUE(recovery_.next_hole(window_, hole));
-  EXPECT_EQ(hole.left, 2 * kMss);
+  EXPECT_EQ(hole(), Hole(2, 5));
+  send_new(3);
+  EXPECT_EQ(recovery_.in_flight(window_), 15 * kMss);
 }
 
 TEST_F(RecoveryTest, HolesAreVisitedInOrderAndOnce) {
   sack(1, 2);
   sack(3, 4);
   sack(6, 10);
-  EXPECT_TRUE(recovery_.detect_loss(window_, true));
-  recovery_.enter_fast(window_, 20 * kMss, UINT32_MAX);
-  const Interval expected[] = {{0, 100}, {200, 300}, {400, 600}};
-  for (const Interval& want : expected) {
-    Interval hole;
-    ASSERT_TRUE(recovery_.next_hole(window_, hole));
-    EXPECT_EQ(hole.left, want.left);
-    EXPECT_EQ(hole.right, want.right);
-    recovery_.note_retransmission(window_, hole.right, 0);
+  EXPECT_TRUE(detect());
+  enter_fast();
+  for (const Hole& want : {Hole(0, 1), Hole(2, 3), Hole(4, 6)}) {
+    EXPECT_EQ(hole(), want);
+    send_again(want.first, want.second);
   }
-  Interval none;
-  EXPECT_FALSE(recovery_.next_hole(window_, none));
+  EXPECT_EQ(hole(), Hole(0, 0));
 }
 
 TEST_F(RecoveryTest, DuplicatesAndNonsenseAreTolerated) {  // RFC 2883 section 5
   const SackBlock blocks[] = {{static_cast<uint32_t>(-100), 0}, {300, 200}, {1900, 2100}, {0, 0}};
-  EXPECT_EQ(recovery_.note_sacks(blocks, 0, window_), 0u);
+  EXPECT_EQ(recovery_.note_sacks(blocks, 0, window_, moment_), 0u);
   EXPECT_EQ(sack(5, 6), kMss);
   EXPECT_EQ(sack(5, 6), 0u);
 }
 
 TEST_F(RecoveryTest, RenegingForgetsTheScoreboard) {  // RFC 2018 section 8
   sack(5, 10);
-  window_.una = 5 * kMss;
-  recovery_.note_advance(window_, 5 * kMss, true);
+  acknowledge(5);
   EXPECT_EQ(recovery_.sacked_bytes(), 0u);
 }
 
-TEST_F(RecoveryTest, ALostRetransmissionIsSeen) {
+TEST_F(RecoveryTest, ALostRetransmissionIsSeenByNewData) {  // RFC 8985 section 3.1
   sack(1, 5);
-  EXPECT_TRUE(recovery_.detect_loss(window_, true));
-  recovery_.enter_fast(window_, 20 * kMss, UINT32_MAX);
-  recovery_.note_retransmission(window_, kMss, 0);
-  window_.nxt = 25 * kMss;  // sent after the retransmission
-  sack(20, 22);
-  recovery_.detect_loss(window_, true);
-  Interval hole;
-  EXPECT_FALSE(recovery_.next_hole(window_, hole)) << "the retransmission may still be on its way";
-  sack(20, 23);
-  recovery_.detect_loss(window_, true);
-  ASSERT_TRUE(recovery_.next_hole(window_, hole));
-  EXPECT_EQ(hole.left, 0u);
+  EXPECT_TRUE(detect());
+  enter_fast();
+  send_again(0, 1);
+  moment_.now_us += 8000;
+  sack(5, 20);  // all sent before the retransmission
+  detect();
+  EXPECT_EQ(hole(), Hole(0, 0)) << "it may still be on its way";
+  send_new(5);
+  sack(20, 21);
+  detect();
+  EXPECT_EQ(hole(), Hole(0, 1));
+}
+
+TEST_F(RecoveryTest, ALostRetransmissionIsSeenByALaterOne) {
+  sack(1, 2);
+  sack(3, 10);
+  EXPECT_TRUE(detect());
+  enter_fast();
+  send_again(0, 1);
+  moment_.now_us += 100;
+  send_again(2, 3);
+  moment_.now_us += 8000;
+  sack(1, 10);  // the second arrived
+  detect();
+  EXPECT_EQ(hole(), Hole(0, 1));
+}
+
+TEST_F(RecoveryTest, AnAnswerSoonerThanARoundTripIsToTheOriginal) {  // RFC 8985 section 6.2 step 2
+  sack(1, 2);
+  sack(3, 10);
+  EXPECT_TRUE(detect());
+  enter_fast();
+  send_again(0, 1);
+  moment_.now_us += 100;
+  send_again(2, 3);
+  moment_.now_us += 7999;
+  sack(1, 10);
+  detect();
+  EXPECT_EQ(hole(), Hole(0, 0)) << "the original of 2 was late, which says nothing about 0 sent again";
+}
+
+TEST_F(RecoveryTest, AProbeShowsAllThatWasSentBeforeIt) {  // RFC 8985 section 7
+  send_again(19, 20);
+  send_new(5);
+  moment_.now_us += 8000;
+  sack(19, 20);
+  EXPECT_FALSE(detect());
+  moment_.now_us += 2000;
+  EXPECT_TRUE(detect());
+  enter_fast();
+  EXPECT_EQ(hole(), Hole(0, 19)) << "and nothing that was sent after it";
+  send_again(0, 19);
+  EXPECT_EQ(hole(), Hole(0, 0));
+}
+
+TEST_F(RecoveryTest, AFullScoreboardForgetsButNeverInvents) {
+  window_.nxt = 400 * kMss;
+  recovery_.start(window_);
+  Random random(7);
+  for (int round = 0; round < 20'000; ++round) {
+    moment_.now_us += random.below(3000);
+    const uint32_t at = window_.una / kMss + random.below(400);
+    if (const uint32_t right = at + 1 + random.below(3); right * kMss <= window_.nxt) sack(at, right);
+    detect();
+    if (recovery_.phase() == Recovery::Phase::open) enter_fast();
+    for (int i = 0; i < 3 && hole() != Hole(0, 0); ++i) send_again(hole().first, hole().first + 1);
+    if (random.chance(0.1))
+      acknowledge(window_.una / kMss + random.below((window_.nxt - window_.una) / kMss));
+    if (random.chance(0.3)) send_new(random.below(30));
+    ASSERT_LE(recovery_.in_flight(window_), window_.nxt - window_.una);
+    ASSERT_LE(recovery_.sacked_bytes(), window_.nxt - window_.una);
+    if (const auto [left, right] = hole(); right != 0) {
+      ASSERT_LE(window_.una, left * kMss);
+      ASSERT_LT(left, right);
+      ASSERT_LE(right * kMss, window_.nxt);
+    }
+    if (random.chance(0.02)) recovery_.enter_loss(window_, 10 * kMss, UINT32_MAX);
+    if (recovery_.is_complete(window_.una)) recovery_.leave(window_, true);
+  }
 }
 
 }  // namespace
