@@ -16,6 +16,8 @@ void ShownCounters::add(const stack::IpCounters& ip, const stack::DropCounters& 
   add("ip.packets_in", ip.packets_in);
   add("ip.packets_out", ip.packets_out);
   add("ip.looped", ip.looped);
+  add("ip.fragments_in", ip.fragments_in);
+  add("ip.reassembled", ip.reassembled);
   for (size_t i = 0; i < stack::kDropReasons; ++i) {
     const auto reason = static_cast<stack::DropReason>(i);
     add(std::string("drop.") + stack::drop_reason_name(reason), drops[reason]);

@@ -34,6 +34,8 @@ const char* drop_reason_name(DropReason reason) {
       return "source route";
     case DropReason::fragment:
       return "fragment";
+    case DropReason::fragments_missing:
+      return "fragments missing";
     case DropReason::unknown_protocol:
       return "unknown protocol";
     case DropReason::queue_full:

@@ -26,7 +26,8 @@ enum class DropReason : uint8_t {
   not_our_address,
   unicast_in_broadcast,  // our address in a broadcast frame (RFC 1122 section 3.3.6)
   source_route,
-  fragment,
+  fragment,           // overlaps another, or is none that can be; takes its whole packet along
+  fragments_missing,  // a packet of which not all came in time, or while others came
   unknown_protocol,
   queue_full,  // the transport did not take what we had for it
   // ICMP

@@ -30,6 +30,7 @@
 #include "stack/ipv4_input.hpp"
 #include "stack/loopback.hpp"
 #include "stack/outgoing.hpp"
+#include "stack/reassembly.hpp"
 #include "stack/routes.hpp"
 #include "stack/segment_queue.hpp"
 
@@ -46,6 +47,7 @@ struct IpSettings {
 struct IpCounters {
   uint64_t packets_in = 0, packets_out = 0;  // IPv4, the loopback included
   uint64_t looped = 0;
+  uint64_t fragments_in = 0, reassembled = 0;
   uint64_t arp_in = 0, arp_out = 0;
   uint64_t icmp_in = 0, icmp_out = 0;
 };
@@ -76,8 +78,8 @@ class Ip {
   uint32_t rx(TimeNs now);
   uint32_t tx(TimeNs now);
   TimeNs deadline() const {
-    const TimeNs arp = arp_.deadline();
-    return tx_count_ > 0 || starved_ ? std::min(arp, retry_at_) : arp;
+    const TimeNs next = std::min(arp_.deadline(), reassembly_.deadline());
+    return tx_count_ > 0 || starved_ ? std::min(next, retry_at_) : next;
   }
   bool arm() {
     const bool nothing_left = loopback_.waiting() == 0 && in_next_ == in_.count &&
@@ -175,7 +177,14 @@ class Ip {
   Fate receive_arp(TimeNs now, ConstBytes packet);
   Fate receive_looped(TimeNs now, const Frame& frame);
   Fate receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool looped, bool broadcast_frame);
+  Fate receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched);
+  // A whole packet for us, to whom it is for; `looped`: its frame is the loopback's.
+  Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
+               bool intact);
   Fate receive_icmp(TimeNs now, const Segment& segment);
+  Frame finish_packet(Reassembly::Packet& packet, uint32_t payload_bytes);
+  void abandon(Reassembly::Packet& packet, DropReason reason);
+  void expire_fragments(TimeNs now);
 
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
   void send_icmp(TimeNs now);
@@ -191,6 +200,7 @@ class Ip {
   IcmpReplies icmp_replies_;
   Way icmp_way_{IpProtocol::kIcmp};
   Loopback loopback_;
+  Reassembly reassembly_;
   DropCounters drops_;
   IpCounters counters_;
 
@@ -216,5 +226,6 @@ class Ip {
 
 }  // namespace skerry::stack
 
+#include "stack/ip_fragments.hpp"
 #include "stack/ip_input.hpp"
 #include "stack/ip_output.hpp"

@@ -91,8 +91,13 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool
     if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {reason};
   }
   if (ip.is_fragment()) [[unlikely]]
-    return {DropReason::fragment};  // Reassembly belongs here: it takes the frame, and gives a packet when it
-                                    // is whole
+    return receive_fragment(now, ip, packet, (frame.flags & kChecksumVouched) != 0 || facts_.vouches);
+  return deliver(now, frame, ip, packet, looped, intact);
+}
+
+template <Link L>
+auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
+                    bool intact) -> Fate {
   ++counters_.packets_in;
 
   const auto fill = [&](Segment& segment) {
@@ -102,7 +107,7 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool
     segment.bytes = packet.subspan(ip.header_bytes, ip.payload_bytes());
     segment.looped = looped;
     segment.intact = intact;
-    segment.broadcast = !looped && !routes_.is_ours(ip.destination);
+    segment.broadcast = !routes_.is_local(ip.destination);
     segment.congestion_experienced = (ip.type_of_service & 3) == 3;
     segment.copy_header();
   };

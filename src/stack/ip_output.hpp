@@ -5,6 +5,8 @@ namespace skerry::stack {
 
 template <Link L>
 uint32_t Ip<L>::tx(TimeNs now) {
+  if (reassembly_.deadline() <= now) [[unlikely]]
+    expire_fragments(now);
   send_icmp(now);
   if (arp_.neighbours().held() > 0 || arp_.deadline() <= now) [[unlikely]] {
     send_held(now);

@@ -28,6 +28,8 @@ enum IcmpUnreachableCode : uint8_t {
   kSourceRouteFailed = 5,
 };
 
+inline constexpr uint8_t kReassemblyTimeExceeded = 1;  // code of kTimeExceeded
+
 struct IcmpHeader {
   static constexpr size_t kBytes = 8;
 

@@ -191,12 +191,6 @@ TEST_F(IpInput, SourceRoutesAreDropped) {
   expect_dropped(ethernet_frame({kOurMac, kPeerMac, EtherType::kIpv4}, packet), DropReason::source_route);
 }
 
-TEST_F(IpInput, FragmentsAreDropped) {
-  Ipv4Header header = from_peer(IpProtocol::kUdp);
-  header.more_fragments = true;
-  expect_dropped(udp_frame(header), DropReason::fragment);
-}
-
 TEST_F(IpInput, UnknownProtocolsAreDropped) {
   expect_dropped(udp_frame(from_peer(static_cast<IpProtocol>(47))), DropReason::unknown_protocol);
 }

@@ -1,0 +1,89 @@
+// Ip and fragments: their bytes are copied, each to its place in a frame of the loopback, which becomes the
+// packet when all are there. Included by ip.hpp alone.
+#pragma once
+
+namespace skerry::stack {
+
+// `ip` is a fragment for us; `packet` begins with its header.
+template <Link L>
+auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched) -> Fate {
+  ++counters_.fragments_in;
+  Reassembly::Packet* whole = reassembly_.find(ip);
+  if (whole == nullptr) {
+    if (reassembly_.is_full()) abandon(reassembly_.oldest(), DropReason::fragments_missing);
+    const auto frame = loopback_.allocate(kHeaderBytes + Reassembly::kMaxBytes);
+    if (!frame) return {DropReason::no_memory};
+    whole = reassembly_.begin(now, ip, *frame);
+  }
+  switch (Reassembly::add(*whole, ip)) {
+    case Reassembly::Verdict::taken:
+      break;
+    case Reassembly::Verdict::known:
+      return {};
+    case Reassembly::Verdict::wrong:
+      abandon(*whole, DropReason::fragment);
+      return {};
+  }
+  uint8_t* const payload = loopback_.data(whole->frame).data() + kHeaderBytes;
+  copy_once(payload + ip.fragment_offset, packet.data() + ip.header_bytes, ip.payload_bytes());
+  whole->vouched &= vouched;
+  if (!whole->is_whole()) return {};
+
+  const Frame frame = finish_packet(*whole, whole->end);
+  const Ipv4Header header = whole->header;
+  const bool intact = whole->vouched;
+  reassembly_.remove(*whole);
+  ++counters_.reassembled;
+  settle(frame, true,
+         deliver(now, frame, header, loopback_.data(frame).subspan(EthernetHeader::kBytes), true, intact));
+  return {};
+}
+
+// Writes the header before `payload_bytes` of the packet; returns its frame, of the right length.
+template <Link L>
+Frame Ip<L>::finish_packet(Reassembly::Packet& packet, uint32_t payload_bytes) {
+  Ipv4Header& header = packet.header;
+  header.header_bytes = Ipv4Header::kMinBytes;  // options of the first fragment are not kept
+  header.total_bytes = static_cast<uint16_t>(Ipv4Header::kMinBytes + payload_bytes);
+  header.fragment_offset = 0;
+  header.more_fragments = packet.end == 0;
+  Frame frame = packet.frame;
+  frame.length = EthernetHeader::kBytes + header.total_bytes;
+  header.emit(loopback_.data(frame).data() + EthernetHeader::kBytes);
+  return frame;
+}
+
+template <Link L>
+void Ip<L>::abandon(Reassembly::Packet& packet, DropReason reason) {
+  drops_.count(reason);
+  loopback_.give_back(packet.frame);
+  reassembly_.remove(packet);
+}
+
+// What waited too long is given up, and its sender told if the beginning is here (RFC 1122 section 3.3.2).
+template <Link L>
+void Ip<L>::expire_fragments(TimeNs now) {
+  while (reassembly_.deadline() <= now) {
+    Reassembly::Packet& packet = reassembly_.oldest();
+    if (packet.has_beginning() && routes_.is_ours(packet.header.destination)) {
+      const uint32_t bytes =
+          std::min<uint32_t>(packet.pieces[0].right, IcmpReplies::kMaxQuoteBytes - Ipv4Header::kMinBytes);
+      packet.end = 0;
+      const Frame frame = finish_packet(packet, bytes);
+      const IcmpNote note{frame,
+                          true,
+                          packet.header.destination,
+                          packet.header.source,
+                          {IcmpType::kTimeExceeded, kReassemblyTimeExceeded},
+                          ConstBytes(loopback_.data(frame)).subspan(EthernetHeader::kBytes)};
+      if (icmp_replies_.promise(now, note)) {
+        drops_.count(DropReason::fragments_missing);
+        reassembly_.remove(packet);
+        continue;
+      }
+    }
+    abandon(packet, DropReason::fragments_missing);
+  }
+}
+
+}  // namespace skerry::stack
