@@ -196,7 +196,7 @@ TEST_F(TcpComponentTest, WhatIsDueWaitsForFramesThatWereNotLookedAt) {
   peer_sends(Packet(60, 0xff));
   peer_sends(segment(with_timestamp(header(kTcpAck, 1000, next_expected_ + 4))));
   for (int i = 0; i < 4; ++i) breathe_all();
-  EXPECT_EQ(host_.tcp.counters().timeouts, 0u);
+  EXPECT_EQ(host_.tcp.counters().retransmissions, 0u);
 }
 
 TEST_F(TcpComponentTest, AFloodDoesNotStopTheClock) {
@@ -207,7 +207,7 @@ TEST_F(TcpComponentTest, AFloodDoesNotStopTheClock) {
   ip_.set_receive_limit(1);
   for (int i = 0; i < 50; ++i) peer_sends(Packet(60, 0xff));
   for (int i = 0; i < 10; ++i) breathe_all();
-  EXPECT_EQ(host_.tcp.counters().timeouts, 1u);
+  EXPECT_EQ(host_.tcp.counters().retransmissions, 1u);
 }
 
 // Segments of one batch on their way into TCP.
