@@ -114,7 +114,9 @@ class Ip {
   }
   // Answers a UDP segment with "port unreachable", or drops it if none is owed; takes the segment over either
   // way.
-  void refuse(TimeNs now, const Segment& segment);
+  void refuse(TimeNs now, const Segment& segment) {
+    refuse(now, segment, DropReason::udp_no_socket, kPortUnreachable);
+  }
 
   // ---- from transports
   // Makes sure of a frame for one segment on the way. The answer is the longest segment, header included,
@@ -182,6 +184,7 @@ class Ip {
   Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
                bool intact);
   Fate receive_icmp(TimeNs now, const Segment& segment);
+  void refuse(TimeNs now, const Segment& segment, DropReason reason, IcmpUnreachableCode code);
   Frame finish_packet(Reassembly::Packet& packet, uint32_t payload_bytes);
   void abandon(Reassembly::Packet& packet, DropReason reason);
   void expire_fragments(TimeNs now);

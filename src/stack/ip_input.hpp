@@ -116,8 +116,12 @@ auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstB
     fill(segment);
     return receive_icmp(now, segment);
   }
-  if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp)
-    return {DropReason::unknown_protocol};
+  if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp) {
+    Segment segment;
+    fill(segment);
+    refuse(now, segment, DropReason::unknown_protocol, kProtocolUnreachable);
+    return {std::nullopt, true};
+  }
   SegmentQueue& queue = ip.protocol == IpProtocol::kTcp ? tcp_segments_ : udp_segments_;
   if (queue.full()) return {DropReason::queue_full};
   fill(queue.back());
@@ -153,8 +157,8 @@ auto Ip<L>::receive_icmp(TimeNs now, const Segment& segment) -> Fate {
 }
 
 template <Link L>
-void Ip<L>::refuse(TimeNs now, const Segment& segment) {
-  drops_.count(DropReason::udp_no_socket);
+void Ip<L>::refuse(TimeNs now, const Segment& segment, DropReason reason, IcmpUnreachableCode code) {
+  drops_.count(reason);
   // The packet's beginning, its IP header included, is quoted: it lies before the segment in the same frame.
   const ConstBytes frame = segment.looped ? loopback_.data(segment.frame) : link_.data(segment.frame);
   const size_t before = static_cast<size_t>(segment.bytes.data() - frame.data()) - EthernetHeader::kBytes;
@@ -163,7 +167,7 @@ void Ip<L>::refuse(TimeNs now, const Segment& segment) {
                       segment.looped,
                       segment.destination,
                       segment.source,
-                      {IcmpType::kDestinationUnreachable, kPortUnreachable},
+                      {IcmpType::kDestinationUnreachable, code},
                       packet.first(std::min(packet.size(), IcmpReplies::kMaxQuoteBytes))};
   if (segment.broadcast || !icmp_replies_.promise(now, note)) give_back(segment);
 }

@@ -153,6 +153,20 @@ TEST_F(Refusal, QuotesThePacket) {
   EXPECT_EQ(drops(DropReason::udp_no_socket), 1u);
 }
 
+TEST_F(Refusal, AProtocolThatWeDoNotSpeakIsRefusedToo) {  // RFC 1122 section 3.2.2.1
+  const Packet packet = ipv4_packet(from_peer(static_cast<IpProtocol>(132)), Packet(100, 7));
+  peer_sends(ethernet_frame({kOurMac, kPeerMac, EtherType::kIpv4}, packet));
+  breathe();
+  const auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 1u);
+  const ConstBytes message = seen[0].payload().subspan(Ipv4Header::kMinBytes);
+  const auto header = IcmpHeader::parse(message);
+  EXPECT_EQ(header->type, IcmpType::kDestinationUnreachable);
+  EXPECT_EQ(header->code, kProtocolUnreachable);
+  EXPECT_TRUE(std::equal(message.begin() + IcmpHeader::kBytes, message.end(), packet.begin(), packet.end()));
+  EXPECT_EQ(drops(DropReason::unknown_protocol), 1u);
+}
+
 TEST_F(Refusal, BroadcastsAreNotRefused) {
   Ipv4Header header = from_peer(IpProtocol::kUdp);
   header.destination = 0xffffffff;
