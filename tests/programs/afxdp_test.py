@@ -1,21 +1,28 @@
-"""redis reached from another network namespace through AF_XDP on veth, and an interface that is the host's again afterwards."""
+"""Programs reached from another network namespace through AF_XDP on veth, and an interface that is the host's again afterwards."""
 
+import hashlib
+import json
 import os
 import signal
 import time
 import unittest
 
+import memcached_test
+import postgres_test
+from iperf3_test import CLIENT as IPERF3
+from iperf3_test import Iperf3
 from lab.namespace import Namespace
 from lab.process import Running, run
 from lab.skerry import Skerry
-from redis_test import READY, SERVER, requests_per_second
+from nginx_test import FILE_MIB, SITE, Nginx
+from redis_test import HOST, READY, SERVER, requests_per_second
 from skerry_case import SkerryCase, needs_root
 
-ADDRESS = "10.99.0.2"
+UPLINK = ("--uplink", "afxdp:sk-wire")
 
 
 @needs_root("taking an interface for AF_XDP")
-class FromAnotherNamespace(SkerryCase):
+class WireCase(SkerryCase):
     """Two namespaces of ours and a veth pair between them: one is the host that Skerry runs on, in the other are the clients."""
 
     def make_skerry(self):
@@ -23,21 +30,59 @@ class FromAnotherNamespace(SkerryCase):
         self.far = self.enterContext(Namespace())
         self.host.run("ip", "link", "add", "sk-wire", "type", "veth", "peer", "name", "eth0", "netns", self.far.pid)
         self.host.run("ip", "link", "set", "sk-wire", "up")
-        self.far.run("ip", "address", "add", "10.99.0.9/24", "dev", "eth0")
+        self.far.run("ip", "address", "add", "10.77.0.9/24", "dev", "eth0")
         self.far.run("ip", "link", "set", "eth0", "up")
         return Skerry(before=self.host.inside())
-
-    def setUp(self):
-        super().setUp()
-        self.server = self.skerry.begin("run", "--uplink", "afxdp:sk-wire", "--address", ADDRESS + "/24", "--", *SERVER)
-        self.server.wait_for(READY, timeout_s=20)
-        self.before = self.stack_frames(ADDRESS)
 
     def far_away(self, *argv, timeout_s=30):
         return run([*self.far.inside(), *argv], timeout_s=timeout_s)[1]
 
+
+class OtherPrograms(Nginx, Iperf3, postgres_test.Postgres, WireCase):
+    LIMIT_S = 120
+
+    def test_nginx(self):
+        digest = self.make_file()
+        Nginx.start(self, options=UPLINK)
+        self.far_away("curl", "--silent", "--fail", "--output", self.folder / "curl", f"{SITE}/large", timeout_s=30 + FILE_MIB)
+        self.assertEqual(hashlib.sha256((self.folder / "curl").read_bytes()).hexdigest(), digest)
+        self.check_wrk(self.far_away("wrk", "--threads", "2", "--connections", "50", "--duration", "2", f"{SITE}/page.txt"))
+        self.assert_stack_carried(100, self.before)
+
+    def test_memcached(self):
+        self.serve(*memcached_test.SERVER, ready=memcached_test.READY, options=UPLINK)
+        before = self.stack_frames()
+        output = self.far_away(*memcached_test.CLIENT, timeout_s=60)
+        self.assertEqual(output.split()[-1], "equal", output)
+        self.assert_stack_carried(16 * 100 * 2, before)
+
+    def measure(self, *words):
+        return json.loads(self.far_away(*IPERF3, *words))
+
+    def test_iperf3(self):
+        """A wire has no super-frames and loses what comes too fast, so eight streams share it as they can."""
+        Iperf3.start(self, *UPLINK)
+        for direction in ((), ("--reverse",)):
+            self.check_tcp(1 << 20, 1, *direction)
+            self.check_tcp(1000, 8, "--parallel", "8", *direction)
+            self.check_udp(*direction)
+        self.assert_stack_carried(2000, self.before)
+
+    def test_pgbench(self):
+        postgres_test.Postgres.start(self, options=UPLINK)
+        self.far_away("pgbench", "--initialize", "--scale=1", "--quiet", *postgres_test.ASK)
+        self.check_pgbench(self.far_away("pgbench", "--client=8", "--jobs=2", "--time=2", *postgres_test.ASK))
+        self.assert_stack_carried(100, self.before)
+
+
+class Redis(WireCase):
+    def setUp(self):
+        super().setUp()
+        self.server = self.serve(*SERVER, ready=READY, options=UPLINK)
+        self.before = self.stack_frames()
+
     def benchmark(self, *words):
-        return self.far_away("redis-benchmark", "-h", ADDRESS, "--csv", *words)
+        return self.far_away("redis-benchmark", "-h", HOST, "--csv", *words)
 
     def driver(self):
         return next(row for row in self.skerry.processes() if row["kind"] == "driver-afxdp")
@@ -54,12 +99,12 @@ class FromAnotherNamespace(SkerryCase):
 
     def test_redis_answers(self):
         self.assertTrue(self.has_program())
-        self.assertEqual(self.far_away("redis-cli", "-h", ADDRESS, "PING").strip(), "PONG")
+        self.assertEqual(self.far_away("redis-cli", "-h", HOST, "PING").strip(), "PONG")
         output = self.benchmark("-t", "set,get", "-n", "20000")
         self.assertGreater(requests_per_second(output, "GET"), 0, output)
         output = self.benchmark("-t", "set,get", "-n", "500", "-d", "65536")  # in segments: a wire has no super-frames
         self.assertGreater(requests_per_second(output, "GET"), 0, output)
-        self.assert_stack_carried(20_000, self.before, ADDRESS)
+        self.assert_stack_carried(20_000, self.before)
         counters = self.skerry.counters(self.driver()["name"])
         self.assertGreater(counters["unfinished_checksums"], 20_000, "veth left them to us")
         self.assertEqual(counters["drop.rx_too_long"], 0)
@@ -76,11 +121,11 @@ class FromAnotherNamespace(SkerryCase):
 
     def test_the_wire_goes_down_and_comes_up(self):
         """Connections live, and the driver has counted both times."""
-        benchmark = Running([*self.far.inside(), "redis-benchmark", "-h", ADDRESS, "-t", "get", "-n", "150000", "--csv"])
+        benchmark = Running([*self.far.inside(), "redis-benchmark", "-h", HOST, "-t", "get", "-n", "150000", "--csv"])
         self.addCleanup(benchmark.stop)
         for _ in range(2):
-            seen = self.stack_frames(ADDRESS)
-            while self.stack_frames(ADDRESS) - seen < 2000:
+            seen = self.stack_frames()
+            while self.stack_frames() - seen < 2000:
                 self.assertIsNone(benchmark.process.poll(), benchmark.output())
                 time.sleep(0.02)
             self.host.run("ip", "link", "set", "sk-wire", "down")
@@ -92,7 +137,7 @@ class FromAnotherNamespace(SkerryCase):
 
     def test_the_driver_is_killed(self):
         """A fresh one takes over the interface, and nobody loses a connection."""
-        benchmark = Running([*self.far.inside(), "redis-benchmark", "-h", ADDRESS, "-t", "get", "-n", "150000", "--csv"])
+        benchmark = Running([*self.far.inside(), "redis-benchmark", "-h", HOST, "-t", "get", "-n", "150000", "--csv"])
         self.addCleanup(benchmark.stop)
         for _ in range(2):
             first = self.driver()["pid"]
@@ -100,8 +145,8 @@ class FromAnotherNamespace(SkerryCase):
             self.assertTrue(self.has_program(), "meanwhile the host hears nothing that is not for it")
             while self.driver()["pid"] in (0, first) or self.driver()["state"] != "running":
                 time.sleep(0.05)
-            seen = self.stack_frames(ADDRESS)
-            while self.stack_frames(ADDRESS) - seen < 2000:
+            seen = self.stack_frames()
+            while self.stack_frames() - seen < 2000:
                 self.assertIsNone(benchmark.process.poll(), benchmark.output())
                 time.sleep(0.02)
         self.assertEqual(benchmark.wait(timeout_s=60), 0, benchmark.output())
