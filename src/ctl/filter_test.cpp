@@ -53,10 +53,11 @@ filter::Interface interface(uint32_t index, const char* name, uint16_t type) {
 // The stack in whose place the rules are tried.
 class Bench {
  public:
-  Bench(filter::Ruleset ruleset, std::vector<std::vector<uint8_t>> addresses)
-      : engine_(std::move(ruleset)), addresses_(std::move(addresses)) {}
+  Bench(filter::Ruleset ruleset, TimeNs begin, std::vector<std::vector<uint8_t>> addresses)
+      : engine_(std::move(ruleset), begin), now_(begin), addresses_(std::move(addresses)) {}
 
   Fate pass(const CapturedPacket& captured) {
+    now_ = std::max(now_, captured.at);
     filter::Packet packet;
     ConstBytes bytes = captured.bytes;
     if (captured.link == CaptureLink::ethernet) {
@@ -78,7 +79,7 @@ class Bench {
       packet.in = leaves ? nullptr : &network_;
       packet.out = leaves ? &network_ : nullptr;
       fate.hook = hook;
-      fate.judgement = engine_.judge(hook, packet, captured.at);
+      fate.judgement = engine_.judge(hook, packet, now_);
       if (!fate.judgement.accepted) {
         fate.kind = Fate::Kind::dropped;
         break;
@@ -87,6 +88,7 @@ class Bench {
     return fate;
   }
   const Engine& engine() const { return engine_; }
+  TimeNs now() const { return now_; }
 
  private:
   static constexpr size_t kEthernetBytes = EthernetHeader::kBytes;
@@ -102,6 +104,7 @@ class Bench {
   }
 
   Engine engine_;
+  TimeNs now_;  // of the latest packet: captures are not always in order, time is
   std::vector<std::vector<uint8_t>> addresses_;
   filter::Interface network_ = interface(2, kNetworkInterface, 1);
 };
@@ -152,23 +155,31 @@ json rules_json(const Engine& engine) {
   return all;
 }
 
-json elements_json(const Engine& engine) {
+// Of sets that change all elements, of others those that count.
+json elements_json(const Engine& engine, TimeNs now) {
   const filter::Ruleset& ruleset = engine.ruleset();
   json all = json::array();
-  for (const filter::Set& set : ruleset.sets) {
-    for (const filter::Element& element : set.elements) {
-      if (element.counters.empty()) continue;
+  for (uint32_t i = 0; i < ruleset.sets.size(); ++i) {
+    const filter::Set& set = ruleset.sets[i];
+    const auto list = [&](const uint8_t* key, const filter::Element& element) {
       json tallies = json::array();
-      for (const uint32_t own : element.counters) tallies.push_back(tally_json(engine, own));
-      std::string key;
+      if (element.counts)
+        for (const uint32_t own : element.counters) tallies.push_back(tally_json(engine, own));
+      std::string digits;
       if (!element.catchall)
-        for (unsigned i = 0; i < set.key_bytes; ++i) key += fmt::format("{:02x}", set.keys[element.key + i]);
+        for (unsigned byte = 0; byte < set.key_bytes; ++byte) digits += fmt::format("{:02x}", key[byte]);
       all.push_back({{"table", table_name(ruleset, set.table)},
                      {"set", set.name},
                      {"handle", set.handle},
-                     {"key", key},
+                     {"key", digits},
                      {"tallies", tallies}});
+    };
+    if (const filter::DynamicSet* dynamic = engine.dynamic_set(i)) {
+      dynamic->for_each(now, list);
+      continue;
     }
+    for (const filter::Element& element : set.elements)
+      if (!element.counters.empty()) list(set.keys.data() + element.key, element);
   }
   return all;
 }
@@ -217,7 +228,7 @@ void print_json(const Bench& bench, const std::vector<Fate>& fates) {
                        {"tally", tally_json(bench.engine(), object.stateful)}});
   const json all{{"packets", packets},
                  {"rules", rules_json(bench.engine())},
-                 {"elements", elements_json(bench.engine())},
+                 {"elements", elements_json(bench.engine(), bench.now())},
                  {"objects", objects}};
   fmt::print("{}\n", all.dump(-1, ' ', false, json::error_handler_t::replace));
 }
@@ -274,7 +285,7 @@ Outcome test(const TestOptions& options) {
   if (!packets) return failed(Error{fmt::format("{}: {}", options.capture, packets.error().message)});
   Result<filter::Ruleset> ruleset = compile_rules(options.rules);
   if (!ruleset) return failed(ruleset.error());
-  Bench bench(std::move(*ruleset), *addresses);
+  Bench bench(std::move(*ruleset), packets->empty() ? 0 : packets->front().at, *addresses);
   std::vector<Fate> fates;
   for (const CapturedPacket& packet : *packets) fates.push_back(bench.pass(packet));
   if (options.as_json)
@@ -298,7 +309,7 @@ void add_filter_test(CLI::App& filter, Outcome& outcome) {
       "input, others nothing (default: all arrive)");
   command->add_flag("--json", options->as_json, "each packet's verdict, then all counters, as JSON");
   command->footer(
-      "Nothing is sent and nothing changes. Limits count in the capture's own time.\n"
+      "Nothing is sent and nothing changes. Limits and timeouts count in the capture's own time.\n"
       "Example: skerry filter test web.nft --pcap redis.pcapng --address 10.77.0.2");
   command->callback([&outcome, options] { outcome = test(*options); });
 }

@@ -1,279 +1,60 @@
 #include "filter/engine.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.hpp"
 #include "filter/sets.hpp"
+#include "filter/vm.hpp"
 
 namespace skerry::filter {
 
 namespace {
 
 constexpr unsigned kDeepestJump = 16;
-constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd;
-constexpr uint8_t kTcp = 6;
-constexpr size_t kTcpBytes = 20;
-
-uint64_t most_tokens(const Stateful& limit) {
-  return limit.in_bytes ? limit.period_ns * (limit.rate + limit.burst) / limit.rate
-                        : limit.period_ns / limit.rate * limit.burst;
-}
 
 }  // namespace
 
-// One packet on its way through one base chain after the other.
-struct Engine::Run {
-  Engine& engine;
-  Packet& packet;
-  TimeNs now;
-  Judgement judgement{};
-  alignas(8) std::array<uint8_t, kRegisters * 4> registers{};
-  Verdict verdict{};
-
-  uint8_t* at(Register index) { return registers.data() + index * size_t{4}; }
-  // Registers are written in whole words: what is left of the last one is zero.
-  void store(Register to, const uint8_t* from, size_t length) {
-    std::memset(at(to) + (length & ~size_t{3}), 0, length % 4 != 0 ? 4 : 0);
-    std::memcpy(at(to), from, length);
+// What a counter, limit or quota is before any packet.
+void Engine::begin(uint32_t index) {
+  const Stateful& stateful = ruleset_.stateful[index];
+  Tally& tally = tallies_[index];
+  tally = {};
+  if (stateful.kind == StatefulKind::counter) {
+    tally.packets = stateful.packets;
+    tally.bytes = stateful.bytes;
   }
-  template <class Number>
-  void store_number(Register to, Number number) {
-    store(to, reinterpret_cast<const uint8_t*>(&number), sizeof number);
-  }
-  void stop_rule() { verdict.code = Code::stop_rule; }
+  tally.consumed = stateful.consumed;
+  if (stateful.kind == StatefulKind::limit) tally.tokens_ns = most_tokens(stateful);
+}
 
-  void operator()(const LoadImmediate& action) {
-    store(action.to, action.value.bytes.data(), action.value.length);
-  }
-  void operator()(const Decide& action) { verdict = action.verdict; }
+const Element* Engine::find(uint32_t set, const uint8_t* key, TimeNs now) {
+  DynamicSet* dynamic = dynamic_of_[set];
+  return dynamic != nullptr ? dynamic->find(key, now) : find_element(ruleset_.sets[set], key);
+}
 
-  void operator()(const Compare& action) {
-    const int order = std::memcmp(at(action.from), action.value.bytes.data(), action.value.length);
-    bool holds = false;
-    switch (action.comparison) {
-      case Comparison::equal:
-        holds = order == 0;
-        break;
-      case Comparison::not_equal:
-        holds = order != 0;
-        break;
-      case Comparison::less:
-        holds = order < 0;
-        break;
-      case Comparison::less_equal:
-        holds = order <= 0;
-        break;
-      case Comparison::greater:
-        holds = order > 0;
-        break;
-      case Comparison::greater_equal:
-        holds = order >= 0;
-        break;
+Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret)
+    : ruleset_(std::move(ruleset)), dynamic_of_(ruleset_.sets.size()) {
+  dynamic_sets_.reserve(static_cast<size_t>(
+      std::count_if(ruleset_.sets.begin(), ruleset_.sets.end(), [](const Set& set) { return set.dynamic; })));
+  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
+    const Set& set = ruleset_.sets[i];
+    if (!set.dynamic) continue;
+    dynamic_of_[i] =
+        &dynamic_sets_.emplace_back(set, secret, static_cast<uint32_t>(ruleset_.stateful.size()), now);
+    for (uint32_t element = 0; element < set.most_elements; ++element)
+      ruleset_.stateful.insert(ruleset_.stateful.end(), set.element_expressions.begin(),
+                               set.element_expressions.end());
+  }
+  tallies_.resize(ruleset_.stateful.size());
+  for (uint32_t i = 0; i < tallies_.size(); ++i) begin(i);
+  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {  // what the text says that elements have counted
+    if (dynamic_of_[i] == nullptr) continue;
+    const Set& set = ruleset_.sets[i];
+    for (const Element& given : set.elements) {
+      const Element* element = dynamic_of_[i]->find(&set.keys[given.key], now);
+      for (size_t k = 0; element != nullptr && k < given.counters.size(); ++k)
+        tallies_[element->counters[k]] = tallies_[given.counters[k]];
     }
-    if (!holds) stop_rule();
-  }
-
-  void operator()(const InRange& action) {
-    const bool inside = std::memcmp(at(action.from), action.low.bytes.data(), action.low.length) >= 0 &&
-                        std::memcmp(at(action.from), action.high.bytes.data(), action.high.length) <= 0;
-    if (inside == action.inverted) stop_rule();
-  }
-
-  void operator()(const LoadPayload& action) {
-    uint8_t loaded[kRegisters * 4];
-    size_t begin = action.offset;
-    bool there = true;
-    switch (action.base) {
-      case HeaderBase::link: {  // what follows the link header is the packet
-        there = !packet.link.empty();
-        size_t copied = 0;
-        while (copied < action.length && begin + copied < packet.link.size()) {
-          loaded[copied] = packet.link[begin + copied];
-          ++copied;
-        }
-        for (; there && copied < action.length; ++copied) {
-          const size_t behind = begin + copied - packet.link.size();
-          there = behind < packet.bytes.size();
-          if (there) loaded[copied] = packet.bytes[behind];
-        }
-        break;
-      }
-      case HeaderBase::transport:
-        there = packet.has_transport && packet.fragment == 0;
-        begin += packet.transport;
-        [[fallthrough]];
-      default:
-        there = there && begin + action.length <= packet.bytes.size();
-        if (there) std::memcpy(loaded, packet.bytes.data() + begin, action.length);
-    }
-    if (!there) return stop_rule();
-    store(action.to, loaded, action.length);
-  }
-
-  void operator()(const LoadExtension& action) {
-    if (action.kind == ExtensionKind::tcp) return load_tcp_option(action);
-    std::optional<ExtensionHeader> found;
-    if (packet.v6) found = find_extension(packet.bytes, action.type);
-    if (action.only_present) {
-      if (packet.v6) return store_number(action.to, static_cast<uint8_t>(found.has_value()));
-      return stop_rule();
-    }
-    if (!found || found->offset + action.offset + action.length > packet.bytes.size()) return stop_rule();
-    store(action.to, packet.bytes.data() + found->offset + action.offset, action.length);
-  }
-
-  // nft_exthdr_tcp_eval(): an option with an impossible length is one byte long.
-  void load_tcp_option(const LoadExtension& action) {
-    const auto absent = [&] {
-      if (action.only_present) return store_number(action.to, uint8_t{0});
-      stop_rule();
-    };
-    if (!packet.has_transport || packet.protocol != kTcp || packet.fragment != 0) return absent();
-    if (packet.transport + kTcpBytes > packet.bytes.size()) return absent();
-    const uint8_t* tcp = packet.bytes.data() + packet.transport;
-    const size_t header = (tcp[12] >> 4) * size_t{4};
-    if (header < kTcpBytes || packet.transport + header > packet.bytes.size()) return absent();
-    for (size_t i = kTcpBytes, length = 0; i + 1 < header; i += length) {
-      length = tcp[i] <= 1 || tcp[i + 1] == 0 ? 1 : tcp[i + 1];
-      if (tcp[i] != action.type) continue;
-      if (i + length > header || size_t{action.length} + action.offset > length) return absent();
-      if (action.only_present) return store_number(action.to, uint8_t{1});
-      return store(action.to, tcp + i + action.offset, action.length);
-    }
-    absent();
-  }
-
-  void operator()(const LoadMeta& action) {
-    const Interface* interface =
-        action.key == MetaKey::oif || action.key == MetaKey::oifname || action.key == MetaKey::oiftype
-            ? packet.out
-            : packet.in;
-    switch (action.key) {
-      case MetaKey::length:
-        return store_number(action.to, static_cast<uint32_t>(packet.bytes.size()));
-      case MetaKey::protocol:
-        return store_number(action.to, __builtin_bswap16(packet.v6 ? kEtherIpv6 : kEtherIpv4));
-      case MetaKey::mark:
-        return store_number(action.to, packet.mark);
-      case MetaKey::iif:
-      case MetaKey::oif:
-        return store_number(action.to, interface != nullptr ? interface->index : 0U);
-      case MetaKey::iifname:
-      case MetaKey::oifname: {
-        static constexpr Interface kNoInterface{};
-        return store(action.to, (interface != nullptr ? interface : &kNoInterface)->name.data(), 16);
-      }
-      case MetaKey::iiftype:
-      case MetaKey::oiftype:
-        return interface != nullptr ? store_number(action.to, interface->type) : stop_rule();
-      case MetaKey::nfproto:
-        return store_number(action.to, static_cast<uint8_t>(packet.v6 ? Family::ip6 : Family::ip));
-      case MetaKey::l4proto:
-        return packet.has_transport ? store_number(action.to, packet.protocol) : stop_rule();
-      case MetaKey::pkttype:
-        return store_number(action.to, packet.type);
-    }
-  }
-
-  void operator()(const StoreMark& action) { std::memcpy(&packet.mark, at(action.from), 4); }
-
-  void operator()(const Mask& action) {
-    const size_t length = (action.mask.length + size_t{3}) & ~size_t{3};
-    for (size_t i = 0; i < length; ++i)
-      at(action.to)[i] =
-          static_cast<uint8_t>((at(action.from)[i] & action.mask.bytes[i]) ^ action.flip.bytes[i]);
-  }
-
-  // The words of a shift are numbers of the machine; what one loses its neighbour gets.
-  void operator()(const Shift& action) {
-    uint32_t words[4] = {};
-    const size_t count = (action.length + size_t{3}) / 4;
-    std::memcpy(words, at(action.from), count * 4);
-    uint32_t carry = 0;
-    for (size_t i = 0; i < count; ++i) {
-      uint32_t& word = words[action.left ? count - 1 - i : i];
-      const uint64_t wide =
-          action.left ? uint64_t{word} << action.bits : (uint64_t{word} << 32) >> action.bits;
-      word = static_cast<uint32_t>(action.left ? wide : wide >> 32) | carry;
-      carry = static_cast<uint32_t>(action.left ? wide >> 32 : wide);
-    }
-    std::memcpy(at(action.to), words, count * 4);
-  }
-
-  void operator()(const SwapBytes& action) {
-    const uint8_t* from = at(action.from);
-    uint8_t* to = at(action.to);
-    for (size_t i = 0; i + action.size <= action.length; i += action.size) {
-      uint8_t group[8];
-      std::memcpy(group, from + i, action.size);
-      std::reverse_copy(group, group + action.size, to + i);
-    }
-  }
-
-  void operator()(const Lookup& action) {
-    const Element* element = find_element(engine.ruleset_.sets[action.set], at(action.from));
-    if ((element != nullptr) == action.inverted) return stop_rule();
-    if (element == nullptr) return;
-    if (action.to_register) store(action.to, element->data.bytes.data(), element->data.length);
-    if (action.to_verdict) verdict = element->verdict;
-    for (const uint32_t own : element->counters) {
-      touch(own);
-      if (verdict.code == Code::stop_rule) return;
-    }
-  }
-
-  void operator()(const Touch& action) { touch(action.stateful); }
-  void operator()(const TouchMapped& action) {
-    const Element* element = find_element(engine.ruleset_.sets[action.set], at(action.from));
-    if (element == nullptr) return stop_rule();
-    touch(element->stateful);
-  }
-  void touch(uint32_t index) {
-    const Stateful& stateful = engine.ruleset_.stateful[index];
-    Tally& tally = engine.tallies_[index];
-    switch (stateful.kind) {
-      case StatefulKind::counter:
-        ++tally.packets;
-        tally.bytes += packet.bytes.size();
-        break;
-      case StatefulKind::quota:
-        tally.consumed += packet.bytes.size();
-        if ((tally.consumed > stateful.bytes) != stateful.inverted) stop_rule();
-        break;
-      case StatefulKind::limit:
-        if (exceeds(stateful, tally) != stateful.inverted) stop_rule();
-        break;
-    }
-  }
-  bool exceeds(const Stateful& limit, Tally& tally) const {
-    const auto passed = static_cast<uint64_t>(now - tally.filled);
-    const uint64_t most = most_tokens(limit);
-    const uint64_t tokens = tally.tokens_ns > most - std::min(most, passed) ? most : tally.tokens_ns + passed;
-    const uint64_t cost =
-        limit.in_bytes ? limit.period_ns * packet.bytes.size() / limit.rate : limit.period_ns / limit.rate;
-    tally.filled = now;
-    tally.tokens_ns = tokens >= cost ? tokens - cost : tokens;
-    return tokens < cost;
-  }
-
-  void operator()(const Log& action) {
-    if (judgement.logs < Judgement::kMostLogs) judgement.logged[judgement.logs++] = action.log;
-  }
-  void operator()(const Reject& action) {
-    judgement.reject = action;
-    verdict.code = Code::drop;
-  }
-};
-
-Engine::Engine(Ruleset ruleset) : ruleset_(std::move(ruleset)), tallies_(ruleset_.stateful.size()) {
-  for (size_t i = 0; i < tallies_.size(); ++i) {
-    const Stateful& stateful = ruleset_.stateful[i];
-    Tally& tally = tallies_[i];
-    tally.packets = stateful.kind == StatefulKind::counter ? stateful.packets : 0;
-    tally.bytes = stateful.kind == StatefulKind::counter ? stateful.bytes : 0;
-    tally.consumed = stateful.consumed;
-    if (stateful.kind == StatefulKind::limit) tally.tokens_ns = most_tokens(stateful);
   }
   for (uint32_t i = 0; i < ruleset_.chains.size(); ++i) {
     const Chain& chain = ruleset_.chains[i];

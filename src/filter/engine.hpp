@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/time.hpp"
+#include "filter/dynamic_set.hpp"
 #include "filter/packet.hpp"
 #include "filter/ruleset.hpp"
 
@@ -38,8 +39,10 @@ struct Tally {
 
 class Engine {
  public:
-  // `ruleset` comes from load().
-  explicit Engine(Ruleset ruleset);
+  // `ruleset` comes from load(). `secret` keeps strangers from filling one bucket of a set.
+  explicit Engine(Ruleset ruleset, TimeNs now = 0, const SipKey& secret = {});
+  Engine(Engine&&) = default;
+  Engine& operator=(Engine&&) = default;
 
   // What the base chains at a hook say, in order of priority. The packet's headers have been read; its mark
   // changes.
@@ -47,12 +50,18 @@ class Engine {
 
   const Ruleset& ruleset() const { return ruleset_; }
   const Tally& tally(uint32_t stateful) const { return tallies_[stateful]; }
+  // Of a set that changes: what is in it now. Null: it does not change.
+  const DynamicSet* dynamic_set(uint32_t set) const { return dynamic_of_[set]; }
 
  private:
   struct Run;
+  void begin(uint32_t stateful);
+  const Element* find(uint32_t set, const uint8_t* key, TimeNs now);
   void run_chain(Run& run, uint32_t base);
 
   Ruleset ruleset_;
+  std::vector<DynamicSet> dynamic_sets_;
+  std::vector<DynamicSet*> dynamic_of_;                          // by Ruleset::sets
   std::vector<Tally> tallies_;                                   // by Ruleset::stateful
   std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_;  // base chains by hook and by v6
 };

@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 namespace skerry::filter {
 
 namespace {
-
-constexpr size_t kHeadBytes = 20;  // nlmsghdr and nfgenmsg
-constexpr uint32_t kHead = kHeadBytes;
 
 struct Head {
   uint32_t length = 0;
@@ -18,7 +16,7 @@ struct Head {
   uint8_t family = 0, version = 0;
   uint16_t resource = 0;
 };
-static_assert(sizeof(Head) == kHeadBytes);
+static_assert(sizeof(Head) == kMessageHead);
 
 const char* name_of(uint8_t family) {
   switch (family) {
@@ -72,13 +70,25 @@ bool Import::batch(ConstBytes bytes) {
       if (!open || closed || head.type >> 8 != nft::kSubsystem)
         return reader_.refuse(0, EINVAL, "a message is none of nf_tables' or stands outside of the batch");
       if (!message(static_cast<uint8_t>(head.type), head.flags, head.family,
-                   bytes.subspan(kHeadBytes, head.length - kHeadBytes)))
+                   bytes.subspan(kMessageHead, head.length - kMessageHead)))
         return false;
     }
     bytes = bytes.subspan(std::min(bytes.size(), (size_t{head.length} + 3) & ~size_t{3}));
   }
   if (open && !closed) return reader_.refuse(0, EINVAL, "the batch does not end");
+  for (auto& [chain, rules] : inserted_) {
+    std::reverse(rules.begin(), rules.end());
+    std::vector<Rule>& behind = ruleset_.chains[chain].rules;
+    std::move(behind.begin(), behind.end(), std::back_inserter(rules));
+    behind = std::move(rules);
+  }
   return sort_elements();
+}
+
+// Each looks at all there is, so there cannot be many.
+bool Import::count_deletion() {
+  constexpr size_t kMost = 1000;
+  return ++deletions_ <= kMost || reader_.refuse(0, E2BIG, "there are too many deletions");
 }
 
 bool Import::message(uint8_t message, uint16_t flags, uint8_t family, ConstBytes attributes) {
@@ -128,7 +138,7 @@ bool Import::new_table(uint8_t family, ConstBytes attributes) {
   Table table{.family = static_cast<Family>(family)};
   uint32_t flags = 0;
   using namespace nft;
-  if (!reader_.nest(attributes, kHead, known({kTableName, kTableFlags, kTableUserdata}), nest) ||
+  if (!reader_.nest(attributes, kMessageHead, known({kTableName, kTableFlags, kTableUserdata}), nest) ||
       !reader_.need(nest, {kTableName}, "a table") || !reader_.text(nest, kTableName, table.name) ||
       !reader_.number(nest, kTableFlags, flags))
     return false;
@@ -151,7 +161,8 @@ bool Import::new_table(uint8_t family, ConstBytes attributes) {
 bool Import::delete_table(uint8_t family, ConstBytes attributes) {
   Nest nest;
   uint32_t table = 0;
-  if (!reader_.nest(attributes, kHead, known({nft::kTableName}), nest)) return false;
+  if (!count_deletion() || !reader_.nest(attributes, kMessageHead, known({nft::kTableName}), nest))
+    return false;
   if (!nest.has(nft::kTableName)) {
     if (ruleset_.tables.empty()) return true;
     return reader_.refuse(0, EOPNOTSUPP, "write `flush ruleset` before the first table, or not at all");
@@ -232,7 +243,7 @@ bool Import::new_chain(uint8_t family, ConstBytes attributes) {
   Nest nest;
   Chain chain;
   uint32_t flags = 0, id = 0;
-  if (!reader_.nest(attributes, kHead,
+  if (!reader_.nest(attributes, kMessageHead,
                     known({kChainTable, kChainName, kChainHook, kChainPolicy, kChainType, kChainCounters,
                            kChainFlags, kChainId, kChainUserdata}),
                     nest) ||
@@ -265,7 +276,7 @@ bool Import::new_rule(uint8_t family, uint16_t flags, ConstBytes attributes) {
   Nest nest;
   uint32_t table = 0, id = 0, chain = kNone;
   std::string name;
-  if (!reader_.nest(attributes, kHead,
+  if (!reader_.nest(attributes, kMessageHead,
                     known({kRuleTable, kRuleChain, kRuleExpressions, kRuleUserdata, kRuleId, kRuleChainId}),
                     nest) ||
       !find_table(family, nest, kRuleTable, table) || !reader_.text(nest, kRuleChain, name) ||
@@ -291,8 +302,9 @@ bool Import::new_rule(uint8_t family, uint16_t flags, ConstBytes attributes) {
     rule.comment = comment_of(nest[kRuleUserdata].bytes);
   }
   rule.handle = new_handle(table);
-  std::vector<Rule>& rules = ruleset_.chains[chain].rules;
-  rules.insert((flags & kFlagAppend) != 0 ? rules.end() : rules.begin(), std::move(rule));
+  // Those that are inserted come to their places at the end, because each would move all others.
+  ((flags & nft::kFlagAppend) != 0 ? ruleset_.chains[chain].rules : inserted_[chain])
+      .push_back(std::move(rule));
   return true;
 }
 
@@ -301,13 +313,16 @@ bool Import::flush_rules(uint8_t family, ConstBytes attributes) {
   Nest nest;
   uint32_t table = 0;
   std::string name;
-  if (!reader_.nest(attributes, kHead, known({nft::kRuleTable, nft::kRuleChain}), nest) ||
+  if (!count_deletion() ||
+      !reader_.nest(attributes, kMessageHead, known({nft::kRuleTable, nft::kRuleChain}), nest) ||
       !find_table(family, nest, nft::kRuleTable, table) || !reader_.text(nest, nft::kRuleChain, name))
     return false;
   if (nest.has(nft::kRuleChain) && chain_named(table, name) == kNone)
     return reader_.refuse(nest[nft::kRuleChain].at, ENOENT, "there is no chain " + name);
-  for (const Chain& chain : ruleset_.chains) {
-    if (chain.table == table && (name.empty() || chain.name == name) && !chain.rules.empty())
+  for (uint32_t i = 0; i < ruleset_.chains.size(); ++i) {
+    const Chain& chain = ruleset_.chains[i];
+    if (chain.table == table && (name.empty() || chain.name == name) &&
+        (!chain.rules.empty() || inserted_.contains(i)))
       return reader_.refuse(0, EOPNOTSUPP, "this deletes rules that the same file made");
   }
   return true;

@@ -2,16 +2,21 @@
 // before.
 //
 // Read first: ruleset.hpp. The parts: import.cpp walks over the messages and reads tables, chains and rules,
-// import_sets.cpp sets, elements and objects, import_expressions.cpp what rules are made of.
+// import_sets.cpp sets and objects, import_elements.cpp what is in sets, import_expressions.cpp what rules
+// are made of.
 #pragma once
 
 #include <map>
+#include <tuple>
 
 #include "filter/netlink.hpp"
 #include "filter/nf_tables.hpp"
 #include "filter/ruleset.hpp"
 
 namespace skerry::filter {
+
+inline constexpr uint32_t kMessageHead = 20;                      // bytes of nlmsghdr and nfgenmsg
+inline constexpr uint64_t kMostMilliseconds = uint64_t{1} << 40;  // of a timeout: 35 years
 
 class Import {
  public:
@@ -30,6 +35,7 @@ class Import {
   bool base_chain(const Nest& nest, Chain& chain);
   bool same_chain(const Nest& nest, Chain& old, const Chain& chain);
   bool new_rule(uint8_t family, uint16_t flags, ConstBytes attributes);
+  bool count_deletion();
   bool flush_rules(uint8_t family, ConstBytes attributes);
   bool find_table(uint8_t family, const Nest& nest, uint16_t name, uint32_t& table);
   uint32_t chain_named(uint32_t table, const std::string& name) const;
@@ -38,9 +44,12 @@ class Import {
   // import_sets.cpp
   bool new_set(uint8_t family, ConstBytes attributes);
   bool set_description(const Nest& nest, Set& set);
+  bool set_dynamics(const Nest& nest, uint32_t flags, Set& set);
+  bool expressions_of_elements(const Nest& nest, uint16_t one, uint16_t several, std::vector<Stateful>& into);
   bool set_data(const Nest& nest, uint32_t flags, Set& set);
   bool new_elements(uint8_t family, ConstBytes attributes);
   bool element(uint32_t index, const Attribute& attribute);
+  bool element_time(const Nest& nest, const Set& set, Element& element);
   bool element_data(const Nest& nest, Set& set, Element& element);
   bool new_object(uint8_t family, ConstBytes attributes);
   // By id or by name, in the table; `at` for the sentence.
@@ -63,6 +72,7 @@ class Import {
   bool bitwise(uint32_t, const Nest& nest, Action& action);
   bool byteorder(uint32_t, const Nest& nest, Action& action);
   bool lookup(uint32_t table, const Nest& nest, Action& action);
+  bool dynset(uint32_t table, const Nest& nest, Action& action);
   bool log(uint32_t, const Nest& nest, Action& action);
   bool reject(uint32_t, const Nest& nest, Action& action);
   bool object_reference(uint32_t table, const Nest& nest, Action& action);
@@ -86,7 +96,11 @@ class Import {
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> chain_ids_,
       set_ids_;  // (table, id of this batch) to index
   std::map<std::pair<uint32_t, std::string>, uint32_t> chain_names_, set_names_;
-  size_t rules_ = 0, elements_ = 0;
+  std::map<std::tuple<uint32_t, StatefulKind, std::string>, uint32_t> object_names_;  // to Ruleset::stateful
+  std::map<uint32_t, std::vector<Rule>>
+      inserted_;  // by chain: what goes before its rules, the last one first
+  size_t deletions_ = 0, rules_ = 0, elements_ = 0, dynamic_elements_ = 0;
+  bool in_element_ = false;
 };
 
 }  // namespace skerry::filter

@@ -144,6 +144,51 @@ bool Import::object_reference(uint32_t table, const Nest& nest, Action& action) 
   return true;
 }
 
+// A rule that adds to a set. All that add to one give its elements the same counters, limits and quotas.
+bool Import::dynset(uint32_t table, const Nest& nest, Action& action) {
+  using namespace nft;
+  constexpr uint32_t kInverted = 1, kSeveral = 2;
+  UpdateSet update{};
+  uint32_t operation = 0, flags = 0;
+  uint64_t timeout = 0;
+  std::vector<Stateful> given;
+  if (!reader_.need(nest, {kDynsetName, kDynsetOperation, kDynsetKey}, "dynset") ||
+      !find_set(table, nest, kDynsetName, kDynsetId, update.set) ||
+      !reader_.number(nest, kDynsetOperation, operation) || !reader_.number(nest, kDynsetFlags, flags) ||
+      !reader_.number(nest, kDynsetTimeout, timeout) || !register_number(nest, kDynsetKey, update.key) ||
+      !expressions_of_elements(nest, kDynsetExpression, kDynsetExpressions, given))
+    return false;
+  if (nest.has(kDynsetData) && !register_number(nest, kDynsetData, update.data)) return false;
+  Set& set = ruleset_.sets[update.set];
+  if (!set.dynamic)
+    return reader_.refuse(nest.at, EOPNOTSUPP,
+                          "set " + set.name + " has not the flag dynamic, rules cannot change it");
+  if (operation > 2 || (flags & ~(kInverted | kSeveral)) != 0)
+    return reader_.refuse(nest.at, EOPNOTSUPP, "this change of a set is not supported");
+  if (nest.has(kDynsetTimeout) && !set.has_timeout)
+    return reader_.refuse(nest[kDynsetTimeout].at, EOPNOTSUPP,
+                          "set " + set.name + " has not the flag timeout");
+  if (timeout > kMostMilliseconds)
+    return reader_.refuse(nest[kDynsetTimeout].at, ERANGE, "the time of an element is too long");
+  if (!given.empty() && !set.takes_expressions)
+    return reader_.refuse(nest.at, EINVAL,
+                          "set " + set.name + " has not the flag dynamic, its elements cannot count");
+  update.update = static_cast<SetUpdate>(operation);
+  update.has_data = nest.has(kDynsetData);
+  update.inverted = (flags & kInverted) != 0;
+  update.timeout_ns = timeout * 1'000'000;
+  if (update.update != SetUpdate::remove) {
+    if (!set.added_to && !set.declares_expressions) set.element_expressions = given;
+    set.added_to = true;
+    if ((!given.empty() || !set.declares_expressions) && given != set.element_expressions)
+      return reader_.refuse(
+          nest.at, EOPNOTSUPP,
+          "elements of set " + set.name + " get other counters, limits or quotas elsewhere");
+  }
+  action = update;
+  return true;
+}
+
 bool Import::touch_one(StatefulKind kind, const Nest& nest, Action& action) {
   Stateful begins;
   Touch touch{};
@@ -193,7 +238,10 @@ bool Import::stateful(StatefulKind kind, const Nest& nest, Stateful& into) {
 bool Import::element_expression(const Attribute& attribute, std::vector<Stateful>& into) {
   std::vector<Expression> one;
   const size_t kept = ruleset_.stateful.size();
+  if (in_element_) return reader_.refuse(attribute.at, EOPNOTSUPP, "elements stand in elements");
+  in_element_ = true;  // so that no depth of nests goes on for ever
   if (!expression(kNone, attribute, one)) return false;
+  in_element_ = false;
   const auto* touch = std::get_if<Touch>(&one.front().action);
   if (touch == nullptr || touch->stateful < kept || into.size() >= 2)
     return reader_.refuse(attribute.at, EOPNOTSUPP,

@@ -29,6 +29,7 @@ struct Limits {
   size_t expressions_of_a_rule = 128;
   size_t sets = 100'000;  // anonymous ones included
   size_t elements = 1'000'000;
+  size_t dynamic_elements = 262'144;  // that sets have room for which change while packets pass
   size_t stateful = 1'000'000;
 };
 

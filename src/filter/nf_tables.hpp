@@ -165,6 +165,17 @@ enum Limit : uint16_t { kLimitRate = 1, kLimitUnit, kLimitBurst, kLimitType, kLi
 enum Quota : uint16_t { kQuotaBytes = 1, kQuotaFlags, kQuotaConsumed = 4 };
 enum Log : uint16_t { kLogGroup = 1, kLogPrefix, kLogSnaplen, kLogThreshold, kLogLevel, kLogFlags };
 enum Reject : uint16_t { kRejectType = 1, kRejectCode };
+enum Dynset : uint16_t {
+  kDynsetName = 1,
+  kDynsetId,
+  kDynsetOperation,
+  kDynsetKey,
+  kDynsetData,
+  kDynsetTimeout,
+  kDynsetExpression,
+  kDynsetFlags = 9,
+  kDynsetExpressions,
+};
 enum Objref : uint16_t { kObjrefType = 1, kObjrefName, kObjrefFrom, kObjrefSetName, kObjrefSetId };
 
 }  // namespace skerry::filter::nft

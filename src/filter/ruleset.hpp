@@ -123,6 +123,14 @@ struct TouchMapped {
   uint32_t set;
   Register from;
 };  // the named one that a map has for a key
+enum class SetUpdate : uint8_t { add, renew, remove };
+struct UpdateSet {
+  uint32_t set;
+  SetUpdate update;
+  Register key, data;
+  bool has_data, inverted;
+  uint64_t timeout_ns;  // 0: the set's
+};
 struct Log {
   uint32_t log;
 };
@@ -132,8 +140,9 @@ struct Reject {
   uint8_t code;
 };
 
-using Action = std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta,
-                            StoreMark, Mask, Shift, SwapBytes, Lookup, Touch, TouchMapped, Log, Reject>;
+using Action =
+    std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta, StoreMark,
+                 Mask, Shift, SwapBytes, Lookup, Touch, TouchMapped, UpdateSet, Log, Reject>;
 struct Expression {
   Action action;
   uint32_t attribute = 0;  // its Origin's; the sequence is the rule's
@@ -151,6 +160,8 @@ struct Stateful {
   uint64_t bytes = 0;     // counted so far, or a quota's
   uint64_t packets = 0;   // counted so far
   uint64_t consumed = 0;  // of a quota
+
+  friend bool operator==(const Stateful&, const Stateful&) = default;
 };
 
 struct LogText {
@@ -190,6 +201,9 @@ struct Element {
   Value data;                      // of a map
   uint32_t stateful = kNone;       // of an object map
   std::vector<uint32_t> counters;  // Stateful of its own, in order
+  bool counts = true;              // false: it has none, although others of its set have
+  uint64_t timeout_ns = 0;         // 0: it stays
+  uint64_t expires_ns = 0;         // how much of that is left at the beginning; 0: all
 };
 
 enum class SetShape : uint8_t { exact, interval, concatenated_ranges };
@@ -204,11 +218,17 @@ struct Set {
   uint8_t key_bytes = 0;
   uint8_t data_bytes = 0;  // of a map to values
   StatefulKind object_kind{};
-  uint32_t most_elements = 0;   // 0: no limit but ours
-  std::vector<uint8_t> fields;  // bytes of each, of a concatenation
+  uint32_t most_elements = 0;  // 0: no limit but ours
+  bool dynamic = false;        // rules may add to it, or its elements have a time
+  bool has_timeout = false;
+  bool takes_expressions = false;  // rules may give an element a counter, a limit or a quota
+  uint64_t timeout_ns = 0;         // of an element that is given none; 0: it stays
+  std::vector<uint8_t> fields;     // bytes of each, of a concatenation
   std::vector<uint8_t> keys;
   std::vector<Element> elements;
   std::vector<Stateful> element_expressions;  // what each element gets one of
+  bool declares_expressions = false;          // by the set itself, else by the rules that add to it
+  bool added_to = false;                      // by a rule so far
   Origin origin;
 };
 

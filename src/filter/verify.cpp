@@ -119,6 +119,13 @@ class Verifier {
     if (!set.maps_object) return refuse(at_, EINVAL, "set " + set.name + " is no map to objects");
     return reads(action.from, set.key_bytes);
   }
+  bool check(const UpdateSet& action) {
+    if (!use_set(action.set)) return false;
+    const Set& set = ruleset_.sets[action.set];
+    if (action.has_data != set.maps)
+      return refuse(at_, EINVAL, "set " + set.name + " is not what it is used as: a set or a map");
+    return reads(action.key, set.key_bytes) && (!action.has_data || reads(action.data, set.data_bytes));
+  }
   bool check(const Log&) { return true; }
   bool check(const Reject& action) {
     const Family family = ruleset_.tables[table_].family;

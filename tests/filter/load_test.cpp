@@ -53,8 +53,13 @@ TEST(Load, InsertedRulesStandInFront) {
   Octets inserted = rule("in", verdict(0));
   const uint16_t no_append = 0;
   std::memcpy(inserted.data() + 6, &no_append, 2);
-  ASSERT_FALSE(load(batch(table(), base_chain(), rule("in", verdict(1)), inserted), ruleset));
-  EXPECT_EQ(std::get<Decide>(ruleset.chains[0].rules[0].expressions[0].action).verdict.code, Code::drop);
+  Octets first = rule("in", verdict(-5));
+  std::memcpy(first.data() + 6, &no_append, 2);
+  ASSERT_FALSE(load(batch(table(), base_chain(), inserted, rule("in", verdict(1)), first), ruleset));
+  std::vector<Code> order;
+  for (const Rule& each : ruleset.chains[0].rules)
+    order.push_back(std::get<Decide>(each.expressions[0].action).verdict.code);
+  EXPECT_THAT(order, testing::ElementsAre(Code::back, Code::drop, Code::accept));
 }
 
 struct Refused {

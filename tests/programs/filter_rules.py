@@ -3,6 +3,9 @@
 from filter_packets import PORTS
 
 
+DYNAMIC = ("seen", "ports", "slow", "last")  # sets that rules add to
+
+
 class Rules:
     """One ruleset. `text` is what `nft -f` reads. `late`: there are chains at hook input too, not only at prerouting."""
 
@@ -151,7 +154,19 @@ class Rules:
         return self.random.choice(kinds)()
 
     # --- what a rule does ---
-    def statement(self, l4):
+    def change(self, l3, l4):
+        """Adds to a set, or asks one that rules add to."""
+        saddr = f"{l3} saddr"
+        kinds = [f"add @seen {{ {saddr} }}", f"update @seen {{ {saddr} timeout 2h }}", f"{saddr} @seen", f"{saddr} != @seen", f"add @slow {{ {saddr} limit rate over 1/day burst 3 packets }}",
+                 f"update @slow {{ {saddr} limit rate over 1/day burst 3 packets }}", f"delete @slow {{ {saddr} }}", f"update @last {{ {saddr} : meta mark }}",
+                 f"meta mark set {saddr} map @last", f"{saddr} @slow"]
+        if l4 in ("tcp", "udp"):
+            kinds += [f"add @ports {{ {l4} dport counter }}", f"update @ports {{ {l4} sport counter }}", f"{l4} dport @ports", f"delete @ports {{ {l4} dport }}"]
+        return self.random.choice(kinds)
+
+    def statement(self, family, l3, l4):
+        if l3 == ("ip6" if family == "ip6" else "ip") and self.random.random() < .3:
+            return self.change(l3, l4)
         kinds = ["counter", lambda: f"limit rate {self.pick('', 'over ')}{self.random.choice([1, 3])}/day burst {self.random.randrange(1, 20)} packets",
                  lambda: f"limit rate {self.pick('', 'over ')}1 bytes/day burst {self.random.randrange(1, 4000)} bytes",
                  lambda: f"quota {self.pick('', 'over ')}{self.random.randrange(1, 4000)} bytes", "counter name total", "quota name some", "limit name few",
@@ -180,11 +195,16 @@ class Rules:
             verdicts.append("reject with tcp reset")
         return self.random.choice(verdicts)
 
+    def changing(self, address):
+        return [f"set seen {{ type {address}; flags dynamic,timeout; timeout 1h; size {self.random.choice([7, 500])}; }}",
+                f"set slow {{ type {address}; flags dynamic; size 500; }}", f"map last {{ type {address} : mark; flags dynamic; size {self.random.choice([9, 500])}; }}",
+                "set ports { type inet_service; flags dynamic; size 500; }"]
+
     def rule(self, family, later, base):
         l3 = self.random.choice(["ip", "ip6"]) if family == "inet" else family
         l4 = self.random.choice(["tcp", "tcp", "udp", "th", "icmp" if l3 == "ip" else "icmpv6", None])
         parts = [self.match(family, l3, l4) for _ in range(self.random.choice([0, 1, 1, 1, 2, 2, 3]))]
-        statements = ["counter"] + [self.statement(l4) for _ in range(self.random.choice([0, 0, 1, 2]))]
+        statements = ["counter"] + [self.statement(family, l3, l4) for _ in range(self.random.choice([0, 0, 1, 2]))]
         verdict = self.verdict(family, l4, later, base)
         if not parts and verdict not in ("", "continue") and not verdict.startswith("jump"):
             verdict = ""  # nothing behind it would be seen
@@ -198,6 +218,7 @@ class Rules:
                  f"  limit few {{ rate 1/day burst {random.randrange(1, 30)} packets }}", "  counter odd { }",
                  "  set addresses { type ipv4_addr; flags interval; counter; elements = { 10.9.0.0/25, 10.9.1.7, 10.9.77.0-10.9.77.200 } }",
                  f"  map named {{ type inet_service : counter; elements = {{ 80 : \"total\", 22 : \"odd\" }} }}",
+                 *(f"  {line}" for line in self.changing("ipv6_addr" if family == "ip6" else "ipv4_addr")),
                  f"  map decided {{ type inet_service : verdict; flags interval; counter; elements = {{ 1-30 : accept, 31-60 : drop, 8080 : "
                  f"{'jump ' + later[0] if later else 'return'}, * : continue }} }}"]
         for i, chain in reversed(list(enumerate(later))):

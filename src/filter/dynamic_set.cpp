@@ -1,0 +1,102 @@
+#include "filter/dynamic_set.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "base/check.hpp"
+
+namespace skerry::filter {
+
+namespace {
+
+constexpr unsigned kLookedAt = 32;  // by one add() to a full set
+
+}  // namespace
+
+DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stateful, TimeNs now)
+    : key_bytes_(set.key_bytes),
+      secret_(secret),
+      keys_(size_t{set.most_elements} * set.key_bytes),
+      elements_(set.most_elements),
+      expires_(set.most_elements),
+      timeouts_(set.most_elements),
+      used_(set.most_elements),
+      next_(set.most_elements),
+      buckets_(std::bit_ceil(size_t{set.most_elements}), kNone) {
+  const auto expressions = static_cast<uint32_t>(set.element_expressions.size());
+  for (uint32_t slot = set.most_elements; slot-- > 0;) {
+    elements_[slot].key = elements_[slot].key_end = slot * key_bytes_;
+    for (uint32_t i = 0; i < expressions; ++i)
+      elements_[slot].counters.push_back(first_stateful + slot * expressions + i);
+    next_[slot] = free_;
+    free_ = slot;
+  }
+  for (const Element& given : set.elements) {
+    Element* element = add(&set.keys[given.key], now, given.timeout_ns);
+    CHECK(element != nullptr);  // import has counted them
+    element->verdict = given.verdict;
+    element->data = given.data;
+    element->counts = given.counts;
+    if (given.expires_ns != 0)
+      expires_[static_cast<size_t>(element - elements_.data())] = now + given.expires_ns;
+  }
+}
+
+uint32_t& DynamicSet::bucket_of(const uint8_t* key) {
+  return buckets_[siphash24(secret_, {key, key_bytes_}) & (buckets_.size() - 1)];
+}
+
+Element* DynamicSet::find(const uint8_t* key, TimeNs now) {
+  for (uint32_t slot = bucket_of(key); slot != kNone; slot = next_[slot]) {
+    if (std::memcmp(&keys_[elements_[slot].key], key, key_bytes_) == 0 && expires_[slot] > now)
+      return &elements_[slot];
+  }
+  return nullptr;
+}
+
+void DynamicSet::release(uint32_t slot) {
+  uint32_t* link = &bucket_of(&keys_[elements_[slot].key]);
+  while (*link != slot) link = &next_[*link];
+  *link = next_[slot];
+  used_[slot] = 0;
+  next_[slot] = free_;
+  free_ = slot;
+}
+
+void DynamicSet::reclaim(TimeNs now) {
+  for (unsigned i = 0; i < kLookedAt && i < elements_.size(); ++i) {
+    if (used_[hand_] && expires_[hand_] <= now) release(hand_);
+    hand_ = hand_ + 1 < elements_.size() ? hand_ + 1 : 0;
+  }
+}
+
+Element* DynamicSet::add(const uint8_t* key, TimeNs now, DurationNs timeout) {
+  if (free_ == kNone) reclaim(now);
+  if (free_ == kNone) return nullptr;
+  const uint32_t slot = free_;
+  free_ = next_[slot];
+  Element& element = elements_[slot];
+  std::memcpy(&keys_[element.key], key, key_bytes_);
+  uint32_t& bucket = bucket_of(key);
+  next_[slot] = bucket;
+  bucket = slot;
+  used_[slot] = 1;
+  timeouts_[slot] = timeout;
+  expires_[slot] = timeout == kNoTimeout ? kNever : now + timeout;
+  element.counts = true;
+  element.data = {};
+  return &element;
+}
+
+void DynamicSet::renew(const Element& element, TimeNs now, DurationNs timeout) {
+  const auto slot = static_cast<size_t>(&element - elements_.data());
+  if (timeouts_[slot] == kNoTimeout) return;
+  expires_[slot] = now + (timeout != 0 ? timeout : timeouts_[slot]);
+}
+
+void DynamicSet::remove(const uint8_t* key, TimeNs now) {
+  if (const Element* element = find(key, now)) release(static_cast<uint32_t>(element - elements_.data()));
+}
+
+}  // namespace skerry::filter

@@ -1,0 +1,58 @@
+// The elements of a set that changes while packets pass: rules add, renew and remove them, and their time
+// runs out.
+//
+// Invariant: nothing is allocated after the constructor. A full set takes no new element; before it says so
+// it looks at a bounded number of old ones for some whose time is over, so no packet makes it look at all of
+// them.
+#pragma once
+
+#include "base/siphash.hpp"
+#include "base/time.hpp"
+#include "filter/ruleset.hpp"
+
+namespace skerry::filter {
+
+class DynamicSet {
+ public:
+  // `first_stateful`: each element has `set.element_expressions.size()` places in Ruleset::stateful, one
+  // element after the other. What the text gave is in it from `now` on.
+  DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stateful, TimeNs now);
+
+  // Null if there is none, or none whose time is not over.
+  Element* find(const uint8_t* key, TimeNs now);
+  // A key that find() does not find. Null if the set is full. kNoTimeout: for ever.
+  Element* add(const uint8_t* key, TimeNs now, DurationNs timeout);
+  // From `now` on again; 0: as long as it was given. An element that stays for ever does so.
+  void renew(const Element& element, TimeNs now, DurationNs timeout);
+  void remove(const uint8_t* key, TimeNs now);
+
+  static constexpr DurationNs kNoTimeout = 0;
+
+  // Calls visit(key, element) for each that is there at `now`.
+  template <class Visit>
+  void for_each(TimeNs now, Visit visit) const {
+    for (const Element& element : elements_) {
+      const size_t slot = static_cast<size_t>(&element - elements_.data());
+      if (used_[slot] && expires_[slot] > now) visit(&keys_[element.key], element);
+    }
+  }
+
+ private:
+  uint32_t& bucket_of(const uint8_t* key);
+  void release(uint32_t slot);
+  void reclaim(TimeNs now);
+
+  uint8_t key_bytes_;
+  SipKey secret_;
+  std::vector<uint8_t> keys_;
+  std::vector<Element> elements_;
+  std::vector<TimeNs> expires_;       // kNever: for ever
+  std::vector<DurationNs> timeouts_;  // that it was given
+  std::vector<uint8_t> used_;
+  std::vector<uint32_t> next_;     // in its bucket, or in the list of free ones
+  std::vector<uint32_t> buckets_;  // first of each; a power of two
+  uint32_t free_ = kNone;
+  uint32_t hand_ = 0;  // where reclaim() goes on
+};
+
+}  // namespace skerry::filter

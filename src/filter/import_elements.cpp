@@ -1,0 +1,201 @@
+// The elements of sets and maps: what each is, and that they lie in order and do not contradict each other.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "filter/import.hpp"
+
+namespace skerry::filter {
+
+namespace {
+
+bool same_data(const Element& a, const Element& b) {
+  return a.interval_end == b.interval_end && a.verdict.code == b.verdict.code &&
+         a.verdict.chain == b.verdict.chain && a.data.bytes == b.data.bytes && a.stateful == b.stateful;
+}
+
+}  // namespace
+
+bool Import::new_elements(uint8_t family, ConstBytes attributes) {
+  using namespace nft;
+  Nest nest;
+  uint32_t table = 0, set = 0;
+  if (!reader_.nest(attributes, kMessageHead,
+                    known({kElementsTable, kElementsSet, kElementsElements, kElementsSetId}), nest) ||
+      !find_table(family, nest, kElementsTable, table) ||
+      !find_set(table, nest, kElementsSet, kElementsSetId, set) ||
+      !reader_.need(nest, {kElementsElements}, "a list of elements"))
+    return false;
+  const Attribute& list = nest[kElementsElements];
+  size_t position = 0;
+  Attribute item;
+  while (reader_.next(list.bytes, list.at + 4, position, item)) {  // their types are 1, 2, 3, … or all 1
+    if (!element(set, item)) return false;
+  }
+  return !reader_.refused();
+}
+
+bool Import::element_data(const Nest& nest, Set& set, Element& element) {
+  using namespace nft;
+  const bool holds = set.maps && !element.interval_end;
+  if (nest.has(kElementData) != (holds && !set.maps_object) ||
+      nest.has(nft::kElementObject) != (holds && set.maps_object))
+    return reader_.refuse(nest.at, EINVAL,
+                          "an element maps to nothing, or to something in a set that is no map");
+  if (!holds) return true;
+  if (set.maps_object) {
+    std::string name;
+    if (!reader_.text(nest, nft::kElementObject, name)) return false;
+    element.stateful = object_named(set.table, name, set.object_kind);
+    if (element.stateful == kNone)
+      return reader_.refuse(nest[nft::kElementObject].at, ENOENT, "there is no object " + name);
+    return true;
+  }
+  Nest data;
+  if (!reader_.nest(nest[kElementData], known({kDataValue, kDataVerdict}), data)) return false;
+  if (data.has(kDataVerdict) == data.has(kDataValue) || data.has(kDataVerdict) != set.maps_verdict)
+    return reader_.refuse(data.at, EINVAL, "an element maps to something of another type than its map");
+  if (set.maps_verdict) return verdict(set.table, data[kDataVerdict], element.verdict);
+  if (!value(nest, kElementData, element.data)) return false;
+  if (element.data.length != set.data_bytes)
+    return reader_.refuse(data.at, EINVAL, "a value of a map has another length than the others");
+  return true;
+}
+
+bool Import::element_time(const Nest& nest, const Set& set, Element& element) {
+  using namespace nft;
+  uint64_t timeout = 0, expires = 0;
+  if (!reader_.number(nest, kElementTimeout, timeout) || !reader_.number(nest, kElementExpiration, expires))
+    return false;
+  if ((nest.has(kElementTimeout) || nest.has(kElementExpiration)) && !set.has_timeout)
+    return reader_.refuse(nest.at, EINVAL,
+                          "an element has a time, but set " + set.name + " has not the flag timeout");
+  if (timeout > kMostMilliseconds || expires > kMostMilliseconds)
+    return reader_.refuse(nest.at, ERANGE, "the time of an element is too long");
+  element.timeout_ns = timeout != 0 ? timeout * 1'000'000 : set.timeout_ns;
+  element.expires_ns = expires * 1'000'000;
+  if (set.dynamic && element.catchall)
+    return reader_.refuse(nest.at, EOPNOTSUPP,
+                          "an element for all others is not supported in a set that changes");
+  return true;
+}
+
+bool Import::expressions_of_elements(const Nest& nest, uint16_t one, uint16_t several,
+                                     std::vector<Stateful>& into) {
+  if (nest.has(one) && !element_expression(nest[one], into)) return false;
+  if (!nest.has(several)) return true;
+  size_t position = 0;
+  Attribute item;
+  while (reader_.next(nest[several].bytes, nest[several].at + 4, position, item)) {
+    if (!element_expression(item, into)) return false;
+  }
+  return !reader_.refused();
+}
+
+bool Import::element(uint32_t index, const Attribute& attribute) {
+  using namespace nft;
+  Set& set = ruleset_.sets[index];
+  Nest nest;
+  Element element;
+  uint32_t flags = 0;
+  if (!reader_.nest(attribute,
+                    known({kElementKey, kElementData, kElementFlags, kElementUserdata,
+                           nft::kElementExpression, kElementTimeout, kElementExpiration, nft::kElementObject,
+                           kElementKeyEnd, kElementExpressions}),
+                    nest) ||
+      !reader_.number(nest, kElementFlags, flags))
+    return false;
+  element.interval_end = (flags & kElementIntervalEnd) != 0;
+  element.catchall = (flags & kElementCatchall) != 0;
+  if ((flags & ~(kElementIntervalEnd | kElementCatchall)) != 0 ||
+      (element.interval_end && set.shape != SetShape::interval) || (element.interval_end && element.catchall))
+    return reader_.refuse(attribute.at, EINVAL, "an element has flags that its set cannot have");
+  if (nest.has(kElementKey) == element.catchall)
+    return reader_.refuse(attribute.at, EINVAL, "an element has no key, or one where all are meant");
+  if (++elements_ > limits_.elements)
+    return reader_.refuse(attribute.at, E2BIG, "the sets have too many elements");
+  for (const uint16_t type : {static_cast<uint16_t>(kElementKey), static_cast<uint16_t>(kElementKeyEnd)}) {
+    (type == kElementKey ? element.key : element.key_end) = static_cast<uint32_t>(set.keys.size());
+    if (!nest.has(type)) {
+      if (type == kElementKeyEnd) element.key_end = element.key;
+      continue;
+    }
+    if (type == kElementKeyEnd && set.shape != SetShape::concatenated_ranges)
+      return reader_.refuse(nest[type].at, EINVAL, "only elements of concatenated ranges have a last key");
+    Nest key;
+    if (!reader_.nest(nest[type], known({kDataValue}), key) || !reader_.need(key, {kDataValue}, "a key"))
+      return false;
+    const ConstBytes bytes = key[kDataValue].bytes;
+    if (bytes.size() != set.key_bytes)
+      return reader_.refuse(nest[type].at, EINVAL, "a key has another length than its set's");
+    set.keys.insert(set.keys.end(), bytes.begin(), bytes.end());
+  }
+  if (!element_data(nest, set, element)) return false;
+
+  std::vector<Stateful> own;
+  if (!expressions_of_elements(nest, nft::kElementExpression, kElementExpressions, own)) return false;
+  const std::vector<Stateful> none;
+  const std::vector<Stateful>& usual = set.declares_expressions ? set.element_expressions : none;
+  const auto same_kind = [](const Stateful& a, const Stateful& b) { return a.kind == b.kind; };
+  if (!own.empty() && (set.dynamic || !usual.empty()) &&
+      !std::equal(own.begin(), own.end(), usual.begin(), usual.end(), same_kind))
+    return reader_.refuse(attribute.at, EOPNOTSUPP, "an element has other expressions than its set");
+  element.counts = !own.empty() || !usual.empty();
+  if (!element.interval_end) {
+    for (const Stateful& each : own.empty() ? usual : own) {
+      uint32_t kept = kNone;
+      if (!keep(each, attribute.at, kept)) return false;
+      element.counters.push_back(kept);
+    }
+  }
+  if (!element_time(nest, set, element)) return false;
+  set.elements.push_back(std::move(element));
+  return true;
+}
+
+// Exact and interval sets lie in order of their keys, an end before the start at the same place; the same
+// element twice is there once. What overlaps is refused.
+bool Import::sort(Set& set) {
+  const auto compare = [&](const Element& a, const Element& b) {
+    return std::memcmp(&set.keys[a.key], &set.keys[b.key], set.key_bytes);
+  };
+  std::stable_sort(set.elements.begin(), set.elements.end(), [&](const Element& a, const Element& b) {
+    if (a.catchall || b.catchall) return b.catchall && !a.catchall;
+    const int order = compare(a, b);
+    return order != 0 ? order < 0 : a.interval_end && !b.interval_end;
+  });
+  std::vector<Element> kept;
+  for (Element& element : set.elements) {
+    if (!kept.empty() && !element.catchall && compare(kept.back(), element) == 0 &&
+        kept.back().interval_end == element.interval_end) {
+      if (!same_data(kept.back(), element))
+        return reader_.refuse(0, EBUSY, "set " + set.name + " maps one key to two things");
+      continue;
+    }
+    // The end of an interval is left out where the next begins; two ends in a row are of intervals that
+    // overlap.
+    if (element.interval_end && !kept.empty() && kept.back().interval_end)
+      return reader_.refuse(0, EEXIST, "intervals of set " + set.name + " overlap");
+    kept.push_back(std::move(element));
+  }
+  set.elements = std::move(kept);
+  return true;
+}
+
+bool Import::sort_elements() {
+  for (Set& set : ruleset_.sets) {
+    reader_.begin_message(set.origin.sequence);
+    const auto catchalls =
+        std::count_if(set.elements.begin(), set.elements.end(), [](const Element& e) { return e.catchall; });
+    if (catchalls > 1)
+      return reader_.refuse(0, EEXIST, "set " + set.name + " has two elements for all other keys");
+    if (set.shape != SetShape::concatenated_ranges && !sort(set)) return false;
+    const auto starts = std::count_if(set.elements.begin(), set.elements.end(),
+                                      [](const Element& e) { return !e.interval_end; });
+    if (set.most_elements != 0 && static_cast<size_t>(starts) > set.most_elements)
+      return reader_.refuse(0, ENFILE, "set " + set.name + " has more elements than its size allows");
+  }
+  return true;
+}
+
+}  // namespace skerry::filter

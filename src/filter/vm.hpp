@@ -1,0 +1,295 @@
+// What each expression does to a packet, its registers and the verdict: the interpreter, included by
+// engine.cpp alone.
+//
+// Read first: the eval functions of nft_*.c, which this follows down to what is left in a register.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "filter/engine.hpp"
+
+namespace skerry::filter {
+
+// The most that a limit saves up, in nanoseconds of its period (nft_limit_init()).
+inline uint64_t most_tokens(const Stateful& limit) {
+  return limit.in_bytes ? limit.period_ns * (limit.rate + limit.burst) / limit.rate
+                        : limit.period_ns / limit.rate * limit.burst;
+}
+
+// One packet on its way through one base chain after the other.
+struct Engine::Run {
+  Engine& engine;
+  Packet& packet;
+  TimeNs now;
+  Judgement judgement{};
+  static constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd;
+  static constexpr uint8_t kTcp = 6;
+  static constexpr size_t kTcpBytes = 20;
+
+  alignas(8) std::array<uint8_t, kRegisters * 4> registers{};
+  Verdict verdict{};
+
+  uint8_t* at(Register index) { return registers.data() + index * size_t{4}; }
+  // Registers are written in whole words: what is left of the last one is zero.
+  void store(Register to, const uint8_t* from, size_t length) {
+    std::memset(at(to) + (length & ~size_t{3}), 0, length % 4 != 0 ? 4 : 0);
+    std::memcpy(at(to), from, length);
+  }
+  template <class Number>
+  void store_number(Register to, Number number) {
+    store(to, reinterpret_cast<const uint8_t*>(&number), sizeof number);
+  }
+  void stop_rule() { verdict.code = Code::stop_rule; }
+
+  void operator()(const LoadImmediate& action) {
+    store(action.to, action.value.bytes.data(), action.value.length);
+  }
+  void operator()(const Decide& action) { verdict = action.verdict; }
+
+  void operator()(const Compare& action) {
+    const int order = std::memcmp(at(action.from), action.value.bytes.data(), action.value.length);
+    bool holds = false;
+    switch (action.comparison) {
+      case Comparison::equal:
+        holds = order == 0;
+        break;
+      case Comparison::not_equal:
+        holds = order != 0;
+        break;
+      case Comparison::less:
+        holds = order < 0;
+        break;
+      case Comparison::less_equal:
+        holds = order <= 0;
+        break;
+      case Comparison::greater:
+        holds = order > 0;
+        break;
+      case Comparison::greater_equal:
+        holds = order >= 0;
+        break;
+    }
+    if (!holds) stop_rule();
+  }
+
+  void operator()(const InRange& action) {
+    const bool inside = std::memcmp(at(action.from), action.low.bytes.data(), action.low.length) >= 0 &&
+                        std::memcmp(at(action.from), action.high.bytes.data(), action.high.length) <= 0;
+    if (inside == action.inverted) stop_rule();
+  }
+
+  void operator()(const LoadPayload& action) {
+    uint8_t loaded[kRegisters * 4];
+    size_t begin = action.offset;
+    bool there = true;
+    switch (action.base) {
+      case HeaderBase::link: {  // what follows the link header is the packet
+        there = !packet.link.empty();
+        size_t copied = 0;
+        while (copied < action.length && begin + copied < packet.link.size()) {
+          loaded[copied] = packet.link[begin + copied];
+          ++copied;
+        }
+        for (; there && copied < action.length; ++copied) {
+          const size_t behind = begin + copied - packet.link.size();
+          there = behind < packet.bytes.size();
+          if (there) loaded[copied] = packet.bytes[behind];
+        }
+        break;
+      }
+      case HeaderBase::transport:
+        there = packet.has_transport && packet.fragment == 0;
+        begin += packet.transport;
+        [[fallthrough]];
+      default:
+        there = there && begin + action.length <= packet.bytes.size();
+        if (there) std::memcpy(loaded, packet.bytes.data() + begin, action.length);
+    }
+    if (!there) return stop_rule();
+    store(action.to, loaded, action.length);
+  }
+
+  void operator()(const LoadExtension& action) {
+    if (action.kind == ExtensionKind::tcp) return load_tcp_option(action);
+    std::optional<ExtensionHeader> found;
+    if (packet.v6) found = find_extension(packet.bytes, action.type);
+    if (action.only_present) {
+      if (packet.v6) return store_number(action.to, static_cast<uint8_t>(found.has_value()));
+      return stop_rule();
+    }
+    if (!found || found->offset + action.offset + action.length > packet.bytes.size()) return stop_rule();
+    store(action.to, packet.bytes.data() + found->offset + action.offset, action.length);
+  }
+
+  // nft_exthdr_tcp_eval(): an option with an impossible length is one byte long.
+  void load_tcp_option(const LoadExtension& action) {
+    const auto absent = [&] {
+      if (action.only_present) return store_number(action.to, uint8_t{0});
+      stop_rule();
+    };
+    if (!packet.has_transport || packet.protocol != kTcp || packet.fragment != 0) return absent();
+    if (packet.transport + kTcpBytes > packet.bytes.size()) return absent();
+    const uint8_t* tcp = packet.bytes.data() + packet.transport;
+    const size_t header = (tcp[12] >> 4) * size_t{4};
+    if (header < kTcpBytes || packet.transport + header > packet.bytes.size()) return absent();
+    for (size_t i = kTcpBytes, length = 0; i + 1 < header; i += length) {
+      length = tcp[i] <= 1 || tcp[i + 1] == 0 ? 1 : tcp[i + 1];
+      if (tcp[i] != action.type) continue;
+      if (i + length > header || size_t{action.length} + action.offset > length) return absent();
+      if (action.only_present) return store_number(action.to, uint8_t{1});
+      return store(action.to, tcp + i + action.offset, action.length);
+    }
+    absent();
+  }
+
+  void operator()(const LoadMeta& action) {
+    const Interface* interface =
+        action.key == MetaKey::oif || action.key == MetaKey::oifname || action.key == MetaKey::oiftype
+            ? packet.out
+            : packet.in;
+    switch (action.key) {
+      case MetaKey::length:
+        return store_number(action.to, static_cast<uint32_t>(packet.bytes.size()));
+      case MetaKey::protocol:
+        return store_number(action.to, __builtin_bswap16(packet.v6 ? kEtherIpv6 : kEtherIpv4));
+      case MetaKey::mark:
+        return store_number(action.to, packet.mark);
+      case MetaKey::iif:
+      case MetaKey::oif:
+        return store_number(action.to, interface != nullptr ? interface->index : 0U);
+      case MetaKey::iifname:
+      case MetaKey::oifname: {
+        static constexpr Interface kNoInterface{};
+        return store(action.to, (interface != nullptr ? interface : &kNoInterface)->name.data(), 16);
+      }
+      case MetaKey::iiftype:
+      case MetaKey::oiftype:
+        return interface != nullptr ? store_number(action.to, interface->type) : stop_rule();
+      case MetaKey::nfproto:
+        return store_number(action.to, static_cast<uint8_t>(packet.v6 ? Family::ip6 : Family::ip));
+      case MetaKey::l4proto:
+        return packet.has_transport ? store_number(action.to, packet.protocol) : stop_rule();
+      case MetaKey::pkttype:
+        return store_number(action.to, packet.type);
+    }
+  }
+
+  void operator()(const StoreMark& action) { std::memcpy(&packet.mark, at(action.from), 4); }
+
+  void operator()(const Mask& action) {
+    const size_t length = (action.mask.length + size_t{3}) & ~size_t{3};
+    for (size_t i = 0; i < length; ++i)
+      at(action.to)[i] =
+          static_cast<uint8_t>((at(action.from)[i] & action.mask.bytes[i]) ^ action.flip.bytes[i]);
+  }
+
+  // The words of a shift are numbers of the machine; what one loses its neighbour gets.
+  void operator()(const Shift& action) {
+    uint32_t words[4] = {};
+    const size_t count = (action.length + size_t{3}) / 4;
+    std::memcpy(words, at(action.from), count * 4);
+    uint32_t carry = 0;
+    for (size_t i = 0; i < count; ++i) {
+      uint32_t& word = words[action.left ? count - 1 - i : i];
+      const uint64_t wide =
+          action.left ? uint64_t{word} << action.bits : (uint64_t{word} << 32) >> action.bits;
+      word = static_cast<uint32_t>(action.left ? wide : wide >> 32) | carry;
+      carry = static_cast<uint32_t>(action.left ? wide >> 32 : wide);
+    }
+    std::memcpy(at(action.to), words, count * 4);
+  }
+
+  void operator()(const SwapBytes& action) {
+    const uint8_t* from = at(action.from);
+    uint8_t* to = at(action.to);
+    for (size_t i = 0; i + action.size <= action.length; i += action.size) {
+      uint8_t group[8];
+      std::memcpy(group, from + i, action.size);
+      std::reverse_copy(group, group + action.size, to + i);
+    }
+  }
+
+  void operator()(const Lookup& action) {
+    const Element* element = engine.find(action.set, at(action.from), now);
+    if ((element != nullptr) == action.inverted) return stop_rule();
+    if (element == nullptr) return;
+    if (action.to_register) store(action.to, element->data.bytes.data(), element->data.length);
+    if (action.to_verdict) verdict = element->verdict;
+    touch_own(*element);
+  }
+  // What an element counts and limits by itself; the first that does not hold ends the rule.
+  void touch_own(const Element& element) {
+    if (!element.counts) return;
+    for (const uint32_t own : element.counters) {
+      touch(own);
+      if (verdict.code == Code::stop_rule) return;
+    }
+  }
+
+  // nft_dynset_eval().
+  void operator()(const UpdateSet& action) {
+    DynamicSet& set = *engine.dynamic_of_[action.set];
+    const Set& declared = engine.ruleset_.sets[action.set];
+    const uint8_t* key = at(action.key);
+    if (action.update == SetUpdate::remove) return set.remove(key, now);
+    Element* element = set.find(key, now);
+    if (element == nullptr) {
+      element = set.add(key, now, action.timeout_ns != 0 ? action.timeout_ns : declared.timeout_ns);
+      if (element == nullptr) return action.inverted ? void() : stop_rule();
+      if (action.has_data) {
+        element->data.length = declared.data_bytes;
+        std::memcpy(element->data.bytes.data(), at(action.data), declared.data_bytes);
+      }
+      for (const uint32_t own : element->counters) engine.begin(own);
+    } else if (action.update == SetUpdate::renew) {
+      set.renew(*element, now, action.timeout_ns);
+    }
+    touch_own(*element);
+    if (action.inverted) stop_rule();
+  }
+
+  void operator()(const Touch& action) { touch(action.stateful); }
+  void operator()(const TouchMapped& action) {
+    const Element* element = engine.find(action.set, at(action.from), now);
+    if (element == nullptr) return stop_rule();
+    touch(element->stateful);
+  }
+  void touch(uint32_t index) {
+    const Stateful& stateful = engine.ruleset_.stateful[index];
+    Tally& tally = engine.tallies_[index];
+    switch (stateful.kind) {
+      case StatefulKind::counter:
+        ++tally.packets;
+        tally.bytes += packet.bytes.size();
+        break;
+      case StatefulKind::quota:
+        tally.consumed += packet.bytes.size();
+        if ((tally.consumed > stateful.bytes) != stateful.inverted) stop_rule();
+        break;
+      case StatefulKind::limit:
+        if (exceeds(stateful, tally) != stateful.inverted) stop_rule();
+        break;
+    }
+  }
+  bool exceeds(const Stateful& limit, Tally& tally) const {
+    const auto passed = static_cast<uint64_t>(now - tally.filled);
+    const uint64_t most = most_tokens(limit);
+    const uint64_t tokens = tally.tokens_ns > most - std::min(most, passed) ? most : tally.tokens_ns + passed;
+    const uint64_t cost =
+        limit.in_bytes ? limit.period_ns * packet.bytes.size() / limit.rate : limit.period_ns / limit.rate;
+    tally.filled = now;
+    tally.tokens_ns = tokens >= cost ? tokens - cost : tokens;
+    return tokens < cost;
+  }
+
+  void operator()(const Log& action) {
+    if (judgement.logs < Judgement::kMostLogs) judgement.logged[judgement.logs++] = action.log;
+  }
+  void operator()(const Reject& action) {
+    judgement.reject = action;
+    verdict.code = Code::drop;
+  }
+};
+
+}  // namespace skerry::filter

@@ -1,0 +1,230 @@
+// Sets that change while packets pass: by themselves, and through rules.
+#include "filter/dynamic_set.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cerrno>
+#include <map>
+
+#include "base/check.hpp"
+#include "base/random.hpp"
+#include "filter/batch.hpp"
+#include "filter/engine.hpp"
+#include "filter/load.hpp"
+
+namespace skerry::filter {
+namespace {
+
+using testing::HasSubstr;
+
+Set four_byte_set(uint32_t size) {
+  Set set;
+  set.key_bytes = 4;
+  set.dynamic = true;
+  set.most_elements = size;
+  return set;
+}
+
+TEST(DynamicSet, AnElementIsThereUntilItsTimeIsOver) {
+  DynamicSet set(four_byte_set(4), {1, 2}, 0, 0);
+  const Octets key = be32(7);
+  ASSERT_NE(set.add(key.data(), 100, 50), nullptr);
+  EXPECT_NE(set.find(key.data(), 149), nullptr);
+  EXPECT_EQ(set.find(key.data(), 150), nullptr);
+  const Element* again = set.add(key.data(), 150, 50);
+  ASSERT_NE(again, nullptr);
+  set.renew(*again, 190, 0);
+  EXPECT_NE(set.find(key.data(), 239), nullptr);
+  set.renew(*again, 190, 10);
+  EXPECT_EQ(set.find(key.data(), 200), nullptr);
+}
+
+TEST(DynamicSet, AFullSetTakesNoMoreUntilSomethingLeaves) {
+  DynamicSet set(four_byte_set(2), {1, 2}, 0, 0);
+  ASSERT_NE(set.add(be32(1).data(), 0, 100), nullptr);
+  ASSERT_NE(set.add(be32(2).data(), 0, DynamicSet::kNoTimeout), nullptr);
+  EXPECT_EQ(set.add(be32(3).data(), 99, 0), nullptr);
+  EXPECT_NE(set.add(be32(3).data(), 100, 0), nullptr) << "the first one's time is over";
+  EXPECT_EQ(set.add(be32(4).data(), kNever - 1, 0), nullptr) << "who has no time stays";
+  set.remove(be32(2).data(), 200);
+  EXPECT_NE(set.add(be32(4).data(), 200, 0), nullptr);
+}
+
+// Against a map, with keys that meet again and again in few buckets.
+TEST(DynamicSet, DoesWhatAMapDoes) {
+  constexpr uint32_t kSize = 64;
+  for (const uint64_t seed : {1, 2, 3}) {
+    Random random(seed);
+    DynamicSet set(four_byte_set(kSize), {random.next(), random.next()}, 0, 0);
+    std::map<uint32_t, TimeNs> expected;  // until when
+    TimeNs now = 0;
+    for (int i = 0; i < 20'000; ++i) {
+      now += random.below(10);
+      std::erase_if(expected, [&](const auto& each) { return each.second <= now; });
+      const uint32_t number = random.below(100);
+      const Octets key = be32(number);
+      Element* found = set.find(key.data(), now);
+      ASSERT_EQ(found != nullptr, expected.contains(number)) << "seed " << seed << " step " << i;
+      const DurationNs timeout = random.chance(.2) ? 0 : 1 + random.below(400);
+      if (random.chance(.2)) {
+        set.remove(key.data(), now);
+        expected.erase(number);
+      } else if (found == nullptr) {
+        // It may be full of elements whose time is over and that were not looked at yet; then it takes none.
+        if (set.add(key.data(), now, timeout) != nullptr)
+          expected[number] = timeout == 0 ? kNever : now + timeout;
+      }
+      ASSERT_LE(expected.size(), kSize);
+    }
+    size_t listed = 0;
+    set.for_each(now,
+                 [&](const uint8_t* key, const Element&) { listed += expected.contains(load_be32(key)); });
+    EXPECT_EQ(listed, expected.size());
+  }
+}
+
+// --- rules ---
+constexpr uint32_t kDynamic = nft::kSetEval, kTimed = nft::kSetEval | nft::kSetHasTimeout;
+
+Octets size_of_set(uint32_t size) {
+  return attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, be32(size)));
+}
+Octets dynset(uint32_t operation, const Octets& more = {}) {
+  return expression("dynset", join(attribute(nft::kDynsetName, text("s")),
+                                   attribute(nft::kDynsetOperation, be32(operation)),
+                                   attribute(nft::kDynsetKey, be32(1)), more));
+}
+Octets source() {
+  return payload(1, 12, 4);
+}
+
+Octets packet_from(uint8_t last) {
+  return {0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, last, 10, 0, 0, 2, 0, 1, 0, 2, 0, 8, 0, 0};
+}
+
+class Rules {
+ public:
+  explicit Rules(const Octets& bytes) : engine_(loaded(bytes)) {}
+  bool accepts(uint8_t last, TimeNs now = 0) {
+    Packet packet;
+    const Octets bytes = packet_from(last);
+    CHECK(packet.read(bytes));
+    return engine_.judge(Hook::input, packet, now).accepted;
+  }
+
+ private:
+  static Engine loaded(const Octets& bytes) {
+    Ruleset ruleset;
+    const auto refused = load(bytes, ruleset);
+    EXPECT_FALSE(refused) << refused->sentence;
+    return Engine(std::move(ruleset));
+  }
+  Engine engine_;
+};
+
+// The first packet from an address is dropped and remembered, later ones pass.
+TEST(DynamicSet, ARuleRemembersAndAnotherAsks) {
+  Rules rules(batch(
+      table(), base_chain(),
+      set({.flags = kTimed, .more = join(size_of_set(8), attribute(nft::kSetTimeout, be64(1000)))}),
+      rule("in", join(source(), lookup(), verdict(1))), rule("in", join(source(), dynset(0), verdict(0)))));
+  EXPECT_FALSE(rules.accepts(5, 0));
+  EXPECT_TRUE(rules.accepts(5, 1));
+  EXPECT_FALSE(rules.accepts(6, 1));
+  EXPECT_TRUE(rules.accepts(5, 999 * kMillisecond));
+  EXPECT_FALSE(rules.accepts(5, 1000 * kMillisecond));
+}
+
+TEST(DynamicSet, AFullSetEndsTheRule) {
+  Rules rules(batch(table(), base_chain("in", Policy::drop), set({.flags = kDynamic, .more = size_of_set(2)}),
+                    rule("in", join(source(), dynset(0), verdict(1)))));
+  EXPECT_TRUE(rules.accepts(1));
+  EXPECT_TRUE(rules.accepts(2));
+  EXPECT_FALSE(rules.accepts(3));
+  EXPECT_TRUE(rules.accepts(1)) << "it is in there already";
+}
+
+// Each address has a limit of its own: two packets, then none.
+TEST(DynamicSet, EachElementHasItsOwnLimit) {
+  const Octets limit =
+      attribute(nft::kDynsetExpression,
+                join(attribute(nft::kExpressionName, text("limit")),
+                     attribute(nft::kExpressionData, join(attribute(nft::kLimitRate, be64(1)),
+                                                          attribute(nft::kLimitUnit, be64(3600)),
+                                                          attribute(nft::kLimitBurst, be32(2))))));
+  Rules rules(batch(table(), base_chain("in", Policy::drop), set({.flags = kDynamic, .more = size_of_set(8)}),
+                    rule("in", join(source(), dynset(1, limit), verdict(1)))));
+  EXPECT_TRUE(rules.accepts(1));
+  EXPECT_TRUE(rules.accepts(1));
+  EXPECT_FALSE(rules.accepts(1));
+  EXPECT_TRUE(rules.accepts(2));
+}
+
+TEST(DynamicSet, WhatTheTextGivesIsThereFromTheBeginning) {
+  Rules rules(batch(table(), base_chain("in", Policy::drop), set({.flags = kTimed, .more = size_of_set(8)}),
+                    elements(join(element({10, 0, 0, 1}),
+                                  element({10, 0, 0, 2}, attribute(nft::kElementTimeout, be64(5))))),
+                    rule("in", join(source(), lookup(), verdict(1)))));
+  EXPECT_TRUE(rules.accepts(1, kSecond));
+  EXPECT_TRUE(rules.accepts(2, 4 * kMillisecond));
+  EXPECT_FALSE(rules.accepts(2, 5 * kMillisecond));
+}
+
+TEST(DynamicSet, RefusesWhatTheKernelRefuses) {
+  struct Refused {
+    const char* name;
+    Octets bytes;
+    int error;
+    const char* sentence;
+  };
+  const Octets add = rule("in", join(source(), dynset(0)));
+  const Octets time = attribute(nft::kDynsetTimeout, be64(5));
+  const std::vector<Refused> all = {
+      {"a set that is not dynamic", batch(table(), base_chain(), set({}), add), EOPNOTSUPP, "flag dynamic"},
+      {"an interval set", batch(table(), set({.flags = kDynamic | nft::kSetInterval})), EOPNOTSUPP,
+       "without intervals"},
+      {"a time without the flag",
+       batch(table(), base_chain(), set({.flags = kDynamic, .more = size_of_set(4)}),
+             rule("in", join(source(), dynset(0, time)))),
+       EOPNOTSUPP, "flag timeout"},
+      {"a set's time without the flag",
+       batch(table(), set({.flags = kDynamic, .more = attribute(nft::kSetTimeout, be64(5))})), EINVAL,
+       "flag timeout"},
+      {"an element's time without the flag",
+       batch(table(), set({}), elements(element(be32(1), attribute(nft::kElementTimeout, be64(5))))), EINVAL,
+       "flag timeout"},
+      {"a key that nothing wrote",
+       batch(table(), base_chain(), set({.flags = kDynamic, .more = size_of_set(4)}), rule("in", dynset(0))),
+       ENODATA, "nothing wrote"},
+      {"operation 3",
+       batch(table(), base_chain(), set({.flags = kDynamic, .more = size_of_set(4)}),
+             rule("in", join(source(), dynset(3)))),
+       EOPNOTSUPP, "change"},
+      {"a value into a set",
+       batch(table(), base_chain(), set({.flags = kDynamic, .more = size_of_set(4)}),
+             rule("in", join(source(), dynset(0, attribute(nft::kDynsetData, be32(1)))))),
+       EINVAL, "a set or a map"},
+      {"other counters elsewhere",
+       batch(table(), base_chain(), set({.flags = kDynamic, .more = size_of_set(4)}), add,
+             rule("in",
+                  join(source(), dynset(0, attribute(nft::kDynsetExpression,
+                                                     attribute(nft::kExpressionName, text("counter"))))))),
+       EOPNOTSUPP, "elsewhere"},
+      {"room for a million", batch(table(), set({.flags = kDynamic, .more = size_of_set(1'000'000)})), E2BIG,
+       "smaller size"},
+      {"more than its size",
+       batch(table(), set({.flags = kTimed, .more = size_of_set(1)}),
+             elements(join(element(be32(1)), element(be32(2))))),
+       ENFILE, "size"},
+  };
+  for (const Refused& each : all) {
+    Ruleset ruleset;
+    const auto found = load(each.bytes, ruleset);
+    ASSERT_TRUE(found) << each.name;
+    EXPECT_EQ(found->error, each.error) << each.name << ": " << found->sentence;
+    EXPECT_THAT(found->sentence, HasSubstr(each.sentence)) << each.name;
+  }
+}
+
+}  // namespace
+}  // namespace skerry::filter
