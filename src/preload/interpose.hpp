@@ -43,6 +43,7 @@ Number finish(Number result) {
 }
 
 // One a file of names, called by start().
+void resolve_exec();
 void resolve_io();
 void resolve_sockets();
 void resolve_stdio();

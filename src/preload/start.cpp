@@ -18,6 +18,7 @@ void say(const char* sentence) {
 }
 
 __attribute__((constructor)) void start() {
+  resolve_exec();
   resolve_io();
   resolve_sockets();
   resolve_stdio();

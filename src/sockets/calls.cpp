@@ -51,7 +51,10 @@ int32_t Server::perform(TimeNs now, Call& request) {
     case Op::close: {
       if (request.process >= view_.size().processes) return -EINVAL;
       view_.refs(request.process)[id / 64].fetch_and(~(uint64_t{1} << (id % 64)));
-      if (!is_held(id)) let_go(now, id, request.value[0] != 0);
+      if (!is_held(id))
+        let_go(now, id, request.value[0] != 0);
+      else
+        tell_of_waiting(id);
       return 0;
     }
     case Op::bind:
@@ -234,6 +237,15 @@ bool Server::waits_in_queue(const Socket& socket) const {
   return static_cast<int32_t>(read - socket.queue_position) <= 0;
 }
 
+// Of those that sleep on a listener with EPOLLEXCLUSIVE only some were told of a connection, and who was told
+// may have closed it or died instead.
+void Server::tell_of_waiting(uint32_t id) {
+  if (!sockets_[id].listening) return;
+  const uint32_t read = view_.in(id).rx_read.load(std::memory_order_relaxed);
+  if (const uint32_t waiting = (sockets_[id].rx_written - read) / 4; waiting != 0)
+    wakeups_.touch(id, waiting);
+}
+
 // Nobody holds the socket any more. What was written before is still to be sent, and what was read is no
 // reason for a reset: the program's last words come first.
 void Server::let_go(TimeNs now, uint32_t id, bool abort) {
@@ -285,6 +297,7 @@ void Server::sweep(TimeNs now) {
     Socket& socket = sockets_[id];
     if (socket.kind == Kind::free || socket.orphan || is_held(id)) {
       socket.suspect = false;
+      if (socket.kind != Kind::free && !socket.orphan) tell_of_waiting(id);
       continue;
     }
     if (socket.listener != kNoSocket) {

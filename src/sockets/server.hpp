@@ -132,6 +132,7 @@ class Server {
   void info(Call& request) const;
   bool is_held(uint32_t id) const;
   bool waits_in_queue(const Socket& socket) const;
+  void tell_of_waiting(uint32_t id);
   void let_go(TimeNs now, uint32_t id, bool abort);
   void release(TimeNs now, uint32_t id, bool abort);
   void free_index(uint32_t id);

@@ -104,10 +104,11 @@ TEST_P(PreloadInCell, Scenario) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PreloadInCell,
-                         ::testing::Values("exec_keeps", "exec_closes", "spawn", "standard_output",
-                                           "vfork_and_exec", "close_everything", "threads", "names",
-                                           "interfaces", "stdio", "pass_to_a_child", "pass_to_itself",
-                                           "pass_and_lose", "many_datagrams", "send_a_file"),
+                         ::testing::Values("exec_keeps", "exec_bare", "exec_closes", "spawn",
+                                           "standard_output", "vfork_and_exec", "close_everything", "threads",
+                                           "names", "interfaces", "stdio", "pass_to_a_child",
+                                           "pass_to_itself", "pass_and_lose", "many_datagrams",
+                                           "send_a_file"),
                          [](const auto& one) { return std::string(one.param); });
 
 TEST(PreloadOutside, PassesThrough) {

@@ -79,6 +79,14 @@ void exec_kept(int listening) {
   EXPECT(other >= 0 && exchange(one, other));
 }
 
+// The same without the environment that the library came with.
+void exec_bare() {
+  const std::string number = std::to_string(listener(7000));
+  char* const nothing[] = {nullptr};
+  execle(self, self, "exec_kept", number.c_str(), static_cast<char*>(nullptr), nothing);
+  EXPECT(false);
+}
+
 // What is close-on-exec ends there, for the peer too.
 void exec_closes() {
   const int listening = listener(7001);
@@ -100,10 +108,14 @@ void spawn() {
   const std::string number = std::to_string(one);
   const char* arguments[] = {self, "say_ping", number.c_str(), nullptr};
   pid_t child = 0;
-  EXPECT(posix_spawn(&child, self, nullptr, nullptr, const_cast<char**>(arguments), environ) == 0);
-  EXPECT(status_of(child) == 0);
-  char bytes[8] = {};
-  EXPECT(read(other, bytes, sizeof bytes) == 4 && std::strcmp(bytes, "ping") == 0);
+  char other_library[] = "LD_PRELOAD=libm.so.6", other_entry[] = "A=B";
+  char* const other_environment[] = {other_library, other_entry, nullptr};
+  for (char* const* environment : {static_cast<char* const*>(environ), other_environment}) {
+    EXPECT(posix_spawn(&child, self, nullptr, nullptr, const_cast<char**>(arguments), environment) == 0);
+    EXPECT(status_of(child) == 0);
+    char bytes[8] = {};
+    EXPECT(read(other, bytes, sizeof bytes) == 4 && std::strcmp(bytes, "ping") == 0);
+  }
   EXPECT(exchange(one, other));
 }
 void say_ping(int fd) {
@@ -277,6 +289,7 @@ struct Scenario {
 };
 constexpr Scenario kScenarios[] = {
     {"exec_keeps", exec_keeps, nullptr},
+    {"exec_bare", exec_bare, nullptr},
     {"exec_kept", nullptr, exec_kept},
     {"exec_closes", exec_closes, nullptr},
     {"exec_closed", nullptr, exec_closed},

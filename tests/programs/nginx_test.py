@@ -13,12 +13,11 @@ SITE = "http://10.77.0.2:8080"
 # A gigabyte by hand: SKERRY_FILE_MIB=1024 ./test programs
 FILE_MIB = int(os.environ.get("SKERRY_FILE_MIB", "32"))
 CONFIG = """
-daemon off;
-master_process on;
+daemon {daemon};
 worker_processes 4;
 user root root;
 error_log stderr notice;
-pid /tmp/nginx.pid;
+pid {folder}/nginx.pid;
 events {{ worker_connections 1024; }}
 http {{
   access_log off;
@@ -38,10 +37,14 @@ http {{
 class Nginx:
     """What both ways of reaching it share."""
 
-    def start(self, sendfile="on", listen="", options=("--uplink", "none")):
+    def configure(self, sendfile="on", listen="", daemon="off"):
         (self.folder / "page.txt").write_text("a page of nginx\n")
-        (self.folder / "nginx.conf").write_text(CONFIG.format(sendfile=sendfile, listen=listen, folder=self.folder))
+        text = CONFIG.format(sendfile=sendfile, listen=listen, daemon=daemon, folder=self.folder)
+        (self.folder / "nginx.conf").write_text(text)
         os.chmod(self.folder, 0o755)
+
+    def start(self, options=("--uplink", "none"), **settings):
+        self.configure(**settings)
         server = self.serve("nginx", "-p", "/tmp", "-c", self.folder / "nginx.conf", ready="start worker process 6",
                             options=(*options, "--share", self.folder))
         self.before = self.stack_frames()
@@ -114,6 +117,21 @@ class BetweenStacks(Nginx, SkerryCase):
         self.assertNotEqual(self.curl(f"{SITE}/worker"), first)
         server.process.send_signal(signal.SIGQUIT)
         self.assertEqual(server.wait(timeout_s=10), 0, server.output())
+
+    def test_upgrade_in_place(self):
+        """USR2: the master executes itself with an environment of its own and hands its listeners over; QUIT ends the old one."""
+        self.configure(daemon="on")
+        script = (f"/usr/sbin/nginx -p /tmp -c {self.folder}/nginx.conf 2>/dev/null\n"
+                  f"cd {self.folder}\n"
+                  "until [ -s nginx.pid ] && [ $(cat /proc/$(cat nginx.pid)/task/*/children | wc -w) -ge 4 ]; do sleep 0.1; done\n"
+                  "kill -USR2 $(cat nginx.pid)\n"
+                  "until [ -s nginx.pid.oldbin -a -s nginx.pid ]; do sleep 0.1; done; kill -QUIT $(cat nginx.pid.oldbin)\n"
+                  "while [ -e nginx.pid.oldbin ]; do sleep 0.1; done\n"
+                  "echo upgraded; exec sleep infinity\n")
+        self.serve("sh", "-c", script, ready="upgraded", options=("--uplink", "none", "--share", self.folder))
+        before = self.stack_frames()
+        self.assertEqual(self.curl(f"{SITE}/page.txt"), "a page of nginx\n")
+        self.assert_stack_carried(3, before)
 
 
 @needs_tap

@@ -148,6 +148,31 @@ TEST_F(ServerTest, AProcessThatDiesLosesItsSocketsAndOnlyThose) {
   EXPECT_EQ(stack_.ids().allocated(), 0u);
 }
 
+TEST_F(ServerTest, AnotherSleeperIsToldWhenTheOneThatWasToldEnds) {
+  const uint32_t listener = stack_.listener(7);
+  stack_.server().process_arrived(1);
+  stack_.server().process_forked(kProcess, 1);
+  const auto awake = [&] {
+    return uint32_t{view_.waiter(0).armed.load() == kAwake} + (view_.waiter(1).armed.load() == kAwake);
+  };
+  for (uint32_t waiter = 0; waiter < 2; ++waiter) {
+    view_.in(listener).watchers[waiter].store(static_cast<uint16_t>((waiter + 1) | kExclusive));
+    view_.waiter(waiter).armed.store(kFutex);
+  }
+  stack_.connect(stack_.open(true), 7);
+  stack_.settle();
+  EXPECT_EQ(awake(), 1u);
+  stack_.server().process_died(1);
+  stack_.settle();
+  EXPECT_EQ(awake(), 2u);
+  stack_.server().process_arrived(1);
+  stack_.server().process_forked(kProcess, 1);
+  view_.waiter(1).armed.store(kFutex);
+  view_.waiter(0).armed.store(kFutex);
+  stack_.close(listener);  // one process of the two
+  EXPECT_EQ(awake(), 1u);
+}
+
 TEST_F(ServerTest, ASocketOnItsWayToAProcessIsHeld) {
   const auto [listener, client, server] = stack_.connected();
   ASSERT_TRUE(stack_.server().carry(server));

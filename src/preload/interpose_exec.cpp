@@ -1,0 +1,177 @@
+// exec(3) and posix_spawn(3). A program that makes an environment of its own (nginx when it upgrades itself,
+// `env -i`) drops LD_PRELOAD, and with it its network and the sockets that it meant to keep. So what it
+// passes on has the library again.
+#include <spawn.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdarg>
+#include <cstdlib>
+#include <cstring>
+
+#include "preload/interpose.hpp"
+#include "sockets/client_state.hpp"
+
+namespace skerry::preload {
+namespace {
+
+namespace client = sockets::client;
+using client::state;
+using client::system_call;
+using client::word;
+
+constinit Next<int(const char*, char* const*, char* const*)> next_execve{"execve"};
+constinit Next<int(const char*, char* const*, char* const*)> next_execvpe{"execvpe"};
+constinit Next<int(int, char* const*, char* const*)> next_fexecve{"fexecve"};
+using Spawn = int(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*,
+                  char* const*, char* const*);
+constinit Next<Spawn> next_posix_spawn{"posix_spawn"};
+constinit Next<Spawn> next_posix_spawnp{"posix_spawnp"};
+
+constexpr char kName[] = "LD_PRELOAD=";
+constexpr size_t kNameBytes = sizeof kName - 1;
+
+constinit char our_entry[4096] = {};  // as the cell gave it to this process; empty: not known
+
+// The environment that was given, with our library in it. Valid as long as this lives.
+class Environment {
+ public:
+  explicit Environment(char* const* given) : result_(given) {
+    if (!state.attached || our_entry[0] == 0) return;
+    size_t count = 0;
+    const char* theirs = nullptr;
+    for (; given != nullptr && given[count] != nullptr; ++count)
+      if (std::strncmp(given[count], kName, kNameBytes) == 0) theirs = given[count] + kNameBytes;
+    if (theirs != nullptr && std::strstr(theirs, our_entry + kNameBytes) != nullptr) return;
+    char** entries = room(count + 2);
+    if (entries == nullptr) return;
+    entries[0] = join(theirs);
+    size_t used = 1;
+    for (size_t i = 0; i < count; ++i)
+      if (std::strncmp(given[i], kName, kNameBytes) != 0) entries[used++] = given[i];
+    entries[used] = nullptr;
+    result_ = entries;
+  }
+  ~Environment() {
+    if (bytes_ != 0) system_call(SYS_munmap, word(many_), static_cast<long>(bytes_));
+  }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  char* const* get() const { return result_; }
+
+ private:
+  // In pages of its own where they are many, because nothing here may call malloc.
+  char** room(size_t entries) {
+    if (entries <= kFew) return few_;
+    const size_t bytes = entries * sizeof(char*);
+    const long mapped = system_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped < 0 && mapped > -4096) return nullptr;
+    bytes_ = bytes;
+    many_ = reinterpret_cast<char**>(mapped);
+    return many_;
+  }
+
+  // Ours first, then theirs if there is room for both.
+  char* join(const char* theirs) {
+    const size_t ours = std::strlen(our_entry);
+    const size_t more = theirs == nullptr ? 0 : std::strlen(theirs);
+    if (more == 0 || ours + 1 + more >= sizeof joined_) return our_entry;
+    std::memcpy(joined_, our_entry, ours);
+    joined_[ours] = ':';
+    std::memcpy(joined_ + ours + 1, theirs, more + 1);
+    return joined_;
+  }
+
+  static constexpr size_t kFew = 256;
+  char* const* result_;
+  char* few_[kFew];
+  char** many_ = nullptr;
+  size_t bytes_ = 0;
+  char joined_[sizeof our_entry];
+};
+
+// The arguments of execl() and its relatives as an array on the caller's stack.
+#define SKERRY_ARGUMENTS(first, list)                                                             \
+  size_t argument_count = 1;                                                                      \
+  va_start(list, first);                                                                          \
+  while (va_arg(list, char*) != nullptr) ++argument_count;                                        \
+  va_end(list);                                                                                   \
+  auto** arguments = static_cast<char**>(__builtin_alloca((argument_count + 1) * sizeof(char*))); \
+  va_start(list, first);                                                                          \
+  arguments[0] = const_cast<char*>(first);                                                        \
+  for (size_t i = 1; i <= argument_count; ++i) arguments[i] = va_arg(list, char*)
+
+}  // namespace
+
+void resolve_exec() {
+  next_execve.resolve();
+  next_execvpe.resolve();
+  next_fexecve.resolve();
+  next_posix_spawn.resolve();
+  next_posix_spawnp.resolve();
+  const char* value = getenv("LD_PRELOAD");
+  if (value == nullptr || kNameBytes + std::strlen(value) >= sizeof our_entry) return;
+  std::memcpy(our_entry, kName, kNameBytes);
+  std::memcpy(our_entry + kNameBytes, value, std::strlen(value) + 1);
+}
+
+}  // namespace skerry::preload
+
+using namespace skerry::preload;
+
+SKERRY_EXPORT int execve(const char* path, char* const* arguments, char* const* environment) noexcept {
+  return next_execve(path, arguments, Environment(environment).get());
+}
+
+SKERRY_EXPORT int execv(const char* path, char* const* arguments) noexcept {
+  return next_execve(path, arguments, Environment(environ).get());
+}
+
+SKERRY_EXPORT int execvpe(const char* file, char* const* arguments, char* const* environment) noexcept {
+  return next_execvpe(file, arguments, Environment(environment).get());
+}
+
+SKERRY_EXPORT int execvp(const char* file, char* const* arguments) noexcept {
+  return next_execvpe(file, arguments, Environment(environ).get());
+}
+
+SKERRY_EXPORT int fexecve(int fd, char* const* arguments, char* const* environment) noexcept {
+  return next_fexecve(fd, arguments, Environment(environment).get());
+}
+
+SKERRY_EXPORT int execl(const char* path, const char* first, ...) noexcept {
+  va_list list;
+  SKERRY_ARGUMENTS(first, list);
+  va_end(list);
+  return next_execve(path, arguments, Environment(environ).get());
+}
+
+SKERRY_EXPORT int execlp(const char* file, const char* first, ...) noexcept {
+  va_list list;
+  SKERRY_ARGUMENTS(first, list);
+  va_end(list);
+  return next_execvpe(file, arguments, Environment(environ).get());
+}
+
+// Behind the null that ends the arguments stands the environment.
+SKERRY_EXPORT int execle(const char* path, const char* first, ...) noexcept {
+  va_list list;
+  SKERRY_ARGUMENTS(first, list);
+  char* const* environment = va_arg(list, char* const*);
+  va_end(list);
+  return next_execve(path, arguments, Environment(environment).get());
+}
+
+SKERRY_EXPORT int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
+                              const posix_spawnattr_t* attributes, char* const* arguments,
+                              char* const* environment) {
+  return next_posix_spawn(child, path, actions, attributes, arguments, Environment(environment).get());
+}
+
+SKERRY_EXPORT int posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_t* actions,
+                               const posix_spawnattr_t* attributes, char* const* arguments,
+                               char* const* environment) {
+  return next_posix_spawnp(child, file, actions, attributes, arguments, Environment(environment).get());
+}
