@@ -5,6 +5,7 @@
 //  - each_count(count): calls count(name, value) for everything that the device counted beyond LinkCounters:
 //    losses are "drop.REASON". A frame that is neither carried nor given back is in one of these.
 //  - gone(): the device was deleted. Nothing will come or go any more, and sleeping is safe.
+//  - why_gone(): the same for a person.
 //
 // Sending never waits: what the device refuses (the interface is down, say) is lost and counted, as on any
 // wire, and once it takes frames again it carries them without being told.
@@ -24,6 +25,7 @@ concept Driver = Link<D> && requires(const D& device, void (*count)(std::string_
   { device.wake_fds() } -> std::same_as<std::vector<int>>;
   { device.counters() } -> std::same_as<const LinkCounters&>;
   { device.gone() } -> std::same_as<bool>;
+  { device.why_gone() } -> std::same_as<const char*>;
   device.each_count(count);
 };
 

@@ -83,9 +83,7 @@ int run_driver(const char* program, Confinement walls, Open open) {
   loop.run();
   if (link.closed())
     return exit_with(program, Error{std::string("the switch's link is closed: ") + link.fault()});
-  if (device.gone())
-    return exit_with(program, Error{"the interface '" + process->env.settings().value("interface", "") +
-                                    "' was deleted; end this network and start it again"});
+  if (device.gone()) return exit_with(program, Error{device.why_gone()});
   return 0;
 }
 

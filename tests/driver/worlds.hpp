@@ -22,6 +22,7 @@
 #include "driver/tap/tap_device.hpp"
 #include "driver/tap/tap_link.hpp"
 #include "driver/tap/virtio_header.hpp"
+#include "driver/user/passt_link.hpp"
 
 namespace skerry {
 
@@ -215,5 +216,57 @@ class SimulatedCard {
 
 using AfxdpNative = AfxdpOnVeth<false>;
 using AfxdpGeneric = AfxdpOnVeth<true>;
+
+// PasstLink, and in passt's place one who keeps the stream whole when the socket is full.
+class PasstOnSocket {
+ public:
+  static const char* skip_reason() { return nullptr; }
+
+  PasstOnSocket() {
+    int ends[2];
+    CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
+    passt_.reset(ends[0]);
+    Result<PasstLink> link =
+        PasstLink::create(Fd(ends[1]), {{{2, 0, 0, 0, 0, 2}}, 0x0a4d0002, 0x0a4d0001}, 1500);
+    CHECK(link && wire_receives());  // it introduces itself
+    device_.emplace(std::move(*link));
+  }
+
+  // What was begun goes on as soon as there is room, as passt does it.
+  PasstLink& device() {
+    flush();
+    return *device_;
+  }
+  // Lost, if the frame before it is still on its way into a full socket.
+  void wire_sends(const Octets& frame) {
+    if (!flush()) return;
+    unsent_.resize(FrameStream::kLengthBytes);
+    store_be32(unsent_.data(), static_cast<uint32_t>(frame.size()));
+    unsent_.insert(unsent_.end(), frame.begin(), frame.end());
+    flush();
+  }
+  std::optional<Octets> wire_receives() {
+    Octets length(FrameStream::kLengthBytes);
+    if (::recv(passt_.get(), length.data(), length.size(), MSG_DONTWAIT) !=
+        static_cast<ssize_t>(length.size()))
+      return std::nullopt;
+    Octets frame(load_be32(length.data()));
+    if (::recv(passt_.get(), frame.data(), frame.size(), MSG_DONTWAIT) != static_cast<ssize_t>(frame.size()))
+      return std::nullopt;
+    return frame;
+  }
+  void unplug() { passt_.reset(); }
+
+ private:
+  bool flush() {
+    const ssize_t sent = ::send(passt_.get(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0) unsent_.erase(unsent_.begin(), unsent_.begin() + sent);
+    return unsent_.empty();
+  }
+
+  Fd passt_;
+  Octets unsent_;
+  std::optional<PasstLink> device_;
+};
 
 }  // namespace skerry

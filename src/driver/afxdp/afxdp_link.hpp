@@ -46,6 +46,7 @@ class AfxdpLink {
   std::vector<int> wake_fds() const;
   const LinkCounters& counters() const { return counters_; }
   bool gone() const { return state_ == State::gone; }
+  const char* why_gone() const { return "the interface was deleted; end this network and start it again"; }
   void each_count(auto count) const {
     count("drop.down", down_);        // sent while the interface was down
     count("drop.refused", refused_);  // marked for help that a wire does not give

@@ -137,6 +137,7 @@ class SimulatedNic {
   std::vector<int> wake_fds() const { return {}; }
   const LinkCounters& counters() const { return counters_; }
   bool gone() const { return false; }
+  const char* why_gone() const { return "a simulated card never goes"; }
   void each_count(auto count_one) const {
     count_one("drop.down", down_);
     count_one("drop.no_slot", no_slot_);

@@ -36,6 +36,9 @@ class TapLink {
   std::vector<int> wake_fds() const { return {device_.get()}; }
   const LinkCounters& counters() const { return counters_; }
   bool gone() const { return gone_; }
+  const char* why_gone() const {
+    return "the TAP interface was deleted; end this network and start it again";
+  }
   void each_count(auto count) const {
     count("drop.refused",
           refused_);  // the kernel would not take it, or sent it with marks that we cannot carry
