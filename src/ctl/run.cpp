@@ -28,6 +28,7 @@ struct RunOptions {
   std::string uplink;
   std::optional<unsigned> core;
   std::vector<std::string> shares;
+  std::vector<std::string> publish;
   std::vector<std::string> argv;
 };
 
@@ -69,6 +70,13 @@ Result<Question> read_options(const RunOptions& options) {
     if (!uplink) return uplink.error();
     request.uplink = *uplink;
   }
+  for (const std::string& text : options.publish) {
+    const Result<supervisor::Publish> publish = supervisor::parse_publish(text);
+    if (!publish) return publish.error();
+    request.publish.push_back(*publish);
+  }
+  // Who publishes has said what he needs.
+  if (!request.publish.empty() && !request.uplink) request.uplink = supervisor::Uplink::user;
   std::error_code error;
   request.working_directory = std::filesystem::current_path(error).string();
   for (const std::string& path : options.shares) {
@@ -86,7 +94,7 @@ Result<supervisor::ControlClient> connect_or_start(const Question& question,
                                                    const supervisor::Machine& machine) {
   Result<supervisor::ControlClient> client = connect(question.composition);
   if (client || !is_absent(client.error())) return client;
-  const supervisor::UplinkName uplink = question.request.uplink.value_or(supervisor::Uplink::none);
+  const supervisor::UplinkName uplink = question.request.uplink.value_or(supervisor::default_uplink(machine));
   const Result<supervisor::Plan> plan =
       supervisor::default_plan(question.composition, uplink, question.subnet, machine);
   if (!plan) return plan.error();
@@ -194,7 +202,13 @@ void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) 
                       "its IPv4 address, as 10.77.0.2 or 10.77.0.2/16 (default: a free one)");
   command->add_option(
       "--uplink", options->uplink,
-      "what joins the network to the world: tap or afxdp:INTERFACE (both need root), or none");
+      "what joins the network to the world: user (through passt), tap or afxdp:INTERFACE (both need root), "
+      "or none\n(default: none; without root user, if passt is installed)");
+  command
+      ->add_option("-p,--publish", options->publish,
+                   "port of the host that leads to one of the program: [ADDRESS:]PORT:PORT[/udp] (means "
+                   "--uplink user)")
+      ->allow_extra_args(false);
   command->add_option("--core", options->core,
                       "core for the program and its stack (default: the least used)");
   command
@@ -206,15 +220,15 @@ void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) 
     const char* name;
     CLI::Option* option;
   };
-  const std::vector<NotYet> not_yet = {{"-p", command->add_option("-p,--publish")->group("")},
-                                       {"--filter", command->add_option("--filter")->group("")},
+  const std::vector<NotYet> not_yet = {{"--filter", command->add_option("--filter")->group("")},
                                        {"--allow", command->add_option("--allow")->group("")},
                                        {"--strict", command->add_flag("--strict")->group("")}};
   command->footer(
       "Ends with the program's status; 125 if Skerry failed, 126 and 127 if the program cannot be executed "
       "or\n"
       "found, 128 + n after signal n.\n"
-      "Example: skerry run --address 10.77.0.2 -- redis-server --save ''");
+      "Example: skerry run --address 10.77.0.2 -- redis-server --save ''\n"
+      "Example: skerry run -p 8080:80 -- nginx -g 'daemon off;'");
   options->argv = std::move(program);
   command->callback([&outcome, options, not_yet] {
     for (const auto& [name, option] : not_yet) {
@@ -230,8 +244,9 @@ std::vector<std::string> split_program(std::vector<std::string>& arguments) {
   size_t at = 1;  // after "run"
   while (at < arguments.size() && arguments[at] != "--" && arguments[at].starts_with('-')) {
     const std::string& option = arguments[at];
-    const bool alone =
-        option == "--help" || option == "-h" || option == "--strict" || option.find('=') != std::string::npos;
+    const bool alone = option == "--help" || option == "-h" || option == "--strict" ||
+                       option.find('=') != std::string::npos ||
+                       (option.size() > 2 && option[1] != '-');  // -p8080:80
     at += alone ? 1 : 2;
   }
   at = std::min(at, arguments.size());

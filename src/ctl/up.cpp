@@ -35,6 +35,8 @@ std::string uplink_text(const supervisor::Network& network) {
     case supervisor::Uplink::tap:
       return fmt::format("host is {} on sk-{}", supervisor::format_ipv4(network.subnet.gateway()),
                          network.name);
+    case supervisor::Uplink::user:
+      return fmt::format("host is {} through passt", supervisor::format_ipv4(network.subnet.gateway()));
     case supervisor::Uplink::afxdp:
       return fmt::format("the wire is {}", network.interface);
   }

@@ -82,6 +82,7 @@ Result<Program> admit(const RunRequest& request, const Plan& plan, const Machine
                   .working_directory = request.working_directory,
                   .network = network.name,
                   .shares = request.shares,
+                  .publish = request.publish,
                   .core = request.core,
                   .attached = true};
   if (program.name.empty()) program.name = unused_name(name_from(request.executable), plan);
@@ -104,6 +105,9 @@ Result<Program> admit(const RunRequest& request, const Plan& plan, const Machine
                                  text, other.name)};
       }
     }
+  }
+  if (std::string wrong = publish_defect(program, network, plan.programs); !wrong.empty()) {
+    return Error{std::move(wrong)};
   }
   if (request.core &&
       std::find(machine.cores.begin(), machine.cores.end(), *request.core) == machine.cores.end()) {

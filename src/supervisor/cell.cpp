@@ -103,6 +103,7 @@ Result<CellSpec> parse_cell(const std::string& name, const nlohmann::json& setti
     spec.environment = settings.value("environment", spec.environment);
     spec.view.shares = settings.value("shares", spec.view.shares);
     spec.view.hosts = settings.value("hosts", spec.view.hosts);
+    spec.view.resolver = settings.value("resolver", "");
     spec.preload = settings.value("preload", preload);
     if (settings.contains("core")) spec.core = settings["core"].get<unsigned>();
     if (spec.argv.empty()) return Error{"the program's argv is empty"};

@@ -192,6 +192,16 @@ Result<void> place_text(const std::string& path, const std::string& text) {
   return {};
 }
 
+// The host's resolv.conf(5), asking `resolver` instead: the host's may be one of its loopback.
+std::string resolver_text(const std::string& text, const std::string& resolver) {
+  if (resolver.empty()) return text;
+  std::string changed = "nameserver " + resolver + "\n", line;
+  for (std::istringstream lines(text); std::getline(lines, line);) {
+    if (!line.starts_with("nameserver")) changed += line + "\n";
+  }
+  return changed;
+}
+
 Result<void> hide_sockets(const CellView& view) {
   for (const std::string& path : view.hidden_sockets) {
     const auto shared = [&](const std::string& share) { return lies_in(path, share); };
@@ -226,7 +236,7 @@ Result<void> make_view(const CellView& view) {
   // Our mounts must not travel to the host, nor its later ones to us.
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     return system_error("cannot separate the cell's mounts from the host's");
-  const std::string resolver = read_file("/etc/resolv.conf");
+  const std::string resolver = resolver_text(read_file("/etc/resolv.conf"), view.resolver);
   std::string hosts = read_file("/etc/hosts");
   if (!hosts.empty() && hosts.back() != '\n') hosts += '\n';
   for (const auto& [name, address] : view.hosts) hosts += address + "\t" + name + "\n";

@@ -21,7 +21,8 @@ struct CellView {
   std::vector<std::string> hidden_sockets;      // from listening_sockets(), asked outside the cell
   std::vector<std::string> hidden_directories;  // whatever is shared: nobody inside may see or fill them
   std::map<std::string, std::string> hosts;     // name → address, added to /etc/hosts
-  std::string working_directory;                // absolute; entered last, so that it lies inside the view
+  std::string resolver;           // IPv4 address of the only name server; empty: those of the host
+  std::string working_directory;  // absolute; entered last, so that it lies inside the view
 };
 
 // Paths of the Unix sockets that processes of this network namespace listen on, as /proc/net/unix tells them.

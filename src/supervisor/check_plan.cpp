@@ -54,6 +54,8 @@ bool held_rightly(const Object& object, const std::vector<Holder>& holders) {
     case ObjectKind::xdp_map:
     case ObjectKind::xdp_socket:
       return holders.size() == 1 && holders[0].process->kind == ProcessKind::driver_afxdp;
+    case ObjectKind::passt:
+      return holders.size() == 1 && holders[0].process->kind == ProcessKind::driver_user;
     case ObjectKind::stats:
     case ObjectKind::control:
       return holders.size() == 1;

@@ -36,10 +36,14 @@ inline constexpr size_t kMaxProgramName = 31;
 std::string name_defect(std::string_view name, size_t longest);
 // Empty if the address can be a program's in that network, else the rest of the sentence `address a.b.c.d …`.
 std::string address_defect(Ipv4Address address, const Network& network);
+// Empty if what it publishes can be published beside what the others do, else a sentence.
+std::string publish_defect(const Program& program, const Network& network,
+                           const std::vector<Program>& others);
 // Gives the network that uplink. Empty if it can be had here, else one sentence that says what to write
 // instead.
 std::string choose_uplink(Network& network, const UplinkName& uplink, const Machine& machine);
-// Empty if no interface of the host is in the subnet that a TAP uplink would make the host's too.
+// Empty if no interface of the host is in the subnet that a TAP uplink would make the host's too, or that
+// passt could not reach any more.
 std::string uplink_defect(const Network& network, const Machine& machine);
 
 }  // namespace skerry::supervisor

@@ -58,6 +58,17 @@ void CompositionReader::check_addresses() {
   }
 }
 
+void CompositionReader::check_publish() {
+  std::vector<Program> before;
+  for (const DraftProgram& draft : programs_) {
+    const DraftNetwork* home = network(draft.program.network);
+    if (home == nullptr) continue;
+    if (const std::string defect = publish_defect(draft.program, home->network, before); !defect.empty())
+      draft.table.mistake("publish", defect);
+    before.push_back(draft.program);
+  }
+}
+
 void CompositionReader::check_joins() {
   for (const DraftProgram& draft : programs_) {
     const Program& mine = draft.program;
@@ -105,6 +116,9 @@ std::string choose_uplink(Network& network, const UplinkName& uplink, const Mach
   if (needs_root(uplink.kind) && !machine.root) {
     return fmt::format("uplink \"{}\" needs root: start with sudo, or write \"none\"", to_string(uplink));
   }
+  if (uplink.kind == Uplink::user && !has_passt(machine)) {
+    return "uplink \"user\" needs passt: apt install passt, or write \"none\"";
+  }
   network.uplink = uplink.kind;
   network.interface = uplink.interface;
   if (uplink.kind != Uplink::afxdp) return "";
@@ -127,8 +141,38 @@ std::string choose_uplink(Network& network, const UplinkName& uplink, const Mach
   return "";
 }
 
+std::string publish_defect(const Program& program, const Network& network,
+                           const std::vector<Program>& others) {
+  if (program.publish.empty()) return "";
+  if (network.uplink != Uplink::user) {
+    return fmt::format(
+        "ports are published by the uplink \"user\", and network \"{}\" has \"{}\": choose that one, or "
+        "publish none",
+        network.name, to_string(network.uplink));
+  }
+  if (!joins_host(program)) {
+    return fmt::format("\"{}\" publishes a port but is not joined with \"host\": add it to joins",
+                       program.name);
+  }
+  for (size_t i = 0; i < program.publish.size(); ++i) {
+    const Publish& mine = program.publish[i];
+    for (size_t j = 0; j < i; ++j) {
+      if (collide(mine, program.publish[j]))
+        return fmt::format("port {} of the host is published twice: choose another", mine.host_port);
+    }
+    for (const Program& other : others) {
+      for (const Publish& theirs : other.publish) {
+        if (other.name != program.name && collide(mine, theirs))
+          return fmt::format("port {} of the host is published by \"{}\" already: choose another",
+                             mine.host_port, other.name);
+      }
+    }
+  }
+  return "";
+}
+
 std::string uplink_defect(const Network& network, const Machine& machine) {
-  if (network.uplink != Uplink::tap) return "";
+  if (network.uplink != Uplink::tap && network.uplink != Uplink::user) return "";
   for (const HostSubnet& host : machine.host_subnets) {
     if (overlap(network.subnet, host.subnet)) {
       return fmt::format("{} overlaps {} on {} of this machine: write another subnet",

@@ -12,8 +12,8 @@ namespace skerry::supervisor {
 
 void CompositionReader::read_program(const NamedTable& named) {
   const TomlTable& table = named.table;
-  table.only({"run", "network", "address", "mac", "core", "share", "joins", "restart", "directory", "stdout",
-              "stderr", "environment"});
+  table.only({"run", "network", "address", "mac", "core", "share", "publish", "joins", "restart", "directory",
+              "stdout", "stderr", "environment"});
   DraftProgram draft{.program = {.name = named.name, .restart = Restart::on_failure}, .table = table};
   Program& program = draft.program;
   std::string defect = name_defect(named.name, kMaxProgramName);
@@ -40,6 +40,14 @@ void CompositionReader::read_program(const NamedTable& named) {
   read_command(table, program);
   read_address(table, draft);
   if (auto joins = table.texts("joins", "[\"client\", \"host\"]")) program.joins = std::move(*joins);
+  for (const std::string& text :
+       table.texts("publish", "[\"8080:80\"]").value_or(std::vector<std::string>{})) {
+    const Result<Publish> publish = parse_publish(text);
+    if (publish)
+      program.publish.push_back(*publish);
+    else
+      table.mistake("publish", publish.error().message);
+  }
   if (const auto restart = table.text("restart", "\"on-failure\"")) {
     const std::map<std::string, Restart> words = {
         {"never", Restart::never}, {"on-failure", Restart::on_failure}, {"always", Restart::always}};

@@ -43,6 +43,7 @@ class CompositionReader {
   void check_networks();
   void check_addresses();
   void check_joins();
+  void check_publish();
   Plan make_plan();
 
   std::optional<unsigned> read_core(const TomlTable& table);

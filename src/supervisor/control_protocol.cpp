@@ -72,6 +72,11 @@ RunRequest parse_run(const json& body) {
   for (std::string& path : plain_texts(body.value("shares", json::array()), "shares")) {
     run.shares.push_back(absolute_path(std::move(path), "shares"));
   }
+  for (const std::string& text : plain_texts(body.value("publish", json::array()), "publish")) {
+    const Result<Publish> publish = parse_publish(text);
+    if (!publish) throw std::invalid_argument(publish.error().message);
+    run.publish.push_back(*publish);
+  }
   return run;
 }
 
@@ -82,6 +87,7 @@ json run_to_json(const RunRequest& run) {
                {"executable", run.executable},
                {"working_directory", run.working_directory},
                {"shares", run.shares}};
+  for (const Publish& publish : run.publish) body["publish"].push_back(format_publish(publish));
   if (run.address) body["address"] = format_ipv4(*run.address);
   if (run.core) body["core"] = *run.core;
   if (run.uplink) body["uplink"] = to_string(*run.uplink);

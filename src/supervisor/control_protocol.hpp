@@ -61,6 +61,7 @@ struct RunRequest {
   std::optional<unsigned> core;        // absent: by the placement rules
   std::optional<UplinkName> uplink;    // absent: whatever the network has
   std::vector<std::string> shares;     // absolute paths
+  std::vector<Publish> publish;
 };
 
 // What the caller needs to become the parent of the program: descriptors[i] came with the reply and belongs

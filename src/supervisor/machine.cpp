@@ -77,6 +77,14 @@ ProgramFile find_program(const std::string& name, const std::string& directory) 
 
 }  // namespace
 
+bool has_passt(const Machine& machine) {
+  return machine.find_program("passt", "/").executable;
+}
+
+Uplink default_uplink(const Machine& machine) {
+  return !machine.root && has_passt(machine) ? Uplink::user : Uplink::none;
+}
+
 Machine this_machine() {
   return {.root = geteuid() == 0,
           .cores = allowed_cores(),

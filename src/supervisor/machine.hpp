@@ -31,6 +31,12 @@ struct Machine {
   std::function<unsigned(const std::string& interface)> receive_queues;  // 0: there is no such interface
 };
 
+// Whether Uplink::user can be had.
+bool has_passt(const Machine& machine);
+// What a network gets when nobody says: whoever has no root reaches what the host reaches, where passt is
+// installed; root gets none, because it can have a TAP device by asking.
+Uplink default_uplink(const Machine& machine);
+
 Machine this_machine();
 
 }  // namespace skerry::supervisor

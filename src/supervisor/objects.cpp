@@ -44,7 +44,7 @@ Result<Fd> create_tap(const Object& object) {
 Result<void> Objects::create(const Object& object) {
   const auto keep = [&](Result<Fd> fd) -> Result<void> {
     if (!fd) return fd.error();
-    held_[object.name] = {std::move(*fd), Fd(), {}};
+    held_[object.name] = {std::move(*fd), Fd(), {}, {}};
     return {};
   };
   switch (object.kind) {
@@ -60,7 +60,7 @@ Result<void> Objects::create(const Object& object) {
     case ObjectKind::xdp_map: {
       Result<XdpDevice> device = take_interface(object.interface);
       if (!device) return device.error();
-      Held held{std::move(device->sockets_by_queue), Fd(), {}};
+      Held held{std::move(device->sockets_by_queue), Fd(), {}, {}};
       held.beside.push_back(std::move(device->attachment));
       held.beside.push_back(std::move(device->promiscuity));
       held_[object.name] = std::move(held);
@@ -68,10 +68,18 @@ Result<void> Objects::create(const Object& object) {
     }
     case ObjectKind::xdp_socket:
       return keep(open_xdp_socket());
+    case ObjectKind::passt: {
+      held_.erase(object.name);  // first, because it may still have the ports
+      Result<Passt> passt = Passt::start(object, log_fd_);
+      if (!passt) return passt.error();
+      Fd socket = passt->take_socket();
+      held_[object.name] = {std::move(socket), Fd(), {}, std::move(*passt)};
+      return {};
+    }
     case ObjectKind::pipe: {
       Result<DoorbellPipe> pipe = DoorbellPipe::create();
       if (!pipe) return pipe.error();
-      held_[object.name] = {std::move(pipe->wake), std::move(pipe->ring), {}};
+      held_[object.name] = {std::move(pipe->wake), std::move(pipe->ring), {}, {}};
       return {};
     }
     case ObjectKind::control:
@@ -82,7 +90,7 @@ Result<void> Objects::create(const Object& object) {
 }
 
 void Objects::adopt_listener(const std::string& name, Fd listener) {
-  held_[name] = {std::move(listener), Fd(), {}};
+  held_[name] = {std::move(listener), Fd(), {}, {}};
 }
 
 void Objects::drop(const std::string& name) {
@@ -93,6 +101,11 @@ int Objects::descriptor(const std::string& name, Access access) const {
   const auto found = held_.find(name);
   if (found == held_.end()) return -1;
   return access == Access::write ? found->second.write.get() : found->second.fd.get();
+}
+
+pid_t Objects::passt_of(const std::string& name) const {
+  const auto found = held_.find(name);
+  return found == held_.end() ? -1 : found->second.passt.pid();
 }
 
 uint64_t inode_of(int fd) {

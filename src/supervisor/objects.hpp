@@ -12,12 +12,16 @@
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
+#include "supervisor/passt.hpp"
 #include "supervisor/plan.hpp"
 
 namespace skerry::supervisor {
 
 class Objects {
  public:
+  // `log_fd`: for what a device of another's make has to say.
+  explicit Objects(int log_fd) : log_fd_(log_fd) {}
+
   // Makes the object; what there was under the name is closed. Of a listener nothing is made: it comes from
   // the cell, with adopt_listener(). Control sockets are not objects of ours: each start makes its own
   // (member.hpp).
@@ -28,13 +32,17 @@ class Objects {
   bool has(const std::string& name) const { return held_.contains(name); }
   // Borrowed; -1 if there is none. `access` chooses the end of a pipe.
   int descriptor(const std::string& name, Access access) const;
+  // Of a passt; -1 if there is none.
+  pid_t passt_of(const std::string& name) const;
 
  private:
   struct Held {
     Fd fd;                   // of a pipe: the read end
     Fd write;                // of a pipe
     std::vector<Fd> beside;  // granted to nobody, and there as long as the object is
+    Passt passt;
   };
+  int log_fd_;
   std::map<std::string, Held> held_;
 };
 

@@ -1,6 +1,7 @@
 // Which core each process runs on. The rules are measured (ARCHITECTURE.md, "placement"): waking a sleeper on
 // the same core costs a tenth of waking one on another core, so a program and its stack share one; the
-// vswitch takes the core with more slack, because there it delays nobody, and a driver goes with its vswitch.
+// vswitch takes the core with more slack, because there it delays nobody, and a driver goes with its vswitch,
+// also one that serves a single program.
 // If no second core is in the game, everybody is told: they wait by other rules then.
 #include <algorithm>
 #include <map>
@@ -46,13 +47,17 @@ void place(Plan& plan, const std::vector<unsigned>& cores) {
     if (program.kind != ProcessKind::program || program.core) continue;
     const unsigned core = least_loaded(loads, false);
     loads[core] += kProgramLoad;
-    put(core, [&](const Process& p) { return p.program == program.program; });
+    put(core, [&](const Process& p) { return p.program == program.program && !is_driver(p.kind); });
   }
   for (const Process& vswitch : plan.processes) {
     if (vswitch.kind != ProcessKind::vswitch || vswitch.core) continue;
     const unsigned core = least_loaded(loads, true);
     loads[core] += kVswitchLoad;
     put(core, [&](const Process& p) { return p.network == vswitch.network && p.program.empty(); });
+  }
+  for (const Process& vswitch : plan.processes) {
+    if (vswitch.kind != ProcessKind::vswitch) continue;
+    put(*vswitch.core, [&](const Process& p) { return p.network == vswitch.network && is_driver(p.kind); });
   }
 
   // The supervisor does not start the launchers of attached programs, so they put themselves where they

@@ -92,7 +92,8 @@ void grant_device(Plan& plan, Process& driver, const Network& network) {
 
 // Joins process `b` to its network's vswitch by a new port, and says what add_port needs.
 nlohmann::json add_link(Plan& plan, const std::string& b, const std::string& port_name, const MacAddress& mac,
-                        Ipv4Address address, bool uplink, const std::vector<std::string>& joins) {
+                        std::optional<Ipv4Address> address, bool uplink,
+                        const std::vector<std::string>& joins) {
   const std::string network = process_of(plan, b).network;
   Process& vswitch = process_of(plan, network + ".vswitch");
   PlannedLink link{
@@ -101,7 +102,8 @@ nlohmann::json add_link(Plan& plan, const std::string& b, const std::string& por
   grant_link_end(plan, process_of(plan, b), link, false);
   nlohmann::json port = {
       {"end", link.a.end}, {"side", "a"},    {"name", port_name}, {"mac", format_mac(mac)},
-      {"uplink", uplink},  {"joins", joins}, {"mtu", kMtu},       {"addresses", {format_ipv4(address)}}};
+      {"uplink", uplink},  {"joins", joins}, {"mtu", kMtu},       {"addresses", nlohmann::json::array()}};
+  if (address) port["addresses"].push_back(format_ipv4(*address));
   if (uplink && plan.network(network)->uplink == Uplink::afxdp) port["super_frames"] = false;
   vswitch.settings["ports"].push_back(port);
   plan.links.push_back(std::move(link));
@@ -111,12 +113,14 @@ nlohmann::json add_link(Plan& plan, const std::string& b, const std::string& por
 // Every stack and launcher of the network knows all names in it.
 void tell_hosts(Plan& plan, const Network& network) {
   nlohmann::json hosts = nlohmann::json::object();
-  if (network.uplink == Uplink::tap) hosts["host"] = format_ipv4(network.subnet.gateway());
+  if (network.uplink == Uplink::tap || network.uplink == Uplink::user)
+    hosts["host"] = format_ipv4(network.subnet.gateway());
   for (const Program& program : plan.programs) {
     if (program.network == network.name) hosts[program.name] = format_ipv4(program.address);
   }
   for (Process& process : plan.processes) {
-    if (process.network == network.name && !process.program.empty()) process.settings["hosts"] = hosts;
+    if (process.network == network.name && !process.program.empty() && !is_driver(process.kind))
+      process.settings["hosts"] = hosts;
   }
 }
 
@@ -127,6 +131,32 @@ Result<Ipv4Address> free_address(const Plan& plan, const Network& network) {
   }
   return Error{fmt::format("network {} has no free address left in {}: give it a larger subnet", network.name,
                            format_subnet(network.subnet))};
+}
+
+// A driver of the program's own, and a port that only the two of them share: passt serves one guest.
+nlohmann::json add_user_driver(Plan& plan, const Network& network, const Program& program) {
+  Process driver{.name = program.name + ".uplink",
+                 .kind = ProcessKind::driver_user,
+                 .network = network.name,
+                 .program = program.name,
+                 .core = network.core};
+  driver.settings = {{"end", "link"},
+                     {"side", "b"},
+                     {"mtu", kMtu},
+                     {"mac", format_mac(program.mac)},
+                     {"address", format_ipv4(program.address)},
+                     {"gateway", format_ipv4(network.subnet.gateway())}};
+  grant_basics(plan, driver);
+  Object passt{.name = driver.name + ".passt", .kind = ObjectKind::passt};
+  passt.host_address =
+      fmt::format("{}/{}", format_ipv4(network.subnet.gateway()), network.subnet.prefix_bits);
+  passt.guest_address = format_ipv4(program.address);
+  passt.publish = program.publish;
+  grant(plan, driver, "passt", std::move(passt), Access::read_write);
+  const std::string name = driver.name;
+  plan.processes.push_back(std::move(driver));
+  // The gateway's address is bound to no port, because each program has a gateway of its own.
+  return add_link(plan, name, name, MacAddress{}, std::nullopt, true, {program.name});
 }
 
 nlohmann::json environment_of(const Program& program) {
@@ -156,6 +186,11 @@ const PlannedLink* Plan::link(std::string_view wanted) const {
   return by_name(links, wanted);
 }
 
+bool joins_host(const Program& program) {
+  return std::any_of(program.joins.begin(), program.joins.end(),
+                     [](const std::string& joined) { return joined == "*" || joined == "host"; });
+}
+
 void add_network(Plan& plan, const Network& network) {
   plan.networks.push_back(network);
   Process vswitch{.name = network.name + ".vswitch",
@@ -166,7 +201,7 @@ void add_network(Plan& plan, const Network& network) {
       {"name", network.name}, {"subnet", format_subnet(network.subnet)}, {"ports", nlohmann::json::array()}};
   grant_basics(plan, vswitch);
   plan.processes.push_back(std::move(vswitch));
-  if (network.uplink == Uplink::none) return;
+  if (network.uplink == Uplink::none || network.uplink == Uplink::user) return;
 
   Process driver{.name = fmt::format("{}.{}", network.name, to_string(network.uplink)),
                  .kind = network.uplink == Uplink::tap ? ProcessKind::driver_tap : ProcessKind::driver_afxdp,
@@ -233,6 +268,8 @@ Result<Addition> add_program(Plan& plan, Program program) {
                        {"working_directory", program.working_directory},
                        {"shares", program.shares},
                        {"address", format_ipv4(program.address)}};
+  if (network->uplink == Uplink::user && joins_host(program))
+    launcher.settings["resolver"] = format_ipv4(network->subnet.gateway());
   grant_basics(plan, launcher);
 
   Addition addition{.stack = stack.name,
@@ -240,9 +277,13 @@ Result<Addition> add_program(Plan& plan, Program program) {
                     .link = network->name + "." + program.name,
                     .vswitch = network->name + ".vswitch"};
   plan.processes.push_back(std::move(stack));
+  std::vector<std::string> joins = program.joins;
+  if (network->uplink == Uplink::user && joins_host(program)) {
+    addition.uplink_port = add_user_driver(plan, *network, program);
+    std::replace(joins.begin(), joins.end(), std::string("host"), program.name + ".uplink");
+  }
   plan.processes.push_back(std::move(launcher));
-  addition.port =
-      add_link(plan, addition.stack, program.name, program.mac, program.address, false, program.joins);
+  addition.port = add_link(plan, addition.stack, program.name, program.mac, program.address, false, joins);
   const std::vector<Grant>& granted = process_of(plan, addition.vswitch).grants;
   addition.grants.assign(granted.end() - 3, granted.end());
   plan.programs.push_back(std::move(program));
@@ -254,16 +295,17 @@ void remove_program(Plan& plan, std::string_view name) {
   const Program* program = plan.program(name);
   CHECK(program != nullptr);
   const Network network = *plan.network(program->network);
-  const std::string link = fmt::format("{}.{}", network.name, name);
-  const std::string end = plan.link(link)->a.end;
-
   Process& vswitch = process_of(plan, network.name + ".vswitch");
-  std::erase_if(vswitch.grants, [&](const Grant& g) { return g.fd.starts_with(end + "."); });
   nlohmann::json& ports = vswitch.settings["ports"];
-  for (size_t i = 0; i < ports.size(); ++i) {
-    if (ports[i]["end"] == end) ports.erase(i--);
-  }
-  std::erase_if(plan.links, [&](const PlannedLink& l) { return l.name == link; });
+  std::erase_if(plan.links, [&](const PlannedLink& link) {
+    if (process_of(plan, link.b.process).program != name) return false;
+    const std::string& end = link.a.end;
+    std::erase_if(vswitch.grants, [&](const Grant& g) { return g.fd.starts_with(end + "."); });
+    for (size_t i = 0; i < ports.size(); ++i) {
+      if (ports[i]["end"] == end) ports.erase(i--);
+    }
+    return true;
+  });
   std::erase_if(plan.processes, [&](const Process& p) { return p.program == name; });
   std::erase_if(plan.objects, [&](const Object& object) {
     for (const Process& process : plan.processes) {

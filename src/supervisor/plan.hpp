@@ -20,12 +20,15 @@
 //              END.wake in this order.
 //  driver-tap  {"end":"link","side":"b","interface":"sk-lan","mtu":1500}
 //  driver-afxdp  the same, and {"queues":1}
+//  driver-user {"end":"link","side":"b","mtu":1500,"mac":"02:…","address":"10.77.0.2","gateway":"10.77.0.1"}
+//              MAC address and address are the program's: each program has a driver and a passt of its own.
 //  stack       {"end":"link","side":"b","program":"redis","mac":"02:…","mtu":1500,
 //              "addresses":["10.77.0.2/24"],"gateway":"10.77.0.1" or null,
 //              "sockets":16384,"stream_bytes":524288,"hosts":{"redis":"10.77.0.2"},
 //              "lossy_seed":7 if the composition asks for it}
 //  program     {"argv":[…],"executable":"/usr/bin/redis-server","environment":{"KEY":"VALUE"},
-//              "working_directory":"/…","shares":["/path"],"address":"10.77.0.2","core":0,"hosts":{…}}
+//              "working_directory":"/…","shares":["/path"],"address":"10.77.0.2","core":0,"hosts":{…},
+//              "resolver":"10.77.0.1" if the uplink answers for the host's resolver}
 //              Its process is the launcher (skerry-cell), which becomes the program.
 //  A stack and a vswitch have "one_core" too: true if everything in the plan ran on one core when they began.
 #pragma once
@@ -38,11 +41,12 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "supervisor/publish.hpp"
 #include "wire/address.hpp"
 
 namespace skerry::supervisor {
 
-enum class ProcessKind { vswitch, driver_tap, driver_afxdp, stack, program };
+enum class ProcessKind { vswitch, driver_tap, driver_afxdp, driver_user, stack, program };
 
 // What a descriptor is made from. All are created by the supervisor, except the listener.
 enum class ObjectKind {
@@ -56,15 +60,18 @@ enum class ObjectKind {
   tap,         // opened TAP device with IFF_VNET_HDR
   xdp_map,     // BPF map of an interface taken for AF_XDP; with it lives the program that looks there
   xdp_socket,  // AF_XDP socket, not bound yet
+  passt,       // stream socket to a passt that the supervisor started for it
 };
 
 enum class Access { read, write, read_write };  // of a pipe: its read end, its write end
 
 enum class Restart { never, on_failure, always };
 
-enum class Uplink { none, tap, afxdp };
+// tap: a device on the host. afxdp: an interface of the host's. user: passt, one for each program
+// (docs/decisions/0014).
+enum class Uplink { none, tap, afxdp, user };
 
-// An uplink as people write it after `--uplink` and `uplink =`: "none", "tap", "afxdp:eth1".
+// An uplink as people write it after `--uplink` and `uplink =`: "none", "user", "tap", "afxdp:eth1".
 struct UplinkName {
   UplinkName(Uplink the_kind, std::string the_interface = "")  // NOLINT(google-explicit-constructor)
       : kind(the_kind), interface(std::move(the_interface)) {}
@@ -117,6 +124,7 @@ struct Program {
   MacAddress mac;
   std::vector<std::string> joins = {"*"};  // programs (or "host") that it may exchange frames with
   std::vector<std::string> shares;         // absolute host paths visible in its cell
+  std::vector<Publish> publish;            // ports of the host that lead to it; with Uplink::user
   Restart restart = Restart::never;
   std::optional<unsigned> core;  // of the program and its stack
   StackLimits stack;
@@ -126,9 +134,11 @@ struct Program {
 struct Object {
   std::string name;  // "lan.redis.region"
   ObjectKind kind = ObjectKind::region;
-  uint64_t bytes = 0;        // of memory, else 0
-  std::string interface;     // of a tap and an xdp_map: name of the device on the host
-  std::string host_address;  // of a tap: what the host answers to, "10.77.0.1/24"
+  uint64_t bytes = 0;            // of memory, else 0
+  std::string interface;         // of a tap and an xdp_map: name of the device on the host
+  std::string host_address;      // of a tap or passt: what the host answers to, "10.77.0.1/24"
+  std::string guest_address;     // of a passt: the program's, "10.77.0.2"
+  std::vector<Publish> publish;  // of a passt
 };
 
 struct Grant {
@@ -143,10 +153,10 @@ inline constexpr int kEnvironmentFd = 3;
 inline constexpr int kFirstGrant = 4;
 
 struct Process {
-  std::string name;  // "lan.vswitch", "lan.tap", "redis.stack", "redis"
+  std::string name;  // "lan.vswitch", "lan.tap", "redis.uplink", "redis.stack", "redis"
   ProcessKind kind = ProcessKind::vswitch;
   std::string network;
-  std::string program;  // of a stack and a program: which one; else empty
+  std::string program;  // of a stack, a program and its own driver: which one; else empty
   std::optional<unsigned> core;
   Restart restart = Restart::always;
   nlohmann::json settings;
@@ -161,7 +171,7 @@ struct LinkEnd {
 // A link joins side "a", always the vswitch, to side "b". Its objects are LINK.region, LINK.to_a (a pipe
 // whose read end a holds and whose write end b holds) and LINK.to_b.
 struct PlannedLink {
-  std::string name;  // "lan.redis", "lan.host": NETWORK.PORT
+  std::string name;  // "lan.redis", "lan.host", "lan.redis.uplink": NETWORK.PORT
   LinkEnd a;
   LinkEnd b;
 };
@@ -173,7 +183,7 @@ struct Plan {
   std::vector<Network> networks;
   std::vector<Program> programs;
   std::vector<Object> objects;
-  std::vector<Process> processes;  // each vswitch, its driver, then each stack before its program
+  std::vector<Process> processes;  // each vswitch, its driver, then each stack, its driver, its program
   std::vector<PlannedLink> links;
 
   const Network* network(std::string_view name) const;
@@ -185,20 +195,26 @@ struct Plan {
 
 // What add_program changed, for a supervisor whose plan is already running.
 struct Addition {
-  std::string stack;          // Process::name
-  std::string program;        // Process::name, also Program::name
-  std::string link;           // PlannedLink::name
-  std::string vswitch;        // Process::name of the vswitch that gets a port
-  nlohmann::json port;        // PORT of add_port
+  std::string stack;    // Process::name
+  std::string program;  // Process::name, also Program::name
+  std::string link;     // PlannedLink::name
+  std::string vswitch;  // Process::name of the vswitch that gets the ports
+  nlohmann::json
+      uplink_port;      // PORT of add_port for a driver of the program's own, which comes first; or null
+  nlohmann::json port;  // PORT of add_port
   std::vector<Grant> grants;  // of that port: region, ring, wake
 };
 
-// Adds a network with its vswitch and, with an uplink, its driver and the port "host" that leads to it.
+// Whether the program is joined with whatever the uplink leads to.
+bool joins_host(const Program& program);
+
+// Adds a network with its vswitch and, with an uplink of its own, its driver and the port "host" that leads
+// to it.
 void add_network(Plan& plan, const Network& network);
 
-// Adds a program, its stack and their link; cores are place()'s. If `program.address` is 0 the lowest free
-// address of its network is taken; `program.mac` zero: derived from the address. Errors: one sentence; the
-// plan is unchanged then.
+// Adds a program, its stack and their link, and with Uplink::user a driver with a port of its own; cores are
+// place()'s. If `program.address` is 0 the lowest free address of its network is taken; `program.mac` zero:
+// derived from the address. Errors: one sentence; the plan is unchanged then.
 Result<Addition> add_program(Plan& plan, Program program);
 
 // Undoes add_program. The name is free again afterwards.
@@ -222,7 +238,7 @@ bool is_driver(ProcessKind kind);
 std::string_view to_string(ObjectKind kind);
 std::string_view to_string(Access access);    // "read", "write", "read-write"
 std::string_view to_string(Restart restart);  // "never", "on-failure", "always"
-std::string_view to_string(Uplink uplink);    // "none", "tap", "afxdp"
+std::string_view to_string(Uplink uplink);    // "none", "tap", "afxdp", "user"
 std::string to_string(const UplinkName& uplink);
 // The error says what to write instead.
 Result<UplinkName> parse_uplink(std::string_view text);

@@ -13,6 +13,8 @@ std::string_view to_string(ProcessKind kind) {
       return "driver-tap";
     case ProcessKind::driver_afxdp:
       return "driver-afxdp";
+    case ProcessKind::driver_user:
+      return "driver-user";
     case ProcessKind::stack:
       return "stack";
     case ProcessKind::program:
@@ -43,6 +45,8 @@ std::string_view to_string(ObjectKind kind) {
       return "xdp-map";
     case ObjectKind::xdp_socket:
       return "xdp-socket";
+    case ObjectKind::passt:
+      return "passt";
   }
   return "unknown";
 }
@@ -67,6 +71,8 @@ std::string_view executable_of(ProcessKind kind) {
       return "skerry-driver-tap";
     case ProcessKind::driver_afxdp:
       return "skerry-driver-afxdp";
+    case ProcessKind::driver_user:
+      return "skerry-driver-user";
     case ProcessKind::stack:
       return "skerry-stack";
     case ProcessKind::program:
@@ -88,7 +94,8 @@ std::string_view to_string(Restart restart) {
 }
 
 bool is_driver(ProcessKind kind) {
-  return kind == ProcessKind::driver_tap || kind == ProcessKind::driver_afxdp;
+  return kind == ProcessKind::driver_tap || kind == ProcessKind::driver_afxdp ||
+         kind == ProcessKind::driver_user;
 }
 
 std::string_view to_string(Uplink uplink) {
@@ -99,6 +106,8 @@ std::string_view to_string(Uplink uplink) {
       return "tap";
     case Uplink::afxdp:
       return "afxdp";
+    case Uplink::user:
+      return "user";
   }
   return "unknown";
 }
@@ -110,13 +119,12 @@ std::string to_string(const UplinkName& uplink) {
 Result<UplinkName> parse_uplink(std::string_view text) {
   constexpr std::string_view kAfxdp = "afxdp:";
   if (text == "none") return UplinkName(Uplink::none);
+  if (text == "user") return UplinkName(Uplink::user);
   if (text == "tap") return UplinkName(Uplink::tap);
   if (text.starts_with(kAfxdp) && text.size() > kAfxdp.size())
     return UplinkName(Uplink::afxdp, std::string(text.substr(kAfxdp.size())));
-  if (text == "user")
-    return Error{"uplink \"user\" is not there yet: write \"tap\", \"afxdp:INTERFACE\" or \"none\""};
-  return Error{
-      fmt::format("there is no uplink \"{}\": write \"tap\", \"afxdp:INTERFACE\" or \"none\"", text)};
+  return Error{fmt::format(
+      "there is no uplink \"{}\": write \"user\", \"tap\", \"afxdp:INTERFACE\" or \"none\"", text)};
 }
 
 bool needs_root(Uplink uplink) {

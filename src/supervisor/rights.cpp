@@ -20,6 +20,8 @@ std::string others(const Plan& plan, const Process& self, const Object& object) 
     case ObjectKind::xdp_map:
     case ObjectKind::xdp_socket:
       return "host";
+    case ObjectKind::passt:
+      return "passt";
     case ObjectKind::arena:
       return "";
     case ObjectKind::region:

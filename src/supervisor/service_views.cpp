@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fstream>
+#include <optional>
 
 #include "supervisor/rights.hpp"
 
@@ -26,6 +27,15 @@ uint64_t cpu_ns_of_tree(pid_t root) {
 
 uint64_t cpu_ns_of_member(const Member& member) {
   return member.kind() == ProcessKind::program ? cpu_ns_of_tree(member.pid()) : cpu_ns_of(member.pid());
+}
+
+// The passt behind a driver, which is a child of ours too: its object's name and pid; nothing if it has none.
+std::optional<std::pair<std::string, pid_t>> passt_of(const Supervisor& supervisor, const Process& driver) {
+  for (const Grant& grant : driver.grants) {
+    const pid_t pid = supervisor.objects().passt_of(grant.object);
+    if (pid > 0) return std::pair(grant.object, pid);
+  }
+  return std::nullopt;
 }
 
 std::string address_of(const Plan& plan, const Process& process) {
@@ -53,7 +63,15 @@ json processes_view(const Supervisor& supervisor, TimeNs now) {
     if (const std::string address = address_of(supervisor.plan(), process); !address.empty())
       row["address"] = address;
     if (!member.why.empty()) row["why"] = member.why;
-    rows.push_back(std::move(row));
+    rows.push_back(row);
+    if (const auto passt = passt_of(supervisor, process)) {
+      row["name"] = passt->first;
+      row["kind"] = "passt";
+      row["pid"] = passt->second;
+      row["core"] = nullptr;
+      row["cpu_ms"] = cpu_ns_of(passt->second) / kMillisecond;
+      rows.push_back(std::move(row));
+    }
   }
   return {{"ok", true}, {"name", supervisor.plan().name}, {"processes", std::move(rows)}};
 }
@@ -71,6 +89,13 @@ json counters_view(const Supervisor& supervisor, TimeNs now) {
                     {"core", process.core ? json(*process.core) : json(nullptr)},
                     {"cpu_ns", cpu_ns_of_member(member)},
                     {"counters", std::move(counters)}});
+    if (const auto passt = passt_of(supervisor, process)) {
+      rows.push_back({{"name", passt->first},
+                      {"kind", "passt"},
+                      {"core", nullptr},
+                      {"cpu_ns", cpu_ns_of(passt->second)},
+                      {"counters", json::object()}});
+    }
   }
   return {{"ok", true}, {"time_ns", now}, {"processes", std::move(rows)}};
 }

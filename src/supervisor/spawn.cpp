@@ -149,7 +149,11 @@ Result<Child> spawn(const Launch& launch) {
   for (const NamedFd& grant : launch.grants) plan.sources.push_back(grant.fd);
 
   std::string executable = launch.executable, name = launch.name;
-  plan.arguments = {executable.data(), name.data(), nullptr};
+  std::vector<std::string> arguments = launch.arguments;
+  plan.arguments = {executable.data()};
+  if (arguments.empty()) plan.arguments.push_back(name.data());
+  for (std::string& argument : arguments) plan.arguments.push_back(argument.data());
+  plan.arguments.push_back(nullptr);
   std::vector<std::string> surrounding = launch.surrounding;
   for (std::string& entry : surrounding) plan.surrounding.push_back(entry.data());
   plan.surrounding.push_back(nullptr);

@@ -32,9 +32,10 @@ struct Limits {
 };
 
 struct Launch {
-  std::string executable;  // absolute path
-  std::string name;        // argv[1] and the environment's name
-  std::string kind;        // "vswitch", "stack", …
+  std::string executable;              // absolute path
+  std::string name;                    // argv[1] and the environment's name
+  std::vector<std::string> arguments;  // of one that is not ours: argv[1] and on, in place of the name
+  std::string kind;                    // "vswitch", "stack", …
   nlohmann::json settings = nlohmann::json::object();
   std::vector<NamedFd> grants;
   std::vector<std::string> surrounding;  // environment variables, "KEY=VALUE"; ours need none

@@ -20,7 +20,8 @@ Supervisor::Supervisor(Plan plan, Host& host, Surroundings surroundings, Started
     : plan_(std::move(plan)),
       host_(host),
       surroundings_(std::move(surroundings)),
-      started_(std::move(started)) {
+      started_(std::move(started)),
+      objects_(surroundings_.log_fd) {
   alone_since_ = host_.now();
   for (const Process& process : plan_.processes)
     members_.emplace(process.name, std::make_unique<Member>(process.name, process.kind));

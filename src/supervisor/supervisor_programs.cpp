@@ -133,9 +133,12 @@ void Supervisor::join(const RunRequest& request, JoinAnswer answer) {
   Result<Addition> added = add_program(plan_, std::move(*admitted));
   if (!added) return answer(added.error());
   place(plan_, machine.cores);
-  for (const std::string& name : {added->stack, added->program}) {
-    const Process& process = *plan_.process(name);
-    members_.emplace(name, std::make_unique<Member>(name, process.kind));
+  for (const Process& process : plan_.processes) {
+    if (process.program != added->program) continue;
+    members_.emplace(process.name, std::make_unique<Member>(process.name, process.kind));
+  }
+  for (const Process& process : plan_.processes) {
+    if (process.program != added->program) continue;
     for (const Grant& grant : process.grants) {
       const Result<void> made = objects_.create(*plan_.object(grant.object));
       if (made) continue;
@@ -145,13 +148,23 @@ void Supervisor::join(const RunRequest& request, JoinAnswer answer) {
   }
   Member& vswitch = *member(added->vswitch);
   if (!vswitch.alive()) return answer_join(added->program, answer);  // it gets the port when it starts
+  // Both are answered in order, so the second answer is for both.
+  const auto failure = std::make_shared<std::optional<Error>>();
+  if (!added->uplink_port.is_null()) {
+    const std::string uplink_end = added->uplink_port.at("end");
+    vswitch.ask({{"command", "add_port"}, {"port", added->uplink_port}}, link_fds(added->vswitch, uplink_end),
+                [failure](const Result<ControlMessage>& reply) {
+                  if (!reply) *failure = reply.error();
+                });
+  }
   const std::string end = added->port.at("end");
   vswitch.ask({{"command", "add_port"}, {"port", added->port}}, link_fds(added->vswitch, end),
-              [this, program = added->program, answer](const Result<ControlMessage>& reply) {
+              [this, program = added->program, failure, answer](const Result<ControlMessage>& reply) {
                 Member* const switched = member(plan_.process(program)->network + ".vswitch");
-                if (reply || !switched->alive()) return answer_join(program, answer);
+                if (!reply) *failure = reply.error();
+                if (!*failure || !switched->alive()) return answer_join(program, answer);
                 remove_attached(program);
-                answer(reply.error());
+                answer(**failure);
               });
 }
 
@@ -177,8 +190,12 @@ void Supervisor::answer_join(const std::string& program, const JoinAnswer& answe
 }
 
 void Supervisor::remove_attached(const std::string& program) {
-  remove_port(program + ".stack");
-  for (const std::string& name : {program + ".stack", program}) {
+  std::vector<std::string> names;
+  for (const Process& process : plan_.processes) {
+    if (process.program == program) names.push_back(process.name);
+  }
+  for (const std::string& name : names) {
+    remove_port(name);
     Member& leaving = *members_.at(name);
     if (leaving.alive()) {
       host_.waiter().unwatch(leaving.control_fd());

@@ -27,6 +27,12 @@ TEST(SplitProgram, FlagsTakeNoValue) {
   EXPECT_THAT(split_program(words), ElementsAre("ls"));
 }
 
+TEST(SplitProgram, AShortOptionMayHoldItsValue) {
+  Words words = {"run", "-p8080:80", "-p", "81:81", "nginx", "-p", "/tmp"};
+  EXPECT_THAT(split_program(words), ElementsAre("nginx", "-p", "/tmp"));
+  EXPECT_THAT(words, ElementsAre("run", "-p8080:80", "-p", "81:81"));
+}
+
 TEST(SplitProgram, NothingToRun) {
   for (Words words : {Words{"run"}, Words{"run", "--"}, Words{"run", "--core"}, Words{"run", "--help"}}) {
     EXPECT_TRUE(split_program(words).empty());

@@ -1,13 +1,11 @@
 """What people get wrong: one sentence that says what to do, the right exit code, nothing left running."""
 
-import os
-import pwd
 import unittest
 
 from lab.process import run
-from lab.skerry import BUILD, Skerry
+from lab.skerry import BUILD
 from redis_test import READY, SERVER
-from skerry_case import SkerryCase, needs_root
+from skerry_case import Rootless, SkerryCase, needs_root
 
 RUN_FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 
@@ -96,18 +94,7 @@ class Mistakes(SkerryCase):
 
 
 @needs_root("to become somebody else")
-class WithoutPermission(Mistakes):
-    def make_skerry(self):
-        self.folder.chmod(0o777)
-        as_nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
-        if run([*as_nobody, "test", "-x", BUILD / "skerry"], timeout_s=5, check=False)[0]:
-            self.skipTest(f"nobody may not read {BUILD}: the checkout lies in a private folder")
-        return Skerry(before=as_nobody)
-
-    def setUp(self):
-        super().setUp()
-        os.chown(self.skerry.folder.name, *pwd.getpwnam("nobody")[2:4])
-
+class WithoutPermission(Rootless, Mistakes):
     def test_a_tap_without_root(self):
         self.assert_refused(["run", "--uplink", "tap", "--", "/bin/true"], RUN_FAILED, "root")
 

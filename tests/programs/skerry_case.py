@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.namespace import Namespace
 from lab.process import Failure, run
-from lab.skerry import Skerry
+from lab.skerry import BUILD, Skerry
 
 
 class SkerryCase(unittest.TestCase):
@@ -71,6 +71,28 @@ class HostCase(SkerryCase):
 def own_user():
     """The name of the user who runs the tests, for programs that want to be told."""
     return pwd.getpwuid(os.geteuid()).pw_name
+
+
+class Rootless(SkerryCase):
+    """Everything that Skerry does is done without privilege: where root runs the tests, by the user nobody."""
+
+    def before(self):
+        """Words before each command."""
+        return []
+
+    def make_skerry(self):
+        if os.geteuid() != 0:
+            return Skerry(self.before())
+        self.folder.chmod(0o777)
+        as_nobody = [*self.before(), "setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+        if run([*as_nobody, "test", "-x", BUILD / "skerry"], timeout_s=5, check=False)[0]:
+            self.skipTest(f"nobody may not read {BUILD}: the checkout lies in a private folder")
+        return Skerry(as_nobody)
+
+    def setUp(self):
+        super().setUp()
+        if os.geteuid() == 0:
+            os.chown(self.skerry.folder.name, *pwd.getpwnam("nobody")[2:4])
 
 
 def needs_root(reason):

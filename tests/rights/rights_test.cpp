@@ -128,6 +128,16 @@ TEST_F(Rights, CoverAnInterfaceThatWasTaken) {
   EXPECT_EQ(::setns(before.get(), CLONE_NEWNET), 0);
 }
 
+TEST_F(Rights, OfADriverToPasstAreExactToo) {
+  if (!has_passt(this_machine())) GTEST_SKIP() << "passt is not installed";
+  Plan plan = empty_plan("test", false, Uplink::user);
+  add(plan, "one", {"/bin/sleep", "1000"});
+  RunningSkerry skerry(plan);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  EXPECT_EQ(holdings(skerry).size(), 3U) << "vswitch, stack and driver";
+  expect_no_strangers(skerry);
+}
+
 TEST_F(Rights, StayExactAfterADeath) {
   Plan plan = empty_plan("test");
   add(plan, "one", {"/bin/sleep", "1000"}, Restart::always);

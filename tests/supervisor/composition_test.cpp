@@ -115,8 +115,9 @@ TEST_P(CompositionMistake, GetsOneSentence) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
 }
 
-#define NETWORK "[network.lan]\nsubnet = \"10.77.0.0/24\"\n"   // lines 1 and 2
-#define PROGRAM NETWORK "[program.redis]\nrun = [\"curl\"]\n"  // lines 3 and 4
+#define NETWORK "[network.lan]\nsubnet = \"10.77.0.0/24\"\n"                           // lines 1 and 2
+#define PROGRAM NETWORK "[program.redis]\nrun = [\"curl\"]\n"                          // lines 3 and 4
+#define USER_PROGRAM NETWORK "uplink = \"user\"\n[program.redis]\nrun = [\"curl\"]\n"  // lines 4 and 5
 
 INSTANTIATE_TEST_SUITE_P(
     Every, CompositionMistake,
@@ -168,8 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SubnetOfHost", "[network.lan]\nsubnet = \"192.168.0.0/16\"\nuplink = \"tap\"\n",
              "2: 192.168.0.0/16 overlaps 192.168.1.0/24 on eth0 of this machine"},
         Case{"UnknownUplink", NETWORK "uplink = \"tun\"\n",
-             "3: there is no uplink \"tun\": write \"tap\", \"afxdp:INTERFACE\" or \"none\""},
-        Case{"UplinkUser", NETWORK "uplink = \"user\"\n", "3: uplink \"user\" is not there yet"},
+             "3: there is no uplink \"tun\": write \"user\", \"tap\", \"afxdp:INTERFACE\" or \"none\""},
         Case{"UplinkWithoutInterface", NETWORK "uplink = \"afxdp:\"\n", "3: there is no uplink \"afxdp:\""},
         Case{"UplinkInterfaceAbsent", NETWORK "uplink = \"afxdp:eth7\"\n",
              "3: there is no interface \"eth7\" here: write one that `ip link` shows"},
@@ -177,6 +177,18 @@ INSTANTIATE_TEST_SUITE_P(
              "3: the host itself uses eth0 as a part of 192.168.1.0/24"},
         Case{"UplinkInterfaceTooWide", NETWORK "uplink = \"afxdp:eth9\"\n",
              "3: eth9 has 99 queues and at most 64 can be had"},
+        Case{"PublishWithoutUplink", PROGRAM "publish = [\"8080:80\"]\n",
+             "5: ports are published by the uplink \"user\", and network \"lan\" has \"none\": choose that "
+             "one"},
+        Case{"PublishWithoutHost", USER_PROGRAM "publish = [\"8080:80\"]\njoins = []\n",
+             "6: \"redis\" publishes a port but is not joined with \"host\": add it to joins"},
+        Case{"PublishTwice", USER_PROGRAM "publish = [\"8080:80\", \"127.0.0.1:8080:81\"]\n",
+             "6: port 8080 of the host is published twice: choose another"},
+        Case{"PublishTaken",
+             USER_PROGRAM "publish = [\"8080:80\"]\n[program.b]\nrun = [\"curl\"]\npublish = [\"8080:80\"]\n",
+             "9: port 8080 of the host is published by \"redis\" already: choose another"},
+        Case{"PublishMalformed", USER_PROGRAM "publish = [\"80\"]\n",
+             "6: \"80\" publishes no port: write HOSTPORT:PORT as 8080:80"},
         Case{"NetworkNameTooLong", "[network.averylongname]\nsubnet = \"10.77.0.0/24\"\n",
              "1: the name \"averylongname\" is longer than 12 characters"},
         Case{"ProgramName", "[program.Redis]\nrun = [\"curl\"]\n", "1: the name \"Redis\" may hold only a-z"},
@@ -252,6 +264,15 @@ TEST(Composition, TapNeedsRoot) {
   EXPECT_THAT(report(NETWORK "uplink = \"tap\"\n", false),
               HasSubstr("redis.toml:3: uplink \"tap\" needs root: start with sudo, or write \"none\""));
   EXPECT_EQ(report(NETWORK "uplink = \"tap\"\n", true), "");
+}
+
+TEST(Composition, UserNeedsPasstAndNoRoot) {
+  constexpr const char* kUser = NETWORK "uplink = \"user\"\n";
+  EXPECT_EQ(report(kUser, false), "");
+  const Reading without = read_composition(kUser, "redis.toml", fake_machine(false, false));
+  ASSERT_EQ(without.mistakes.size(), 1u);
+  EXPECT_EQ(without.mistakes.front().sentence,
+            "uplink \"user\" needs passt: apt install passt, or write \"none\"");
 }
 
 TEST(Composition, FileThatIsNotThere) {

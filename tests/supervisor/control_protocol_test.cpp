@@ -30,7 +30,8 @@ TEST(ControlProtocol, RunSurvives) {
                  .address = 0x0a4d0002,
                  .core = 1,
                  .uplink = Uplink::tap,
-                 .shares = {"/srv/data"}};
+                 .shares = {"/srv/data"},
+                 .publish = {{0x7f000001, 8080, 80, false}, {0, 53, 53, true}}};
   const std::string line = format_request(request);
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << "a newline within would end the line";
   const Result<Request> parsed = parse_request(line);
@@ -40,6 +41,7 @@ TEST(ControlProtocol, RunSurvives) {
   EXPECT_EQ(parsed->run.address, request.run.address);
   EXPECT_EQ(parsed->run.core, 1u);
   EXPECT_EQ(parsed->run.uplink, Uplink::tap);
+  EXPECT_EQ(parsed->run.publish, request.run.publish);
 }
 
 TEST(ControlProtocol, PlainCommandsSurvive) {
@@ -65,6 +67,8 @@ TEST(ControlProtocol, RubbishGetsASentence) {
         R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","address":"x"})",
         R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","uplink":"x"})",
         R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","shares":["x"]})",
+        R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","publish":["80"]})",
+        R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","publish":"80:80"})",
         R"({"command":"run","argv":["a\u0000b"],"executable":"/a","working_directory":"/"})",
         R"({"command":"run","argv":{"a":1},"executable":"/a","working_directory":"/"})"}) {
     EXPECT_FALSE(parse_request(line)) << line;

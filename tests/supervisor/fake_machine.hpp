@@ -1,4 +1,4 @@
-// A machine of two cores on which redis and curl are installed, plain.txt cannot be
+// A machine of two cores on which redis, curl and, if wanted, passt are installed, plain.txt cannot be
 // executed, and the host is in 192.168.1.0/24.
 #pragma once
 
@@ -6,13 +6,14 @@
 
 namespace skerry::supervisor {
 
-inline Machine fake_machine(bool root = true) {
+inline Machine fake_machine(bool root = true, bool passt = true) {
   return {.root = root,
           .cores = {0, 1},
           .host_subnets = {{"eth0", {0xc0a80100, 24}}},
-          .find_program = [](const std::string& name, const std::string& directory) -> ProgramFile {
+          .find_program = [passt](const std::string& name, const std::string& directory) -> ProgramFile {
             if (name == "redis-server" || name == "redis-cli" || name == "redis-benchmark" || name == "curl")
               return {"/usr/bin/" + name, true};
+            if (name == "passt" && passt) return {"/usr/bin/passt", true};
             if (name == "./plain.txt") return {directory + "/plain.txt", false};
             return {};
           },

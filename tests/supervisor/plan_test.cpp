@@ -77,13 +77,56 @@ TEST(Plan, AnInterfaceBringsADriverWithASocketForEachQueue) {
   EXPECT_EQ(plan_to_json(*plan_from_json(plan_to_json(plan))), plan_to_json(plan));
 }
 
+// passt serves one guest, so each program has a driver and a gateway of its own.
+TEST(Plan, WithUplinkUserEachProgramHasADriverThatIsJoinedWithItAlone) {
+  Plan plan = lan(Uplink::user);
+  const Addition redis = add(plan, "redis");
+  add(plan, "curl");
+  EXPECT_THAT(check_plan(plan), ElementsAre());
+  EXPECT_EQ(redis.uplink_port["name"], "redis.uplink");
+  EXPECT_EQ(redis.uplink_port["joins"], nlohmann::json::array({"redis"}));
+  EXPECT_EQ(redis.uplink_port["uplink"], true);
+  EXPECT_EQ(redis.uplink_port["addresses"], nlohmann::json::array());
+  EXPECT_EQ(redis.port["joins"], nlohmann::json::array({"*"}));
+  EXPECT_EQ(redis.grants[1].object, "lan.redis.to_b") << "those of the stack's port";
+  const nlohmann::json& settings = plan.process("curl.uplink")->settings;
+  EXPECT_EQ(settings["address"], "10.77.0.3");
+  EXPECT_EQ(settings["gateway"], "10.77.0.1");
+  EXPECT_EQ(settings["mac"], plan.process("curl.stack")->settings["mac"]);
+  EXPECT_FALSE(settings.contains("hosts"));
+  EXPECT_EQ(plan.process("curl")->settings["resolver"], "10.77.0.1");
+  EXPECT_EQ(plan.process("curl")->settings["hosts"]["host"], "10.77.0.1");
+  EXPECT_EQ(plan.object("curl.uplink.passt")->host_address, "10.77.0.1/29");
+  EXPECT_EQ(plan.object("curl.uplink.passt")->guest_address, "10.77.0.3");
+  place(plan, {0, 1});
+  EXPECT_EQ(plan.process("redis.uplink")->core, plan.process("lan.vswitch")->core);
+}
+
+TEST(Plan, WhoDoesNotJoinTheHostHasNoUplinkOfItsOwn) {
+  Plan plan = lan(Uplink::user);
+  Program inside = program("redis");
+  inside.joins = {"curl"};
+  const Result<Addition> added = add_program(plan, inside);
+  ASSERT_TRUE(added);
+  EXPECT_TRUE(added->uplink_port.is_null());
+  EXPECT_EQ(plan.process("redis.uplink"), nullptr);
+  EXPECT_FALSE(plan.process("redis")->settings.contains("resolver"));
+  Program outside = program("curl");
+  outside.joins = {"redis", "host"};
+  const Result<Addition> joined = add_program(plan, outside);
+  ASSERT_TRUE(joined);
+  EXPECT_EQ(joined->port["joins"], nlohmann::json::array({"redis", "curl.uplink"}));
+}
+
 TEST(Plan, RemovingUndoesAdding) {
-  Plan plan = lan();
-  add(plan, "keep");
-  const std::string before = plan_to_json(plan);
-  add(plan, "gone");
-  remove_program(plan, "gone");
-  EXPECT_EQ(plan_to_json(plan), before);
+  for (const Uplink uplink : {Uplink::none, Uplink::tap, Uplink::user}) {
+    Plan plan = lan(uplink);
+    add(plan, "keep");
+    const std::string before = plan_to_json(plan);
+    add(plan, "gone");
+    remove_program(plan, "gone");
+    EXPECT_EQ(plan_to_json(plan), before);
+  }
 }
 
 TEST(Plan, PortOfALeaverIsReused) {
@@ -112,8 +155,11 @@ TEST(Plan, NameIsTaken) {
 }
 
 TEST(Plan, SurvivesJson) {
-  Plan plan = lan(Uplink::tap);
+  Plan plan = lan(Uplink::user);
   add(plan, "redis");
+  Program publishes = program("web");
+  publishes.publish = {{0x7f000001, 8080, 80, false}, {0, 53, 53, true}};
+  ASSERT_TRUE(add_program(plan, publishes));
   place(plan, {0, 1});
   const Result<Plan> back = plan_from_json(plan_to_json(plan));
   ASSERT_TRUE(back) << back.error().message;
@@ -133,6 +179,10 @@ TEST(Plan, UnsoundJsonIsRefused) {
       if (grant.object == "lan.redis.to_a") grant.access = Access::write;
     }
   }
+  Plan two_guests = lan(Uplink::user);
+  add(two_guests, "redis");
+  two_guests.processes.back().grants.push_back({"passt", "redis.uplink.passt", Access::read_write});
+  EXPECT_FALSE(plan_from_json(plan_to_json(two_guests))) << "a passt with two guests";
   EXPECT_FALSE(plan_from_json(plan_to_json(both_ends))) << "a doorbell that nobody hears";
   EXPECT_FALSE(plan_from_json("{}"));
   EXPECT_FALSE(plan_from_json("not json"));
@@ -253,6 +303,29 @@ TEST(Attach, TapAvoidsTheHostsOwnNetworks) {
   EXPECT_FALSE(default_plan("default", Uplink::tap, std::nullopt, fake_machine(false)));
 }
 
+TEST(Attach, WithoutRootTheUplinkIsUserWherePasstIs) {
+  EXPECT_EQ(default_uplink(fake_machine(false, true)), Uplink::user);
+  EXPECT_EQ(default_uplink(fake_machine(false, false)), Uplink::none);
+  EXPECT_EQ(default_uplink(fake_machine(true, true)), Uplink::none);
+  EXPECT_TRUE(default_plan("default", Uplink::user, std::nullopt, fake_machine(false, true)));
+  const Result<Plan> without =
+      default_plan("default", Uplink::user, std::nullopt, fake_machine(false, false));
+  ASSERT_FALSE(without);
+  EXPECT_EQ(without.error().message, "uplink \"user\" needs passt: apt install passt, or write \"none\"");
+}
+
+TEST(Attach, APortIsPublishedOnce) {
+  Plan plan = *default_plan("default", Uplink::user, std::nullopt, fake_machine());
+  RunRequest request = curl();
+  request.publish = {{0, 8080, 80, false}};
+  ASSERT_TRUE(add_program(plan, *admit(request, plan, fake_machine())));
+  const Result<Program> second = admit(request, plan, fake_machine());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().message, "port 8080 of the host is published by \"curl\" already: choose another");
+  request.publish = {{0, 8080, 80, true}};
+  EXPECT_TRUE(admit(request, plan, fake_machine())) << "UDP has ports of its own";
+}
+
 TEST(Attach, NamesAreMadeUnique) {
   Plan plan = *default_plan("default", Uplink::none, std::nullopt, fake_machine());
   for (const char* expected : {"curl", "curl-2", "curl-3"}) {
@@ -287,6 +360,10 @@ TEST(Attach, RefusalsSayWhatToDo) {
               HasSubstr("runs with --uplink none"));
   EXPECT_THAT(refusal_of([](RunRequest& r) { r.uplink = UplinkName(Uplink::afxdp, "eth1"); }),
               HasSubstr("runs with --uplink none"));
+  EXPECT_THAT(refusal_of([](RunRequest& r) {
+                r.publish = {{0, 8080, 80, false}};
+              }),
+              HasSubstr("ports are published by the uplink \"user\", and network \"default\" has \"none\""));
   EXPECT_THAT(refusal_of([](RunRequest& r) { r.network = "defualt"; }),
               HasSubstr("did you mean \"default\"?"));
   EXPECT_THAT(refusal_of([](RunRequest& r) { r.shares = {"/missing"}; }),

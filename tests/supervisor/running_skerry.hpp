@@ -74,6 +74,7 @@ class RunningSkerry {
     fs::create_symlink(SKERRY_VSWITCH, directory_ + "/skerry-vswitch");
     fs::create_symlink(SKERRY_DRIVER_TAP, directory_ + "/skerry-driver-tap");
     fs::create_symlink(SKERRY_DRIVER_AFXDP, directory_ + "/skerry-driver-afxdp");
+    fs::create_symlink(SKERRY_DRIVER_USER, directory_ + "/skerry-driver-user");
     fs::create_symlink(SKERRY_FAKE_STACK, directory_ + "/skerry-stack");
     start(plan_to_json(plan), own_network);
   }

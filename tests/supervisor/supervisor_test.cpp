@@ -430,5 +430,58 @@ TEST(Supervisor, IsIdleWhenNothingHappens) {
   EXPECT_LT(cpu_ns(skerry.pid()) - before, allowed_ns);
 }
 
+class PasstOfAProgram : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_passt(this_machine())) GTEST_SKIP() << "passt is not installed";
+    Plan plan = empty_plan("test", false, Uplink::user);
+    add(plan, "one", {"/bin/sleep", "1000"});
+    skerry_.emplace(plan);
+    ASSERT_EQ(skerry_->ready_line()["ok"], true) << skerry_->log();
+  }
+  pid_t pid_of(const std::string& process) {
+    const json row = skerry_->row(process);
+    return row.is_null() ? -1 : row["pid"].get<pid_t>();
+  }
+  bool both_are_new(pid_t driver, pid_t passt) {
+    return eventually([&] {
+      const json row = skerry_->row("one.uplink");
+      return row["state"] == "running" && row["pid"] != driver && pid_of("one.uplink.passt") != passt &&
+             runs(pid_of("one.uplink.passt"));
+    });
+  }
+
+  std::optional<RunningSkerry> skerry_;
+};
+
+TEST_F(PasstOfAProgram, ComesBackWithItsDriverWhicheverOfThemDies) {
+  for (const char* victim : {"one.uplink.passt", "one.uplink"}) {
+    const pid_t driver = pid_of("one.uplink"), passt = pid_of("one.uplink.passt");
+    kill_process(pid_of(victim));
+    EXPECT_TRUE(both_are_new(driver, passt)) << skerry_->log();
+    EXPECT_FALSE(runs(driver) || runs(passt));
+  }
+  EXPECT_EQ(skerry_->row("one")["restarts"], 0) << "the program noticed nothing";
+}
+
+TEST_F(PasstOfAProgram, ComesBackWithItsVswitch) {
+  const pid_t driver = pid_of("one.uplink"), passt = pid_of("one.uplink.passt");
+  kill_process(pid_of("test.vswitch"));
+  EXPECT_TRUE(both_are_new(driver, passt)) << skerry_->log();
+}
+
+TEST_F(PasstOfAProgram, IsNeverLeftBehind) {
+  const pid_t passt = pid_of("one.uplink.passt");
+  EXPECT_EQ(skerry_->ask(Command::down), json({{"ok", true}}));
+  EXPECT_EQ(skerry_->wait_end(), 0);
+  EXPECT_FALSE(runs(passt));
+}
+
+TEST_F(PasstOfAProgram, EndsWithAKilledSupervisor) {
+  const pid_t passt = pid_of("one.uplink.passt");
+  kill_process(skerry_->pid());
+  EXPECT_TRUE(no_children_left({passt}));
+}
+
 }  // namespace
 }  // namespace skerry::supervisor
