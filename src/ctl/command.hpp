@@ -32,6 +32,7 @@ void add_ps(CLI::App& app, Outcome& outcome);
 void add_ss(CLI::App& app, Outcome& outcome);
 void add_top(CLI::App& app, Outcome& outcome);
 void add_rights(CLI::App& app, Outcome& outcome);
+void add_graph(CLI::App& app, Outcome& outcome);
 void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program);
 void add_capture(CLI::App& app, Outcome& outcome);
 void add_filter(CLI::App& app, Outcome& outcome);

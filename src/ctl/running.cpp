@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include "supervisor/mistakes.hpp"
 #include "supervisor/runtime_directory.hpp"
@@ -32,6 +33,12 @@ Result<std::string> choose_running(const std::string& name) {
   if (!selected) return selected.error();
   if (selected->size() == 1) return selected->front();
   return Error{fmt::format("several are running, name one of {}", fmt::join(*selected, ", "))};
+}
+
+bool is_composition_file(const std::string& name) {
+  std::error_code error;
+  return name.ends_with(".toml") || name.find('/') != std::string::npos ||
+         std::filesystem::is_regular_file(name, error);
 }
 
 Result<ControlClient> connect(const std::string& composition) {

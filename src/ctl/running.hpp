@@ -15,6 +15,9 @@ Result<std::string> choose_running(const std::string& name);
 // All that `name` means: every running one if it is empty. Errors: nothing runs.
 Result<std::vector<std::string>> select_running(const std::string& name);
 
+// Whether `name` means a file instead: it ends with .toml, has a slash, or is there.
+bool is_composition_file(const std::string& name);
+
 Result<supervisor::ControlClient> connect(const std::string& composition);
 
 // One question without arguments, one answer.

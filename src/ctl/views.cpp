@@ -1,7 +1,6 @@
 // The commands that show something once: ps, ss, rights.
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <memory>
 
 #include "ctl/command.hpp"
@@ -100,9 +99,7 @@ Outcome ss(const ViewOptions& options) {
 
 // Rows from a file if there is one of that name, else from what runs; those have "pid" and "inode" too.
 Result<json> find_rights(const std::string& name) {
-  std::error_code error;
-  if (name.ends_with(".toml") || name.find('/') != std::string::npos ||
-      std::filesystem::is_regular_file(name, error)) {
+  if (is_composition_file(name)) {
     const Result<supervisor::Plan> plan = supervisor::load_composition(name, supervisor::this_machine());
     if (!plan) return plan.error();
     return supervisor::rights_to_json(supervisor::rights(*plan));

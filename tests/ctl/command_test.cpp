@@ -37,6 +37,7 @@ TEST_F(Commands, AWrongCommandLineGetsOneSentence) {
       {{"up"}, 2, "skerry up: file is required"},
       {{"up", "/nowhere.toml"}, 1, "skerry up: cannot read /nowhere.toml: there is no such file"},
       {{"rights", "/nowhere.toml"}, 1, "skerry rights: cannot read /nowhere.toml"},
+      {{"graph", "/nowhere.toml"}, 1, "skerry graph: cannot read /nowhere.toml"},
       {{"ps"}, 1, "skerry ps: nothing is running: start something with"},
       {{"down", "x"}, 1, "skerry down: nothing is running"},
       {{"capture", "x", "-w", "y"}, 1, "skerry capture: nothing is running"},
@@ -67,7 +68,7 @@ TEST_F(Commands, AWrongCommandLineGetsOneSentence) {
 }
 
 TEST_F(Commands, EveryHelpHasAnExample) {
-  for (const char* command : {"up", "down", "ps", "ss", "top", "rights", "run", "capture"}) {
+  for (const char* command : {"up", "down", "ps", "ss", "top", "rights", "graph", "run", "capture"}) {
     const Ended ended = skerry({command, "--help"});
     EXPECT_EQ(ended.status, 0);
     EXPECT_THAT(ended.out, HasSubstr(std::string("Example: skerry ") + command));
