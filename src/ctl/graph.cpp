@@ -1,4 +1,5 @@
 // `skerry graph`: what runs, as a picture.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -49,13 +50,15 @@ Result<void> write_svg(const std::string& dot, const std::string& path) {
   const supervisor::ProgramFile graphviz = supervisor::this_machine().find_program("dot", "/");
   if (!graphviz.executable)
     return Error{"graphviz is not installed: apt install graphviz, or leave --svg out and draw it elsewhere"};
+  const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!file) return Error{fmt::format("cannot write {}: {}", path, std::strerror(errno)), errno};
   const Fd memory(::memfd_create("skerry-graph", MFD_CLOEXEC));
   if (!memory || ::write(memory.get(), dot.data(), dot.size()) != static_cast<ssize_t>(dot.size()))
     return Error{fmt::format("cannot make memory for the picture: {}", std::strerror(errno)), errno};
   ::lseek(memory.get(), 0, SEEK_SET);
   Result<Child> child = Child::start({.executable = graphviz.path,
-                                      .argv = {"dot", "-Tsvg", "-o", path, "/dev/fd/3"},
-                                      .fds = {{memory.get(), 3}}});
+                                      .argv = {"dot", "-Tsvg", "-o", "/dev/fd/4", "/dev/fd/3"},
+                                      .fds = {{memory.get(), 3}, {file.get(), 4}}});
   if (!child) return child.error();
   if (child->wait(-1, {}) != 0) return Error{fmt::format("dot could not draw {}", path)};
   return {};

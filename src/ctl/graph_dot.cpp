@@ -54,7 +54,7 @@ std::string edge(const std::string& a, const std::string& b, const std::string& 
 }
 
 // What a driver leads to, and by what.
-std::string device_of(const Plan& plan, const Process& driver, const Rows& rows) {
+std::string device_of(const Plan& plan, const Process& driver) {
   for (const supervisor::Grant& grant : driver.grants) {
     const supervisor::Object& object = *plan.object(grant.object);
     if (object.kind == ObjectKind::xdp_map) return edge(driver.name, object.interface, "AF_XDP");
@@ -63,7 +63,7 @@ std::string device_of(const Plan& plan, const Process& driver, const Rows& rows)
     std::vector<std::string> ports;
     for (const supervisor::Publish& publish : object.publish)
       ports.push_back(supervisor::format_publish(publish));
-    return node(object.name, "passt", {}, rows) + edge(driver.name, object.name, "socket") +
+    return edge(driver.name, object.name, "socket") +
            edge(object.name, "host", fmt::format("{}", fmt::join(ports, "\n")));
   }
   return "";
@@ -76,7 +76,10 @@ std::string process_text(const Plan& plan, const Process& process, const Rows& r
   if (process.core) lines.push_back(fmt::format("core {}", *process.core));
   std::string text = node(process.name, std::string(to_string(process.kind)), lines, rows);
   if (process.kind == ProcessKind::stack) text += edge(process.program, process.name, "session");
-  return text + device_of(plan, process, rows);
+  for (const supervisor::Grant& grant : process.grants) {
+    if (plan.object(grant.object)->kind == ObjectKind::passt) text += node(grant.object, "passt", {}, rows);
+  }
+  return text;
 }
 
 }  // namespace
@@ -104,6 +107,7 @@ std::string dot_of(const Plan& plan, const nlohmann::json& processes) {
   }
   for (const supervisor::PlannedLink& link : plan.links)
     text += edge(link.b.process, link.a.process, link.name);
+  for (const Process& process : plan.processes) text += device_of(plan, process);
   if (reaches_host) text += "  \"host\" [shape=ellipse];\n";
   return text + "}\n";
 }

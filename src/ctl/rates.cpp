@@ -43,7 +43,11 @@ std::vector<ProcessRate> rates_between(const Sample& before, const Sample& after
       if (counter.ends_with("tx_frames")) rate.tx_frames += moved;
       if (counter.ends_with("rx_bytes")) rate.rx_bytes += moved;
       if (counter.ends_with("tx_bytes")) rate.tx_bytes += moved;
-      if (counter.find("drop") != std::string::npos) rate.drops += moved;
+      if (counter.find("drop") != std::string::npos && moved > 0) {
+        rate.drops += moved;
+        rate.drop_reasons.emplace_back(counter, moved);
+      }
+      if (counter == "sleeps") rate.wakes = moved;
       if (counter == "breaths") rate.breaths = moved;
     }
     result.push_back(std::move(rate));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -31,6 +32,8 @@ struct ProcessRate {
   // Per second. Sums of the counters whose names end in rx_frames and so on: what all links of the process
   // carried.
   double rx_frames = 0, tx_frames = 0, rx_bytes = 0, tx_bytes = 0, drops = 0, breaths = 0;
+  double wakes = 0;                                          // times that it slept and was woken
+  std::vector<std::pair<std::string, double>> drop_reasons;  // by counter, those that moved
 };
 
 Result<Sample> parse_sample(const nlohmann::json& answer);

@@ -25,13 +25,15 @@ void print_table(const std::vector<ProcessRate>& rates) {
   std::vector<std::vector<std::string>> rows;
   for (const ProcessRate& rate : rates) {
     rows.push_back({rate.name, rate.kind, rate.core, fmt::format("{:.1f}", rate.cpu_percent),
-                    format_count(rate.breaths), format_count(rate.rx_frames), format_count(rate.rx_bytes),
-                    format_count(rate.tx_frames), format_count(rate.tx_bytes), format_count(rate.drops)});
+                    format_count(rate.wakes), format_count(rate.breaths), format_count(rate.rx_frames),
+                    format_count(rate.rx_bytes), format_count(rate.tx_frames), format_count(rate.tx_bytes),
+                    format_count(rate.drops)});
   }
   fmt::print("{}", format_table({{"NAME"},
                                  {"KIND"},
                                  {"CORE", true},
                                  {"CPU%", true},
+                                 {"WAKES/s", true},
                                  {"BREATHS/s", true},
                                  {"RX-FRAMES/s", true},
                                  {"RX-BYTES/s", true},
@@ -39,6 +41,16 @@ void print_table(const std::vector<ProcessRate>& rates) {
                                  {"TX-BYTES/s", true},
                                  {"DROPS/s", true}},
                                 rows));
+}
+
+// Why frames were dropped, by the name of the counter that says so.
+void print_drops(const std::vector<ProcessRate>& rates) {
+  std::vector<std::vector<std::string>> rows;
+  for (const ProcessRate& rate : rates) {
+    for (const auto& [reason, moved] : rate.drop_reasons)
+      rows.push_back({rate.name, reason, format_count(moved)});
+  }
+  if (!rows.empty()) fmt::print("\n{}", format_table({{"DROPPED BY"}, {"REASON"}, {"DROPS/s", true}}, rows));
 }
 
 Result<Sample> take(supervisor::ControlClient& client) {
@@ -68,6 +80,7 @@ Outcome top(const TopOptions& options) {
     const std::vector<ProcessRate> rates = rates_between(*before, *after);
     if (redraw) fmt::print("\033[H\033[2J");  // cursor home, erase all (ECMA-48)
     print_table(rates);
+    print_drops(rates);
     std::fflush(stdout);
     if (options.once || std::ferror(stdout) != 0) return {};
     *before = std::move(*after);

@@ -38,6 +38,9 @@ TEST_F(Commands, AWrongCommandLineGetsOneSentence) {
       {{"up", "/nowhere.toml"}, 1, "skerry up: cannot read /nowhere.toml: there is no such file"},
       {{"rights", "/nowhere.toml"}, 1, "skerry rights: cannot read /nowhere.toml"},
       {{"graph", "/nowhere.toml"}, 1, "skerry graph: cannot read /nowhere.toml"},
+      {{"graph", SKERRY_COMPOSITION, "--svg", "/nowhere/x.svg"},
+       1,
+       "skerry graph: cannot write /nowhere/x.svg"},
       {{"ps"}, 1, "skerry ps: nothing is running: start something with"},
       {{"down", "x"}, 1, "skerry down: nothing is running"},
       {{"capture", "x", "-w", "y"}, 1, "skerry capture: nothing is running"},
@@ -74,6 +77,21 @@ TEST_F(Commands, EveryHelpHasAnExample) {
     EXPECT_THAT(ended.out, HasSubstr(std::string("Example: skerry ") + command));
     EXPECT_EQ(ended.err, "");
   }
+}
+
+TEST_F(Commands, GraphDrawsAFile) {
+  const Ended dot = skerry({"graph", SKERRY_COMPOSITION});
+  EXPECT_EQ(dot.status, 0) << dot.err;
+  EXPECT_THAT(dot.out, StartsWith("graph \"redis\" {"));
+  if (::access("/usr/bin/dot", X_OK) != 0) GTEST_SKIP() << "graphviz is not installed";
+  const std::string path = folder_ + "/picture.svg";
+  const Ended drawn = skerry({"graph", SKERRY_COMPOSITION, "--svg", path});
+  EXPECT_EQ(drawn.status, 0) << drawn.err;
+  EXPECT_EQ(drawn.out + drawn.err, "");
+  std::ifstream file(path);
+  const std::string svg{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_THAT(svg, HasSubstr("<svg"));
+  EXPECT_THAT(svg, HasSubstr("vswitch"));
 }
 
 TEST_F(Commands, WhatAKilledSupervisorLeftIsRemovedAndSaid) {
@@ -150,21 +168,25 @@ TEST_F(Commands, AnAnswerThatMakesNoSenseIsSaid) {
 
 TEST_F(Commands, TopSubtractsTwoSamples) {
   uint64_t sample = 0;
-  const FakeSupervisor lan("lan", {{Command::top, [&](const Request&) {
-                                      ++sample;
-                                      return Answer{{{"ok", true},
-                                                     {"time_ns", sample * 1000000000},
-                                                     {"processes",
-                                                      {{{"name", "redis.stack"},
-                                                        {"kind", "stack"},
-                                                        {"core", 0},
-                                                        {"cpu_ns", sample * 250000000},
-                                                        {"counters", {{"rx_frames", sample * 2000}}}}}}}};
-                                    }}});
+  const FakeSupervisor lan(
+      "lan",
+      {{Command::top, [&](const Request&) {
+          ++sample;
+          return Answer{{{"ok", true},
+                         {"time_ns", sample * 1000000000},
+                         {"processes",
+                          {{{"name", "redis.stack"},
+                            {"kind", "stack"},
+                            {"core", 0},
+                            {"cpu_ns", sample * 250000000},
+                            {"counters", {{"rx_frames", sample * 2000}, {"drop.checksum", sample * 3}}}}}}}};
+        }}});
   const Ended once = skerry({"top", "--once", "--interval", "0.1"});
   EXPECT_EQ(once.status, 0) << once.err;
-  EXPECT_THAT(once.out, testing::MatchesRegex(
-                            "NAME +KIND +CORE +CPU% [^\n]*\nredis.stack +stack +0 +25.0 +0 +2.00k [^\n]*\n"));
+  EXPECT_THAT(once.out,
+              testing::MatchesRegex(
+                  "NAME +KIND +CORE +CPU% [^\n]*\nredis.stack +stack +0 +25.0 +0 +0 +2.00k [^\n]* 3\n"
+                  "\nDROPPED BY +REASON +DROPS/s\nredis.stack +drop.checksum +3\n"));
   const json raw = json::parse(skerry({"top", "--json"}).out);
   EXPECT_EQ(raw["processes"][0]["counters"]["rx_frames"], sample * 2000);
 }

@@ -17,11 +17,11 @@ TEST(Rates, AreDifferencesPerSecondBusiestFirst) {
   const Sample before = sample(R"({"ok":true,"time_ns":1000000000,"processes":[
       {"name":"idle","kind":"stack","core":0,"cpu_ns":5,"counters":{"breaths":1}},
       {"name":"lan.vswitch","kind":"vswitch","core":1,"cpu_ns":0,
-       "counters":{"redis.rx_frames":100,"host.rx_frames":50,"redis.tx_bytes":0,"redis.drop.isolated":1}}]})");
+       "counters":{"sleeps":10,"redis.rx_frames":100,"host.rx_frames":50,"redis.tx_bytes":0,"redis.drop.isolated":1}}]})");
   const Sample after = sample(R"({"ok":true,"time_ns":3000000000,"processes":[
       {"name":"idle","kind":"stack","core":0,"cpu_ns":5,"counters":{"breaths":1}},
       {"name":"lan.vswitch","kind":"vswitch","core":1,"cpu_ns":1000000000,
-       "counters":{"redis.rx_frames":300,"host.rx_frames":150,"redis.tx_bytes":4000,"redis.drop.isolated":3}}]})");
+       "counters":{"sleeps":50,"host.drop.unknown":0,"redis.rx_frames":300,"host.rx_frames":150,"redis.tx_bytes":4000,"redis.drop.isolated":3}}]})");
   const std::vector<ProcessRate> rates = rates_between(before, after);
   ASSERT_EQ(rates.size(), 2u);
   EXPECT_EQ(rates[0].name, "lan.vswitch");
@@ -30,6 +30,8 @@ TEST(Rates, AreDifferencesPerSecondBusiestFirst) {
   EXPECT_DOUBLE_EQ(rates[0].rx_frames, 150) << "all ports together";
   EXPECT_DOUBLE_EQ(rates[0].tx_bytes, 2000);
   EXPECT_DOUBLE_EQ(rates[0].drops, 1);
+  EXPECT_EQ(rates[0].drop_reasons, (std::vector<std::pair<std::string, double>>{{"redis.drop.isolated", 1}}));
+  EXPECT_DOUBLE_EQ(rates[0].wakes, 20);
   EXPECT_DOUBLE_EQ(rates[1].breaths, 0);
 }
 
