@@ -69,8 +69,10 @@ Result<void> Objects::create(const Object& object) {
     case ObjectKind::xdp_socket:
       return keep(open_xdp_socket());
     case ObjectKind::passt: {
-      held_.erase(object.name);  // first, because it may still have the ports
-      Result<Passt> passt = Passt::start(object, log_fd_);
+      // The old one first, because it has the ports. If somebody took one meanwhile, passt says so and ends,
+      // its driver with it, and both are tried again for a while.
+      const bool again = held_.erase(object.name) > 0;
+      Result<Passt> passt = Passt::start(object, log_fd_, !again);
       if (!passt) return passt.error();
       Fd socket = passt->take_socket();
       held_[object.name] = {std::move(socket), Fd(), {}, std::move(*passt)};

@@ -18,8 +18,8 @@ namespace skerry::supervisor {
 class Passt {
  public:
   // `device` is an Object of kind passt. What passt says goes to `log_fd`. Errors: it is not installed, or a
-  // port that it shall publish is taken.
-  static Result<Passt> start(const Object& device, int log_fd);
+  // port that it shall publish is taken; the latter only if `looks_for_ports`, else passt finds out.
+  static Result<Passt> start(const Object& device, int log_fd, bool looks_for_ports);
 
   Passt() = default;
   Passt(Passt&&) = default;

@@ -154,6 +154,18 @@ class Inwards(UserCase):
         self.assertEqual(self.fetch(port), self.digest)
         self.assertGreater(self.stack_frames(), 100)
 
+    def test_published_nginx(self):
+        port = free_port()
+        places = "".join(f"{kind}_temp_path {self.folder}/{kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        (self.folder / "nginx.conf").write_text(
+            f"daemon off; worker_processes 4; error_log stderr notice; pid {self.folder}/pid; events {{}}\n"
+            f"http {{ access_log off; sendfile on; {places} server {{ listen 8080; root {self.folder}; }} }}\n")
+        self.serve("nginx", "-p", self.folder, "-c", self.folder / "nginx.conf", ready="start worker process 6",
+                   options=("-p", f"127.0.0.1:{port}:8080", "--share", self.folder))
+        before = self.stack_frames()
+        self.assertEqual(self.fetch(port), self.digest)
+        self.assert_stack_carried(100, before)
+
     def test_a_published_udp_port(self):
         port = free_port()
         echo = ("import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('0.0.0.0', 7))\nprint('ready', flush=True)\n"
