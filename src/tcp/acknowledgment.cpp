@@ -88,7 +88,8 @@ void Tcp::Impl::take_ack_slowly(TimeNs now, ConnectionId id, const SegmentIn& se
     if (b.has(kScoreboard)) c.recovery.note_advance(send_window(b), acked, sack, moment(now, b));
   }
   const SackBlock* const twice = received_twice(header);
-  if (twice != nullptr) c.recovery.note_received_twice(*twice, send_window(b));
+  const bool of_probe = twice != nullptr && b.has(kProbing) && c.probe_again && twice->right == c.probe_end;
+  if (twice != nullptr && !of_probe) c.recovery.note_received_twice(*twice, send_window(b));
   if (b.has(kProbing)) judge_probe(id, header, acked, twice);
 
   const bool news = sack && header.options.sack_count > 0 && flight > acked;

@@ -95,6 +95,21 @@ TEST_F(TailProbe, ANeedlessOneCostsNothing) {  // section 7.4.2, case 1
   EXPECT_EQ(info().congestion_window, 10 * kMss);
 }
 
+TEST_F(TailProbe, ANeedlessOneSaysNothingAboutReordering) {
+  start();
+  write(5);
+  sent();
+  sent_within(60 * ms);
+  ack(5, {{4, 5}});
+  write(10);
+  sent();
+  now_ += 20 * ms;
+  ack(5, {{6, 9}});  // three segments above the hole: it is one, as long as nothing came out of order
+  const Numbers again = sent();
+  ASSERT_FALSE(again.empty());
+  EXPECT_EQ(again[0], 5u);
+}
+
 TEST_F(TailProbe, NorDoesOneThatADuplicateAckTellsOf) {  // section 7.4.2, case 2
   start();
   write(5);
