@@ -126,7 +126,9 @@ void add_capture(CLI::App& app, Outcome& outcome) {
   CLI::App* command =
       app.add_subcommand("capture", "Write the frames of a link to a pcapng file, until Ctrl-C");
   auto options = std::make_shared<CaptureOptions>();
-  command->add_option("link", options->link, "link, as lan.redis, or its port alone: redis, host")
+  command
+      ->add_option("link", options->link,
+                   "link, as lan.redis, or its port alone: redis, host, redis.uplink with --uplink user")
       ->required();
   command->add_option("-w,--write", options->file, "file to write; - for standard output")->required();
   command->add_option("-c,--count", options->count, "end after that many frames");

@@ -228,7 +228,7 @@ void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) 
       "or\n"
       "found, 128 + n after signal n.\n"
       "Example: skerry run --address 10.77.0.2 -- redis-server --save ''\n"
-      "Example: skerry run -p 8080:80 -- nginx -g 'daemon off;'");
+      "Example: skerry run -p 8080:8000 -- python3 -m http.server 8000");
   options->argv = std::move(program);
   command->callback([&outcome, options, not_yet] {
     for (const auto& [name, option] : not_yet) {

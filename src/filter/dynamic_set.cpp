@@ -47,10 +47,14 @@ uint32_t& DynamicSet::bucket_of(const uint8_t* key) {
   return buckets_[siphash24(secret_, {key, key_bytes_}) & (buckets_.size() - 1)];
 }
 
+// An element of this key whose time is over goes at once: left there, the next one of the same key would
+// lie in the same bucket, and so on until a search takes as long as the set is large.
 Element* DynamicSet::find(const uint8_t* key, TimeNs now) {
-  for (uint32_t slot = bucket_of(key); slot != kNone; slot = next_[slot]) {
-    if (std::memcmp(&keys_[elements_[slot].key], key, key_bytes_) == 0 && expires_[slot] > now)
-      return &elements_[slot];
+  for (uint32_t* link = &bucket_of(key); *link != kNone; link = &next_[*link]) {
+    if (std::memcmp(&keys_[elements_[*link].key], key, key_bytes_) != 0) continue;
+    if (expires_[*link] > now) return &elements_[*link];
+    release_at(*link);
+    return nullptr;
   }
   return nullptr;
 }
@@ -58,7 +62,13 @@ Element* DynamicSet::find(const uint8_t* key, TimeNs now) {
 void DynamicSet::release(uint32_t slot) {
   uint32_t* link = &bucket_of(&keys_[elements_[slot].key]);
   while (*link != slot) link = &next_[*link];
-  *link = next_[slot];
+  release_at(*link);
+}
+
+// The slot that the link leads to.
+void DynamicSet::release_at(uint32_t& link) {
+  const uint32_t slot = link;
+  link = next_[slot];
   used_[slot] = 0;
   next_[slot] = free_;
   free_ = slot;

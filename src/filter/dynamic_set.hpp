@@ -40,6 +40,7 @@ class DynamicSet {
  private:
   uint32_t& bucket_of(const uint8_t* key);
   void release(uint32_t slot);
+  void release_at(uint32_t& link);
   void reclaim(TimeNs now);
 
   uint8_t key_bytes_;

@@ -212,6 +212,14 @@ class Verifier {
     return cost_[chain] <= kMostCost ||
            refuse(origin, EMLINK, "a packet in chain " + name + " could take forever");
   }
+  // Ranges in several dimensions are searched one after another; anything else by a few comparisons.
+  uint64_t search_cost(const Expression& expression) const {
+    const auto* lookup = std::get_if<Lookup>(&expression.action);
+    const auto* mapped = std::get_if<TouchMapped>(&expression.action);
+    if (lookup == nullptr && mapped == nullptr) return 0;
+    const Set& set = ruleset_.sets[lookup != nullptr ? lookup->set : mapped->set];
+    return set.shape == SetShape::concatenated_ranges ? set.elements.size() : 0;
+  }
   // In expressions. Each addend is at most kMostCost.
   uint64_t cost_of(const Rule& rule) {
     uint64_t cost = 1;
@@ -227,7 +235,7 @@ class Verifier {
       } else {
         for (const uint32_t target : targets_of(expression)) target_cost = cost_[target];
       }
-      cost += 1 + target_cost;
+      cost += 1 + target_cost + search_cost(expression);
     }
     return cost;
   }

@@ -157,8 +157,11 @@ std::string publish_defect(const Program& program, const Network& network,
   for (size_t i = 0; i < program.publish.size(); ++i) {
     const Publish& mine = program.publish[i];
     for (size_t j = 0; j < i; ++j) {
-      if (collide(mine, program.publish[j]))
-        return fmt::format("port {} of the host is published twice: choose another", mine.host_port);
+      if (mine.host_port != program.publish[j].host_port || mine.udp != program.publish[j].udp) continue;
+      return fmt::format(
+          "port {} of the host is published twice by \"{}\", and passt listens on a number once: leave "
+          "the address out, or choose another port",
+          mine.host_port, program.name);
     }
     for (const Program& other : others) {
       for (const Publish& theirs : other.publish) {

@@ -25,6 +25,20 @@ Set four_byte_set(uint32_t size) {
   return set;
 }
 
+// Once in each of a thousand time-outs: one element, not a thousand, so the others still find room.
+TEST(DynamicSet, WhatComesBackLateTakesOnePlace) {
+  DynamicSet set(four_byte_set(4), {1, 2}, 0, 0);
+  const Octets late = be32(7);
+  for (TimeNs now = 100; now < 100'100; now += 100) {
+    ASSERT_EQ(set.find(late.data(), now), nullptr);
+    ASSERT_NE(set.add(late.data(), now, 50), nullptr);
+  }
+  for (uint32_t other = 0; other < 3; ++other) {
+    const Octets key = be32(100 + other);
+    EXPECT_NE(set.add(key.data(), 100'010, 50), nullptr) << other;
+  }
+}
+
 TEST(DynamicSet, AnElementIsThereUntilItsTimeIsOver) {
   DynamicSet set(four_byte_set(4), {1, 2}, 0, 0);
   const Octets key = be32(7);
