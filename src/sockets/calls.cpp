@@ -167,7 +167,7 @@ int32_t Server::shutdown(TimeNs now, const Call& request) {
   const uint32_t all = status | now_shut;
   const bool read_over = (all & (kPeerClosed | kReadShut)) != 0;
   set_status(id, now_shut | (read_over && (all & kWriteShut) != 0 ? uint32_t{kHungUp} : 0));
-  wakeups_.touch(id);
+  wakeups_.touch(id, kEverybody);
   return 0;
 }
 
@@ -281,7 +281,12 @@ void Server::release(TimeNs now, uint32_t id, bool abort) {
   tcp_.close(now, id, abort);
 }
 
+// Not as long as it is carried: the index would be another socket's when the carrier asks for it.
 void Server::free_index(uint32_t id) {
+  if (sockets_[id].carriers > 0) {
+    sockets_[id].orphan = sockets_[id].gone = true;
+    return;
+  }
   if (sockets_[id].counted) --connected_;
   sockets_[id] = Socket{};
   view_.out(id).status.store(0, std::memory_order_release);
@@ -296,15 +301,15 @@ void Server::sweep(TimeNs now) {
   for (uint32_t id = 0; id < sockets_.size(); ++id) {
     Socket& socket = sockets_[id];
     if (socket.kind == Kind::free || socket.orphan || is_held(id)) {
-      socket.suspect = false;
+      socket.suspect_since = kNever;
       if (socket.kind != Kind::free && !socket.orphan) tell_of_waiting(id);
       continue;
     }
     if (socket.listener != kNoSocket) {
       if (waits_in_queue(socket)) continue;
-      if (!socket.suspect) {
-        socket.suspect = true;
-        sweep_at_ = now + kSuspectFor;
+      if (socket.suspect_since == kNever) socket.suspect_since = now;
+      if (now - socket.suspect_since < kSuspectFor) {
+        sweep_at_ = std::min(sweep_at_, socket.suspect_since + kSuspectFor);
         continue;
       }
     }

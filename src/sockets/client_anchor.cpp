@@ -46,7 +46,8 @@ bool send_request(int connection, const AnchorRequest& request) {
     const int number = static_cast<int>(pidfd);
     std::memcpy(CMSG_DATA(header), &number, sizeof number);
   }
-  const long sent = system_call(SYS_sendmsg, connection, word(&message), MSG_NOSIGNAL);
+  long sent = -EINTR;
+  while (sent == -EINTR) sent = system_call(SYS_sendmsg, connection, word(&message), MSG_NOSIGNAL);
   if (pidfd >= 0) close_descriptor(static_cast<int>(pidfd));
   return sent == static_cast<long>(sizeof copy);
 }

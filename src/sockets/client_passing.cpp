@@ -17,7 +17,9 @@ void for_each_descriptor(const msghdr& message, Visit visit) {
   auto* headers = const_cast<msghdr*>(&message);
   for (cmsghdr* header = CMSG_FIRSTHDR(headers); header != nullptr; header = CMSG_NXTHDR(headers, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    if (header->cmsg_len < CMSG_LEN(0)) return;
+    const auto* end = static_cast<const unsigned char*>(headers->msg_control) + headers->msg_controllen;
+    const auto left = static_cast<size_t>(end - reinterpret_cast<unsigned char*>(header));
+    if (header->cmsg_len < CMSG_LEN(0) || header->cmsg_len > left) return;  // the kernel refuses it
     const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < count; ++i) {
       unsigned char* place = CMSG_DATA(header) + i * sizeof(int);

@@ -118,15 +118,22 @@ void Server::claim(uint32_t id, uint32_t slot) {
 }
 
 void Server::put_down(uint32_t id) {
-  CHECK(sockets_[id].carriers > 0);
-  --sockets_[id].carriers;
-  sweep_at_ = 0;  // in this breath's tx
+  Socket& socket = sockets_[id];
+  CHECK(socket.carriers > 0);
+  if (--socket.carriers > 0) return;
+  if (socket.gone) {
+    free_index(id);
+  } else if (!is_held(id)) {
+    sweep_at_ = 0;  // in this breath's tx
+  }
 }
 
 void Server::process_died(uint32_t slot) {
   std::erase(live_, slot);
   for (uint32_t waiter = 0; waiter < view_.size().waiters; ++waiter) {
     uint32_t owner = slot + 1;
+    if (view_.waiter_owners()[waiter].load(std::memory_order_relaxed) != owner) continue;
+    wakeups_.owner_died(waiter);
     view_.waiter_owners()[waiter].compare_exchange_strong(owner, 0);
   }
   for (uint32_t word = 0; word < view_.size().sockets / 64; ++word) view_.refs(slot)[word].store(0);

@@ -92,8 +92,9 @@ class Server {
     bool listening = false;
     bool counted = false;           // in connected_
     bool orphan = false;            // no process holds it: waits for TCP to finish
-    bool suspect = false;           // accepted, taken, yet without a holder at the last sweep
+    TimeNs suspect_since = kNever;  // accepted and taken, yet a sweep found no holder
     uint32_t carriers = 0;          // connections that carry it to other processes
+    bool gone = false;              // TCP or UDP has finished with it; the index waits for its carriers
     uint32_t listener = kNoSocket;  // accepted from there, for as long as that listener lives
     uint32_t queue_position = 0;    // where in the listener's queue it stood
     uint32_t rx_written = 0;        // listeners and datagram sockets: what we have put there

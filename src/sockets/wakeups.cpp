@@ -50,7 +50,7 @@ uint32_t Wakeups::ring() {
     if (wish || (marks & kHappened) != 0) tell_watchers(socket, std::max(times, 1u));
   }
   sockets_.clear();
-  return wake();
+  return wake_told();
 }
 
 // As Linux does (sk_stream_is_writeable): tell when a third of the buffer is free, not at each byte. The
@@ -108,28 +108,32 @@ bool Wakeups::tell(uint32_t waiter, uint32_t socket) {
   return true;
 }
 
-uint32_t Wakeups::wake() {
+uint32_t Wakeups::wake_told() {
   uint32_t woken = 0;
   for (const uint32_t waiter : told_) {
     is_told_[waiter] = false;
-    std::atomic<uint32_t>& armed = view_.waiter(waiter).armed;
-    if (armed.load() == kAwake) continue;
-    const uint32_t how = armed.exchange(kAwake);
-    if (how == kFutex) {
-      futex_wake(armed, INT_MAX);
-    } else if (how == kPipe && pipes_[waiter]) {
-      // EAGAIN means that a byte is waiting already; EPIPE that the sleeper is gone.
-      const char byte = 1;
-      const ssize_t ignored = ::write(pipes_[waiter].get(), &byte, 1);
-      static_cast<void>(ignored);
-    } else {
-      continue;
-    }
-    ++woken;
+    woken += wake(waiter) ? 1 : 0;
   }
   told_.clear();
   rings_ += woken;
   return woken;
+}
+
+// True if it slept.
+bool Wakeups::wake(uint32_t waiter) {
+  std::atomic<uint32_t>& armed = view_.waiter(waiter).armed;
+  if (armed.load() == kAwake) return false;
+  const uint32_t how = armed.exchange(kAwake);
+  if (how == kFutex) {
+    futex_wake(armed, INT_MAX);
+    return true;
+  }
+  if (how != kPipe || !pipes_[waiter]) return false;
+  // EAGAIN means that a byte is waiting already; EPIPE that the sleeper is gone.
+  const char byte = 1;
+  const ssize_t ignored = ::write(pipes_[waiter].get(), &byte, 1);
+  static_cast<void>(ignored);
+  return true;
 }
 
 void Wakeups::finish(Call& call) {

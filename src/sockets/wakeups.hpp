@@ -16,6 +16,9 @@
 
 namespace skerry::sockets {
 
+// For touch(): an end is for all who wait, exclusive or not.
+inline constexpr uint32_t kEverybody = 64;
+
 class Wakeups {
  public:
   explicit Wakeups(SessionView view);
@@ -27,6 +30,9 @@ class Wakeups {
   void freed(uint32_t socket) { mark(socket, kFreed); }
   // Sets the ready bits and wakes who sleeps. Returns how many were woken.
   uint32_t ring();
+  // The waiter's owner died. Whoever shares an epoll set with it looks again; nobody else is taken for
+  // asleep.
+  void owner_died(uint32_t waiter) { wake(waiter); }
   // Wakes whoever waits for this call to be done.
   void finish(Call& call);
 
@@ -42,7 +48,8 @@ class Wakeups {
   void tell_watchers(uint32_t socket, uint32_t times);
   void tell_exclusive(uint32_t socket, uint32_t times);
   bool tell(uint32_t waiter, uint32_t socket);
-  uint32_t wake();
+  uint32_t wake_told();
+  bool wake(uint32_t waiter);
 
   SessionView view_;
   std::vector<Fd> pipes_;

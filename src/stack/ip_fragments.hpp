@@ -65,7 +65,9 @@ template <Link L>
 void Ip<L>::expire_fragments(TimeNs now) {
   while (reassembly_.deadline() <= now) {
     Reassembly::Packet& packet = reassembly_.oldest();
-    if (packet.has_beginning() && routes_.is_ours(packet.header.destination)) {
+    // Never about ICMP: it may be an error itself (RFC 1122 section 3.2.2).
+    if (packet.has_beginning() && routes_.is_ours(packet.header.destination) &&
+        packet.header.protocol != IpProtocol::kIcmp) {
       const uint32_t bytes =
           std::min<uint32_t>(packet.pieces[0].right, IcmpReplies::kMaxQuoteBytes - Ipv4Header::kMinBytes);
       packet.end = 0;

@@ -90,11 +90,15 @@ void Tcp::Impl::take_ack_slowly(TimeNs now, ConnectionId id, const SegmentIn& se
   const SackBlock* const twice = received_twice(header);
   const bool of_probe = twice != nullptr && b.has(kProbing) && c.probe_again && twice->right == c.probe_end;
   if (twice != nullptr && !of_probe) c.recovery.note_received_twice(*twice, send_window(b));
-  if (b.has(kProbing)) judge_probe(id, header, acked, twice);
+  // Data or a new window come with the same acknowledgement and say nothing of what was lost.
+  const bool bare = acked == 0 && segment.payload.empty() && !header.has(kTcpFin);
+  if (b.has(kProbing)) {
+    const bool same = bare && header.options.sack_count == 0 && b.snd_wnd == old_window;
+    judge_probe(id, header, same, twice);
+  }
 
   const bool news = sack && header.options.sack_count > 0 && flight > acked;
-  const bool duplicate = acked == 0 && flight > 0 && segment.payload.empty() && !header.has(kTcpFin) &&
-                         (sack ? news : b.snd_wnd == old_window);
+  const bool duplicate = bare && flight > 0 && (sack ? news : b.snd_wnd == old_window);
   if (news || duplicate) open_scoreboard(id);
   if (b.has(kScoreboard)) {
     const uint32_t fresh =

@@ -120,7 +120,7 @@ struct Tcp::Impl {
   }
   void tail_probe_timeout(TimeNs now, ConnectionId id);
   bool emit_tail_probe(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
-  void judge_probe(ConnectionId id, const TcpHeader& header, uint32_t acked, const SackBlock* twice);
+  void judge_probe(ConnectionId id, const TcpHeader& header, bool duplicate, const SackBlock* twice);
 
   // ---- output.cpp
   bool next_segment(TimeNs now, const Room& room, SegmentOut& out);

@@ -130,11 +130,24 @@ bool Scoreboard::next_lost(Interval& lost) const {
 }
 
 void Scoreboard::sent_again(uint32_t left, uint32_t right, uint32_t nxt, uint32_t now_us) {
-  split(left);
-  split(right);
-  for (uint32_t i = 0; i < size_; ++i)
-    if (at_or_before(runs_[i].left, left) && before(left, right_of(i)) && (runs_[i].marks & kSacked) == 0)
-      runs_[i] = {.left = runs_[i].left, .marks = kAgain, .order = nxt, .sent_us = now_us};
+  const Run again{.marks = kAgain, .order = nxt, .sent_us = now_us};
+  split(left, kRuns);
+  const bool fits = split(right, kRuns);
+  for (uint32_t i = 0; i < size_; ++i) {
+    Run& run = runs_[i];
+    if (!at_or_before(run.left, left) || !before(left, right_of(i)) || (run.marks & kSacked) != 0) continue;
+    if (!fits && i > 0 && run.left == left && runs_[i - 1].marks == kAgain) {
+      // No place for the rest of the run: what was sent just before it takes these bytes over.
+      const uint32_t before_it = runs_[i - 1].left;
+      runs_[i - 1] = again;
+      runs_[i - 1].left = before_it;
+      run.left = right;
+      break;
+    }
+    const uint32_t from = run.left;
+    run = again;
+    run.left = from;
+  }
   tidy();
 }
 
@@ -168,10 +181,10 @@ bool Scoreboard::alike(const Run& a, const Run& b) {
 }
 
 // Makes a run begin at `at`, if it lies within one. False: the list is full.
-bool Scoreboard::split(uint32_t at) {
+bool Scoreboard::split(uint32_t at, uint32_t most) {
   for (uint32_t i = 0; i < size_; ++i) {
     if (!before(runs_[i].left, at) || !before(at, right_of(i))) continue;
-    if (size_ == kRuns) return false;
+    if (size_ >= most) return false;
     std::copy_backward(runs_ + i, runs_ + size_, runs_ + size_ + 1);
     runs_[i + 1].left = at;
     ++size_;

@@ -93,7 +93,7 @@ class Scoreboard {
   uint32_t right_of(uint32_t i) const { return i + 1 < size_ ? runs_[i + 1].left : end_; }
   Stamp stamp(const Run& run, uint32_t right) const;
   void arrived(const Run& run, uint32_t right, const Moment& moment);
-  bool split(uint32_t at);
+  bool split(uint32_t at, uint32_t most = kRuns - 2);  // two places are for what is sent again
   void tidy();
   uint32_t bytes(uint32_t marks) const;
 

@@ -17,8 +17,11 @@ namespace skerry::tcp {
 
 void Tcp::Impl::tail_probe_timeout(TimeNs now, ConnectionId id) {
   ControlBlock& b = blocks[id];
-  const TimeNs due = b.last_sent + tail_probe_ns(b);
-  if (due > now) {  // more was sent since the timer was set
+  // More may have been sent since the timer was set, but who sends on and on without an answer must learn of
+  // it as soon as a time-out would tell (section 7.2): the segment that is timed has none either.
+  const TimeNs time_out = b.has(kTiming) ? b.rtt_start + b.rtt.rto_ns() : kNever;
+  const TimeNs due = std::min(b.last_sent + tail_probe_ns(b), time_out);
+  if (due > now) {
     arm_retransmit(due, id, b);
     b.flags |= kTailProbe;
     return;
@@ -52,13 +55,12 @@ bool Tcp::Impl::emit_tail_probe(TimeNs now, ConnectionId id, uint32_t max_payloa
 }
 
 // RFC 8985 section 7.4.2: what an ACK at or beyond the probe's end says about it.
-void Tcp::Impl::judge_probe(ConnectionId id, const TcpHeader& header, uint32_t acked,
+void Tcp::Impl::judge_probe(ConnectionId id, const TcpHeader& header, bool duplicate,
                             const SackBlock* twice) {
   ControlBlock& b = blocks[id];
   ColdBlock& c = cold[id];
   if (before(header.ack, c.probe_end)) return;
   const bool needless = twice != nullptr && twice->right == c.probe_end;
-  const bool duplicate = acked == 0 && header.options.sack_count == 0;
   if (c.probe_again && (needless || duplicate)) {
     if (c.probe_lone) b.flags |= kLateAcks;
   } else if (c.probe_again && c.recovery.phase() == Recovery::Phase::open) {

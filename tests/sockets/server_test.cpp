@@ -173,6 +173,34 @@ TEST_F(ServerTest, AnotherSleeperIsToldWhenTheOneThatWasToldEnds) {
   EXPECT_EQ(awake(), 1u);
 }
 
+TEST_F(ServerTest, ASleeperThatWasKilledIsNoSleeper) {
+  const uint32_t listener = stack_.listener(7);
+  stack_.server().process_arrived(1);
+  stack_.server().process_forked(kProcess, 1);
+  for (uint32_t waiter = 0; waiter < 2; ++waiter) {
+    view_.in(listener).watchers[waiter].store(static_cast<uint16_t>((waiter + 1) | kExclusive));
+    view_.waiter(waiter).armed.store(kFutex);
+  }
+  view_.waiter_owners()[0].store(1 + 1);  // of process 1, which is killed in its sleep
+  stack_.server().process_died(1);
+  stack_.connect(stack_.open(true), 7);
+  stack_.settle();
+  EXPECT_EQ(view_.waiter(1).armed.load(), kAwake) << "nobody else can accept it";
+}
+
+TEST_F(ServerTest, AFaultTakesNoIndexThatIsCarried) {
+  const auto [listener, client, server] = stack_.connected();
+  ASSERT_TRUE(stack_.server().carry(server));
+  view_.in(server).tx_written.store(0x7fff'ffff);  // more than there is room for
+  note(view_.dirty(), view_.control().dirty_summary, server);
+  stack_.pass(2 * kSecond);
+  EXPECT_TRUE(stack_.status(server) & kHungUp);
+  EXPECT_FALSE(stack_.server().carry(server));
+  const uint32_t before = stack_.ids().allocated();
+  stack_.server().put_down(server);
+  EXPECT_EQ(stack_.ids().allocated(), before - 1);
+}
+
 TEST_F(ServerTest, ASocketOnItsWayToAProcessIsHeld) {
   const auto [listener, client, server] = stack_.connected();
   ASSERT_TRUE(stack_.server().carry(server));

@@ -186,7 +186,7 @@ INSTANTIATE_TEST_SUITE_P(
              "6: port 8080 of the host is published twice by \"redis\""},
         Case{"PublishOnTwoAddresses",
              USER_PROGRAM "publish = [\"127.0.0.1:8080:80\", \"192.168.1.5:8080:80\"]\n",
-             "passt listens on a number once: leave the address out, or choose another port"},
+             "6: port 8080 of the host is published twice by \"redis\", and passt listens on a number once"},
         Case{"PublishTaken",
              USER_PROGRAM "publish = [\"8080:80\"]\n[program.b]\nrun = [\"curl\"]\npublish = [\"8080:80\"]\n",
              "9: port 8080 of the host is published by \"redis\" already: choose another"},

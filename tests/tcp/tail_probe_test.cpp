@@ -142,6 +142,36 @@ TEST_F(TailProbe, ALoneSegmentWaitsForADelayedAck) {  // section 7.2, TLP.max_ac
   EXPECT_EQ(sent_within(100 * ms), (Times{{94, 0}}));
 }
 
+// A request whose probe repaired a loss: the answer carries the same acknowledgement, and accuses nobody.
+TEST_F(TailProbe, AnAnswerWithTheSameAckIsNoDuplicate) {
+  start();
+  write(1);
+  sent();
+  EXPECT_EQ(sent_within(100 * ms), (Times{{94, 0}}));
+  ack(1);
+  peer_->send(now_, kTcpAck, 1, 1 + kMss, "answer");
+  write(1);
+  sent();
+  peer_->send(now_, kTcpAck, 7, 1 + 2 * kMss);
+  write(1);
+  sent();
+  EXPECT_EQ(sent_within(150 * ms).size(), 1u) << "a lone segment has its probe still";
+  EXPECT_EQ(probes(), 2u);
+}
+
+// Each segment that is sent moves the probe, but not beyond the time-out of the first without an answer.
+TEST_F(TailProbe, WhoSendsOnAndOnHearsOfTheSilence) {
+  start();
+  write(1);
+  sent();
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_EQ(host_->write(now_, id_, std::string(100, 'x')), 100u);
+    sent_within(20 * ms);
+  }
+  EXPECT_GE(probes(), 1u);
+  EXPECT_GE(timeouts(), 1u);
+}
+
 TEST_F(TailProbe, WhoHoldsAcksBackLongerIsNotAskedAgain) {
   start();
   write(1);
