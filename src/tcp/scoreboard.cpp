@@ -130,25 +130,28 @@ bool Scoreboard::next_lost(Interval& lost) const {
 }
 
 void Scoreboard::sent_again(uint32_t left, uint32_t right, uint32_t nxt, uint32_t now_us) {
-  const Run again{.marks = kAgain, .order = nxt, .sent_us = now_us};
-  split(left, kRuns);
-  const bool fits = split(right, kRuns);
-  for (uint32_t i = 0; i < size_; ++i) {
-    Run& run = runs_[i];
-    if (!at_or_before(run.left, left) || !before(left, right_of(i)) || (run.marks & kSacked) != 0) continue;
-    if (!fits && i > 0 && run.left == left && runs_[i - 1].marks == kAgain) {
-      // No place for the rest of the run: what was sent just before it takes these bytes over.
-      const uint32_t before_it = runs_[i - 1].left;
-      runs_[i - 1] = again;
-      runs_[i - 1].left = before_it;
-      run.left = right;
-      break;
-    }
-    const uint32_t from = run.left;
-    run = again;
-    run.left = from;
-  }
+  for (const uint32_t at : {left, right})
+    if (!split(at, kRuns) && join_again()) split(at, kRuns);
+  for (uint32_t i = 0; i < size_; ++i)
+    if (at_or_before(runs_[i].left, left) && before(left, right_of(i)) && (runs_[i].marks & kSacked) == 0)
+      runs_[i] = {.left = runs_[i].left, .marks = kAgain, .order = nxt, .sent_us = now_us};
   tidy();
+}
+
+// Makes a place: two neighbours that were sent again count as sent at the later time.
+bool Scoreboard::join_again() {
+  for (uint32_t i = 0; i + 1 < size_; ++i) {
+    if (runs_[i].marks != kAgain || runs_[i + 1].marks != kAgain) continue;
+    if (is_earlier(stamp(runs_[i], right_of(i)), stamp(runs_[i + 1], right_of(i + 1)))) {
+      const uint32_t left = runs_[i].left;
+      runs_[i] = runs_[i + 1];
+      runs_[i].left = left;
+    }
+    std::copy(runs_ + i + 2, runs_ + size_, runs_ + i + 1);
+    --size_;
+    return true;
+  }
+  return false;
 }
 
 uint32_t Scoreboard::runs_sacked() const {

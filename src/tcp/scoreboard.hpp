@@ -9,7 +9,8 @@
 // by what lay between their sendings, never earlier.
 //
 // Invariant: the runs are [runs[0].left, runs[1].left), ..., [runs[size-1].left, end), and no two neighbours
-// are alike. When the list is full, what it cannot take is forgotten: then a byte is sent once too often.
+// are alike. When the list is full, a SACK that it cannot take is forgotten, and then a byte is sent once too
+// often; what is sent again always finds a place.
 #pragma once
 
 #include <cstdint>
@@ -94,6 +95,7 @@ class Scoreboard {
   Stamp stamp(const Run& run, uint32_t right) const;
   void arrived(const Run& run, uint32_t right, const Moment& moment);
   bool split(uint32_t at, uint32_t most = kRuns - 2);  // two places are for what is sent again
+  bool join_again();
   void tidy();
   uint32_t bytes(uint32_t marks) const;
 

@@ -402,6 +402,24 @@ TEST_F(RecoveryTest, AProbeShowsAllThatWasSentBeforeIt) {  // RFC 8985 section 7
   EXPECT_EQ(hole(), Hole(0, 0));
 }
 
+// Whatever is lost goes again, piece by piece and at different times, also when each piece asks for a run.
+TEST_F(RecoveryTest, AFullScoreboardSkipsNothingThatIsLost) {
+  window_.nxt = 200 * kMss;
+  recovery_.start(window_);
+  for (uint32_t hole = 0; hole < 40; ++hole) sack(4 * hole + 3, 4 * hole + 4);
+  ASSERT_TRUE(detect());
+  enter_fast();
+  const uint32_t lost = window_.nxt - window_.una - recovery_.sacked_bytes() - recovery_.in_flight(window_);
+  ASSERT_GE(lost, 50 * kMss);
+  uint32_t again = 0;
+  for (Hole next = hole(); next != Hole(0, 0) && again <= lost; next = hole()) {
+    moment_.now_us += 10;
+    send_again(next.first, next.first + 1);
+    again += kMss;
+  }
+  EXPECT_EQ(again, lost);
+}
+
 TEST_F(RecoveryTest, AFullScoreboardForgetsButNeverInvents) {
   window_.nxt = 400 * kMss;
   recovery_.start(window_);
