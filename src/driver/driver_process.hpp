@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "driver/driver.hpp"
 #include "driver/pump.hpp"
@@ -53,9 +54,12 @@ int run_driver(const char* program, Confinement walls, Open open) {
   if (!watched) return exit_with(program, watched.error());
 
   Pump pump(device, link);
+  std::vector<Counter> shown;  // in the order below: a name is looked for once, not before every sleep
   const auto report = [&] {
+    size_t next = 0;
     const auto count = [&](std::string_view name, uint64_t value) {
-      process->stats.counter(name).set(value);
+      if (next == shown.size()) shown.push_back(process->stats.counter(name));
+      shown[next++].set(value);
     };
     count("rx_frames", device.counters().rx_frames);
     count("rx_bytes", device.counters().rx_bytes);
