@@ -115,6 +115,17 @@ class DriverConformance : public testing::Test {
       ::usleep(1000);
     }
   }
+  // With nothing left to receive, whoever would sleep may. A kernel behind the wire sends frames of its own
+  // (router solicitations, multicast reports) at any moment, also between the last look and arm().
+  bool may_sleep() {
+    for (int attempts = 0; attempts < 20; ++attempts) {
+      settle();
+      const bool armed = device().arm();
+      device().disarm();
+      if (armed) return true;
+    }
+    return false;
+  }
 
  private:
   std::unique_ptr<World> world_;
@@ -205,18 +216,14 @@ TYPED_TEST_P(DriverConformance, AFloodEndsInLossesNotInAStuckLink) {
 
 TYPED_TEST_P(DriverConformance, SleepingIsSafeOnlyWithNothingThere) {
   auto& device = this->device();
-  this->settle();
-  EXPECT_TRUE(device.arm());
-  device.disarm();
+  EXPECT_TRUE(this->may_sleep());
   this->world().wire_sends(numbered_octets(1, 60));
   if (!device.wake_fds().empty()) {  // a simulated one is called by its owner
     EXPECT_TRUE(this->woken());
   }
   EXPECT_FALSE(device.arm());
   device.disarm();
-  this->settle();
-  EXPECT_TRUE(device.arm());
-  device.disarm();
+  EXPECT_TRUE(this->may_sleep());
 }
 
 TYPED_TEST_P(DriverConformance, ItCountsWhatItCarries) {
