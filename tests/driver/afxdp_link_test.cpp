@@ -50,7 +50,7 @@ TEST_F(AfxdpLinkTest, HearsEveryQueueAndFinishesWhatVethLeavesOpen) {
   ASSERT_NO_FATAL_FAILURE(send_datagrams());
   std::set<uint32_t> queues;
   int datagrams = 0;
-  for (int looks = 0; looks < 2000 && datagrams < kDatagrams; ++looks) {
+  for (int looks = 0; looks < 10'000 && datagrams < kDatagrams; ++looks) {
     FrameBatch batch;
     world.device().receive(batch);
     for (Frame frame : batch.view()) {

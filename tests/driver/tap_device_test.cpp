@@ -53,7 +53,7 @@ int serve() {
 int transfer() {
   const sockaddr_in server = endpoint(kRight);
   Fd connection;
-  for (int tries = 0; tries < 100; ++tries) {
+  for (int tries = 0; tries < 2000; ++tries) {
     connection.reset(::socket(AF_INET, SOCK_STREAM, 0));
     if (::connect(connection.get(), reinterpret_cast<const sockaddr*>(&server), sizeof server) == 0) break;
     ::usleep(10'000);  // it does not listen yet
@@ -81,7 +81,7 @@ TEST_F(TapDeviceTest, CarriesAStreamOfTheKernelInSuperFrames) {
   ASSERT_TRUE(left_link && right_link) << "no device came";
   Pump pump(*left_link, *right_link);
   std::optional<int> left_status, right_status;
-  for (uint32_t idle = 0; idle < 20'000 && (!left_status || !right_status);) {
+  for (uint32_t idle = 0; idle < 200'000 && (!left_status || !right_status);) {
     const uint32_t work = pump.rx(0) + pump.tx(0);
     idle = work > 0 ? 0 : idle + 1;
     if (work > 0) continue;

@@ -132,7 +132,7 @@ class TapDevice {
 
   TapLink& device() { return *device_; }
   void wire_sends(const Octets& frame) { wire_->send(frame); }
-  std::optional<Octets> wire_receives(int patience_ms = 2000) { return wire_->receive(patience_ms); }
+  std::optional<Octets> wire_receives(int patience_ms = 10'000) { return wire_->receive(patience_ms); }
   void set_up(bool up) { shell(std::string("ip link set sk-test ") + (up ? "up" : "down")); }
   void unplug() { shell("ip link delete sk-test"); }
 
@@ -181,7 +181,7 @@ class AfxdpOnVeth {
 
   AfxdpLink& device() { return *device_; }
   void wire_sends(const Octets& frame) { wire_->send(frame); }
-  std::optional<Octets> wire_receives(int patience_ms = 2000) { return wire_->receive(patience_ms); }
+  std::optional<Octets> wire_receives(int patience_ms = 10'000) { return wire_->receive(patience_ms); }
   void set_up(bool up) { shell(std::string("ip link set sk-test ") + (up ? "up" : "down")); }
   void unplug() { shell("ip link delete sk-test"); }
 

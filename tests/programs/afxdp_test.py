@@ -46,7 +46,7 @@ class OtherPrograms(Nginx, Iperf3, postgres_test.Postgres, WireCase):
         Nginx.start(self, options=UPLINK)
         self.far_away("curl", "--silent", "--fail", "--output", self.folder / "curl", f"{SITE}/large", timeout_s=30 + FILE_MIB)
         self.assertEqual(hashlib.sha256((self.folder / "curl").read_bytes()).hexdigest(), digest)
-        self.check_wrk(self.far_away("wrk", "--threads", "2", "--connections", "50", "--duration", "2", f"{SITE}/page.txt"))
+        self.check_wrk(self.far_away("wrk", "--threads", "2", "--connections", "50", "--duration", "2", "--timeout", "10", f"{SITE}/page.txt"))
         self.assert_stack_carried(100, self.before)
 
     def test_memcached(self):
@@ -76,6 +76,8 @@ class OtherPrograms(Nginx, Iperf3, postgres_test.Postgres, WireCase):
 
 
 class Redis(WireCase):
+    LIMIT_S = 300
+
     def setUp(self):
         super().setUp()
         self.server = self.serve(*SERVER, ready=READY, options=UPLINK)
@@ -90,12 +92,14 @@ class Redis(WireCase):
     def has_program(self):
         return "xdp" in self.host.run("ip", "link", "show", "sk-wire")[1]
 
+    def is_not_promiscuous(self):
+        return "promiscuity 0" in self.host.run("ip", "-details", "link", "show", "sk-wire")[1]
+
     def assert_the_hosts_again(self):
-        deadline = time.monotonic() + 5
-        while self.has_program() and time.monotonic() < deadline:
+        deadline = time.monotonic() + 20
+        while self.has_program() or not self.is_not_promiscuous():
+            self.assertLess(time.monotonic(), deadline, "the XDP program is still there, or hears everything")
             time.sleep(0.02)
-        self.assertFalse(self.has_program(), "the XDP program is still there")
-        self.assertIn("promiscuity 0", self.host.run("ip", "-details", "link", "show", "sk-wire")[1])
 
     def test_redis_answers(self):
         self.assertTrue(self.has_program())
@@ -121,23 +125,25 @@ class Redis(WireCase):
 
     def test_the_wire_goes_down_and_comes_up(self):
         """Connections live, and the driver has counted both times."""
-        benchmark = Running([*self.far.inside(), "redis-benchmark", "-h", HOST, "-t", "get", "-n", "150000", "--csv"])
+        benchmark = Running([*self.far.inside(), "redis-benchmark", "-h", HOST, "-t", "get", "-n", "600000", "--csv"])
         self.addCleanup(benchmark.stop)
-        for _ in range(2):
+        for flap in range(2):
             seen = self.stack_frames()
             while self.stack_frames() - seen < 2000:
                 self.assertIsNone(benchmark.process.poll(), benchmark.output())
                 time.sleep(0.02)
             self.host.run("ip", "link", "set", "sk-wire", "down")
-            time.sleep(1.5)  # longer than a retransmission waits, and than the driver looks away
+            time.sleep(1.5)  # longer than a retransmission waits
+            while self.skerry.counters(self.driver()["name"])["flaps"] <= flap:
+                time.sleep(0.05)
             self.host.run("ip", "link", "set", "sk-wire", "up")
-        self.assertEqual(benchmark.wait(timeout_s=60), 0, benchmark.output())
+        self.assertEqual(benchmark.wait(timeout_s=200), 0, benchmark.output())
         self.assertGreater(requests_per_second(benchmark.output(), "GET"), 0, benchmark.output())
         self.assertEqual(self.skerry.counters(self.driver()["name"])["flaps"], 2)
 
     def test_the_driver_is_killed(self):
         """A fresh one takes over the interface, and nobody loses a connection."""
-        benchmark = Running([*self.far.inside(), "redis-benchmark", "-h", HOST, "-t", "get", "-n", "150000", "--csv"])
+        benchmark = Running([*self.far.inside(), "redis-benchmark", "-h", HOST, "-t", "get", "-n", "600000", "--csv"])
         self.addCleanup(benchmark.stop)
         for _ in range(2):
             first = self.driver()["pid"]
@@ -149,7 +155,7 @@ class Redis(WireCase):
             while self.stack_frames() - seen < 2000:
                 self.assertIsNone(benchmark.process.poll(), benchmark.output())
                 time.sleep(0.02)
-        self.assertEqual(benchmark.wait(timeout_s=60), 0, benchmark.output())
+        self.assertEqual(benchmark.wait(timeout_s=200), 0, benchmark.output())
         self.assertGreater(requests_per_second(benchmark.output(), "GET"), 0, benchmark.output())
 
     def test_a_killed_supervisor_leaves_no_program(self):

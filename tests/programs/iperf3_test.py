@@ -24,16 +24,16 @@ class Iperf3:
         self.assertLessEqual(end["sum_received"]["bytes"], end["sum_sent"]["bytes"])
 
     def check_udp(self, *words):
-        """So slow that a receiver that does not run for half a second loses nothing."""
-        end = self.measure("--udp", "--bitrate", "5M", *words)["end"]
-        self.assertGreater(end["sum"]["packets"], 100)
+        """So slow that a kernel's receiver that does not run for a second loses nothing: its buffer holds some 90 datagrams."""
+        end = self.measure("--udp", "--bitrate", "1M", *words)["end"]
+        self.assertGreater(end["sum"]["packets"], 40)
         self.assertLess(end["sum"]["lost_percent"], 5)
 
     def check_all(self):
         for streams in (1, 8):
             for direction in ((), ("--reverse",)):
                 with self.subTest(streams=streams, direction=direction):
-                    self.check_tcp(1 << 20, streams, "--parallel", str(streams), *direction)
+                    self.check_tcp(1 << 20 if streams == 1 else 1000, streams, "--parallel", str(streams), *direction)
         for direction in ((), ("--reverse",)):
             with self.subTest("UDP", direction=direction):
                 self.check_udp(*direction)

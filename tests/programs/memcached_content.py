@@ -33,11 +33,22 @@ def ask_over_tcp(address, number, answers):
 
 
 def exchange(client, number, command):
-    """One request, and the answer put together of its datagrams (memcached's protocol.txt, "UDP protocol")."""
-    client.send(struct.pack(">HHHH", number, 0, 1, 0) + command)
-    parts, total = {}, 1
+    """One request, and the answer put together of its datagrams (memcached's protocol.txt, "UDP protocol").
+
+    A wire may lose either, so the request is sent again until all of the answer is there.
+    """
+    client.settimeout(1)
+    request = struct.pack(">HHHH", number, 0, 1, 0) + command
+    client.send(request)
+    parts, total, again = {}, 1, 0
     while len(parts) < total:
-        datagram = client.recv(65536)
+        try:
+            datagram = client.recv(65536)
+        except TimeoutError:
+            again += 1
+            expect(again < 20, True, "an answer over UDP after twenty requests")
+            client.send(request)
+            continue
         identity, sequence, total, _ = struct.unpack(">HHHH", datagram[:8])
         if identity == number:
             parts[sequence] = datagram[8:]
@@ -46,16 +57,15 @@ def exchange(client, number, command):
 
 def ask_over_udp(address):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(10)
         client.connect((address, PORT))
         for number in range(ROUNDS):
-            expect(exchange(client, number, b"set udp 0 0 5\r\n%05d\r\n" % number), b"STORED\r\n", "set over UDP")
-            expect(exchange(client, number, b"get udp\r\n"), b"VALUE udp 0 5\r\n%05d\r\nEND\r\n" % number, "get over UDP")
+            expect(exchange(client, 2 * number, b"set udp 0 0 5\r\n%05d\r\n" % number), b"STORED\r\n", "set over UDP")
+            expect(exchange(client, 2 * number + 1, b"get udp\r\n"), b"VALUE udp 0 5\r\n%05d\r\nEND\r\n" % number, "get over UDP")
         value = random.Random(ROUNDS).randbytes(40000)  # about thirty datagrams
         with socket.create_connection((address, PORT), timeout=20) as connection:
             connection.sendall(b"set large 0 0 %d\r\n%s\r\n" % (len(value), value))
             expect(connection.recv(100), b"STORED\r\n", "set of a large value")
-        expect(exchange(client, ROUNDS, b"get large\r\n"), b"VALUE large 0 %d\r\n%s\r\nEND\r\n" % (len(value), value), "many datagrams")
+        expect(exchange(client, 2 * ROUNDS, b"get large\r\n"), b"VALUE large 0 %d\r\n%s\r\nEND\r\n" % (len(value), value), "many datagrams")
 
 
 def main():

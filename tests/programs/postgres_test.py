@@ -85,7 +85,9 @@ class BetweenStacks(Postgres, SkerryCase):
     def test_cancelling_a_query(self):
         """A cancel is a connection of its own, and ends in a signal to the process that serves the other one."""
         self.start()
-        output = self.ask("bash", "-c", f"timeout --signal=INT 1 psql --command 'select pg_sleep(20)' {' '.join(ASK)} 2>&1 || true")
+        psql, running = f"psql {' '.join(ASK)}", "select 1 from pg_stat_activity where state = 'active' and query like 'select pg_sleep%'"
+        output = self.ask("bash", "-c", f"{psql} --command 'select pg_sleep(60)' 2>&1 & "
+                                        f"until {psql} -At --command \"{running}\" | grep -q 1; do sleep 0.1; done; kill -INT $!; wait")
         self.assertIn("canceling statement due to user request", output)
 
 

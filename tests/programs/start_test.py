@@ -27,12 +27,27 @@ class RunsInAHurry(SkerryCase):
             self.assertEqual(self.skerry.command(*ECHO, check=False), (0, "done\n"))
 
     def test_one_that_comes_while_its_network_is_ending(self):
-        slow = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit(0))); print('ready', flush=True); time.sleep(60)"
-        self.skerry.begin("run", "--uplink", "none", "--", PYTHON, "-c", slow).wait_for("ready", timeout_s=20)
+        slow = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('ending', flush=True), time.sleep(1), sys.exit(0))); print('ready', flush=True); time.sleep(60)"
+        program = self.skerry.begin("run", "--uplink", "none", "--", PYTHON, "-c", slow)
+        program.wait_for("ready", timeout_s=20)
         down = self.skerry.begin("down")
-        time.sleep(0.2)
+        program.wait_for("ending", timeout_s=20)
         self.assertEqual(self.skerry.command(*ECHO, check=False), (0, "done\n"))
         self.assertEqual(down.wait(timeout_s=10), 0, down.output())
+
+
+def read_line(terminal):
+    line = b""
+    while not line.endswith(b"\n"):
+        line += os.read(terminal, 4096)
+    return line
+
+
+def rest_of(terminal):
+    """What is there, which is nothing once everybody has hung up."""
+    with contextlib.suppress(OSError):
+        return os.read(terminal, 4096)
+    return b""
 
 
 class Terminal(SkerryCase):
@@ -48,7 +63,7 @@ class Terminal(SkerryCase):
         pid, terminal = pty.fork()
         if pid == 0:
             os.execve(BUILD / "skerry", ["skerry", "run", "--uplink", "none", "--", "tty"], self.skerry.environment)
-        self.assertEqual(os.read(terminal, 4096), b"/dev/console\r\n")
+        self.assertEqual(read_line(terminal), b"/dev/console\r\n")
         os.waitpid(pid, 0)
         os.close(terminal)
 
@@ -59,7 +74,7 @@ class Terminal(SkerryCase):
         if pid == 0:
             os.execve(BUILD / "skerry", ["skerry", "run", "--uplink", "none", "--", "/bin/sleep", "60"], self.skerry.environment)
         try:
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 20
             while os.tcgetpgrp(terminal) != pid:
                 self.assertLess(time.monotonic(), deadline)
             time.sleep(delay_s)
@@ -68,9 +83,9 @@ class Terminal(SkerryCase):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended:
                     pid = 0
-                    return os.waitstatus_to_exitcode(status), os.read(terminal, 4096)
+                    return os.waitstatus_to_exitcode(status), rest_of(terminal)
                 time.sleep(0.01)
-            return "still running", os.read(terminal, 4096)
+            return "still running", rest_of(terminal)
         finally:
             if pid:
                 os.kill(pid, signal.SIGKILL)

@@ -171,7 +171,7 @@ class Inwards(UserCase):
         echo = ("import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('0.0.0.0', 7))\nprint('ready', flush=True)\n"
                 "while True: s.sendto(*s.recvfrom(65535))\n")
         self.skerry.begin("run", "-p", f"{port}:7/udp", "--address", "10.77.0.2", "--", PYTHON, "-uc", echo).wait_for("ready", timeout_s=20)
-        ask = (f"import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.settimeout(2)\ns.connect(('127.0.0.1', {port}))\n"
+        ask = (f"import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.settimeout(20)\ns.connect(('127.0.0.1', {port}))\n"
                "for n in range(20):\n    s.send(b'x' * (n * 70))\n    assert s.recv(65535) == b'x' * (n * 70)\n")
         run([*self.host, PYTHON, "-c", ask], timeout_s=30)
         self.assertGreaterEqual(self.stack_frames(), 20)

@@ -108,7 +108,7 @@ class OsCase : public ::testing::TestWithParam<const char*> {
   // Waits until poll() says any of the events: what was sent takes a moment to arrive.
   short wait_for(int fd, short events) {
     pollfd one{.fd = fd, .events = events, .revents = 0};
-    EXPECT_GE(os->poll(&one, 1, 2000), 0);
+    EXPECT_GE(os->poll(&one, 1, 20'000), 0);
     return one.revents;
   }
   bool is_client() const { return attached_.has_value(); }

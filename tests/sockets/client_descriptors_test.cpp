@@ -138,7 +138,7 @@ TEST(ClientDescriptors, AForkedChildHoldsOnlyWhatItsTableSays) {
   client::fork_parent();
   const int fd = client::install(static_cast<uint32_t>(socket), true);
   client::close(fd);
-  for (int i = 0; i < 2000 && attached.stack().sockets_in_use() != 0; ++i)
+  for (int i = 0; i < 20'000 && attached.stack().sockets_in_use() != 0; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(attached.stack().sockets_in_use(), 0u) << "the child holds what the parent has closed";
   for (const int end : go) ::close(end);
@@ -173,7 +173,7 @@ TEST(ClientDescriptors, EverySocketIsGivenBack) {
     ASSERT_GE(fd, 0) << round;
     ASSERT_EQ(os->close(fd), 0);
   }
-  for (int i = 0; i < 1000 && attached.stack().sockets_in_use() != 0; ++i)
+  for (int i = 0; i < 20'000 && attached.stack().sockets_in_use() != 0; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(attached.stack().sockets_in_use(), 0u);
 }

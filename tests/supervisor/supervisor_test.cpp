@@ -423,11 +423,16 @@ TEST(Supervisor, IsIdleWhenNothingHappens) {
     return static_cast<uint64_t>(used.tv_sec) * kSecond + static_cast<uint64_t>(used.tv_nsec);
   };
   ::usleep(200'000);
-  const uint64_t before = cpu_ns(skerry.pid());
-  ::usleep(3'000'000);
   // A sanitizer makes everything a few times slower.
   const uint64_t allowed_ns = (confinement_is_complete() ? 6 : 30) * kMillisecond;
-  EXPECT_LT(cpu_ns(skerry.pid()) - before, allowed_ns);
+  // A stranger on the machine makes one window dear; who does not rest makes all of them so.
+  uint64_t least = UINT64_MAX;
+  for (int window = 0; window < 3 && least >= allowed_ns; ++window) {
+    const uint64_t before = cpu_ns(skerry.pid());
+    ::usleep(3'000'000);
+    least = std::min(least, cpu_ns(skerry.pid()) - before);
+  }
+  EXPECT_LT(least, allowed_ns);
 }
 
 class PasstOfAProgram : public testing::Test {

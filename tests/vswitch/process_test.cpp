@@ -44,7 +44,7 @@ struct Station {
     ASSERT_EQ(link->send({&*frame, 1}), 1u);
   }
   // The next frame, if one comes within the time.
-  std::optional<Octets> receive(int tries_of_1ms = 2000) {
+  std::optional<Octets> receive(int tries_of_1ms = 20'000) {
     for (; tries_of_1ms > 0; --tries_of_1ms) {
       FrameBatch batch;
       batch.count = kBatch - 1;
@@ -111,7 +111,7 @@ class SwitchProcess : public testing::Test {
 
   json ask(const json& request, std::span<const int> fds = {}) {
     EXPECT_TRUE(send_control(control_, request, fds));
-    for (int tries = 0; tries < 2000; ++tries) {
+    for (int tries = 0; tries < 20'000; ++tries) {
       Result<ControlMessage> reply = receive_control(control_);
       if (reply && reply->body.contains("event"))
         events_.push_back(std::move(reply->body));
@@ -124,7 +124,7 @@ class SwitchProcess : public testing::Test {
     return {};
   }
   bool falls_asleep() {
-    for (int tries = 0; tries < 2000; ++tries) {
+    for (int tries = 0; tries < 20'000; ++tries) {
       if (reader_->value("asleep") == 1) return true;
       ::usleep(1000);
     }
@@ -170,11 +170,12 @@ TEST_F(SwitchProcess, PortsJoinAndLeaveWhileItRuns) {
   stations_[0].send(frame);
   EXPECT_EQ(third.receive(), frame);
   stations_[0].send(ipv4(mac_of(3), mac_of(1), address_of(9), address_of(3)));
-  EXPECT_EQ(third.receive(50), std::nullopt);
+  stations_[0].send(frame);
+  EXPECT_EQ(third.receive(), frame) << "the one with a false address was judged before it, and did not come";
 
   json stats = ask({{"command", "stats"}});
   EXPECT_EQ(stats["ports"]["one"]["drop.source_address"], 1);
-  EXPECT_EQ(stats["ports"]["three"]["tx_frames"], 1);
+  EXPECT_EQ(stats["ports"]["three"]["tx_frames"], 2);
   EXPECT_EQ(ask({{"command", "remove_port"}, {"name", "three"}}), (json{{"ok", true}}));
   EXPECT_TRUE(ask({{"command", "remove_port"}, {"name", "three"}}).contains("error"));
   EXPECT_FALSE(ask({{"command", "stats"}})["ports"].contains("three"));
@@ -201,7 +202,7 @@ TEST_F(SwitchProcess, APortIsMirroredUntilTheReaderLeaves) {
   stations_[1].send(back);
   EXPECT_EQ(stations_[0].receive(), back);
   Octets file;
-  for (int tries = 0; tries < 2000; ++tries) {
+  for (int tries = 0; tries < 20'000; ++tries) {
     uint8_t bytes[4096];
     const ssize_t got = ::read(reader.get(), bytes, sizeof bytes);
     if (got > 0) file.insert(file.end(), bytes, bytes + got);
@@ -240,7 +241,7 @@ TEST_F(SwitchProcess, APortIsMirroredUntilTheReaderLeaves) {
     }
     return block == file.size();
   };
-  for (int tries = 0; tries < 500; ++tries) {
+  for (int tries = 0; tries < 20'000; ++tries) {
     uint8_t bytes[4096];
     const ssize_t got = ::read(reader.get(), bytes, sizeof bytes);
     if (got > 0) {
