@@ -11,6 +11,8 @@
 #include <memory>
 #include <optional>
 
+#include "descriptors.hpp"
+#include "rules.hpp"
 #include "run/component.hpp"
 #include "run/link_end.hpp"
 #include "run/process.hpp"
@@ -47,6 +49,7 @@ template <class Wire>
 class StackProcess {
  public:
   StackProcess(Process process, StackSettings settings, ShmLink link, Bytes arena, sockets::SessionView view);
+  Result<void> load_rules(Fd memory) { return rules_.load(std::move(memory), process_.host.now()); }
   Result<void> open_doors(sockets::Anchors::Descriptors door, Fd session_wake);
   void breathe();
 
@@ -77,6 +80,7 @@ class StackProcess {
   UdpComponent udp_component_;
   UdpSender udp_sender_;
   DatagramComponent datagrams_;
+  Rules rules_;
   std::optional<sockets::Anchors> anchors_;
   std::optional<ControlServer> control_;
   std::optional<Waker> session_wake_;
@@ -140,6 +144,7 @@ StackProcess<Wire>::StackProcess(Process process, StackSettings settings, ShmLin
       udp_component_(ip_, udp_, server_),
       udp_sender_(ip_, udp_),
       datagrams_(server_, udp_sender_),
+      rules_(ip_.filter(), secret<SipKey>()),
       shown_(process_.stats),
       in_use_(process_.stats.counter("sockets.in_use")) {
   server_.set_real_time_offset(real_time_offset());
@@ -197,6 +202,12 @@ Result<nlohmann::json> StackProcess<Wire>::answer(ControlMessage& request) {
     if (Result<void> done = relink(request); !done) return done.error();
     return nlohmann::json{{"ok", true}};
   }
+  if (command == "rules") return rules_.table(request.body.value("first", size_t{0}), process_.host.now());
+  if (command == "load_rules") {
+    if (request.fds.size() != 1) return Error{"load_rules needs the rules"};
+    if (Result<void> done = load_rules(std::move(request.fds.front())); !done) return done.error();
+    return nlohmann::json{{"ok", true}};
+  }
   return Error{fmt::format("a stack has no command \"{}\"", command)};
 }
 
@@ -241,26 +252,6 @@ void StackProcess<Wire>::breathe() {
   loop.run();
 }
 
-// Every descriptor that a stack is granted besides those of its link, by the name that plan.hpp gives it.
-struct Descriptors {
-  Fd arena, session, listener, session_wake, session_ring;
-
-  static Result<Descriptors> take(Env& env) {
-    Descriptors all;
-    const std::pair<const char*, Fd*> names[] = {{"arena", &all.arena},
-                                                 {"session.region", &all.session},
-                                                 {"session.listener", &all.listener},
-                                                 {"session.wake", &all.session_wake},
-                                                 {"session.ring", &all.session_ring}};
-    for (const auto& [name, place] : names) {
-      Result<Fd> fd = env.take(name);
-      if (!fd) return fd.error();
-      *place = std::move(*fd);
-    }
-    return all;
-  }
-};
-
 template <class Wire>
 Result<void> start(Process process, StackSettings settings, Descriptors fds, ShmLink link) {
   Result<Bytes> arena = map(fds.arena, tcp::Tcp::arena_bytes(limits(settings)), "arena");
@@ -278,6 +269,8 @@ Result<void> start(Process process, StackSettings settings, Descriptors fds, Shm
       stack->open_doors({std::move(fds.listener), std::move(fds.session), std::move(fds.session_ring)},
                         std::move(fds.session_wake));
   if (done) done = confine(Confinement::stack);
+  // A stranger's bytes, so behind the walls; and before its first frame.
+  if (done) done = stack->load_rules(std::move(fds.rules));
   if (done) stack->breathe();
   return done;
 }

@@ -1,6 +1,7 @@
 // skerry-supervisor NAME: runs the plan that it finds at descriptor 3 and says at descriptor 4 when all of it
 // serves, or why not. Started by `skerry up` and `skerry run`; ends with `skerry down`, SIGINT, SIGTERM,
 // SIGHUP, or its last program. See src/supervisor/control_protocol.hpp for the words.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -74,6 +75,14 @@ Result<void> supervise(const std::string& name, const Supervisor::Started& start
   Supervisor supervisor(std::move(*plan), *host, surroundings, started);
   Result<void> created = supervisor.create();
   if (!created) return created;
+  int number = kFirstRulesFd;
+  for (const Program& program : supervisor.plan().programs) {
+    if (program.filter.empty()) continue;
+    Fd rules(number++);
+    ::fcntl(rules.get(), F_SETFD, FD_CLOEXEC);
+    Result<void> given = supervisor.give_rules(program.name, std::move(rules));
+    if (!given) return given;
+  }
   Result<std::unique_ptr<Service>> serving = Service::create(claim->control_path(), supervisor, *host);
   if (!serving) return serving.error();
   service = std::move(*serving);

@@ -9,10 +9,12 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <vector>
 
 #include "ctl/child.hpp"
 #include "filter/load.hpp"
+#include "filter/packet.hpp"
 
 namespace skerry::ctl {
 
@@ -58,20 +60,29 @@ std::string with_name(const std::vector<uint8_t>& bytes, const std::string& file
 
 }  // namespace
 
-Result<filter::Ruleset> compile_rules(const std::string& file) {
+std::string absolute_name(const std::string& file) {
+  std::error_code error;
+  return file == "-" ? kNameInCompiler : std::filesystem::absolute(file, error).lexically_normal().string();
+}
+
+Result<CompiledRules> compile_rules(const std::string& file) {
   const Result<Fd> text = open_rules(file);
   if (!text) return text.error();
-  const Fd batch(::memfd_create("skerry-batch", MFD_CLOEXEC)),
-      words(::memfd_create("skerry-words", MFD_CLOEXEC));
-  if (!batch || !words)
+  CompiledRules rules;
+  rules.batch = Fd(::memfd_create("skerry-batch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const Fd words(::memfd_create("skerry-words", MFD_CLOEXEC));
+  if (!rules.batch || !words)
     return Error{fmt::format("no memory for the compiler's output: {}", std::strerror(errno)), errno};
   Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
-                                         .argv = {"skerry-nftc", kLoopbackInterface, kNetworkInterface},
-                                         .fds = {{text->get(), 0}, {batch.get(), 1}, {words.get(), 2}},
+                                         .argv = {"skerry-nftc", filter::kLoopbackName, filter::kNetworkName},
+                                         .fds = {{text->get(), 0}, {rules.batch.get(), 1}, {words.get(), 2}},
                                          .signal_on_our_end = SIGKILL});
   if (!compiler) return compiler.error();
   const int status = compiler->wait(-1, {});
-  const Result<std::vector<uint8_t>> said = content(words), bytes = content(batch);
+  // From here on it is what is looked at below.
+  if (::fcntl(rules.batch.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return Error{"cannot seal what the compiler wrote", errno};
+  const Result<std::vector<uint8_t>> said = content(words), bytes = content(rules.batch);
   if (!said) return said.error();
   if (!bytes) return bytes.error();
   fmt::print(stderr, "{}", with_name(*said, file));
@@ -79,10 +90,9 @@ Result<filter::Ruleset> compile_rules(const std::string& file) {
   if (status > 128)
     return Error{fmt::format("the compiler was ended by signal {}: is {} very large?", status - 128, file)};
   if (status != 0) return Error{"the compiler failed"};
-  filter::Ruleset ruleset;
-  if (const auto refusal = filter::load(*bytes, ruleset))
+  if (const auto refusal = filter::load(*bytes, rules.ruleset))
     return Error{fmt::format("{} is refused: {}", file, refusal->sentence), refusal->error};
-  return ruleset;
+  return rules;
 }
 
 }  // namespace skerry::ctl

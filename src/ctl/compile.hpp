@@ -4,17 +4,22 @@
 
 #include <string>
 
+#include "base/fd.hpp"
 #include "base/result.hpp"
 #include "filter/ruleset.hpp"
 
 namespace skerry::ctl {
 
+struct CompiledRules {
+  filter::Ruleset ruleset;
+  Fd batch;  // the same as a netlink batch, in sealed memory: what a stack is given
+};
+
 // "-" is standard input. What nft says about the text goes to stderr as nft says it, with the file's name.
 // Errors: the file cannot be read, the compiler did not work, or the rules are refused.
-Result<filter::Ruleset> compile_rules(const std::string& file);
+Result<CompiledRules> compile_rules(const std::string& file);
 
-// The interfaces that a stack has, which rules may name: lo with index 1, eth0 with index 2.
-inline constexpr const char* kLoopbackInterface = "lo";
-inline constexpr const char* kNetworkInterface = "eth0";
+// By which the file is known to others; "-" becomes "/dev/stdin".
+std::string absolute_name(const std::string& file);
 
 }  // namespace skerry::ctl

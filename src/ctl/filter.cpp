@@ -6,7 +6,9 @@
 
 #include "ctl/command.hpp"
 #include "ctl/compile.hpp"
+#include "ctl/filter_stack.hpp"
 #include "ctl/filter_test.hpp"
+#include "filter/words.hpp"
 
 namespace skerry::ctl {
 
@@ -15,12 +17,6 @@ namespace {
 using filter::Chain;
 using filter::Ruleset;
 
-constexpr const char* kHookNames[] = {"prerouting", "input", "forward", "output", "postrouting"};
-
-const char* family_name(filter::Family family) {
-  return family == filter::Family::inet ? "inet" : family == filter::Family::ip ? "ip" : "ip6";
-}
-
 std::string plural(size_t count, const char* one) {
   return fmt::format("{} {}{}", count, one, count == 1 ? "" : "s");
 }
@@ -28,8 +24,8 @@ std::string plural(size_t count, const char* one) {
 std::string describe(const Chain& chain) {
   std::string words;
   if (chain.is_base)
-    words = fmt::format("hook {}, priority {}, policy {}, ", kHookNames[static_cast<size_t>(chain.hook)],
-                        chain.priority, chain.policy == filter::Policy::accept ? "accept" : "drop");
+    words = fmt::format("hook {}, priority {}, policy {}, ", filter::hook_name(chain.hook), chain.priority,
+                        chain.policy == filter::Policy::accept ? "accept" : "drop");
   return words + plural(chain.rules.size(), "rule");
 }
 
@@ -43,7 +39,7 @@ void print_understood(const Ruleset& ruleset) {
   size_t rules = 0;
   for (uint32_t table = 0; table < ruleset.tables.size(); ++table) {
     const filter::Table& each = ruleset.tables[table];
-    fmt::print("table {} {}{}\n", family_name(each.family), each.name, each.dormant ? " (dormant)" : "");
+    fmt::print("table {}{}\n", filter::table_name(ruleset, table), each.dormant ? " (dormant)" : "");
     for (const Chain& chain : ruleset.chains) {
       if (chain.table != table) continue;
       rules += chain.rules.size();
@@ -55,12 +51,7 @@ void print_understood(const Ruleset& ruleset) {
     }
     for (const filter::NamedObject& object : ruleset.objects) {
       if (object.table != table) continue;
-      const auto kind = ruleset.stateful[object.stateful].kind;
-      fmt::print("  {} {}\n",
-                 kind == filter::StatefulKind::counter ? "counter"
-                 : kind == filter::StatefulKind::quota ? "quota"
-                                                       : "limit",
-                 object.name);
+      fmt::print("  {} {}\n", filter::kind_name(ruleset.stateful[object.stateful].kind), object.name);
     }
   }
   fmt::print("understood: {}, {}, {}, {}\n", plural(ruleset.tables.size(), "table"),
@@ -69,9 +60,9 @@ void print_understood(const Ruleset& ruleset) {
 }
 
 Outcome check(const std::string& file) {
-  const Result<Ruleset> ruleset = compile_rules(file);
-  if (!ruleset) return failed(ruleset.error());
-  print_understood(*ruleset);
+  const Result<CompiledRules> rules = compile_rules(file);
+  if (!rules) return failed(rules.error());
+  print_understood(rules->ruleset);
   return {};
 }
 
@@ -87,11 +78,16 @@ void add_check(CLI::App& filter, Outcome& outcome) {
 }  // namespace
 
 void add_filter(CLI::App& app, Outcome& outcome) {
-  CLI::App* filter = app.add_subcommand("filter", "Check rules, or try them on a capture");
+  CLI::App* filter =
+      app.add_subcommand("filter", "Rules: check them, try them on a capture, give them to a stack");
   filter->require_subcommand(1);
-  filter->footer("No stack uses rules yet. Example: skerry filter check web.nft");
+  filter->footer(
+      "A program has rules from its beginning with `skerry run --filter FILE`. Example: skerry filter check "
+      "web.nft");
   add_check(*filter, outcome);
   add_filter_test(*filter, outcome);
+  add_filter_load(*filter, outcome);
+  add_filter_list(*filter, outcome);
 }
 
 }  // namespace skerry::ctl

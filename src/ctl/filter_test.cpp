@@ -14,6 +14,7 @@
 #include "ctl/compile.hpp"
 #include "ctl/table.hpp"
 #include "filter/engine.hpp"
+#include "filter/words.hpp"
 #include "wire/ethernet.hpp"
 
 namespace skerry::ctl {
@@ -32,23 +33,12 @@ struct TestOptions {
   bool as_json = false;
 };
 
-const char* hook_name(Hook hook) {
-  constexpr const char* kNames[] = {"prerouting", "input", "forward", "output", "postrouting"};
-  return kNames[static_cast<size_t>(hook)];
-}
-
 // What the dry run makes of one packet of the capture.
 struct Fate {
   enum class Kind { accepted, dropped, foreign, not_ip } kind = Kind::accepted;
   Judgement judgement;
   Hook hook{};  // the last that it met
 };
-
-filter::Interface interface(uint32_t index, const char* name, uint16_t type) {
-  filter::Interface result{.index = index, .type = type};
-  std::memcpy(result.name.data(), name, std::strlen(name));
-  return result;
-}
 
 // The stack in whose place the rules are tried.
 class Bench {
@@ -106,16 +96,8 @@ class Bench {
   Engine engine_;
   TimeNs now_;  // of the latest packet: captures are not always in order, time is
   std::vector<std::vector<uint8_t>> addresses_;
-  filter::Interface network_ = interface(2, kNetworkInterface, 1);
+  filter::Interface network_ = filter::network_interface();
 };
-
-std::string table_name(const filter::Ruleset& ruleset, uint32_t table) {
-  const filter::Table& each = ruleset.tables[table];
-  const char* family = each.family == filter::Family::inet ? "inet"
-                       : each.family == filter::Family::ip ? "ip"
-                                                           : "ip6";
-  return fmt::format("{} {}", family, each.name);
-}
 
 json tally_json(const Engine& engine, uint32_t stateful) {
   const filter::Tally& tally = engine.tally(stateful);
@@ -145,7 +127,7 @@ json rules_json(const Engine& engine) {
         if (touch != nullptr && !named[touch->stateful])
           tallies.push_back(tally_json(engine, touch->stateful));
       }
-      all.push_back({{"table", table_name(ruleset, chain.table)},
+      all.push_back({{"table", filter::table_name(ruleset, chain.table)},
                      {"chain", chain.name},
                      {"handle", rule.handle},
                      {"comment", rule.comment},
@@ -168,7 +150,7 @@ json elements_json(const Engine& engine, TimeNs now) {
       std::string digits;
       if (!element.catchall)
         for (unsigned byte = 0; byte < set.key_bytes; ++byte) digits += fmt::format("{:02x}", key[byte]);
-      all.push_back({{"table", table_name(ruleset, set.table)},
+      all.push_back({{"table", filter::table_name(ruleset, set.table)},
                      {"set", set.name},
                      {"handle", set.handle},
                      {"key", digits},
@@ -182,16 +164,6 @@ json elements_json(const Engine& engine, TimeNs now) {
       if (!element.counters.empty()) list(set.keys.data() + element.key, element);
   }
   return all;
-}
-
-std::string where(const filter::Ruleset& ruleset, const Judgement& judgement) {
-  const filter::Chain& chain = ruleset.chains[judgement.chain];
-  std::string place =
-      fmt::format("{} {}", table_name(ruleset, chain.table), chain.name.empty() ? "(anonymous)" : chain.name);
-  if (judgement.rule == filter::kNone) return place + " policy";
-  const filter::Rule& rule = chain.rules[judgement.rule];
-  place += fmt::format(" handle {}", rule.handle);
-  return rule.comment.empty() ? place : fmt::format("{} \"{}\"", place, rule.comment);
 }
 
 const char* kind_name(Fate::Kind kind) {
@@ -214,8 +186,8 @@ void print_json(const Bench& bench, const std::vector<Fate>& fates) {
   for (const Fate& fate : fates) {
     json packet{{"verdict", kind_name(fate.kind)}, {"mark", fate.judgement.mark}};
     if (fate.kind == Fate::Kind::dropped) {
-      packet["by"] = where(ruleset, fate.judgement);
-      packet["hook"] = hook_name(fate.hook);
+      packet["by"] = filter::place_name(ruleset, fate.judgement.chain, fate.judgement.rule);
+      packet["hook"] = filter::hook_name(fate.hook);
     }
     if (fate.judgement.reject) packet["reject"] = true;
     for (unsigned i = 0; i < fate.judgement.logs; ++i)
@@ -223,7 +195,7 @@ void print_json(const Bench& bench, const std::vector<Fate>& fates) {
     packets.push_back(std::move(packet));
   }
   for (const filter::NamedObject& object : ruleset.objects)
-    objects.push_back({{"table", table_name(ruleset, object.table)},
+    objects.push_back({{"table", filter::table_name(ruleset, object.table)},
                        {"name", object.name},
                        {"tally", tally_json(bench.engine(), object.stateful)}});
   const json all{{"packets", packets},
@@ -238,9 +210,10 @@ void print_table(const Bench& bench, const std::vector<Fate>& fates) {
   std::vector<std::pair<std::string, size_t>> counts;
   for (const Fate& fate : fates) {
     const bool dropped = fate.kind == Fate::Kind::dropped;
-    std::string name = dropped ? fmt::format("{} by {}", fate.judgement.reject ? "reject" : "drop",
-                                             where(ruleset, fate.judgement))
-                               : kind_name(fate.kind);
+    std::string name =
+        dropped ? fmt::format("{} by {}", fate.judgement.reject ? "reject" : "drop",
+                              filter::place_name(ruleset, fate.judgement.chain, fate.judgement.rule))
+                : kind_name(fate.kind);
     const auto known =
         std::find_if(counts.begin(), counts.end(), [&](const auto& each) { return each.first == name; });
     if (known == counts.end())
@@ -283,9 +256,9 @@ Outcome test(const TestOptions& options) {
   if (!file) return failed(file.error());
   const Result<std::vector<CapturedPacket>> packets = read_capture(*file);
   if (!packets) return failed(Error{fmt::format("{}: {}", options.capture, packets.error().message)});
-  Result<filter::Ruleset> ruleset = compile_rules(options.rules);
-  if (!ruleset) return failed(ruleset.error());
-  Bench bench(std::move(*ruleset), packets->empty() ? 0 : packets->front().at, *addresses);
+  Result<CompiledRules> rules = compile_rules(options.rules);
+  if (!rules) return failed(rules.error());
+  Bench bench(std::move(rules->ruleset), packets->empty() ? 0 : packets->front().at, *addresses);
   std::vector<Fate> fates;
   for (const CapturedPacket& packet : *packets) fates.push_back(bench.pass(packet));
   if (options.as_json)

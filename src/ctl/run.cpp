@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "ctl/command.hpp"
+#include "ctl/compile.hpp"
 #include "ctl/running.hpp"
 #include "ctl/start_supervisor.hpp"
 #include "supervisor/address_text.hpp"
@@ -27,6 +28,7 @@ struct RunOptions {
   std::string address;  // a.b.c.d or a.b.c.d/bits
   std::string uplink;
   std::optional<unsigned> core;
+  std::string filter;
   std::vector<std::string> shares;
   std::vector<std::string> publish;
   std::vector<std::string> argv;
@@ -40,6 +42,7 @@ struct Question {
   std::string composition;
   supervisor::RunRequest request;
   std::optional<supervisor::Subnet> subnet;  // of a network that is still to be made
+  Fd rules;                                  // compiled, if the request names a filter
 };
 
 // The options as values. The error is a sentence.
@@ -118,7 +121,9 @@ Result<Admission> ask_admission_once(const Question& question, const supervisor:
   Result<supervisor::ControlClient> client = connect_or_start(question, machine);
   if (!client) return client.error();
   supervisor::Request request{.command = supervisor::Command::run, .run = question.request};
-  Result<supervisor::ControlLine> line = client->call(supervisor::format_request(request));
+  std::vector<int> fds;
+  if (question.rules) fds.push_back(question.rules.get());
+  Result<supervisor::ControlLine> line = client->call(supervisor::format_request(request), fds);
   if (!line) return line.error();
   const Result<nlohmann::json> answer = supervisor::parse_reply(line->line);
   if (!answer) return answer.error();
@@ -183,6 +188,12 @@ Outcome run(const RunOptions& options) {
                    kRunNotExecutable);
   }
   question->request.executable = file.path;
+  if (!options.filter.empty()) {
+    Result<CompiledRules> rules = compile_rules(options.filter);
+    if (!rules) return refused(rules.error().message);
+    question->request.filter = absolute_name(options.filter);
+    question->rules = std::move(rules->batch);
+  }
   Result<Admission> admission = ask_admission(*question, machine);
   if (!admission) return refused(admission.error().message);
   return run_admitted(*admission, question->composition);
@@ -215,13 +226,14 @@ void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) 
       ->add_option("--share", options->shares,
                    "file or directory of the host that it may see, a Unix socket too")
       ->allow_extra_args(false);
-  // Refused, never ignored: whoever asks for a filter must not run without one.
+  command->add_option("--filter", options->filter,
+                      "file of nftables rules that its stack has from its first packet on (docs/filter.md)");
+  // Refused, never ignored: whoever asks for a wall must not run without one.
   struct NotYet {
     const char* name;
     CLI::Option* option;
   };
-  const std::vector<NotYet> not_yet = {{"--filter", command->add_option("--filter")->group("")},
-                                       {"--allow", command->add_option("--allow")->group("")},
+  const std::vector<NotYet> not_yet = {{"--allow", command->add_option("--allow")->group("")},
                                        {"--strict", command->add_flag("--strict")->group("")}};
   command->footer(
       "Ends with the program's status; 125 if Skerry failed, 126 and 127 if the program cannot be executed "

@@ -62,7 +62,7 @@ std::string last_line(int log) {
 
 }  // namespace
 
-Result<Child> start_supervisor(const supervisor::Plan& plan, Place place) {
+Result<Child> start_supervisor(const supervisor::Plan& plan, Place place, const std::vector<Fd>& rules) {
   const Result<Fd> memory = memory_with(supervisor::plan_to_json(plan));
   if (!memory) return memory.error();
   Result<supervisor::RuntimeClaim> claim = supervisor::RuntimeClaim::take(plan.name);
@@ -79,11 +79,14 @@ Result<Child> start_supervisor(const supervisor::Plan& plan, Place place) {
     return Error{fmt::format("no descriptors are left: {}", std::strerror(errno)), errno};
   const Fd reader(ends[0]);
   Fd writer(ends[1]);
+  std::vector<PlacedFd> fds = {{memory->get(), supervisor::kEnvironmentFd},
+                               {writer.get(), supervisor::kReadyFd},
+                               {claim->lock_fd(), supervisor::kClaimFd}};
+  for (size_t i = 0; i < rules.size(); ++i)
+    fds.push_back({rules[i].get(), supervisor::kFirstRulesFd + static_cast<int>(i)});
   Result<Child> child = Child::start({.executable = beside("skerry-supervisor"),
                                       .argv = {"skerry-supervisor", plan.name},
-                                      .fds = {{memory->get(), supervisor::kEnvironmentFd},
-                                              {writer.get(), supervisor::kReadyFd},
-                                              {claim->lock_fd(), supervisor::kClaimFd}},
+                                      .fds = std::move(fds),
                                       .place = place,
                                       .log = log.get(),
                                       .signal_on_our_end = on_terminal ? SIGTERM : 0});

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "ctl/command.hpp"
+#include "ctl/compile.hpp"
 #include "ctl/running.hpp"
 #include "ctl/start_supervisor.hpp"
 #include "ctl/table.hpp"
@@ -61,7 +62,14 @@ Outcome up(const UpOptions& options) {
   const Result<supervisor::Plan> plan =
       supervisor::load_composition(options.file, supervisor::this_machine());
   if (!plan) return failed(plan.error());
-  Result<Child> started = start_supervisor(*plan, options.detach ? Place::daemon : Place::terminal);
+  std::vector<Fd> rules;
+  for (const supervisor::Program& program : plan->programs) {
+    if (program.filter.empty()) continue;
+    Result<CompiledRules> compiled = compile_rules(program.filter);
+    if (!compiled) return failed(compiled.error());
+    rules.push_back(std::move(compiled->batch));
+  }
+  Result<Child> started = start_supervisor(*plan, options.detach ? Place::daemon : Place::terminal, rules);
   if (!started) return failed(started.error());
   print_started(*plan);
   if (options.detach) {

@@ -11,8 +11,38 @@ namespace skerry::filter {
 namespace {
 
 constexpr unsigned kDeepestJump = 16;
+constexpr size_t kLongestHeader = 60;  // of IPv4, and of TCP
 
 }  // namespace
+
+// Places for hits, and how far into packets the rules look.
+void Engine::look_ahead() {
+  size_t places = 0;
+  for (const Chain& chain : ruleset_.chains) {
+    first_hits_.push_back(places);
+    places += chain.rules.size() + 1;
+    for (const Rule& rule : chain.rules) {
+      for (const Expression& expression : rule.expressions) {
+        const auto* load = std::get_if<LoadPayload>(&expression.action);
+        if (load == nullptr) continue;
+        const size_t before = load->base == HeaderBase::transport ? kLongestHeader : 0;
+        needed_bytes_ = std::max(needed_bytes_, before + load->offset + load->length);
+      }
+    }
+  }
+  hits_.resize(places);
+}
+
+void Engine::hit(uint32_t chain, size_t rule, TimeNs now) {
+  Hits& hits = hits_[first_hits_[chain] + rule];
+  ++hits.packets;
+  hits.last = now;
+}
+
+bool Engine::is_empty() const {
+  return std::all_of(at_.begin(), at_.end(),
+                     [](const auto& there) { return there[false].empty() && there[true].empty(); });
+}
 
 // What a counter, limit or quota is before any packet.
 void Engine::begin(uint32_t index) {
@@ -33,7 +63,8 @@ const Element* Engine::find(uint32_t set, const uint8_t* key, TimeNs now) {
 }
 
 Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret)
-    : ruleset_(std::move(ruleset)), dynamic_of_(ruleset_.sets.size()) {
+    : ruleset_(std::move(ruleset)), dynamic_of_(ruleset_.sets.size()), needed_bytes_(2 * kLongestHeader) {
+  look_ahead();
   dynamic_sets_.reserve(static_cast<size_t>(
       std::count_if(ruleset_.sets.begin(), ruleset_.sets.end(), [](const Set& set) { return set.dynamic; })));
   for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
@@ -87,6 +118,7 @@ void Engine::run_chain(Run& run, uint32_t base) {
         std::visit(run, expression.action);
         if (run.verdict.code != Code::next) break;
       }
+      if (run.verdict.code != Code::stop_rule) hit(here.chain, here.rule, run.now);
       if (run.verdict.code != Code::next && run.verdict.code != Code::stop_rule) break;
       run.verdict = {};
       ++here.rule;
@@ -115,6 +147,7 @@ void Engine::run_chain(Run& run, uint32_t base) {
   }
   const Chain& chain = ruleset_.chains[base];
   if (chain.counted) run.touch(chain.stateful);
+  hit(base, chain.rules.size(), run.now);
   if (chain.policy == Policy::accept) return;
   run.judgement.accepted = false;
   run.judgement.chain = base;

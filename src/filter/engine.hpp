@@ -37,6 +37,13 @@ struct Tally {
   TimeNs filled = 0;                // of a limit: when tokens were last added
 };
 
+// How often a rule held in all its parts, whatever it then did; of a base chain's policy: how often it
+// decided.
+struct Hits {
+  uint64_t packets = 0;
+  TimeNs last = 0;
+};
+
 class Engine {
  public:
   // `ruleset` comes from load(). `secret` keeps strangers from filling one bucket of a set.
@@ -48,21 +55,35 @@ class Engine {
   // changes.
   Judgement judge(Hook hook, Packet& packet, TimeNs now);
 
+  // No hook has a chain: every packet passes, and nobody needs to ask.
+  bool is_empty() const;
+  // Of each packet, from its IP header on, the rules look at no more than this.
+  size_t needed_bytes() const { return needed_bytes_; }
+
   const Ruleset& ruleset() const { return ruleset_; }
   const Tally& tally(uint32_t stateful) const { return tallies_[stateful]; }
+  // `rule` kNone: the policy of a base chain.
+  const Hits& hits(uint32_t chain, uint32_t rule) const {
+    return hits_[first_hits_[chain] + (rule == kNone ? ruleset_.chains[chain].rules.size() : rule)];
+  }
   // Of a set that changes: what is in it now. Null: it does not change.
   const DynamicSet* dynamic_set(uint32_t set) const { return dynamic_of_[set]; }
 
  private:
   struct Run;
   void begin(uint32_t stateful);
+  void look_ahead();
+  void hit(uint32_t chain, size_t rule, TimeNs now);
   const Element* find(uint32_t set, const uint8_t* key, TimeNs now);
   void run_chain(Run& run, uint32_t base);
 
   Ruleset ruleset_;
   std::vector<DynamicSet> dynamic_sets_;
-  std::vector<DynamicSet*> dynamic_of_;                          // by Ruleset::sets
-  std::vector<Tally> tallies_;                                   // by Ruleset::stateful
+  std::vector<DynamicSet*> dynamic_of_;  // by Ruleset::sets
+  std::vector<Tally> tallies_;           // by Ruleset::stateful
+  std::vector<Hits> hits_;               // each chain's rules, then its policy
+  std::vector<size_t> first_hits_;       // by Ruleset::chains
+  size_t needed_bytes_ = 0;
   std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_;  // base chains by hook and by v6
 };
 

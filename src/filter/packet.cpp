@@ -1,5 +1,8 @@
 #include "filter/packet.hpp"
 
+#include <algorithm>
+#include <cstring>
+
 namespace skerry::filter {
 
 namespace {
@@ -13,7 +16,23 @@ bool is_extension(uint8_t type) {
          type == kNoNext || type == kDestination;
 }
 
+Interface interface(uint32_t index, const char* name, uint16_t type) {
+  Interface result{.index = index, .type = type};
+  std::memcpy(result.name.data(), name, std::strlen(name));
+  return result;
+}
+
 }  // namespace
+
+Interface loopback_interface() {
+  constexpr uint16_t kLoopback = 772;  // ARPHRD_LOOPBACK
+  return interface(1, kLoopbackName, kLoopback);
+}
+
+Interface network_interface() {
+  constexpr uint16_t kEther = 1;  // ARPHRD_ETHER
+  return interface(2, kNetworkName, kEther);
+}
 
 std::optional<ExtensionHeader> find_extension(ConstBytes packet, int wanted) {
   ExtensionHeader result{.offset = kV6Bytes};
@@ -51,23 +70,25 @@ std::optional<ExtensionHeader> find_extension(ConstBytes packet, int wanted) {
   return result;
 }
 
-bool Packet::read_v4(ConstBytes frame) {
-  const size_t header = (frame[0] & 15) * size_t{4}, total = load_be16(frame.data() + 2);
-  if (header < kV4Bytes || total < header || total > frame.size()) return false;
-  bytes = frame.first(total);
+bool Packet::read_v4(ConstBytes seen, size_t whole) {
+  const size_t header = (seen[0] & 15) * size_t{4}, total = load_be16(seen.data() + 2);
+  if (header < kV4Bytes || total < header || total > whole) return false;
+  bytes = seen.first(std::min(total, seen.size()));
+  length = static_cast<uint32_t>(total);
   v6 = false;
   has_transport = true;
-  protocol = frame[9];
+  protocol = seen[9];
   transport = static_cast<uint16_t>(header);
-  fragment = load_be16(frame.data() + 6) & 0x1fff;
+  fragment = load_be16(seen.data() + 6) & 0x1fff;
   return true;
 }
 
 // nft_set_pktinfo_ipv6(): where the headers cannot be followed, nothing is known of the transport.
-bool Packet::read_v6(ConstBytes frame) {
-  const size_t total = kV6Bytes + load_be16(frame.data() + 4);
-  if (total > frame.size()) return false;
-  bytes = frame.first(total);
+bool Packet::read_v6(ConstBytes seen, size_t whole) {
+  const size_t total = kV6Bytes + load_be16(seen.data() + 4);
+  if (total > whole) return false;
+  bytes = seen.first(std::min(total, seen.size()));
+  length = static_cast<uint32_t>(total);
   v6 = true;
   const auto found = find_extension(bytes, -1);
   has_transport = found && found->offset <= UINT16_MAX;
@@ -77,9 +98,9 @@ bool Packet::read_v6(ConstBytes frame) {
   return true;
 }
 
-bool Packet::read(ConstBytes frame) {
-  if (frame.size() >= kV4Bytes && frame[0] >> 4 == 4) return read_v4(frame);
-  if (frame.size() >= kV6Bytes && frame[0] >> 4 == 6) return read_v6(frame);
+bool Packet::read(ConstBytes seen, size_t whole) {
+  if (seen.size() >= kV4Bytes && seen[0] >> 4 == 4) return read_v4(seen, whole);
+  if (seen.size() >= kV6Bytes && seen[0] >> 4 == 6) return read_v6(seen, whole);
   return false;
 }
 

@@ -14,9 +14,16 @@ struct Interface {
   std::array<uint8_t, 16> name{};  // padded with zeros
 };
 
+// Those of a stack, which rules may name: lo with index 1, eth0 with index 2, as every cell shows them.
+inline constexpr const char* kLoopbackName = "lo";
+inline constexpr const char* kNetworkName = "eth0";
+Interface loopback_interface();
+Interface network_interface();
+
 struct Packet {
-  ConstBytes bytes;  // from the IP header on, as many as it says there are
-  ConstBytes link;   // the link header; empty where there is none
+  ConstBytes bytes;     // from the IP header on: all of the packet, or what can be seen of it
+  uint32_t length = 0;  // of the packet, as its header says
+  ConstBytes link;      // the link header; empty where there is none
   const Interface* in = nullptr;
   const Interface* out = nullptr;
   uint8_t type = 0;  // PACKET_HOST and its like
@@ -31,11 +38,14 @@ struct Packet {
 
   // Finds the headers of what begins at `frame` and cuts off what follows the packet; false where the stack
   // would not take it for IP: another version, cut off, or shorter than its header says.
-  bool read(ConstBytes frame);
+  bool read(ConstBytes frame) { return read(frame, frame.size()); }
+  // The same where `seen` is the beginning, as much as Engine::needed_bytes(), of `whole` bytes that are
+  // there.
+  bool read(ConstBytes seen, size_t whole);
 
  private:
-  bool read_v4(ConstBytes frame);
-  bool read_v6(ConstBytes frame);
+  bool read_v4(ConstBytes seen, size_t whole);
+  bool read_v6(ConstBytes seen, size_t whole);
 };
 
 // Bytes from the IPv6 header to the extension header of that type (ipv6_find_hdr() of the kernel); `wanted`

@@ -150,7 +150,7 @@ struct Engine::Run {
             : packet.in;
     switch (action.key) {
       case MetaKey::length:
-        return store_number(action.to, static_cast<uint32_t>(packet.bytes.size()));
+        return store_number(action.to, packet.length);
       case MetaKey::protocol:
         return store_number(action.to, __builtin_bswap16(packet.v6 ? kEtherIpv6 : kEtherIpv4));
       case MetaKey::mark:
@@ -261,10 +261,10 @@ struct Engine::Run {
     switch (stateful.kind) {
       case StatefulKind::counter:
         ++tally.packets;
-        tally.bytes += packet.bytes.size();
+        tally.bytes += packet.length;
         break;
       case StatefulKind::quota:
-        tally.consumed += packet.bytes.size();
+        tally.consumed += packet.length;
         if ((tally.consumed > stateful.bytes) != stateful.inverted) stop_rule();
         break;
       case StatefulKind::limit:
@@ -277,7 +277,7 @@ struct Engine::Run {
     const uint64_t most = most_tokens(limit);
     const uint64_t tokens = tally.tokens_ns > most - std::min(most, passed) ? most : tally.tokens_ns + passed;
     const uint64_t cost =
-        limit.in_bytes ? limit.period_ns * packet.bytes.size() / limit.rate : limit.period_ns / limit.rate;
+        limit.in_bytes ? limit.period_ns * packet.length / limit.rate : limit.period_ns / limit.rate;
     tally.filled = now;
     tally.tokens_ns = tokens >= cost ? tokens - cost : tokens;
     return tokens < cost;

@@ -66,6 +66,14 @@ const char* drop_reason_name(DropReason reason) {
       return "unresolved";
     case DropReason::no_memory:
       return "no memory";
+    case DropReason::filter_prerouting:
+      return "filter prerouting";
+    case DropReason::filter_input:
+      return "filter input";
+    case DropReason::filter_output:
+      return "filter output";
+    case DropReason::filter_postrouting:
+      return "filter postrouting";
     case DropReason::kCount:
       break;
   }

@@ -46,6 +46,11 @@ enum class DropReason : uint8_t {
   // towards the wire
   unresolved,  // the neighbour did not answer, or too many wait for it
   no_memory,   // an answer of our own (ICMP, ARP) found no frame
+  // rules, at the hook that they stand at
+  filter_prerouting,
+  filter_input,
+  filter_output,
+  filter_postrouting,
   kCount,
 };
 

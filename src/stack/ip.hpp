@@ -25,6 +25,7 @@
 #include "link/link.hpp"
 #include "stack/arp.hpp"
 #include "stack/drop_reason.hpp"
+#include "stack/filter_hooks.hpp"
 #include "stack/icmp_error.hpp"
 #include "stack/icmp_replies.hpp"
 #include "stack/ipv4_input.hpp"
@@ -33,6 +34,7 @@
 #include "stack/reassembly.hpp"
 #include "stack/routes.hpp"
 #include "stack/segment_queue.hpp"
+#include "stack/tcp_reset.hpp"
 
 namespace skerry::stack {
 
@@ -140,8 +142,8 @@ class Ip {
   // Sees to the transport's checksum, whose 16-bit field lies `field` bytes into its header; all else is
   // filled in. Leaves it to the link where that takes it.
   void settle_checksum(Outgoing& out, const Way& way, uint32_t field);
-  // Completes the packet and queues it for tx(), or for whom it loops to.
-  void send(TimeNs now, Way& way, const Outgoing& out);
+  // Completes the packet and queues it for tx(), or for whom it loops to. False: a rule refuses it.
+  bool send(TimeNs now, Way& way, const Outgoing& out);
   // An opened frame that is not to be sent.
   void cancel(const Outgoing& out) { give_back(*out.frame, out.looped); }
 
@@ -149,6 +151,7 @@ class Ip {
   const Routes& routes() const { return routes_; }
   const Neighbours& neighbours() { return arp_.neighbours(); }
   DropCounters& drops() { return drops_; }
+  FilterHooks& filter() { return filter_; }
   const IpCounters& counters() const { return counters_; }
 
  private:
@@ -178,18 +181,24 @@ class Ip {
   Fate receive_frame(TimeNs now, const Frame& frame);
   Fate receive_arp(TimeNs now, ConstBytes packet);
   Fate receive_looped(TimeNs now, const Frame& frame);
-  Fate receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool looped, bool broadcast_frame);
+  // `ethernet` is a copy of the link header; null: the packet looped.
+  Fate receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* ethernet,
+                    bool broadcast_frame);
   Fate receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched);
   // A whole packet for us, to whom it is for; `looped`: its frame is the loopback's.
   Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
                bool intact);
   Fate receive_icmp(TimeNs now, const Segment& segment);
   void refuse(TimeNs now, const Segment& segment, DropReason reason, IcmpUnreachableCode code);
+  Fate refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped);
   Frame finish_packet(Reassembly::Packet& packet, uint32_t payload_bytes);
   void abandon(Reassembly::Packet& packet, DropReason reason);
   void expire_fragments(TimeNs now);
 
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
+  void refused_out(const Outgoing& out);
+  void send_resets(TimeNs now);
+  void loop_reset(const TcpReset& reset);
   void send_icmp(TimeNs now);
   void send_held(TimeNs now);
   void send_arp(TimeNs now);
@@ -204,6 +213,9 @@ class Ip {
   Way icmp_way_{IpProtocol::kIcmp};
   Loopback loopback_;
   Reassembly reassembly_;
+  FilterHooks filter_;
+  TcpResets resets_;
+  Way reset_way_{IpProtocol::kTcp};
   DropCounters drops_;
   IpCounters counters_;
 
@@ -229,6 +241,7 @@ class Ip {
 
 }  // namespace skerry::stack
 
+#include "stack/ip_filter.hpp"
 #include "stack/ip_fragments.hpp"
 #include "stack/ip_input.hpp"
 #include "stack/ip_output.hpp"

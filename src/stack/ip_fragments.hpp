@@ -34,8 +34,9 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
   const bool intact = whole->vouched;
   reassembly_.remove(*whole);
   ++counters_.reassembled;
-  settle(frame, true,
-         deliver(now, frame, header, loopback_.data(frame).subspan(EthernetHeader::kBytes), true, intact));
+  const ConstBytes made = loopback_.data(frame).subspan(EthernetHeader::kBytes);
+  if (filter_.is_active()) filter_.take_whole(made);
+  settle(frame, true, deliver(now, frame, header, made, true, intact));
   return {};
 }
 

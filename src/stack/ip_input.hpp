@@ -48,7 +48,7 @@ auto Ip<L>::receive_frame(TimeNs now, const Frame& frame) -> Fate {
   if (ethernet.type == EtherType::kIpv4) [[likely]] {
     if (last_neighbour_ != Neighbours::kNone)
       arp_.neighbours().confirm(now, last_neighbour_, ethernet.source);
-    return receive_ipv4(now, frame, packet, false, broadcast);
+    return receive_ipv4(now, frame, packet, copy, broadcast);
   }
   if (ethernet.type == EtherType::kArp) return receive_arp(now, packet);
   return {DropReason::unknown_ethertype};
@@ -65,12 +65,13 @@ auto Ip<L>::receive_arp(TimeNs now, ConstBytes packet) -> Fate {
 
 template <Link L>
 auto Ip<L>::receive_looped(TimeNs now, const Frame& frame) -> Fate {
-  return receive_ipv4(now, frame, loopback_.data(frame).subspan(EthernetHeader::kBytes), true, false);
+  return receive_ipv4(now, frame, loopback_.data(frame).subspan(EthernetHeader::kBytes), nullptr, false);
 }
 
 template <Link L>
-auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool looped, bool broadcast_frame)
-    -> Fate {
+auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* ethernet,
+                         bool broadcast_frame) -> Fate {
+  const bool looped = ethernet == nullptr;
   // At least kMinBytes are there. With options, more is copied: each byte once.
   uint8_t copy[Ipv4Header::kMaxBytes];
   copy_once(copy, packet.data(), Ipv4Header::kMinBytes);
@@ -87,6 +88,10 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, bool
   // What has no transport checksum yet has not met a wire.
   const bool intact = (frame.flags & (kChecksumVouched | kChecksumNeeded)) != 0 || facts_.vouches;
   if (!intact && !Ipv4Header::checksum_intact({copy, copied})) return {DropReason::ipv4_checksum};
+  if (filter_.is_active()) [[unlikely]] {
+    filter_.take(ethernet, {copy, ip.header_bytes}, packet.first(ip.total_bytes), broadcast_frame);
+    if (!filter_.passes(filter::Hook::prerouting, now)) return refused_in(now, frame, ip, packet, looped);
+  }
   if (!looped) {
     if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {reason};
   }
@@ -99,6 +104,9 @@ template <Link L>
 auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
                     bool intact) -> Fate {
   ++counters_.packets_in;
+  const bool judged = filter_.is_active();
+  if (judged && !filter_.passes(filter::Hook::input, now)) [[unlikely]]
+    return refused_in(now, frame, ip, packet, looped);
 
   const auto fill = [&](Segment& segment) {
     segment.frame = frame;
@@ -109,7 +117,7 @@ auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstB
     segment.intact = intact;
     segment.broadcast = !routes_.is_local(ip.destination);
     segment.congestion_experienced = (ip.type_of_service & 3) == 3;
-    segment.copy_header();
+    segment.copy_header(judged ? filter_.transport() : segment.bytes);
   };
   if (ip.protocol == IpProtocol::kIcmp) [[unlikely]] {
     Segment segment;

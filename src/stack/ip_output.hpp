@@ -8,6 +8,7 @@ uint32_t Ip<L>::tx(TimeNs now) {
   if (reassembly_.deadline() <= now) [[unlikely]]
     expire_fragments(now);
   send_icmp(now);
+  send_resets(now);
   if (arp_.neighbours().held() > 0 || arp_.deadline() <= now) [[unlikely]] {
     send_held(now);
     send_arp(now);
@@ -129,7 +130,7 @@ void Ip<L>::settle_checksum(Outgoing& out, const Way& way, uint32_t field) {
 }
 
 template <Link L>
-void Ip<L>::send(TimeNs now, Way& way, const Outgoing& out) {
+bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out) {
   uint8_t* const to = out.ethernet();
   std::memcpy(to, way.headers.data(), kHeaderBytes);
   uint8_t* const ip = to + EthernetHeader::kBytes;
@@ -138,16 +139,21 @@ void Ip<L>::send(TimeNs now, Way& way, const Outgoing& out) {
   InternetChecksum sum = way.sum;
   sum.add_be16(total);
   store_be16(ip + kIpv4ChecksumOffset, sum.finish());
+  if (filter_.is_active() && !filter_.passes_out({ip, total}, out.looped, now)) [[unlikely]] {
+    refused_out(out);
+    return false;
+  }
   ++counters_.packets_out;
 
-  if (way.route.kind == Route::Kind::neighbour) [[likely]]
-    return send_to_neighbour(now, way, out);
-  if (out.looped) {
+  if (way.route.kind == Route::Kind::neighbour) [[likely]] {
+    send_to_neighbour(now, way, out);
+  } else if (out.looped) {
     ++counters_.looped;
     loopback_.send(*out.frame);
   } else {
     ++tx_count_;  // a broadcast
   }
+  return true;
 }
 
 template <Link L>
@@ -191,8 +197,7 @@ void Ip<L>::send_icmp(TimeNs now) {
       sum.add({out.transport, bytes});
       header.checksum = sum.finish();
       header.emit(out.transport);
-      send(now, icmp_way_, out);
-      ++counters_.icmp_out;
+      if (send(now, icmp_way_, out)) ++counters_.icmp_out;
     }
     give_back(note.frame, note.looped);
   }

@@ -32,13 +32,14 @@ struct alignas(64) Segment {
 
   // The private copy of what `bytes` begins with.
   ConstBytes header() const { return {copy.data(), copied}; }
-  void copy_header() {
-    if (bytes.size() >= kCopyBytes) [[likely]] {
+  // `from` begins with the same as `bytes`.
+  void copy_header(ConstBytes from) {
+    if (from.size() >= kCopyBytes) [[likely]] {
       copied = kCopyBytes;
-      copy_once(copy.data(), bytes.data(), kCopyBytes);
+      copy_once(copy.data(), from.data(), kCopyBytes);
     } else {
-      copied = static_cast<uint8_t>(bytes.size());
-      copy_once(copy.data(), bytes.data(), copied);
+      copied = static_cast<uint8_t>(from.size());
+      copy_once(copy.data(), from.data(), copied);
     }
   }
 };

@@ -89,7 +89,7 @@ class UdpSender {
   // Sends a datagram whose payload lies in two pieces, as in a ring. `to` with port 0 means the connected
   // peer; `source` that is not unspecified takes the place of the socket's address. Binds the socket if need
   // be. 0 or an errno value; EAGAIN: not now, in a later breath; EMSGSIZE: one packet does not hold it;
-  // EINVAL: `source` is not ours.
+  // EINVAL: `source` is not ours; EPERM: a rule of the filter refuses it.
   int send(TimeNs now, SocketId id, Endpoint to, IpAddress source, bool may_broadcast, ConstBytes first,
            ConstBytes second) {
     if (to.port == 0) {
@@ -120,8 +120,7 @@ class UdpSender {
       payload += piece.size();
     }
     ip_.settle_checksum(out, way_, UdpHeader::kChecksumOffset);
-    ip_.send(now, way_, out);
-    return 0;
+    return ip_.send(now, way_, out) ? 0 : EPERM;
   }
 
  private:

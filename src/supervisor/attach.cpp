@@ -81,6 +81,7 @@ Result<Program> admit(const RunRequest& request, const Plan& plan, const Machine
                   .executable = request.executable,
                   .working_directory = request.working_directory,
                   .network = network.name,
+                  .filter = request.filter,
                   .shares = request.shares,
                   .publish = request.publish,
                   .core = request.core,

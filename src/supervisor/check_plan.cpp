@@ -47,6 +47,7 @@ bool held_rightly(const Object& object, const std::vector<Holder>& holders) {
     }
     case ObjectKind::session:
     case ObjectKind::arena:
+    case ObjectKind::rules:
     case ObjectKind::listener:
       return holders.size() == 1 && holders[0].process->kind == ProcessKind::stack;
     case ObjectKind::tap:

@@ -12,8 +12,8 @@ namespace skerry::supervisor {
 
 void CompositionReader::read_program(const NamedTable& named) {
   const TomlTable& table = named.table;
-  table.only({"run", "network", "address", "mac", "core", "share", "publish", "joins", "restart", "directory",
-              "stdout", "stderr", "environment"});
+  table.only({"run", "network", "address", "mac", "core", "share", "publish", "joins", "filter", "restart",
+              "directory", "stdout", "stderr", "environment"});
   DraftProgram draft{.program = {.name = named.name, .restart = Restart::on_failure}, .table = table};
   Program& program = draft.program;
   std::string defect = name_defect(named.name, kMaxProgramName);
@@ -128,6 +128,13 @@ void CompositionReader::read_files(const TomlTable& table, Program& program) {
     if (!machine_.exists(program.working_directory)) {
       table.mistake("directory", fmt::format("there is no directory {}: make it, or write another",
                                              program.working_directory));
+    }
+  }
+  if (const auto filter = table.text("filter", "\"web.nft\"")) {
+    program.filter = absolute(*filter);
+    if (!machine_.exists(program.filter)) {
+      table.mistake("filter", fmt::format("there is no file {} with rules: write it, or write another path",
+                                          program.filter));
     }
   }
   for (const auto& [key, target] :

@@ -16,14 +16,17 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::pair<Command, std::string_view>, 8> kWords = {{{Command::ps, "ps"},
-                                                                         {Command::ss, "ss"},
-                                                                         {Command::top, "top"},
-                                                                         {Command::rights, "rights"},
-                                                                         {Command::plan, "plan"},
-                                                                         {Command::down, "down"},
-                                                                         {Command::mirror, "mirror"},
-                                                                         {Command::run, "run"}}};
+constexpr std::array<std::pair<Command, std::string_view>, 10> kWords = {
+    {{Command::ps, "ps"},
+     {Command::ss, "ss"},
+     {Command::top, "top"},
+     {Command::rights, "rights"},
+     {Command::plan, "plan"},
+     {Command::down, "down"},
+     {Command::mirror, "mirror"},
+     {Command::run, "run"},
+     {Command::rules, "rules"},
+     {Command::load_rules, "load_rules"}}};
 
 // A text that the kernel would take as an argument or a path.
 std::string plain_text(const json& value, std::string_view name) {
@@ -77,6 +80,7 @@ RunRequest parse_run(const json& body) {
     if (!publish) throw std::invalid_argument(publish.error().message);
     run.publish.push_back(*publish);
   }
+  if (body.contains("filter")) run.filter = absolute_path(plain_text(body["filter"], "filter"), "filter");
   return run;
 }
 
@@ -91,6 +95,7 @@ json run_to_json(const RunRequest& run) {
   if (run.address) body["address"] = format_ipv4(*run.address);
   if (run.core) body["core"] = *run.core;
   if (run.uplink) body["uplink"] = to_string(*run.uplink);
+  if (!run.filter.empty()) body["filter"] = run.filter;
   return body;
 }
 
@@ -116,6 +121,10 @@ Result<Request> parse_request(std::string_view line) {
     Request request{.command = known->first};
     if (request.command == Command::mirror) request.link = plain_text(body.at("link"), "link");
     if (request.command == Command::run) request.run = parse_run(body);
+    if (request.command == Command::rules || request.command == Command::load_rules)
+      request.program = plain_text(body.at("program"), "program");
+    if (request.command == Command::load_rules)
+      request.filter = absolute_path(plain_text(body.at("filter"), "filter"), "filter");
     return request;
   } catch (const std::exception& e) {
     return Error{fmt::format("the request is malformed: {}", e.what())};
@@ -126,6 +135,8 @@ std::string format_request(const Request& request) {
   json body = json::object();
   if (request.command == Command::run) body = run_to_json(request.run);
   if (request.command == Command::mirror) body["link"] = request.link;
+  if (!request.program.empty()) body["program"] = request.program;
+  if (!request.filter.empty()) body["filter"] = request.filter;
   for (const auto& [command, word] : kWords) {
     if (command == request.command) body["command"] = word;
   }

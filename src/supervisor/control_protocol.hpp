@@ -18,7 +18,15 @@
 //  {"command":"mirror","link":"lan.redis"}  reply {"ok":true} with the read end of a pipe. The supervisor
 //                        passes its write end to the vswitch ({"command":"mirror","port":"redis"}), which
 //                        writes a pcapng file of that port into it until the reader has gone
-//  {"command":"run",…}   RunRequest; reply RunReply with descriptors. The program lives as long as the
+//  {"command":"rules","program":"redis"}  reply {"ok":true,"filter":"/etc/web.nft","rows":[…]}: what the
+//  stack
+//                        of that program has loaded, rows as programs/stack/rules.hpp writes them
+//  {"command":"load_rules","program":"redis","filter":"/etc/web.nft"}  with one descriptor, sealed memory
+//  that
+//                        holds the compiled rules; reply {"ok":true} once they are in force. After a refusal
+//                        the old ones are
+//  {"command":"run",…}   RunRequest, with "filter" and its rules as above, if it has some; reply RunReply
+//  with descriptors. The program lives as long as the
 //                        connection
 //
 // A refusal is {"ok":false,"error":"one sentence","code":125}; code is the exit status that it asks for.
@@ -47,8 +55,10 @@ inline constexpr size_t kMaxReplyBytes = 64 << 20;   // `ss` of many full stacks
 inline constexpr size_t kMaxDescriptors = 16;        // that may accompany one line
 
 inline constexpr int kReadyFd = 4, kClaimFd = 5;
+// And on from here the compiled rules of each program of the plan that names a filter, in the plan's order.
+inline constexpr int kFirstRulesFd = 6;
 
-enum class Command { ps, ss, top, rights, plan, down, mirror, run };
+enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules };
 
 // What `skerry run` asks for.
 struct RunRequest {
@@ -62,6 +72,7 @@ struct RunRequest {
   std::optional<UplinkName> uplink;    // absent: whatever the network has
   std::vector<std::string> shares;     // absolute paths
   std::vector<Publish> publish;
+  std::string filter;  // absolute path of the rules' text, which come compiled with the request; or empty
 };
 
 // What the caller needs to become the parent of the program: descriptors[i] came with the reply and belongs
@@ -75,8 +86,10 @@ struct RunReply {
 
 struct Request {
   Command command = Command::ps;
-  std::string link;  // of mirror
-  RunRequest run;    // of run
+  std::string link;     // of mirror
+  RunRequest run;       // of run
+  std::string program;  // of rules and load_rules
+  std::string filter;   // of load_rules
 };
 
 // Errors say what is wrong with the line, for the peer to read.

@@ -1,6 +1,7 @@
 #include "supervisor/objects.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -16,6 +17,8 @@
 
 namespace skerry::supervisor {
 namespace {
+
+constexpr int kSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;  // of rules
 
 Result<Fd> create_memory(const std::string& name, size_t bytes) {
   Result<Region> region = Region::create(("skerry-" + name).c_str(), bytes);
@@ -84,6 +87,12 @@ Result<void> Objects::create(const Object& object) {
       held_[object.name] = {std::move(pipe->wake), std::move(pipe->ring), {}, {}};
       return {};
     }
+    case ObjectKind::rules: {
+      Fd none(::memfd_create(("skerry-" + object.name).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+      if (!none || ::fcntl(none.get(), F_ADD_SEALS, kSeals) != 0)
+        return Error{std::string("cannot make memory for rules: ") + std::strerror(errno), errno};
+      return keep(std::move(none));
+    }
     case ObjectKind::control:
     case ObjectKind::listener:
       return {};
@@ -93,6 +102,13 @@ Result<void> Objects::create(const Object& object) {
 
 void Objects::adopt_listener(const std::string& name, Fd listener) {
   held_[name] = {std::move(listener), Fd(), {}, {}};
+}
+
+Result<void> Objects::adopt_rules(const std::string& name, Fd memory) {
+  if ((::fcntl(memory.get(), F_GET_SEALS) & kSeals) != kSeals)
+    return Error{"rules come in memory that is sealed, and this is none"};
+  held_[name] = {std::move(memory), Fd(), {}, {}};
+  return {};
 }
 
 void Objects::drop(const std::string& name) {

@@ -27,6 +27,9 @@ class Objects {
   // (member.hpp).
   Result<void> create(const Object& object);
   void adopt_listener(const std::string& name, Fd listener);
+  // Rules instead of those that there were; before the first ones there are none, which accept everything.
+  // Errors: whoever made the memory can still change it.
+  Result<void> adopt_rules(const std::string& name, Fd memory);
   void drop(const std::string& name);
 
   bool has(const std::string& name) const { return held_.contains(name); }

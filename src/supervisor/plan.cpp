@@ -249,6 +249,7 @@ Result<Addition> add_program(Plan& plan, Program program) {
   grant_basics(plan, stack);
   grant(plan, stack, "arena", {stack.name + ".arena", ObjectKind::arena, arena_bytes(program.stack)},
         Access::read_write);
+  grant(plan, stack, "rules", {stack.name + ".rules", ObjectKind::rules}, Access::read);
   const std::string session = program.name + ".session";
   grant(plan, stack, "session.region", {session, ObjectKind::session, session_bytes(program.stack)},
         Access::read_write);

@@ -61,6 +61,7 @@ enum class ObjectKind {
   xdp_map,     // BPF map of an interface taken for AF_XDP; with it lives the program that looks there
   xdp_socket,  // AF_XDP socket, not bound yet
   passt,       // stream socket to a passt that the supervisor started for it
+  rules,       // sealed memfd of one stack: its compiled filter rules, empty if it has none
 };
 
 enum class Access { read, write, read_write };  // of a pipe: its read end, its write end
@@ -122,6 +123,7 @@ struct Program {
   std::string network;
   Ipv4Address address = 0;
   MacAddress mac;
+  std::string filter;                      // absolute path of its rules' text; empty: it has none
   std::vector<std::string> joins = {"*"};  // programs (or "host") that it may exchange frames with
   std::vector<std::string> shares;         // absolute host paths visible in its cell
   std::vector<Publish> publish;            // ports of the host that lead to it; with Uplink::user

@@ -47,6 +47,8 @@ std::string_view to_string(ObjectKind kind) {
       return "xdp-socket";
     case ObjectKind::passt:
       return "passt";
+    case ObjectKind::rules:
+      return "rules";
   }
   return "unknown";
 }

@@ -12,6 +12,7 @@ std::string others(const Plan& plan, const Process& self, const Object& object) 
   switch (object.kind) {
     case ObjectKind::stats:
     case ObjectKind::control:
+    case ObjectKind::rules:
       return "supervisor";
     case ObjectKind::session:
     case ObjectKind::listener:

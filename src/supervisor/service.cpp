@@ -44,10 +44,10 @@ void Service::close(uint64_t connection) {
 void Service::receive(uint64_t connection) {
   std::vector<ControlLine> lines;
   const bool open = connections_.at(connection).receive(lines);
-  for (const ControlLine& line : lines) {
+  for (ControlLine& line : lines) {
     const Result<Request> request = parse_request(line.line);
     if (request)
-      serve(connection, *request);
+      serve(connection, *request, std::move(line.descriptors));
     else
       send(connection, refusal(request.error().message));
     if (!connections_.contains(connection)) return;
@@ -73,7 +73,7 @@ bool Service::flush() {
   return waiting;
 }
 
-void Service::serve(uint64_t connection, const Request& request) {
+void Service::serve(uint64_t connection, const Request& request, std::vector<Fd> descriptors) {
   switch (request.command) {
     case Command::ps:
       return send(connection, processes_view(supervisor_, host_.now()));
@@ -91,7 +91,11 @@ void Service::serve(uint64_t connection, const Request& request) {
     case Command::mirror:
       return mirror(connection, request.link);
     case Command::run:
-      return join(connection, request.run);
+      return join(connection, request.run, std::move(descriptors));
+    case Command::rules:
+      return list_rules(connection, request.program);
+    case Command::load_rules:
+      return load_rules(connection, request, std::move(descriptors));
   }
 }
 
@@ -158,9 +162,10 @@ void Service::mirror(uint64_t connection, const std::string& name) {
             });
 }
 
-void Service::join(uint64_t connection, const RunRequest& request) {
+void Service::join(uint64_t connection, const RunRequest& request, std::vector<Fd> descriptors) {
   if (supervisor_.going_down()) return close(connection);
-  supervisor_.join(request, [this, connection](Result<Supervisor::Joined> joined) {
+  Fd rules = descriptors.empty() ? Fd() : std::move(descriptors.front());
+  supervisor_.join(request, std::move(rules), [this, connection](Result<Supervisor::Joined> joined) {
     if (!joined) return send(connection, refusal(joined.error().message, 125));
     std::vector<int> fds;
     for (const Fd& fd : joined->fds) fds.push_back(fd.get());

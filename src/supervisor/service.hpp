@@ -26,7 +26,7 @@ class Service {
       : listener_(std::move(listener)), supervisor_(supervisor), host_(host) {}
   void accept();
   void receive(uint64_t connection);
-  void serve(uint64_t connection, const Request& request);
+  void serve(uint64_t connection, const Request& request, std::vector<Fd> descriptors);
   void send(uint64_t connection, const nlohmann::json& reply, std::span<const int> fds = {});
   void close(uint64_t connection);
   struct Gathering;  // of the sockets of all stacks, for one connection
@@ -35,7 +35,12 @@ class Service {
                        const std::shared_ptr<Gathering>& gathering);
   void one_answered(Gathering& gathering);
   void mirror(uint64_t connection, const std::string& link);
-  void join(uint64_t connection, const RunRequest& request);
+  void join(uint64_t connection, const RunRequest& request, std::vector<Fd> descriptors);
+  // service_rules.cpp
+  struct RuleRows;  // of one stack, for one connection
+  void list_rules(uint64_t connection, const std::string& program);
+  void ask_for_rules(const std::shared_ptr<RuleRows>& gathered);
+  void load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors);
 
   ControlListener listener_;
   Supervisor& supervisor_;

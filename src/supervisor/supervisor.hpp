@@ -59,7 +59,14 @@ class Supervisor {
     std::vector<Fd> fds;
   };
   using JoinAnswer = std::function<void(Result<Joined>)>;
-  void join(const RunRequest& request, JoinAnswer answer);
+  // `rules`: compiled, if the request names a filter.
+  void join(const RunRequest& request, Fd rules, JoinAnswer answer);
+
+  // Before the first tick(): the compiled rules of a program whose plan names a filter.
+  Result<void> give_rules(const std::string& program, Fd rules);
+  // To a stack that runs. `answer` hears when they are in force, or why the old ones still are.
+  void load_rules(const std::string& program, const std::string& file, Fd rules,
+                  std::function<void(Result<void>)> answer);
 
   const Plan& plan() const { return plan_; }
   const Objects& objects() const { return objects_; }

@@ -118,8 +118,10 @@ bool Supervisor::program_comes_back(const std::string& program) const {
   return member(program)->state == MemberState::waiting && !plan_.program(program)->attached;
 }
 
-void Supervisor::join(const RunRequest& request, JoinAnswer answer) {
+void Supervisor::join(const RunRequest& request, Fd rules, JoinAnswer answer) {
   CHECK(!going_down_);
+  if (request.filter.empty() == static_cast<bool>(rules))
+    return answer(Error{"a filter and its compiled rules come together"});
   // Name and address are free as soon as their program has ended, whatever its stack still has to deliver.
   std::vector<std::string> in_the_way;
   for (const Program& last : plan_.programs) {
@@ -144,6 +146,12 @@ void Supervisor::join(const RunRequest& request, JoinAnswer answer) {
       if (made) continue;
       remove_attached(added->program);
       return answer(made.error());
+    }
+  }
+  if (rules) {
+    if (Result<void> given = give_rules(added->program, std::move(rules)); !given) {
+      remove_attached(added->program);
+      return answer(given.error());
     }
   }
   Member& vswitch = *member(added->vswitch);

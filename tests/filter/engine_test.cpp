@@ -45,6 +45,39 @@ TEST(Engine, NoRulesAcceptEverything) {
   EXPECT_TRUE(judge(engine, datagram()).accepted);
 }
 
+TEST(Engine, CountsWhatHeld) {
+  Engine engine = engine_of(batch(table(), base_chain("in", Policy::drop), rule("in", counter()),
+                                  rule("in", join(port_is(53), verdict(1)))));
+  judge(engine, datagram(), 5);
+  Octets other = datagram();
+  other[23] = 54;
+  judge(engine, other, 7);
+  EXPECT_EQ(engine.hits(0, 0).packets, 2U);
+  EXPECT_EQ(engine.hits(0, 1).packets, 1U);
+  EXPECT_EQ(engine.hits(0, 1).last, 5U);
+  EXPECT_EQ(engine.hits(0, kNone).packets, 1U) << "the policy";
+  EXPECT_EQ(engine.hits(0, kNone).last, 7U);
+}
+
+TEST(Engine, SaysHowMuchOfAPacketItNeeds) {
+  EXPECT_TRUE(engine_of({}).is_empty());
+  EXPECT_EQ(engine_of({}).needed_bytes(), 120U) << "two headers at their longest";
+  const Octets deep = join(payload(kTransport, 900, 2), cmp(0, Octets{1, 2}), verdict(0));
+  Engine engine = engine_of(batch(table(), base_chain("in"), rule("in", deep)));
+  EXPECT_FALSE(engine.is_empty());
+  EXPECT_EQ(engine.needed_bytes(), 962U);
+}
+
+TEST(Engine, CountsAPacketWholeOfWhichItSeesTheBeginning) {
+  Engine engine = engine_of(batch(table(), base_chain("in"), rule("in", counter())));
+  const Octets bytes = datagram();
+  Packet packet;
+  ASSERT_TRUE(packet.read(ConstBytes(bytes).first(28), bytes.size()));
+  EXPECT_FALSE(Packet().read(ConstBytes(bytes).first(28), 31)) << "it ends before it should";
+  engine.judge(Hook::input, packet, 0);
+  EXPECT_EQ(engine.tally(0).bytes, 32U);
+}
+
 TEST(Engine, APolicyDecidesWhatNoRuleDid) {
   Engine engine =
       engine_of(batch(table(), base_chain("in", Policy::drop), rule("in", join(port_is(53), verdict(1)))));

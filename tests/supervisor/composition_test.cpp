@@ -177,6 +177,8 @@ INSTANTIATE_TEST_SUITE_P(
              "3: the host itself uses eth0 as a part of 192.168.1.0/24"},
         Case{"UplinkInterfaceTooWide", NETWORK "uplink = \"afxdp:eth9\"\n",
              "3: eth9 has 99 queues and at most 64 can be had"},
+        Case{"FilterIsMissing", PROGRAM "filter = \"missing.nft\"\n",
+             "5: there is no file /srv/missing.nft with rules: write it, or write another path"},
         Case{"PublishWithoutUplink", PROGRAM "publish = [\"8080:80\"]\n",
              "5: ports are published by the uplink \"user\", and network \"lan\" has \"none\": choose that "
              "one"},

@@ -31,7 +31,8 @@ TEST(ControlProtocol, RunSurvives) {
                  .core = 1,
                  .uplink = Uplink::tap,
                  .shares = {"/srv/data"},
-                 .publish = {{0x7f000001, 8080, 80, false}, {0, 53, 53, true}}};
+                 .publish = {{0x7f000001, 8080, 80, false}, {0, 53, 53, true}},
+                 .filter = "/srv/web.nft"};
   const std::string line = format_request(request);
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << "a newline within would end the line";
   const Result<Request> parsed = parse_request(line);
@@ -42,6 +43,7 @@ TEST(ControlProtocol, RunSurvives) {
   EXPECT_EQ(parsed->run.core, 1u);
   EXPECT_EQ(parsed->run.uplink, Uplink::tap);
   EXPECT_EQ(parsed->run.publish, request.run.publish);
+  EXPECT_EQ(parsed->run.filter, "/srv/web.nft");
 }
 
 TEST(ControlProtocol, PlainCommandsSurvive) {
@@ -55,11 +57,29 @@ TEST(ControlProtocol, PlainCommandsSurvive) {
       parse_request(format_request({.command = Command::mirror, .link = "lan.redis"}));
   ASSERT_TRUE(mirror);
   EXPECT_EQ(mirror->link, "lan.redis");
+  const Result<Request> rules = parse_request(
+      format_request({.command = Command::load_rules, .program = "redis", .filter = "/srv/web.nft"}));
+  ASSERT_TRUE(rules);
+  EXPECT_EQ(rules->command, Command::load_rules);
+  EXPECT_EQ(rules->program, "redis");
+  EXPECT_EQ(rules->filter, "/srv/web.nft");
+  EXPECT_EQ(parse_request(format_request({.command = Command::rules, .program = "redis"}))->program, "redis");
 }
 
 TEST(ControlProtocol, RubbishGetsASentence) {
   for (const char* line :
-       {"", "{", "[]", "null", "{}", R"({"command":1})", R"({"command":"mirror"})", R"({"command":"run"})",
+       {"",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        R"({"command":1})",
+        R"({"command":"mirror"})",
+        R"({"command":"run"})",
+        R"({"command":"rules"})",
+        R"({"command":"load_rules","program":"redis"})",
+        R"({"command":"load_rules","program":"redis","filter":"web.nft"})",
+        R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","filter":"web.nft"})",
         R"({"command":"run","argv":[],"executable":"/a","working_directory":"/"})",
         R"({"command":"run","argv":["a"],"executable":"a","working_directory":"/"})",
         R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","core":-1})",

@@ -1,0 +1,154 @@
+#include "rules.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "filter/load.hpp"
+#include "filter/words.hpp"
+
+namespace skerry {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMostBytes = 48 * 1024;  // of rows in a control message of 64 KiB
+
+// Nobody can change it while it is read, nor take it away.
+bool is_sealed(const Fd& memory) {
+  constexpr int kSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+  return (::fcntl(memory.get(), F_GET_SEALS) & kSeals) == kSeals;
+}
+
+json tally_of(const filter::Engine& engine, uint32_t stateful) {
+  const filter::Tally& tally = engine.tally(stateful);
+  const filter::Stateful& begins = engine.ruleset().stateful[stateful];
+  switch (begins.kind) {
+    case filter::StatefulKind::counter:
+      return {{"counter", {{"packets", tally.packets}, {"bytes", tally.bytes}}}};
+    case filter::StatefulKind::quota:
+      return {{"quota", {{"used", tally.consumed}, {"bytes", begins.bytes}}}};
+    case filter::StatefulKind::limit:
+      break;
+  }
+  return nullptr;
+}
+
+// Gives each row to `add` that is wanted; the others cost a count.
+class Rows {
+ public:
+  explicit Rows(size_t skip) : skip_(skip) {}
+
+  template <class Make>
+  void add(Make make) {
+    if (skip_ > 0) {
+      --skip_;
+    } else if (bytes_ > kMostBytes) {
+      more = true;
+    } else {
+      rows.push_back(make());
+      bytes_ += rows.back().dump(-1, ' ', false, json::error_handler_t::replace).size();
+    }
+  }
+
+  json rows = json::array();
+  bool more = false;
+
+ private:
+  size_t skip_;
+  size_t bytes_ = 0;
+};
+
+json chain_row(const filter::Engine& engine, uint32_t index) {
+  const filter::Ruleset& ruleset = engine.ruleset();
+  const filter::Chain& chain = ruleset.chains[index];
+  json row{{"table", filter::table_name(ruleset, chain.table)},
+           {"chain", filter::chain_name(ruleset, index)}};
+  if (!chain.is_base) return row;
+  row["hook"] = filter::hook_name(chain.hook);
+  row["priority"] = chain.priority;
+  row["policy"] = chain.policy == filter::Policy::accept ? "accept" : "drop";
+  row["packets"] = engine.hits(index, filter::kNone).packets;
+  return row;
+}
+
+json rule_row(const filter::Engine& engine, uint32_t chain, uint32_t index, TimeNs now) {
+  const filter::Ruleset& ruleset = engine.ruleset();
+  const filter::Rule& rule = ruleset.chains[chain].rules[index];
+  const filter::Hits& hits = engine.hits(chain, index);
+  json row{{"table", filter::table_name(ruleset, ruleset.chains[chain].table)},
+           {"chain", filter::chain_name(ruleset, chain)},
+           {"handle", rule.handle},
+           {"packets", hits.packets}};
+  if (hits.packets > 0) row["ago_ms"] = (now - hits.last) / kMillisecond;
+  if (!rule.comment.empty()) row["comment"] = rule.comment;
+  for (const filter::Expression& expression : rule.expressions) {
+    const auto* touch = std::get_if<filter::Touch>(&expression.action);
+    if (touch == nullptr) continue;
+    if (json tally = tally_of(engine, touch->stateful); !tally.is_null())
+      row["tallies"].push_back(std::move(tally));
+  }
+  return row;
+}
+
+size_t elements_of(const filter::Engine& engine, uint32_t set, TimeNs now) {
+  size_t count = 0;
+  if (const filter::DynamicSet* dynamic = engine.dynamic_set(set)) {
+    dynamic->for_each(now, [&](const uint8_t*, const filter::Element&) { ++count; });
+    return count;
+  }
+  for (const filter::Element& element : engine.ruleset().sets[set].elements)
+    count += element.interval_end ? 0 : 1;
+  return count;
+}
+
+}  // namespace
+
+Result<void> Rules::load(Fd memory, TimeNs now) {
+  struct stat facts;
+  if (!is_sealed(memory) || ::fstat(memory.get(), &facts) != 0)
+    return Error{"rules come in memory that is sealed, and this is none"};
+  filter::Ruleset ruleset;
+  if (const auto bytes = static_cast<size_t>(facts.st_size); bytes > 0) {
+    void* const at = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, memory.get(), 0);
+    if (at == MAP_FAILED) return Error{"cannot map the rules", errno};
+    const auto refusal = filter::load({static_cast<const uint8_t*>(at), bytes}, ruleset);
+    ::munmap(at, bytes);
+    if (refusal) return Error{"the rules are refused: " + refusal->sentence, refusal->error};
+  }
+  hooks_.use(filter::Engine(std::move(ruleset), now, secret_));
+  memory_ = std::move(memory);
+  return {};
+}
+
+json Rules::table(size_t first, TimeNs now) const {
+  const filter::Engine& engine = hooks_.engine();
+  const filter::Ruleset& ruleset = engine.ruleset();
+  Rows rows(first);
+  for (uint32_t chain = 0; chain < ruleset.chains.size(); ++chain) {
+    rows.add([&] { return chain_row(engine, chain); });
+    for (uint32_t rule = 0; rule < ruleset.chains[chain].rules.size(); ++rule)
+      rows.add([&] { return rule_row(engine, chain, rule, now); });
+  }
+  for (const filter::NamedObject& object : ruleset.objects) {
+    rows.add([&] {
+      return json{{"table", filter::table_name(ruleset, object.table)},
+                  {"kind", filter::kind_name(ruleset.stateful[object.stateful].kind)},
+                  {"name", object.name},
+                  {"tally", tally_of(engine, object.stateful)}};
+    });
+  }
+  for (uint32_t set = 0; set < ruleset.sets.size(); ++set) {
+    if (ruleset.sets[set].anonymous) continue;
+    rows.add([&] {
+      return json{{"table", filter::table_name(ruleset, ruleset.sets[set].table)},
+                  {"set", ruleset.sets[set].name},
+                  {"elements", elements_of(engine, set, now)}};
+    });
+  }
+  return {{"ok", true}, {"rows", std::move(rows.rows)}, {"more", rows.more}};
+}
+
+}  // namespace skerry

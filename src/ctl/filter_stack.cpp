@@ -1,0 +1,158 @@
+// `skerry filter load` and `list`: rules for a stack that runs, and what they have done so far.
+#include "ctl/filter_stack.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "ctl/compile.hpp"
+#include "ctl/running.hpp"
+#include "ctl/table.hpp"
+#include "supervisor/mistakes.hpp"
+
+namespace skerry::ctl {
+
+namespace {
+
+using nlohmann::json;
+
+struct StackOptions {
+  std::string stack;
+  std::string file;
+  std::string net;
+  bool as_json = false;
+};
+
+struct Asked {
+  supervisor::ControlClient client;
+  std::string program;
+};
+
+// Whose stack is meant: "redis" or "redis.stack".
+Result<Asked> find_stack(const StackOptions& options) {
+  const Result<std::string> composition = choose_running(options.net);
+  if (!composition) return composition.error();
+  Result<supervisor::ControlClient> client = connect(*composition);
+  if (!client) return client.error();
+  const Result<json> answer = ask(*client, {.command = supervisor::Command::plan});
+  if (!answer) return answer.error();
+  const Result<supervisor::Plan> plan = supervisor::plan_from_json(answer->value("plan", json()).dump());
+  if (!plan) return plan.error();
+  std::vector<std::string> names;
+  for (const supervisor::Program& program : plan->programs) {
+    names.push_back(program.name);
+    if (options.stack == program.name || options.stack == program.name + ".stack")
+      return Asked{std::move(*client), program.name};
+  }
+  return Error{fmt::format("there is no stack of a program \"{}\"{}", options.stack,
+                           supervisor::suggestion(options.stack, names))};
+}
+
+Outcome load(const StackOptions& options) {
+  Result<Asked> asked = find_stack(options);
+  if (!asked) return failed(asked.error());
+  const Result<CompiledRules> rules = compile_rules(options.file);
+  if (!rules) return failed(rules.error());
+  const supervisor::Request request{.command = supervisor::Command::load_rules,
+                                    .program = asked->program,
+                                    .filter = absolute_name(options.file)};
+  const int fds[] = {rules->batch.get()};
+  const Result<supervisor::ControlLine> line = asked->client.call(supervisor::format_request(request), fds);
+  if (!line) return failed(line.error());
+  const Result<json> reply = supervisor::parse_reply(line->line);
+  return reply ? Outcome{} : failed(reply.error());
+}
+
+std::string tally_text(const json& tally) {
+  if (tally.contains("counter"))
+    return fmt::format("counter packets {} bytes {}", number_of(tally["counter"], "packets"),
+                       number_of(tally["counter"], "bytes"));
+  if (tally.contains("quota"))
+    return fmt::format("quota {} of {} bytes", number_of(tally["quota"], "used"),
+                       number_of(tally["quota"], "bytes"));
+  return "";
+}
+
+// What a row counts besides packets, and what its author wrote.
+std::string details(const json& row) {
+  std::vector<std::string> words;
+  if (row.contains("hook"))
+    words.push_back(fmt::format("hook {} priority {}", text_of(row, "hook"), text_of(row, "priority")));
+  if (row.contains("elements")) words.push_back(fmt::format("{} elements", number_of(row, "elements")));
+  for (const json& tally : row.value("tallies", json::array()))
+    if (tally.is_object()) words.push_back(tally_text(tally));
+  if (row.contains("tally") && row["tally"].is_object()) words.push_back(tally_text(row["tally"]));
+  if (row.contains("comment")) words.push_back(fmt::format("\"{}\"", text_of(row, "comment")));
+  return fmt::format("{}", fmt::join(words, " "));
+}
+
+std::string subject(const json& row) {
+  if (row.contains("handle")) return "handle " + text_of(row, "handle");
+  if (row.contains("policy")) return "policy " + text_of(row, "policy");
+  if (row.contains("set")) return "set " + text_of(row, "set");
+  if (row.contains("kind")) return text_of(row, "kind") + " " + text_of(row, "name");
+  return "-";
+}
+
+Outcome list(const StackOptions& options) {
+  Result<Asked> asked = find_stack(options);
+  if (!asked) return failed(asked.error());
+  const Result<json> answer =
+      ask(asked->client, {.command = supervisor::Command::rules, .program = asked->program});
+  if (!answer) return failed(answer.error());
+  const Result<json> rows = rows_of(*answer, "rows");
+  if (!rows) return failed(rows.error());
+  const std::string file = answer->value("filter", "");
+  if (options.as_json) {
+    const json all{{"program", asked->program}, {"filter", file}, {"rows", *rows}};
+    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
+    return {};
+  }
+  if (rows->empty()) {
+    fmt::print("{} has no rules{}: everything passes\n", asked->program, file.empty() ? "" : " in " + file);
+    return {};
+  }
+  std::vector<std::vector<std::string>> cells;
+  for (const json& row : *rows) {
+    if (!row.is_object()) continue;
+    cells.push_back({text_of(row, "table"), text_of(row, "chain"), subject(row), text_of(row, "packets"),
+                     row.contains("ago_ms") ? format_duration(number_of(row, "ago_ms")) : "-", details(row)});
+  }
+  fmt::print(
+      "{}",
+      format_table({{"TABLE"}, {"CHAIN"}, {"WHAT"}, {"PACKETS", true}, {"AGO", true}, {"DETAILS"}}, cells));
+  return {};
+}
+
+void add_common(CLI::App& command, StackOptions& options) {
+  command.add_option("stack", options.stack, "whose stack, by the program's name")->required();
+  command.add_option("--net", options.net, "composition or network (default: the only one that runs)");
+}
+
+}  // namespace
+
+void add_filter_load(CLI::App& filter, Outcome& outcome) {
+  CLI::App* command = filter.add_subcommand("load", "Give a stack that runs other rules");
+  auto options = std::make_shared<StackOptions>();
+  add_common(*command, *options);
+  command->add_option("file", options->file, "rules as `nft -f` reads them; - for standard input")
+      ->required();
+  command->footer(
+      "All of them change between one packet and the next. If they are refused, the old ones stay.\n"
+      "Example: skerry filter load redis web.nft");
+  command->callback([&outcome, options] { outcome = load(*options); });
+}
+
+void add_filter_list(CLI::App& filter, Outcome& outcome) {
+  CLI::App* command = filter.add_subcommand("list", "Say which rules a stack has and what they have counted");
+  auto options = std::make_shared<StackOptions>();
+  add_common(*command, *options);
+  command->add_flag("--json", options->as_json, "the same as JSON");
+  command->footer(
+      "A rule's packets are those that it held for, counter or not; a policy's those that it decided on.\n"
+      "Example: skerry filter list redis");
+  command->callback([&outcome, options] { outcome = list(*options); });
+}
+
+}  // namespace skerry::ctl

@@ -1,0 +1,62 @@
+#include "filter/words.hpp"
+
+namespace skerry::filter {
+
+const char* family_name(Family family) {
+  switch (family) {
+    case Family::inet:
+      return "inet";
+    case Family::ip:
+      return "ip";
+    case Family::ip6:
+      return "ip6";
+  }
+  return "";
+}
+
+const char* hook_name(Hook hook) {
+  switch (hook) {
+    case Hook::prerouting:
+      return "prerouting";
+    case Hook::input:
+      return "input";
+    case Hook::forward:
+      return "forward";
+    case Hook::output:
+      return "output";
+    case Hook::postrouting:
+      return "postrouting";
+  }
+  return "";
+}
+
+const char* kind_name(StatefulKind kind) {
+  switch (kind) {
+    case StatefulKind::counter:
+      return "counter";
+    case StatefulKind::limit:
+      return "limit";
+    case StatefulKind::quota:
+      return "quota";
+  }
+  return "";
+}
+
+std::string table_name(const Ruleset& ruleset, uint32_t table) {
+  return std::string(family_name(ruleset.tables[table].family)) + " " + ruleset.tables[table].name;
+}
+
+std::string chain_name(const Ruleset& ruleset, uint32_t chain) {
+  const std::string& name = ruleset.chains[chain].name;
+  return name.empty() ? "(anonymous)" : name;
+}
+
+std::string place_name(const Ruleset& ruleset, uint32_t chain, uint32_t rule) {
+  std::string place = table_name(ruleset, ruleset.chains[chain].table) + " " + chain_name(ruleset, chain);
+  if (rule == kNone) return place + " policy";
+  const Rule& each = ruleset.chains[chain].rules[rule];
+  place += " handle " + std::to_string(each.handle);
+  return each.comment.empty() ? place : place + " \"" + each.comment + "\"";
+}
+
+}  // namespace skerry::filter

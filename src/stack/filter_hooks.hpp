@@ -1,0 +1,61 @@
+// Where rules stand in a stack: prerouting and input on a packet's way in, output and postrouting on its way
+// out, as in Linux for a host that forwards nothing. What is refused stays in a short memory, so that a
+// person can ask why.
+//
+// Read first: filter/engine.hpp. Invariant: what was judged on the way in is a private copy, and whoever goes
+// on with the packet takes its headers from that copy, never again from memory that a neighbour can write.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "filter/engine.hpp"
+#include "stack/drop_reason.hpp"
+#include "wire/ipv4.hpp"
+
+namespace skerry::stack {
+
+class FilterHooks {
+ public:
+  FilterHooks() : engine_(filter::Ruleset{}) {}
+
+  // From the next packet on; only between breaths.
+  void use(filter::Engine engine);
+  // False: no hook has a chain, so that nothing here needs to be called.
+  bool is_active() const { return active_; }
+  const filter::Engine& engine() const { return engine_; }
+
+  // --- the way in
+  // A packet has come: `ethernet` is its link header or null where it looped, `header` its IP header, both
+  // copied before; `packet` begins with that header, all of it is there, and the rest is copied here.
+  void take(const uint8_t* ethernet, ConstBytes header, ConstBytes packet, bool broadcast);
+  // The last piece made it a packet: what is known of the piece holds for it.
+  void take_whole(ConstBytes packet);
+  // What rules say to the packet taken last.
+  bool passes(filter::Hook hook, TimeNs now);
+  // The private copy of its transport header and what follows: at least 60 bytes, if there are as many.
+  ConstBytes transport() const { return packet_.bytes.subspan(packet_.transport); }
+
+  // --- the way out: at both hooks
+  bool passes_out(ConstBytes packet, bool loops, TimeNs now);
+
+  // Why the last one did not pass: at which hook, and what its sender is to be told.
+  DropReason reason() const;
+  const std::optional<filter::Reject>& reject() const { return judgement_.reject; }
+
+ private:
+  bool judge(filter::Packet& packet, filter::Hook hook, TimeNs now);
+
+  bool active_ = false;
+  filter::Engine engine_;
+  const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
+  std::vector<uint8_t> copy_;  // link header and beginning of the packet taken last
+  filter::Packet packet_;
+  filter::Judgement judgement_;
+  filter::Hook hook_{};
+};
+
+// The ICMP code that an IPv4 sender gets (nft_reject_icmp_code()); a reset of TCP is none.
+uint8_t icmp_code_of(const filter::Reject& reject);
+
+}  // namespace skerry::stack

@@ -1,0 +1,87 @@
+// Ip and rules: what becomes of a packet that they refuse. Included by ip.hpp alone.
+#pragma once
+
+namespace skerry::stack {
+
+// A packet that came in; `packet` begins with its header.
+template <Link L>
+auto Ip<L>::refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped)
+    -> Fate {
+  const DropReason reason = filter_.reason();
+  const auto& reject = filter_.reject();
+  // Nothing is ever sent to many, about a later piece, or about an ICMP error (RFC 1122 section 3.2.2).
+  if (!reject || ip.fragment_offset != 0 || !routes_.is_local(ip.destination)) return {reason};
+  if (reject->kind == filter::RejectKind::tcp_reset) {
+    if (const auto reset = reset_for(ip, filter_.transport())) resets_.promise(*reset);
+    return {reason};
+  }
+  if (ip.protocol == IpProtocol::kIcmp) {
+    const auto icmp = IcmpHeader::parse(filter_.transport());
+    if (!icmp || icmp->is_error()) return {reason};
+  }
+  const IcmpNote note{frame,
+                      looped,
+                      ip.destination,
+                      ip.source,
+                      {IcmpType::kDestinationUnreachable, icmp_code_of(*reject)},
+                      packet.first(std::min<size_t>(ip.total_bytes, IcmpReplies::kMaxQuoteBytes))};
+  if (!icmp_replies_.promise(now, note)) return {reason};
+  drops_.count(reason);
+  return {std::nullopt, true};
+}
+
+// A packet of our own: whoever sent it gets the answer as if it had come from where the packet should have
+// gone.
+template <Link L>
+void Ip<L>::refused_out(const Outgoing& out) {
+  drops_.count(filter_.reason());
+  const auto& reject = filter_.reject();
+  const ConstBytes packet{out.ethernet() + EthernetHeader::kBytes,
+                          Ipv4Header::kMinBytes + out.transport_bytes};
+  const auto ip = Ipv4Header::parse(packet);
+  if (reject && ip && reject->kind == filter::RejectKind::tcp_reset) {
+    if (const auto reset = reset_for(*ip, packet.subspan(ip->header_bytes))) resets_.promise(*reset);
+  } else if (reject) {
+    const IcmpHeader icmp{IcmpType::kDestinationUnreachable, icmp_code_of(*reject)};
+    if (const auto notice = read_icmp_error(icmp, packet))
+      (notice->protocol == IpProtocol::kTcp ? tcp_errors_ : udp_errors_).push(notice->error);
+  }
+  cancel(out);
+}
+
+template <Link L>
+void Ip<L>::send_resets(TimeNs now) {
+  for (const TcpReset& reset : resets_.view()) {
+    if (!routes_.is_local(reset.from)) {
+      loop_reset(reset);
+    } else if (!find(reset_way_, reset.to, reset.from) || reserve(reset_way_) < TcpHeader::kMinBytes) {
+      drops_.count(DropReason::no_memory);
+    } else {
+      Outgoing out = open(reset_way_, TcpHeader::kMinBytes);
+      reset.header.emit(out.transport);
+      settle_checksum(out, reset_way_, TcpHeader::kChecksumOffset);
+      send(now, reset_way_, out);
+    }
+  }
+  resets_.clear();
+}
+
+// To ourselves, in the name of one whom our segment never reached.
+template <Link L>
+void Ip<L>::loop_reset(const TcpReset& reset) {
+  const auto frame = loopback_.allocate(kHeaderBytes + TcpHeader::kMinBytes);
+  if (!frame) return drops_.count(DropReason::no_memory);
+  Ipv4Header ip;
+  ip.source = reset.from;
+  ip.destination = reset.to;
+  ip.protocol = IpProtocol::kTcp;
+  ip.ttl = 64;
+  ip.dont_fragment = true;
+  ip.total_bytes = Ipv4Header::kMinBytes + TcpHeader::kMinBytes;
+  uint8_t* const packet = loopback_.data(*frame).data() + EthernetHeader::kBytes;
+  ip.emit(packet);
+  reset.header.emit(packet + Ipv4Header::kMinBytes);
+  loopback_.send(*frame);
+}
+
+}  // namespace skerry::stack

@@ -1,0 +1,56 @@
+// Questions about the rules of a stack, and new ones for it.
+#include <fmt/format.h>
+
+#include "supervisor/mistakes.hpp"
+#include "supervisor/service.hpp"
+
+namespace skerry::supervisor {
+
+using nlohmann::json;
+
+struct Service::RuleRows {
+  uint64_t connection;
+  std::string program;
+  json rows = json::array();
+};
+
+void Service::list_rules(uint64_t connection, const std::string& program) {
+  ask_for_rules(std::make_shared<RuleRows>(RuleRows{.connection = connection, .program = program}));
+}
+
+// A stack tells as many rows as fit into one message, and whether there are more. It is not believed without
+// a bound.
+void Service::ask_for_rules(const std::shared_ptr<RuleRows>& gathered) {
+  constexpr size_t kMostRows = 1 << 18;
+  Member* const stack = supervisor_.member(gathered->program + ".stack");
+  if (stack == nullptr || !stack->serving)
+    return send(gathered->connection, refusal(fmt::format("{} has no stack that runs", gathered->program)));
+  stack->ask({{"command", "rules"}, {"first", gathered->rows.size()}}, {},
+             [this, gathered](const Result<ControlMessage>& reply) {
+               if (!reply) return send(gathered->connection, refusal(reply.error().message));
+               const json rows = reply->body.value("rows", json());
+               size_t count = 0;
+               for (const json& row : rows.is_array() ? rows : json::array()) {
+                 if (!row.is_object()) continue;
+                 gathered->rows.push_back(row);
+                 ++count;
+               }
+               const json more = reply->body.value("more", json(false));
+               if (more == true && count > 0 && gathered->rows.size() < kMostRows)
+                 return ask_for_rules(gathered);
+               const Program* const program = supervisor_.plan().program(gathered->program);
+               send(gathered->connection, {{"ok", true},
+                                           {"filter", program == nullptr ? "" : program->filter},
+                                           {"rows", std::move(gathered->rows)}});
+             });
+}
+
+void Service::load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors) {
+  if (descriptors.size() != 1) return send(connection, refusal("load_rules needs the rules"));
+  supervisor_.load_rules(request.program, request.filter, std::move(descriptors.front()),
+                         [this, connection](const Result<void>& done) {
+                           send(connection, done ? json{{"ok", true}} : refusal(done.error().message));
+                         });
+}
+
+}  // namespace skerry::supervisor

@@ -1,0 +1,185 @@
+"""Rules of a stack that runs: what they let pass, who is told, how they are changed, and that a stack that comes back has them."""
+
+import json
+import os
+import signal
+import time
+import unittest
+
+from skerry_case import SkerryCase
+
+PYTHON = "/usr/bin/python3"
+READY = "ready"
+
+# Listens at the ports that it is given and answers each connection with the port's number.
+SERVER = """
+import selectors, socket, sys
+ports = selectors.DefaultSelector()
+for port in map(int, sys.argv[1:]):
+    listener = socket.create_server(("0.0.0.0", port))
+    ports.register(listener, selectors.EVENT_READ, port)
+print("ready", flush=True)
+while True:
+    for key, _ in ports.select():
+        connection, _ = key.fileobj.accept()
+        connection.sendall(str(key.data).encode())
+        connection.close()
+"""
+
+# Asks each of "tcp:PORT" and "udp:PORT" and prints what came of it, by the words of errno.
+CLIENT = """
+import errno, socket, sys
+for what in sys.argv[2:]:
+    kind, port = what.split(":")
+    with socket.socket(type=socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as asked:
+        asked.settimeout(20 if "!" not in port else 0.5)  # with ! nothing is to come
+        try:
+            asked.connect((sys.argv[1], int(port.strip("!"))))
+            if kind == "udp":
+                asked.send(b"x")
+            print(what, asked.recv(100).decode())
+        except TimeoutError:
+            print(what, "silence")
+        except OSError as error:
+            print(what, errno.errorcode[error.errno])
+"""
+
+RULES = """
+table inet mine {
+    set friends { type ipv4_addr; elements = { 10.77.0.3 } }
+    chain in {
+        type filter hook input priority 0; policy drop;
+        iifname "lo" accept
+        ip saddr @friends tcp dport 80 counter accept comment "the web"
+        tcp dport 81 reject with tcp reset
+        udp dport 82 reject
+    }
+    chain out { type filter hook output priority 0; policy accept; udp dport 99 drop; udp dport 98 reject; tcp dport 97 reject with tcp reset; }
+}
+"""
+OTHER_RULES = """
+table inet other {
+    chain in { type filter hook input priority 0; policy accept; tcp dport 80 reject with tcp reset; }
+}
+"""
+WRONG_RULES = "table inet mine {\n    chain in { type filter hook input priority 0; tcp dport nonsense accept; }\n}\n"
+
+
+class FilterCase(SkerryCase):
+    def rules(self, text, name="web.nft"):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def begin(self, rules, ports=(80, 81, 83)):
+        return self.serve(PYTHON, "-c", SERVER, *map(str, ports), ready=READY, options=("--uplink", "none", "--name", "web", "--filter", str(rules)))
+
+    def tries(self, *what, to="10.77.0.2", address="10.77.0.3", options=()):
+        lines = self.ask(PYTHON, "-c", CLIENT, to, *what, address=address, options=options).splitlines()
+        return [line.split(maxsplit=1)[1] for line in lines]
+
+    def listed(self):
+        return json.loads(self.skerry.command("filter", "list", "web", "--json")[1])["rows"]
+
+    def packets(self, **wanted):
+        """Of the one row that has these values."""
+        rows = [row for row in self.listed() if wanted.items() <= row.items()]
+        self.assertEqual(len(rows), 1, rows)
+        return rows[0]["packets"]
+
+
+class Rules(FilterCase):
+    def test_they_hold_from_the_first_packet_on(self):
+        self.begin(self.rules(RULES))
+        self.assertEqual(self.tries("tcp:80", "tcp:81", "udp:82", "tcp:83!"), ["80", "ECONNREFUSED", "ECONNREFUSED", "silence"])
+        self.assertEqual(self.tries("tcp:80!", address="10.77.0.4"), ["silence"], "it is none of the set")
+        self.assertGreaterEqual(self.packets(comment="the web"), 3)
+        self.assertGreaterEqual(self.packets(policy="drop"), 2)
+        counters = self.skerry.counters("web.stack")
+        self.assertGreaterEqual(counters["drop.filter input"], 4, "two refused, two left to the policy")
+        table = self.skerry.command("filter", "list", "web")[1]
+        for words in ("inet mine", "policy drop", '"the web"', "counter packets", "set friends", "1 elements"):
+            self.assertIn(words, table)
+
+    def test_what_leaves_is_judged_too(self):
+        self.serve(PYTHON, "-c", SERVER, "97", ready=READY)
+        rules = self.rules(RULES)
+        said = self.tries("udp:99!", "udp:98", "tcp:97", options=("--filter", str(rules)))
+        self.assertEqual(said[0], "EPERM", "as Linux says of a datagram that a rule drops")
+        self.assertIn(said[1], ("ECONNREFUSED", "EPERM"))
+        self.assertEqual(said[2], "ECONNREFUSED")
+
+    def test_a_mistake_starts_nothing(self):
+        status, output = self.skerry.command("run", "--uplink", "none", "--filter", self.rules(WRONG_RULES), "--", "/bin/echo", "ran", check=False)
+        self.assertEqual(status, 125)
+        self.assertIn("web.nft:2:61-68: Error:", output)
+        self.assertNotIn("ran", output)
+
+
+class Changes(FilterCase):
+    def test_other_rules_take_their_place(self):
+        self.begin(self.rules(RULES))
+        self.assertEqual(self.tries("tcp:80"), ["80"])
+        self.skerry.command("filter", "load", "web", self.rules(OTHER_RULES, "other.nft"))
+        self.assertEqual(self.tries("tcp:80", "tcp:81", "tcp:83"), ["ECONNREFUSED", "81", "83"])
+        self.assertEqual({row["table"] for row in self.listed()}, {"inet other"})
+
+    def test_a_mistake_leaves_the_old_ones(self):
+        self.begin(self.rules(RULES))
+        status, output = self.skerry.command("filter", "load", "web", self.rules(WRONG_RULES, "wrong.nft"), check=False)
+        self.assertEqual(status, 1)
+        self.assertIn("wrong.nft:2:61-68: Error:", output)
+        self.assertEqual(self.tries("tcp:80", "tcp:81"), ["80", "ECONNREFUSED"])
+
+    def test_a_stack_without_rules_can_get_some(self):
+        self.serve(PYTHON, "-c", SERVER, "80", ready=READY, options=("--uplink", "none", "--name", "web"))
+        self.assertIn("everything passes", self.skerry.command("filter", "list", "web")[1])
+        self.skerry.command("filter", "load", "web.stack", self.rules(OTHER_RULES))
+        self.assertEqual(self.tries("tcp:80"), ["ECONNREFUSED"])
+
+    def test_a_connection_goes_on_under_ever_new_rules(self):
+        """Two rulesets that both let it pass take turns; what it carries comes whole."""
+        both = [self.rules(RULES), self.rules(RULES.replace("83", "84"), "again.nft")]
+        self.serve("redis-server", "--save", "", "--port", "80", "--protected-mode", "no", "--bind", "0.0.0.0", ready="Ready to accept",
+                   options=("--uplink", "none", "--name", "web", "--filter", str(both[0])))
+        benchmark = self.skerry.begin("run", "--uplink", "none", "--address", "10.77.0.3", "--", "redis-benchmark", "-h", "10.77.0.2", "-p", "80", "-t",
+                                      "get", "-n", "200000", "-c", "10", "--csv")
+        loads = 0
+        while benchmark.process.poll() is None:
+            self.skerry.command("filter", "load", "web", both[loads % 2])
+            loads += 1
+        self.assertEqual(benchmark.wait(timeout_s=60), 0, benchmark.output())
+        self.assertNotIn("rror", benchmark.output())
+        self.assertGreater(loads, 0)
+
+
+class InAComposition(FilterCase):
+    def test_a_stack_that_comes_back_has_the_rules_that_were_loaded_last(self):
+        (self.folder / "server.py").write_text(SERVER)
+        self.rules(RULES)
+        composition = self.rules(f'[program.web]\nrun = ["{PYTHON}", "server.py", "80", "81"]\naddress = "10.77.0.2"\nfilter = "web.nft"\nrestart = "always"\n',
+                                 "filtered.toml")
+        self.skerry.command("up", "--detach", composition)
+        self.assertEqual({row["table"] for row in self.listed()}, {"inet mine"})
+        self.skerry.command("filter", "load", "web", self.rules(OTHER_RULES, "other.nft"))
+        first = self.stack()["pid"]
+        os.kill(first, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while self.stack()["pid"] in (0, -1, first) or self.stack()["state"] != "running":
+            self.assertLess(time.monotonic(), deadline, self.skerry.processes())
+            time.sleep(0.05)
+        while True:
+            status, output = self.skerry.command("filter", "list", "web", "--json", check=False)
+            if status == 0:
+                break
+            self.assertLess(time.monotonic(), deadline, output)
+            time.sleep(0.05)
+        self.assertEqual({row["table"] for row in json.loads(output)["rows"]}, {"inet other"})
+        self.skerry.command("down")
+
+    def stack(self):
+        return next(row for row in self.skerry.processes() if row["kind"] == "stack")
+
+
+if __name__ == "__main__":
+    unittest.main()

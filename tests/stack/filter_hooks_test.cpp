@@ -1,0 +1,229 @@
+// Rules in the stack: which hook a packet meets, what becomes of one that is refused, and that what was
+// judged is what is used.
+#include "stack/filter_hooks.hpp"
+
+#include <gmock/gmock.h>
+
+#include "filter/batch.hpp"
+#include "filter/load.hpp"
+#include "stack/udp_component.hpp"
+#include "stack/world.hpp"
+#include "wire/tcp.hpp"
+
+namespace skerry::stack {
+namespace {
+
+using filter::attribute;
+using filter::be32;
+using filter::join;
+using filter::Octets;
+
+constexpr int32_t kDrop = 0;
+
+filter::Engine engine_of(const Octets& bytes) {
+  filter::Ruleset ruleset;
+  const auto refused = filter::load(bytes, ruleset);
+  EXPECT_FALSE(refused) << refused->sentence;
+  return filter::Engine(std::move(ruleset));
+}
+
+// A chain at a hook with these rules.
+template <class... Rules>
+Octets at(filter::Hook hook, const Rules&... rules) {
+  return filter::batch(filter::table(), filter::chain("c", filter::hook(static_cast<uint32_t>(hook))),
+                       filter::rule("c", rules)...);
+}
+
+Octets port_is(uint16_t port) {
+  Octets bytes(2);
+  store_be16(bytes.data(), port);
+  return join(filter::payload(2, 2, 2), filter::cmp(0, bytes));
+}
+
+Octets reject(uint32_t kind, uint8_t code) {
+  return filter::expression("reject", join(attribute(filter::nft::kRejectType, be32(kind)),
+                                           attribute(filter::nft::kRejectCode, Octets{code})));
+}
+
+Packet tcp_segment(uint8_t flags, uint16_t port, const Packet& payload = {}) {
+  TcpHeader header;
+  header.source_port = 1234;
+  header.destination_port = port;
+  header.seq = 1000;
+  header.flags = flags;
+  Packet segment(TcpHeader::kMinBytes + payload.size());
+  header.emit(segment.data());
+  std::copy(payload.begin(), payload.end(), segment.begin() + TcpHeader::kMinBytes);
+  InternetChecksum sum = ipv4_pseudo_header(kPeer, kOurs, 6, static_cast<uint16_t>(segment.size()));
+  sum.add(segment);
+  header.checksum = sum.finish();
+  header.emit(segment.data());
+  return segment;
+}
+
+class FilterHooksTest : public World {
+ protected:
+  FilterHooksTest() { introduce_peer(); }
+
+  void use(const Octets& bytes) { ip_.filter().use(engine_of(bytes)); }
+  void peer_asks(uint16_t port, const Packet& payload = bytes_of("x")) {
+    peer_sends(ipv4_frame(from_peer(IpProtocol::kUdp), udp_datagram(kPeer, kOurs, 1000, port, payload)));
+    ip_.rx(now_);
+  }
+};
+
+TEST_F(FilterHooksTest, WithoutAChainNothingIsAsked) {
+  use({});
+  EXPECT_FALSE(ip_.filter().is_active());
+  peer_asks(80);
+  EXPECT_EQ(take_udp().size(), 1u);
+}
+
+TEST_F(FilterHooksTest, WhatComesInMeetsPreroutingAndInput) {
+  for (const auto& [hook, reason] : {std::pair{filter::Hook::prerouting, DropReason::filter_prerouting},
+                                     {filter::Hook::input, DropReason::filter_input}}) {
+    use(at(hook, join(port_is(80), filter::verdict(kDrop))));
+    peer_asks(80);
+    peer_asks(81);
+    EXPECT_EQ(take_udp().size(), 1u);
+    EXPECT_EQ(drops(reason), 1u);
+  }
+  use(at(filter::Hook::output, filter::verdict(kDrop)));
+  peer_asks(80);
+  EXPECT_EQ(take_udp().size(), 1u) << "what comes in does not go out";
+}
+
+TEST_F(FilterHooksTest, WhatGoesOutMeetsOutputAndPostrouting) {
+  for (const auto& [hook, reason] : {std::pair{filter::Hook::output, DropReason::filter_output},
+                                     {filter::Hook::postrouting, DropReason::filter_postrouting}}) {
+    use(at(hook, join(port_is(2000), filter::verdict(kDrop))));
+    ASSERT_TRUE(stack_sends(kPeer, bytes_of("x")));
+    breathe();
+    EXPECT_TRUE(peer_receives().empty());
+    EXPECT_EQ(drops(reason), 1u);
+  }
+  use({});
+  ASSERT_TRUE(stack_sends(kPeer, bytes_of("x")));
+  breathe();
+  EXPECT_EQ(peer_receives().size(), 1u) << "no frame was lost with those that were refused";
+}
+
+TEST_F(FilterHooksTest, ARuleSeesAsDeepAsItAsks) {
+  const Packet payload(1000, 'a');
+  use(at(filter::Hook::input,
+         join(filter::payload(2, 900, 2), filter::cmp(0, Octets{'b', 'b'}), filter::verdict(kDrop))));
+  peer_asks(80, payload);
+  EXPECT_EQ(take_udp().size(), 1u);
+  peer_asks(80, Packet(1000, 'b'));
+  EXPECT_TRUE(take_udp().empty());
+  EXPECT_EQ(drops(DropReason::filter_input), 1u);
+}
+
+TEST_F(FilterHooksTest, APacketCountsWithAllItsBytes) {
+  use(at(filter::Hook::input, filter::counter()));
+  peer_asks(80, Packet(1000, 'a'));
+  take_udp();
+  EXPECT_EQ(ip_.filter().engine().tally(0).bytes, 1028u);
+  EXPECT_EQ(ip_.filter().engine().hits(0, 0).packets, 1u);
+}
+
+TEST_F(FilterHooksTest, PiecesMeetPreroutingAndTheWholeMeetsInput) {
+  const Packet datagram = udp_datagram(kPeer, kOurs, 1000, 80, Packet(24, 'a'));
+  const auto pieces = [&] {
+    Ipv4Header header = from_peer(IpProtocol::kUdp);
+    header.identification = 7;
+    header.more_fragments = true;
+    peer_sends(ipv4_frame(header, Packet(datagram.begin(), datagram.begin() + 16)));
+    header.more_fragments = false;
+    header.fragment_offset = 16;
+    peer_sends(ipv4_frame(header, Packet(datagram.begin() + 16, datagram.end())));
+    ip_.rx(now_);
+  };
+  use(at(filter::Hook::prerouting, filter::counter()));
+  pieces();
+  EXPECT_EQ(take_udp().size(), 1u);
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 2u);
+  use(at(filter::Hook::input, filter::counter(), join(port_is(80), filter::verdict(kDrop))));
+  pieces();
+  EXPECT_TRUE(take_udp().empty());
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
+}
+
+TEST_F(FilterHooksTest, ARejectedDatagramIsAnsweredByIcmp) {
+  use(at(filter::Hook::input, join(port_is(80), reject(2, 3))));  // icmpx admin-prohibited
+  peer_asks(80);
+  breathe();
+  const auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 1u);
+  const auto icmp = IcmpHeader::parse(seen[0].payload().subspan(Ipv4Header::kMinBytes));
+  ASSERT_TRUE(icmp);
+  EXPECT_EQ(icmp->type, IcmpType::kDestinationUnreachable);
+  EXPECT_EQ(icmp->code, 13);
+  EXPECT_EQ(drops(DropReason::filter_input), 1u);
+}
+
+TEST_F(FilterHooksTest, AnIcmpErrorIsNeverAnswered) {
+  use(at(filter::Hook::input, reject(0, 3)));
+  peer_sends(ipv4_frame(from_peer(IpProtocol::kIcmp),
+                        icmp_message({IcmpType::kDestinationUnreachable, 1}, Packet(28))));
+  peer_sends(ipv4_frame(from_peer(IpProtocol::kIcmp), icmp_message({IcmpType::kEcho, 0}, Packet(8))));
+  breathe();
+  EXPECT_EQ(peer_receives().size(), 1u) << "to the echo";
+}
+
+TEST_F(FilterHooksTest, ARejectedSynIsReset) {
+  use(at(filter::Hook::input, reject(1, 0)));
+  peer_sends(ipv4_frame(from_peer(IpProtocol::kTcp), tcp_segment(kTcpSyn, 80)));
+  peer_sends(ipv4_frame(from_peer(IpProtocol::kTcp), tcp_segment(kTcpRst, 80)));
+  breathe();
+  const auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 1u) << "a reset is not reset";
+  const auto tcp = TcpHeader::parse(seen[0].payload().subspan(Ipv4Header::kMinBytes));
+  ASSERT_TRUE(tcp);
+  EXPECT_EQ(tcp->flags, kTcpRst | kTcpAck);
+  EXPECT_EQ(tcp->ack, 1001u);
+  EXPECT_EQ(tcp->destination_port, 1234);
+  InternetChecksum sum = ipv4_pseudo_header(kOurs, kPeer, 6, TcpHeader::kMinBytes);
+  sum.add(seen[0].payload().subspan(Ipv4Header::kMinBytes));
+  EXPECT_TRUE(sum.intact());
+}
+
+TEST_F(FilterHooksTest, WhoSendsWhatIsRejectedHearsOfIt) {
+  use(at(filter::Hook::output, reject(0, 3)));
+  ASSERT_TRUE(stack_sends(kPeer, bytes_of("x")));
+  const auto errors = ip_.udp_errors().view();
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors[0].error, ECONNREFUSED);
+  EXPECT_EQ(errors[0].remote.port, 2000);
+}
+
+TEST_F(FilterHooksTest, AnOwnSegmentIsResetInTheNameOfItsReceiver) {
+  use(at(filter::Hook::output, reject(1, 0)));
+  Way way(IpProtocol::kTcp);
+  ASSERT_TRUE(ip_.find(way, kPeer, 0));
+  ASSERT_GT(ip_.reserve(way), 0u);
+  Outgoing out = ip_.open(way, TcpHeader::kMinBytes);
+  TcpHeader syn;
+  syn.source_port = 1000;
+  syn.destination_port = 80;
+  syn.seq = 7;
+  syn.flags = kTcpSyn;
+  syn.emit(out.transport);
+  ip_.settle_checksum(out, way, TcpHeader::kChecksumOffset);
+  EXPECT_FALSE(ip_.send(now_, way, out));
+  ip_.tx(now_);
+  ip_.rx(now_);
+  EXPECT_TRUE(peer_receives().empty());
+  ASSERT_EQ(ip_.tcp_segments().view().size(), 1u);
+  const Segment& segment = ip_.tcp_segments().view()[0];
+  EXPECT_EQ(segment.source, kPeer);
+  const auto reset = TcpHeader::parse(segment.header());
+  ASSERT_TRUE(reset);
+  EXPECT_EQ(reset->flags, kTcpRst | kTcpAck);
+  EXPECT_EQ(reset->ack, 8u);
+  ip_.give_back(segment);
+  ip_.tcp_segments().clear();
+}
+
+}  // namespace
+}  // namespace skerry::stack
