@@ -15,10 +15,12 @@ namespace skerry {
 
 enum class Side : uint8_t { kA, kB };
 
-// How many slots each direction has. The creator of a link decides; both ends must be given the same.
+// How many slots each direction has. The creator of a link decides; both ends must be given the same. What is
+// not used is not touched, and so takes no memory: large ones are for the moment when two hundred connections
+// each send 64 KiB.
 struct SlotGeometry {
   uint32_t small_slots = 512;
-  uint32_t large_slots = 128;  // 0 is sensible where no frame exceeds kSmallSlotBytes
+  uint32_t large_slots = 512;  // 0 is sensible where no frame exceeds kSmallSlotBytes
 
   uint32_t slots() const { return small_slots + large_slots; }
   friend bool operator==(const SlotGeometry&, const SlotGeometry&) = default;

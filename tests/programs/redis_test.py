@@ -63,6 +63,13 @@ class BetweenStacks(SkerryCase):
         self.assertEqual(self.cli("STRLEN", "key:__rand_int__"), "65536")
         self.assert_stack_carried(2000, self.before)
 
+    def test_more_large_values_than_the_links_have_memory_for(self):
+        """Frames are lost then, as on a wire, and sent again; nobody is left waiting."""
+        output = self.benchmark("-t", "set,get", "-n", "2000", "-d", "65536", "-c", "400")
+        self.assertGreater(requests_per_second(output, "SET"), 0, output)
+        self.assertGreater(requests_per_second(output, "GET"), 0, output)
+        self.assertEqual(self.cli("STRLEN", "key:__rand_int__"), "65536")
+
     def test_content_survives_both_ways(self):
         """Eight values of 8 MiB, each with bytes of its own: what comes back has the digest of what was sent."""
         script = Path(__file__).with_name("redis_content.py")
