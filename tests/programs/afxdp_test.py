@@ -17,8 +17,10 @@ from lab.skerry import Skerry
 from nginx_test import FILE_MIB, SITE, Nginx
 from redis_test import HOST, READY, SERVER, requests_per_second
 from skerry_case import SkerryCase, needs_root
+from sockets_test import HERE, PYTHON
 
 UPLINK = ("--uplink", "afxdp:sk-wire")
+ECHO = HERE / "python_echo.py"
 
 
 @needs_root("taking an interface for AF_XDP")
@@ -67,6 +69,19 @@ class OtherPrograms(Nginx, Iperf3, postgres_test.Postgres, WireCase):
             self.check_tcp(1000, 8, "--parallel", "8", *direction)
             self.check_udp(*direction)
         self.assert_stack_carried(2000, self.before)
+
+    def test_python(self):
+        """asyncio and http.server, asked by asyncio and wget."""
+        self.serve(PYTHON, "-u", ECHO, "serve", "asyncio", "10.77.0.2", ready="ready", options=UPLINK)
+        before = self.stack_frames()
+        self.assertIn("equal", self.far_away(PYTHON, ECHO, "ask", "asyncio", "10.77.0.2"))
+        self.assert_stack_carried(100, before)
+        page = self.folder / "page.txt"
+        page.write_text("over the wire\n" * 20_000)
+        self.serve(PYTHON, "-u", "-m", "http.server", "--directory", self.folder, "8080", ready="Serving HTTP", address="10.77.0.3",
+                   options=(*UPLINK, "--share", self.folder))
+        self.assertEqual(self.far_away("wget", "--quiet", "--output-document=-", "http://10.77.0.3:8080/page.txt"), page.read_text())
+        self.assertGreater(self.stack_frames("10.77.0.3"), 20)
 
     def test_pgbench(self):
         postgres_test.Postgres.start(self, options=UPLINK)

@@ -5,14 +5,17 @@ import unittest
 
 from skerry_case import HostCase, SkerryCase, needs_tap
 
-CLIENT = ("iperf3", "--client", "10.77.0.2", "--json", "--time", "1")
+SERVER = ("iperf3", "--server", "--forceflush")
+READY = "Server listening"
+HOW = ("--json", "--time", "1")
+CLIENT = ("iperf3", "--client", "10.77.0.2", *HOW)
 
 
 class Iperf3:
-    """What both ways of reaching the server share; measure() runs a client and returns what it reports at its end."""
+    """What all ways of reaching the server share; measure() runs a client and returns what it reports at its end."""
 
     def start(self, *options):
-        self.serve("iperf3", "--server", "--forceflush", ready="Server listening", options=options)
+        self.serve(*SERVER, ready=READY, options=options)
         self.before = self.stack_frames()
 
     def check_tcp(self, least_bytes, streams, *words):
@@ -24,8 +27,8 @@ class Iperf3:
         self.assertLessEqual(end["sum_received"]["bytes"], end["sum_sent"]["bytes"])
 
     def check_udp(self, *words):
-        """So slow that a kernel's receiver that does not run for a second loses nothing: its buffer holds some 90 datagrams."""
-        end = self.measure("--udp", "--bitrate", "1M", *words)["end"]
+        """So slow that a kernel's receiver that does not run for half a second loses nothing: its buffer holds some 90 datagrams."""
+        end = self.measure("--udp", "--bitrate", "1M", "--length", "1200", *words)["end"]
         self.assertGreater(end["sum"]["packets"], 40)
         self.assertLess(end["sum"]["lost_percent"], 5)
 

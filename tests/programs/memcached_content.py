@@ -1,6 +1,6 @@
 """Run on a stack or on the host: many clients of memcached at once; says "equal" if every value came back as it was stored.
 
-usage: memcached_content.py ADDRESS     the server listens on TCP and UDP port 11211, and took in values of up to 60000 bytes
+usage: memcached_content.py ADDRESS [PORT]     the server listens there on TCP and UDP, and takes in values of up to 60000 bytes
 """
 
 import random
@@ -9,7 +9,7 @@ import struct
 import sys
 import threading
 
-PORT = 11211
+PORT = int(sys.argv[2]) if len(sys.argv) > 2 else 11211
 CLIENTS = 16
 ROUNDS = 100
 
@@ -74,9 +74,9 @@ def main():
     clients = [threading.Thread(target=ask_over_tcp, args=(address, number, answers)) for number in range(CLIENTS)]
     for client in clients:
         client.start()
-    ask_over_udp(address)
     for client in clients:
         client.join()
+    ask_over_udp(address)  # alone: nobody repeats a datagram that found no room
     expect(bytes(sorted(answers)), bytes(range(CLIENTS)), "clients that came through")
     print("equal")
 

@@ -9,13 +9,14 @@ import unittest
 
 from skerry_case import HostCase, SkerryCase, needs_tap
 
+READY = "start worker processes"  # it listens then
 SITE = "http://10.77.0.2:8080"
 # A gigabyte by hand: SKERRY_FILE_MIB=1024 ./test programs
 FILE_MIB = int(os.environ.get("SKERRY_FILE_MIB", "32"))
 CONFIG = """
 daemon {daemon};
 worker_processes 4;
-user root root;
+{user}
 error_log stderr notice;
 pid {folder}/nginx.pid;
 events {{ worker_connections 1024; }}
@@ -25,36 +26,37 @@ http {{
   client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi;
   uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;
   server {{
-    listen 8080 {listen};
+    listen {port} {listen};
     root {folder};
+    client_max_body_size 0; dav_methods PUT;
     location = /worker {{ return 200 "$pid"; }}
-    location /through/ {{ proxy_pass http://127.0.0.1:8080/; }}
+    location /through/ {{ proxy_pass http://127.0.0.1:{port}/; }}
   }}
 }}
 """
 
 
 class Nginx:
-    """What both ways of reaching it share."""
+    """What all ways of reaching it share."""
 
-    def configure(self, sendfile="on", listen="", daemon="off"):
+    def configure(self, sendfile="on", listen="", daemon="off", port=8080, user="user root root;"):
+        """Writes its configuration into the folder, and a page; returns the words that start it."""
         (self.folder / "page.txt").write_text("a page of nginx\n")
-        text = CONFIG.format(sendfile=sendfile, listen=listen, daemon=daemon, folder=self.folder)
+        text = CONFIG.format(sendfile=sendfile, listen=listen, daemon=daemon, port=port, user=user, folder=self.folder)
         (self.folder / "nginx.conf").write_text(text)
-        os.chmod(self.folder, 0o755)
+        os.chmod(self.folder, 0o777)
+        return ["nginx", "-p", "/tmp", "-c", self.folder / "nginx.conf"]
 
     def start(self, options=("--uplink", "none"), **settings):
-        self.configure(**settings)
-        server = self.serve("nginx", "-p", "/tmp", "-c", self.folder / "nginx.conf", ready="start worker process 6",
-                            options=(*options, "--share", self.folder))
+        server = self.serve(*self.configure(**settings), ready=READY, options=(*options, "--share", self.folder))
         self.before = self.stack_frames()
         return server
 
-    def make_file(self):
-        """A file of FILE_MIB in the folder; returns its sha256."""
+    def make_file(self, mib=FILE_MIB):
+        """The file "large" in the folder; returns its sha256."""
         digest, source = hashlib.sha256(), random.Random(1)
         with open(self.folder / "large", "wb") as file:
-            for _ in range(FILE_MIB):
+            for _ in range(mib):
                 piece = source.randbytes(1 << 20)
                 digest.update(piece)
                 file.write(piece)

@@ -2,41 +2,36 @@
 host through TAP."""
 
 import os
-import pwd
 import re
 import signal
 import unittest
 from pathlib import Path
 
 from lab.process import run
-from skerry_case import HostCase, SkerryCase, needs_tap
+from skerry_case import HostCase, SkerryCase, as_user, needs_tap
 
 PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), Path("/nowhere"))
 ASK = ("--host=10.77.0.2", "--username=tester", "postgres")
 
 
 class Postgres:
-    """What both ways of reaching it share. PostgreSQL refuses to run as root, so root becomes the user postgres; in the cell too."""
+    """What all ways of reaching it share. PostgreSQL refuses to run as root, so root becomes the user postgres; in the cell too."""
 
     LIMIT_S = 120
 
     def start(self, options=("--uplink", "none")):
-        os.chmod(self.folder, 0o755)
-        data = self.folder / "data"
-        data.mkdir(mode=0o700)
-        become = ()
-        if os.geteuid() == 0:
-            user = pwd.getpwnam("postgres")
-            os.chown(data, user.pw_uid, user.pw_gid)
-            become = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
-        run([*become, PROGRAMS / "initdb", "--pgdata", data, "--auth=trust", "--username=tester", "--no-sync"], timeout_s=60)
-        with open(data / "pg_hba.conf", "a", encoding="ascii") as rules:
-            rules.write("host all all 10.77.0.0/24 trust\n")
-        server = self.serve(*become, PROGRAMS / "postgres", "-D", data, "-c", "listen_addresses=*", "-c", "fsync=off",
-                            "-c", "unix_socket_directories=/tmp", ready="ready to accept connections",
-                            options=(*options, "--share", self.folder))
+        become = as_user("postgres")
+        server = self.serve(*become, *self.database(become), ready="ready to accept connections", options=(*options, "--share", self.folder))
         self.before = self.stack_frames()
         return server
+
+    def database(self, become, port=5432):
+        """Makes an empty one in the folder; returns the words that start its server."""
+        os.chmod(self.folder, 0o777)
+        data = self.folder / "data"
+        run([*become, PROGRAMS / "initdb", "--pgdata", data, "--auth=trust", "--username=tester", "--no-sync"], timeout_s=60)
+        run([*become, "sh", "-c", f"echo host all all 10.77.0.0/24 trust >> {data}/pg_hba.conf"], timeout_s=5)
+        return [PROGRAMS / "postgres", "-D", data, "-p", port, "-c", "listen_addresses=*", "-c", "fsync=off", "-c", "unix_socket_directories="]
 
     def check_pgbench(self, output):
         """How many transactions, and that none failed."""

@@ -1,6 +1,6 @@
 """Run on a stack: an echo server, and a client that says "equal" if all it sent came back.
 
-usage: python_echo.py serve|ask tcp|tcp6|udp|asyncio ADDRESS     tcp6 listens on [::] and accepts IPv4
+usage: python_echo.py serve|ask tcp|tcp6|udp|asyncio ADDRESS [PORT]     tcp6 listens on [::] and accepts IPv4
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 
-PORT = 7001
+PORT = int(sys.argv[4]) if len(sys.argv) > 4 else 7001
 
 
 def serve(kind, address):
@@ -43,7 +43,7 @@ def ask_udp(address):
     for number in range(100):
         datagram = random.Random(number).randbytes(1 + number * 14)
         client.sendto(datagram, (address, PORT))
-        if client.recvfrom(65536) != (datagram, (address, PORT)):
+        if client.recvfrom(65536) != (datagram, (socket.gethostbyname(address), PORT)):
             sys.exit(f"datagram {number} came back different")
 
 
@@ -94,7 +94,7 @@ async def ask_asyncio(address):
 
 
 def main():
-    role, kind, address = sys.argv[1:]
+    role, kind, address = sys.argv[1:4]
     if role == "serve":
         serve(kind, address)
     elif kind == "udp":

@@ -39,12 +39,15 @@ class SkerryCase(unittest.TestCase):
         """Runs a program on another stack to its end; returns what it printed."""
         return self.skerry.command("run", "--uplink", "none", *options, "--address", address, "--", *argv, timeout_s=timeout_s)[1]
 
-    def stack_frames(self, address="10.77.0.2"):
-        """Frames that the stack with this address has received so far, by its own count."""
+    def stack_counter(self, counter, address="10.77.0.2"):
         for row in self.skerry.processes():
             if row["kind"] == "program" and row["address"] == address:
-                return self.skerry.counters(f"{row['name']}.stack")["link.rx_frames"]
+                return self.skerry.counters(f"{row['name']}.stack")[counter]
         self.fail(f"no program has the address {address}: {self.skerry.processes()}")
+
+    def stack_frames(self, address="10.77.0.2"):
+        """Frames that the stack with this address has received so far, by its own count."""
+        return self.stack_counter("link.rx_frames", address)
 
     def assert_stack_carried(self, frames, before, address="10.77.0.2"):
         """The traffic went through our stack, not past it: its own counter rose by at least so many frames."""
@@ -73,6 +76,14 @@ def own_user():
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
+def as_user(name):
+    """What to write before a command that root shall run as this user; nothing where it is not root who runs the tests."""
+    if os.geteuid() != 0:
+        return []
+    user = pwd.getpwnam(name)
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+
+
 class Rootless(SkerryCase):
     """Everything that Skerry does is done without privilege: where root runs the tests, by the user nobody."""
 
@@ -84,7 +95,7 @@ class Rootless(SkerryCase):
         if os.geteuid() != 0:
             return Skerry(self.before())
         self.folder.chmod(0o777)
-        as_nobody = [*self.before(), "setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+        as_nobody = [*self.before(), *as_user("nobody")]
         if run([*as_nobody, "test", "-x", BUILD / "skerry"], timeout_s=5, check=False)[0]:
             self.skipTest(f"nobody may not read {BUILD}: the checkout lies in a private folder")
         return Skerry(as_nobody)
