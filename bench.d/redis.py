@@ -37,6 +37,8 @@ EXTRA = {"cpu_us": "server CPU us/req", "p50_us": "p50 us", "p99_us": "p99 us", 
 class Redis:
     """One redis-server on one side, started again after a run that failed."""
 
+    argv = SERVER
+
     def __init__(self, side):
         self.side = side
         self.server = None
@@ -58,7 +60,7 @@ class Redis:
 
     def start(self, pipeline, connections):
         """Starts the server, gives GET something to get, and finds out how many requests make a run of a second."""
-        self.server = self.side.start("server", SERVER_CORE, SERVER)
+        self.server = self.side.start("server", SERVER_CORE, self.argv)
         self.server.wait_for("Ready to accept connections", timeout_s=20)
         requests = self.bounded(20_000 * pipeline if connections > 1 else 5_000)
         rows = self.benchmark("set,get", pipeline, connections, requests, seconds=10)

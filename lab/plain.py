@@ -11,7 +11,8 @@ ADDRESSES = {"server": "10.78.0.2", "client": "10.78.0.3"}
 
 
 class PlainLinux:
-    """Use with `with`. start() runs a program in the server's or the client's namespace, on one core."""
+    """Use with `with`. start() runs a program in the server's or the client's namespace, on one core: whoever is not the server is
+    a client."""
 
     name = "kernel"
 
@@ -35,7 +36,8 @@ class PlainLinux:
         return ADDRESSES[role]
 
     def start(self, role, core, argv):
-        return Running([*self.namespaces[role].inside(), "taskset", "--cpu-list", core, *argv])
+        namespace = self.namespaces["server" if role == "server" else "client"]
+        return Running([*namespace.inside(), "taskset", "--cpu-list", core, *argv])
 
     def server_pids(self, server):
         """Everyone whose time the server side pays for. What the kernel does for a process in its own context is in that

@@ -16,7 +16,7 @@ from lab.process import Failure, Running, run
 from lab.proc import descendants, executables, holders_of_environment
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
-ADDRESSES = {"server": "10.77.0.2", "client": "10.77.0.3"}
+ADDRESSES = {"server": "10.77.0.2", "client": "10.77.0.3", "idle client": "10.77.0.4"}
 
 
 class Skerry:
