@@ -26,6 +26,22 @@ class DynamicSet {
   void renew(const Element& element, TimeNs now, DurationNs timeout);
   void remove(const uint8_t* key, TimeNs now);
 
+  // The elements of another set whose keys are as long, with what is left of their times; one that is here
+  // already, or that finds no room, is left out. Calls copied(here, there) for each.
+  template <class Copied>
+  void take_over(const DynamicSet& other, TimeNs now, Copied copied) {
+    other.for_each(now, [&](const uint8_t* key, const Element& there) {
+      if (find(key, now) != nullptr) return;
+      const auto slot = static_cast<size_t>(&there - other.elements_.data());
+      Element* here = add(key, now, other.timeouts_[slot]);
+      if (here == nullptr) return;
+      expires_[static_cast<size_t>(here - elements_.data())] = other.expires_[slot];
+      here->data = there.data;
+      here->counts = there.counts;
+      copied(*here, there);
+    });
+  }
+
   static constexpr DurationNs kNoTimeout = 0;
 
   // Calls visit(key, element) for each that is there at `now`.

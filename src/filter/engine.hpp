@@ -55,6 +55,10 @@ class Engine {
   // changes.
   Judgement judge(Hook hook, Packet& packet, TimeNs now);
 
+  // What rules of the same name have gathered goes on: counters, quotas and limits with a name, and what is
+  // in sets that change. Nothing is taken from one that is declared otherwise now.
+  void take_over(const Engine& old, TimeNs now);
+
   // No hook has a chain: every packet passes, and nobody needs to ask.
   bool is_empty() const;
   // Of each packet, from its IP header on, the rules look at no more than this.

@@ -126,6 +126,14 @@ class Rules {
     return engine_.judge(Hook::input, packet, now).accepted;
   }
 
+  // Other rules in the place of these, as a stack loads them.
+  void change(const Octets& bytes, TimeNs now) {
+    Engine next = loaded(bytes);
+    next.take_over(engine_, now);
+    engine_ = std::move(next);
+  }
+  const Engine& engine() const { return engine_; }
+
  private:
   static Engine loaded(const Octets& bytes) {
     Ruleset ruleset;
@@ -182,6 +190,54 @@ TEST(DynamicSet, WhatTheTextGivesIsThereFromTheBeginning) {
   EXPECT_TRUE(rules.accepts(1, kSecond));
   EXPECT_TRUE(rules.accepts(2, 4 * kMillisecond));
   EXPECT_FALSE(rules.accepts(2, 5 * kMillisecond));
+}
+
+// Those that are in it stay in it, and no longer than they would have.
+TEST(DynamicSet, OutlivesAReload) {
+  const Octets timed =
+      set({.flags = kTimed, .more = join(size_of_set(8), attribute(nft::kSetTimeout, be64(1000)))});
+  Rules rules(batch(table(), base_chain(), timed, rule("in", join(source(), dynset(0)))));
+  rules.accepts(5, 0);
+  const Octets asks =
+      batch(table(), base_chain("in", Policy::drop), timed, rule("in", join(source(), lookup(), verdict(1))));
+  rules.change(asks, 600 * kMillisecond);
+  EXPECT_TRUE(rules.accepts(5, 999 * kMillisecond));
+  EXPECT_FALSE(rules.accepts(6, 999 * kMillisecond));
+  EXPECT_FALSE(rules.accepts(5, 1000 * kMillisecond));
+}
+
+TEST(DynamicSet, OfAnotherKindBeginsAnew) {
+  Rules rules(batch(table(), base_chain(), set({.flags = kDynamic, .more = size_of_set(8)}),
+                    rule("in", join(source(), dynset(0)))));
+  rules.accepts(5);
+  rules.change(batch(table(), base_chain("in", Policy::drop),
+                     set({.flags = kDynamic, .key_bytes = 2, .more = size_of_set(8)}),
+                     rule("in", join(payload(1, 14, 2), lookup(), verdict(1)))),
+               0);
+  EXPECT_FALSE(rules.accepts(5));
+}
+
+TEST(NamedObject, OutlivesAReload) {
+  const auto counter_named = [](const std::string& name) {
+    return nft_message(
+        nft::kNewObject,
+        join(attribute(nft::kObjectTable, text("t")), attribute(nft::kObjectName, text(name)),
+             attribute(nft::kObjectType, be32(nft::kObjectCounter)), attribute(nft::kObjectData, Octets{})));
+  };
+  const auto counts = [](const std::string& name) {
+    return rule("in", expression("objref", join(attribute(nft::kObjrefType, be32(nft::kObjectCounter)),
+                                                attribute(nft::kObjrefName, text(name)))));
+  };
+  Rules rules(batch(table(), base_chain(), counter_named("seen"), counts("seen")));
+  rules.accepts(1);
+  rules.accepts(1);
+  rules.change(batch(table(), base_chain(), counter_named("other"), counter_named("seen"), counts("seen")),
+               0);
+  rules.accepts(1);
+  const Ruleset& ruleset = rules.engine().ruleset();
+  ASSERT_EQ(ruleset.objects.size(), 2U);
+  EXPECT_EQ(rules.engine().tally(ruleset.objects[0].stateful).packets, 0U);
+  EXPECT_EQ(rules.engine().tally(ruleset.objects[1].stateful).packets, 3U);
 }
 
 TEST(DynamicSet, RefusesWhatTheKernelRefuses) {
