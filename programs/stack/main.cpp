@@ -203,6 +203,7 @@ Result<nlohmann::json> StackProcess<Wire>::answer(ControlMessage& request) {
     return nlohmann::json{{"ok", true}};
   }
   if (command == "rules") return rules_.table(request.body.value("first", size_t{0}), process_.host.now());
+  if (command == "why") return rules_.events(request.body.value("first", uint64_t{0}), process_.host.now());
   if (command == "load_rules") {
     if (request.fds.size() != 1) return Error{"load_rules needs the rules"};
     if (Result<void> done = load_rules(std::move(request.fds.front())); !done) return done.error();

@@ -1,9 +1,11 @@
 #include "rules.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "filter/load.hpp"
@@ -93,6 +95,32 @@ json rule_row(const filter::Engine& engine, uint32_t chain, uint32_t index, Time
   return row;
 }
 
+std::string packet_text(const stack::FilterEvent& event) {
+  const auto address = [&](Ipv4Address a, uint16_t port) {
+    const std::string text = fmt::format("{}.{}.{}.{}", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
+    return port == 0 ? text : fmt::format("{}:{}", text, port);
+  };
+  const std::string protocol = event.protocol == 6    ? "tcp"
+                               : event.protocol == 17 ? "udp"
+                               : event.protocol == 1  ? "icmp"
+                                                      : fmt::format("protocol {}", event.protocol);
+  return fmt::format("{} {} > {}, {} bytes", protocol, address(event.source, event.source_port),
+                     address(event.destination, event.destination_port), event.length);
+}
+
+json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, TimeNs now) {
+  const bool logged = event.log != filter::kNone;
+  return {
+      {"what", logged           ? "log"
+               : event.rejected ? "reject"
+                                : "drop"},
+      {"layer", "filter"},
+      {"hook", filter::hook_name(event.hook)},
+      {"ago_ms", (now - event.at) / kMillisecond},
+      {"packet", packet_text(event)},
+      {"by", logged ? ruleset.logs[event.log].prefix : filter::place_name(ruleset, event.chain, event.rule)}};
+}
+
 size_t elements_of(const filter::Engine& engine, uint32_t set, TimeNs now) {
   size_t count = 0;
   if (const filter::DynamicSet* dynamic = engine.dynamic_set(set)) {
@@ -118,9 +146,22 @@ Result<void> Rules::load(Fd memory, TimeNs now) {
     ::munmap(at, bytes);
     if (refusal) return Error{"the rules are refused: " + refusal->sentence, refusal->error};
   }
-  hooks_.use(filter::Engine(std::move(ruleset), now, secret_));
+  hooks_.use(filter::Engine(std::move(ruleset), now, secret_), now);
   memory_ = std::move(memory);
   return {};
+}
+
+json Rules::events(uint64_t first, TimeNs now) const {
+  const stack::FilterEvents& events = hooks_.events();
+  const uint64_t from = std::clamp(first, events.first(), events.next());
+  Rows rows(0);
+  uint64_t number = from;
+  for (; number < events.next() && !rows.more; ++number)
+    rows.add([&] { return event_row(hooks_.engine().ruleset(), events[number], now); });
+  return {{"ok", true},
+          {"next", from + rows.rows.size()},
+          {"missed", from > first ? from - first : 0},
+          {"rows", std::move(rows.rows)}};
 }
 
 json Rules::table(size_t first, TimeNs now) const {

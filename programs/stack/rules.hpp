@@ -30,6 +30,13 @@ class Rules {
   // base chain's packets are those that its policy decided on, a rule's those that it held for.
   nlohmann::json table(size_t first, TimeNs now) const;
 
+  // What rules refused or logged, from number `first` on: "next" is where to go on, "missed" how many were
+  // forgotten since.
+  // {"rows":[{"what":"drop","layer":"filter","hook":"input","ago_ms":3,"packet":"tcp 10.77.0.3:40000
+  // > 10.77.0.2:80",
+  //           "by":"inet web in handle 4"}],"next":8,"missed":0}; "what" is "drop", "reject" or "log"
+  nlohmann::json events(uint64_t first, TimeNs now) const;
+
  private:
   stack::FilterHooks& hooks_;
   const SipKey secret_;

@@ -36,6 +36,7 @@ void add_graph(CLI::App& app, Outcome& outcome);
 void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program);
 void add_capture(CLI::App& app, Outcome& outcome);
 void add_filter(CLI::App& app, Outcome& outcome);
+void add_why(CLI::App& app, Outcome& outcome);
 
 // Of the arguments from "run" on: cuts off and returns the program and its arguments, which begin after `--`
 // or with the first word that is neither an option nor an option's value. They are the program's and not for

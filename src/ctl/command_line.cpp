@@ -49,7 +49,7 @@ int obey(int argc, char** argv) {
   std::vector<std::string> program;
   if (!arguments.empty() && arguments.front() == "run") program = split_program(arguments);
   for (const auto add :
-       {add_up, add_down, add_ps, add_ss, add_top, add_rights, add_graph, add_capture, add_filter})
+       {add_up, add_down, add_ps, add_ss, add_top, add_rights, add_graph, add_capture, add_filter, add_why})
     add(app, outcome);
   add_run(app, outcome, std::move(program));
   for (CLI::App* command : app.get_subcommands({})) command->parse_complete_callback(clear_what_was_left);

@@ -8,8 +8,8 @@
 
 #include "ctl/compile.hpp"
 #include "ctl/running.hpp"
+#include "ctl/stack_asked.hpp"
 #include "ctl/table.hpp"
-#include "supervisor/mistakes.hpp"
 
 namespace skerry::ctl {
 
@@ -24,33 +24,8 @@ struct StackOptions {
   bool as_json = false;
 };
 
-struct Asked {
-  supervisor::ControlClient client;
-  std::string program;
-};
-
-// Whose stack is meant: "redis" or "redis.stack".
-Result<Asked> find_stack(const StackOptions& options) {
-  const Result<std::string> composition = choose_running(options.net);
-  if (!composition) return composition.error();
-  Result<supervisor::ControlClient> client = connect(*composition);
-  if (!client) return client.error();
-  const Result<json> answer = ask(*client, {.command = supervisor::Command::plan});
-  if (!answer) return answer.error();
-  const Result<supervisor::Plan> plan = supervisor::plan_from_json(answer->value("plan", json()).dump());
-  if (!plan) return plan.error();
-  std::vector<std::string> names;
-  for (const supervisor::Program& program : plan->programs) {
-    names.push_back(program.name);
-    if (options.stack == program.name || options.stack == program.name + ".stack")
-      return Asked{std::move(*client), program.name};
-  }
-  return Error{fmt::format("there is no stack of a program \"{}\"{}", options.stack,
-                           supervisor::suggestion(options.stack, names))};
-}
-
 Outcome load(const StackOptions& options) {
-  Result<Asked> asked = find_stack(options);
+  Result<StackAsked> asked = find_stack(options.stack, options.net);
   if (!asked) return failed(asked.error());
   const Result<CompiledRules> rules = compile_rules(options.file);
   if (!rules) return failed(rules.error());
@@ -96,7 +71,7 @@ std::string subject(const json& row) {
 }
 
 Outcome list(const StackOptions& options) {
-  Result<Asked> asked = find_stack(options);
+  Result<StackAsked> asked = find_stack(options.stack, options.net);
   if (!asked) return failed(asked.error());
   const Result<json> answer =
       ask(asked->client, {.command = supervisor::Command::rules, .program = asked->program});

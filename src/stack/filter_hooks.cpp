@@ -17,8 +17,10 @@ constexpr uint8_t kLoopedHeader[EthernetHeader::kBytes] = {0, 0, 0, 0, 0, 0, 0, 
 
 }  // namespace
 
-void FilterHooks::use(filter::Engine engine) {
+void FilterHooks::use(filter::Engine engine, TimeNs now) {
+  engine.take_over(engine_, now);
   engine_ = std::move(engine);
+  events_.forget();
   active_ = !engine_.is_empty();
   copy_.resize(EthernetHeader::kBytes + engine_.needed_bytes());
 }
@@ -46,6 +48,7 @@ void FilterHooks::take_whole(ConstBytes packet) {
 bool FilterHooks::judge(filter::Packet& packet, filter::Hook hook, TimeNs now) {
   hook_ = hook;
   judgement_ = engine_.judge(hook, packet, now);
+  if (!judgement_.accepted || judgement_.logs > 0) events_.note(packet, judgement_, hook, now);
   return judgement_.accepted;
 }
 

@@ -11,6 +11,7 @@
 
 #include "filter/engine.hpp"
 #include "stack/drop_reason.hpp"
+#include "stack/filter_events.hpp"
 #include "wire/ipv4.hpp"
 
 namespace skerry::stack {
@@ -19,11 +20,12 @@ class FilterHooks {
  public:
   FilterHooks() : engine_(filter::Ruleset{}) {}
 
-  // From the next packet on; only between breaths.
-  void use(filter::Engine engine);
+  // From the next packet on; only between breaths. What has a name goes on counting where the one before was.
+  void use(filter::Engine engine, TimeNs now);
   // False: no hook has a chain, so that nothing here needs to be called.
   bool is_active() const { return active_; }
   const filter::Engine& engine() const { return engine_; }
+  const FilterEvents& events() const { return events_; }
 
   // --- the way in
   // A packet has come: `ethernet` is its link header or null where it looped, `header` its IP header, both
@@ -53,6 +55,7 @@ class FilterHooks {
   filter::Packet packet_;
   filter::Judgement judgement_;
   filter::Hook hook_{};
+  FilterEvents events_;
 };
 
 // The ICMP code that an IPv4 sender gets (nft_reject_icmp_code()); a reset of TCP is none.

@@ -16,17 +16,17 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::pair<Command, std::string_view>, 10> kWords = {
-    {{Command::ps, "ps"},
-     {Command::ss, "ss"},
-     {Command::top, "top"},
-     {Command::rights, "rights"},
-     {Command::plan, "plan"},
-     {Command::down, "down"},
-     {Command::mirror, "mirror"},
-     {Command::run, "run"},
-     {Command::rules, "rules"},
-     {Command::load_rules, "load_rules"}}};
+constexpr std::array<std::pair<Command, std::string_view>, 11> kWords = {{{Command::ps, "ps"},
+                                                                          {Command::ss, "ss"},
+                                                                          {Command::top, "top"},
+                                                                          {Command::rights, "rights"},
+                                                                          {Command::plan, "plan"},
+                                                                          {Command::down, "down"},
+                                                                          {Command::mirror, "mirror"},
+                                                                          {Command::run, "run"},
+                                                                          {Command::rules, "rules"},
+                                                                          {Command::load_rules, "load_rules"},
+                                                                          {Command::why, "why"}}};
 
 // A text that the kernel would take as an argument or a path.
 std::string plain_text(const json& value, std::string_view name) {
@@ -121,8 +121,14 @@ Result<Request> parse_request(std::string_view line) {
     Request request{.command = known->first};
     if (request.command == Command::mirror) request.link = plain_text(body.at("link"), "link");
     if (request.command == Command::run) request.run = parse_run(body);
-    if (request.command == Command::rules || request.command == Command::load_rules)
+    if (request.command == Command::rules || request.command == Command::load_rules ||
+        request.command == Command::why)
       request.program = plain_text(body.at("program"), "program");
+    if (request.command == Command::why) {
+      const json first = body.value("first", json(0U));
+      if (!first.is_number_unsigned()) throw std::invalid_argument("first must be a whole number");
+      request.first = first.get<uint64_t>();
+    }
     if (request.command == Command::load_rules)
       request.filter = absolute_path(plain_text(body.at("filter"), "filter"), "filter");
     return request;
@@ -137,6 +143,7 @@ std::string format_request(const Request& request) {
   if (request.command == Command::mirror) body["link"] = request.link;
   if (!request.program.empty()) body["program"] = request.program;
   if (!request.filter.empty()) body["filter"] = request.filter;
+  if (request.command == Command::why) body["first"] = request.first;
   for (const auto& [command, word] : kWords) {
     if (command == request.command) body["command"] = word;
   }

@@ -25,6 +25,10 @@
 //  that
 //                        holds the compiled rules; reply {"ok":true} once they are in force. After a refusal
 //                        the old ones are
+//  {"command":"why","program":"redis","first":0}  reply {"ok":true,"rows":[…],"next":8,"missed":0}: what the
+//  rules
+//                        of that stack refused, as programs/stack/rules.hpp writes it; asked again with
+//                        "next"
 //  {"command":"run",…}   RunRequest, with "filter" and its rules as above, if it has some; reply RunReply
 //  with descriptors. The program lives as long as the
 //                        connection
@@ -58,7 +62,7 @@ inline constexpr int kReadyFd = 4, kClaimFd = 5;
 // And on from here the compiled rules of each program of the plan that names a filter, in the plan's order.
 inline constexpr int kFirstRulesFd = 6;
 
-enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules };
+enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules, why };
 
 // What `skerry run` asks for.
 struct RunRequest {
@@ -88,8 +92,9 @@ struct Request {
   Command command = Command::ps;
   std::string link;     // of mirror
   RunRequest run;       // of run
-  std::string program;  // of rules and load_rules
+  std::string program;  // of rules, load_rules and why
   std::string filter;   // of load_rules
+  uint64_t first = 0;   // of why
 };
 
 // Errors say what is wrong with the line, for the peer to read.

@@ -94,6 +94,8 @@ void Service::serve(uint64_t connection, const Request& request, std::vector<Fd>
       return join(connection, request.run, std::move(descriptors));
     case Command::rules:
       return list_rules(connection, request.program);
+    case Command::why:
+      return ask_why(connection, request);
     case Command::load_rules:
       return load_rules(connection, request, std::move(descriptors));
   }

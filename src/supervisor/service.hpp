@@ -40,6 +40,7 @@ class Service {
   struct RuleRows;  // of one stack, for one connection
   void list_rules(uint64_t connection, const std::string& program);
   void ask_for_rules(const std::shared_ptr<RuleRows>& gathered);
+  void ask_why(uint64_t connection, const Request& request);
   void load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors);
 
   ControlListener listener_;

@@ -45,6 +45,17 @@ void Service::ask_for_rules(const std::shared_ptr<RuleRows>& gathered) {
              });
 }
 
+// As the stack says it: one message, and the asker comes back for more.
+void Service::ask_why(uint64_t connection, const Request& request) {
+  Member* const stack = supervisor_.member(request.program + ".stack");
+  if (stack == nullptr || !stack->serving)
+    return send(connection, refusal(fmt::format("{} has no stack that runs", request.program)));
+  stack->ask({{"command", "why"}, {"first", request.first}}, {},
+             [this, connection](const Result<ControlMessage>& reply) {
+               send(connection, reply ? reply->body : refusal(reply.error().message));
+             });
+}
+
 void Service::load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors) {
   if (descriptors.size() != 1) return send(connection, refusal("load_rules needs the rules"));
   supervisor_.load_rules(request.program, request.filter, std::move(descriptors.front()),

@@ -53,6 +53,7 @@ TEST_F(Commands, AWrongCommandLineGetsOneSentence) {
        "skerry run: \"80\" publishes no port: write HOSTPORT:PORT as 8080:80"},
       {{"run", "--filter", "/missing", "true"}, 125, "skerry run: cannot read /missing"},
       {{"filter", "load", "x", "y"}, 1, "skerry filter: nothing is running"},
+      {{"why", "x"}, 1, "skerry why: nothing is running"},
       {{"filter", "list"}, 2, "skerry filter: stack is required"},
       {{"run", "--allow", "a:1", "true"}, 125, "skerry run: --allow is not there yet"},
       {{"run", "--strict", "true"}, 125, "skerry run: --strict is not there yet"},

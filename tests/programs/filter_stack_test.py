@@ -116,6 +116,36 @@ class Rules(FilterCase):
         self.assertNotIn("ran", output)
 
 
+class Why(FilterCase):
+    def test_it_names_the_rule(self):
+        self.begin(self.rules(RULES))
+        why = self.skerry.begin("why", "web", "--json")
+        self.tries("tcp:81", "udp:82", "tcp:83!")
+        why.wait_for("inet mine in policy", timeout_s=30)
+        rows = [row for row in map(json.loads, why.output().splitlines()) if row["layer"] == "filter"]
+        self.assertEqual([row["what"] for row in rows[:2]], ["reject", "reject"])
+        self.assertEqual(rows[2]["what"], "drop")
+        handles = [row["handle"] for row in self.listed() if row.get("chain") == "in" and "handle" in row]
+        self.assertEqual(rows[0]["by"], f"inet mine in handle {handles[2]}", "that of port 81")
+        self.assertEqual(rows[2]["by"], "inet mine in policy")
+        self.assertRegex(rows[1]["packet"], r"udp 10\.77\.0\.3:\d+ > 10\.77\.0\.2:82, 29 bytes")
+        table = self.skerry.command("why", "web", "--count", "1")[1]
+        self.assertIn("inet mine in handle", table)
+
+    def test_what_rules_log(self):
+        self.begin(self.rules(RULES.replace("udp dport 82 reject", 'udp dport 82 log prefix "asked: " reject')))
+        self.tries("udp:82")
+        self.assertIn("asked:", self.skerry.command("why", "web", "--count", "1")[1])
+
+    def test_what_the_stack_itself_refuses(self):
+        self.begin(self.rules(OTHER_RULES), ports=(81,))
+        why = self.skerry.begin("why", "web")
+        self.tries("tcp:80")
+        why.wait_for("inet other", timeout_s=20)
+        self.tries("udp:9999")
+        why.wait_for("udp no socket", timeout_s=20)
+
+
 class Changes(FilterCase):
     def test_other_rules_take_their_place(self):
         self.begin(self.rules(RULES))

@@ -65,7 +65,7 @@ class FilterHooksTest : public World {
  protected:
   FilterHooksTest() { introduce_peer(); }
 
-  void use(const Octets& bytes) { ip_.filter().use(engine_of(bytes)); }
+  void use(const Octets& bytes) { ip_.filter().use(engine_of(bytes), now_); }
   void peer_asks(uint16_t port, const Packet& payload = bytes_of("x")) {
     peer_sends(ipv4_frame(from_peer(IpProtocol::kUdp), udp_datagram(kPeer, kOurs, 1000, port, payload)));
     ip_.rx(now_);
@@ -223,6 +223,27 @@ TEST_F(FilterHooksTest, AnOwnSegmentIsResetInTheNameOfItsReceiver) {
   EXPECT_EQ(reset->ack, 8u);
   ip_.give_back(segment);
   ip_.tcp_segments().clear();
+}
+
+TEST_F(FilterHooksTest, WhatIsRefusedIsRemembered) {
+  use(at(filter::Hook::input, join(port_is(80), filter::verdict(kDrop))));
+  const FilterEvents& events = ip_.filter().events();
+  peer_asks(80);
+  peer_asks(81);
+  take_udp();
+  ASSERT_EQ(events.next(), 1u);
+  EXPECT_EQ(events[0].at, now_);
+  EXPECT_EQ(events[0].hook, filter::Hook::input);
+  EXPECT_EQ(events[0].rule, 0u);
+  EXPECT_EQ(events[0].source, kPeer);
+  EXPECT_EQ(events[0].source_port, 1000);
+  EXPECT_EQ(events[0].destination_port, 80);
+  EXPECT_EQ(events[0].length, 29u);
+  for (uint64_t i = 0; i < FilterEvents::kKept; ++i) peer_asks(80);
+  EXPECT_EQ(events.next(), FilterEvents::kKept + 1);
+  EXPECT_EQ(events.first(), 1u) << "the oldest is forgotten";
+  use({});
+  EXPECT_EQ(events.first(), events.next()) << "its chains are no more";
 }
 
 }  // namespace

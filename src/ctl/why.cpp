@@ -1,0 +1,120 @@
+// `skerry why`: what a stack refuses, as it happens, with the rule that did it.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <map>
+#include <memory>
+
+#include "ctl/command.hpp"
+#include "ctl/running.hpp"
+#include "ctl/stack_asked.hpp"
+
+namespace skerry::ctl {
+
+namespace {
+
+using nlohmann::json;
+
+struct WhyOptions {
+  std::string stack;
+  std::string net;
+  uint64_t count = 0;  // 0: until Ctrl-C
+  bool as_json = false;
+};
+
+class Why {
+ public:
+  Why(StackAsked& asked, const WhyOptions& options) : asked_(asked), options_(options) {}
+
+  // Prints what is new; the first time only what is to come counts for the other layers.
+  Result<void> look() {
+    if (Result<void> looked = look_at_layers(); !looked) return looked;
+    const Result<json> answer =
+        ask(asked_.client, {.command = supervisor::Command::why, .program = asked_.program, .first = next_});
+    if (!answer) return answer.error();
+    const Result<json> rows = rows_of(*answer, "rows");
+    if (!rows) return rows.error();
+    if (const uint64_t missed = number_of(*answer, "missed"); missed > 0 && next_ > 0)
+      fmt::print(stderr, "{} more came faster than they were read\n", missed);
+    for (const json& row : *rows) print(row);
+    next_ = number_of(*answer, "next");
+    return {};
+  }
+  bool done() const { return options_.count > 0 && printed_ >= options_.count; }
+
+ private:
+  void print(const json& row) {
+    if (done()) return;
+    ++printed_;
+    if (options_.as_json) {
+      fmt::print("{}\n", row.dump(-1, ' ', false, json::error_handler_t::replace));
+    } else {
+      std::string line = text_of(row, "what");
+      for (const char* key : {"layer", "hook", "packet", "by"})
+        if (row.contains(key)) line += "  " + text_of(row, key);
+      for (char& c : line)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+      fmt::print("{}\n", line);
+    }
+    std::fflush(stdout);
+  }
+
+  // What IP, TCP and UDP dropped has a reason and a count, but no packet by packet record.
+  Result<void> look_at_layers() {
+    const Result<json> answer = ask(asked_.client, {.command = supervisor::Command::top});
+    if (!answer) return answer.error();
+    const Result<json> processes = rows_of(*answer, "processes");
+    if (!processes) return processes.error();
+    constexpr std::string_view kDrop = "drop.", kFilter = "drop.filter ";
+    for (const json& process : *processes) {
+      if (text_of(process, "name") != asked_.program + ".stack" || !process.contains("counters")) continue;
+      for (const auto& [name, value] : process["counters"].items()) {
+        if (!name.starts_with(kDrop) || name.starts_with(kFilter) || !value.is_number_unsigned()) continue;
+        const auto count = value.get<uint64_t>();
+        const auto known = counted_.find(name);
+        if (known != counted_.end() && count > known->second)
+          print({{"what", "drop"},
+                 {"layer", "stack"},
+                 {"packets", count - known->second},
+                 {"by", fmt::format("{} × {}", count - known->second, name.substr(kDrop.size()))}});
+        counted_[name] = count;
+      }
+    }
+    return {};
+  }
+
+  StackAsked& asked_;
+  const WhyOptions& options_;
+  uint64_t next_ = 0, printed_ = 0;
+  std::map<std::string, uint64_t> counted_;
+};
+
+Outcome why(const WhyOptions& options) {
+  constexpr useconds_t kPauseUs = 200'000;
+  Result<StackAsked> asked = find_stack(options.stack, options.net);
+  if (!asked) return failed(asked.error());
+  Why watched(*asked, options);
+  for (;;) {
+    if (const Result<void> looked = watched.look(); !looked) return failed(looked.error());
+    if (watched.done()) return {};
+    ::usleep(kPauseUs);
+  }
+}
+
+}  // namespace
+
+void add_why(CLI::App& app, Outcome& outcome) {
+  CLI::App* command = app.add_subcommand(
+      "why", "Say which packets a stack refuses, and which rule or reason did it, until Ctrl-C");
+  auto options = std::make_shared<WhyOptions>();
+  command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
+  command->add_option("-c,--count", options->count, "end after that many lines");
+  command->add_flag("--json", options->as_json, "one JSON object a line");
+  command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
+  command->footer(
+      "Begins with the latest that the stack remembers, at most 512. What rules log is shown too.\n"
+      "Example: skerry why redis");
+  command->callback([&outcome, options] { outcome = why(*options); });
+}
+
+}  // namespace skerry::ctl

@@ -1,0 +1,35 @@
+#include "stack/filter_events.hpp"
+
+#include "wire/ipv4.hpp"
+
+namespace skerry::stack {
+
+void FilterEvents::add(const FilterEvent& event) {
+  events_[next_++ % kKept] = event;
+}
+
+void FilterEvents::note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook,
+                        TimeNs now) {
+  FilterEvent event{.at = now, .hook = hook, .protocol = packet.protocol, .length = packet.length};
+  const auto ip = Ipv4Header::parse(packet.bytes);
+  if (!ip) return;
+  event.source = ip->source;
+  event.destination = ip->destination;
+  const bool has_ports = ip->protocol == IpProtocol::kTcp || ip->protocol == IpProtocol::kUdp;
+  if (has_ports && packet.fragment == 0 && packet.bytes.size() >= packet.transport + 4U) {
+    event.source_port = load_be16(packet.bytes.data() + packet.transport);
+    event.destination_port = load_be16(packet.bytes.data() + packet.transport + 2);
+  }
+  for (unsigned i = 0; i < judgement.logs; ++i) {
+    event.log = judgement.logged[i];
+    add(event);
+  }
+  if (judgement.accepted) return;
+  event.log = filter::kNone;
+  event.rejected = judgement.reject.has_value();
+  event.chain = judgement.chain;
+  event.rule = judgement.rule;
+  add(event);
+}
+
+}  // namespace skerry::stack

@@ -1,0 +1,47 @@
+// A short memory of what rules refused or logged, so that a person can ask why. The latest are kept; each has
+// a number, so that who asks again misses none without noticing.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/time.hpp"
+#include "filter/engine.hpp"
+
+namespace skerry::stack {
+
+struct FilterEvent {
+  TimeNs at = 0;
+  filter::Hook hook{};
+  bool rejected = false;           // its sender is told
+  uint32_t chain = filter::kNone;  // of a refusal: who refused,
+  uint32_t rule = filter::kNone;   // kNone: the chain's policy
+  uint32_t log = filter::kNone;    // else of a log: index into Ruleset::logs
+  uint8_t protocol = 0;
+  uint32_t source = 0, destination = 0;  // IPv4
+  uint16_t source_port = 0, destination_port = 0;
+  uint32_t length = 0;  // of the packet
+};
+
+class FilterEvents {
+ public:
+  static constexpr uint64_t kKept = 512;
+
+  // `packet` was judged so.
+  void note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook, TimeNs now);
+  // Chains and rules that events speak of are no more.
+  void forget() { first_ = next_; }
+
+  // Events first() to next() - 1 are there.
+  uint64_t first() const { return next_ - first_ > kKept ? next_ - kKept : first_; }
+  uint64_t next() const { return next_; }
+  const FilterEvent& operator[](uint64_t number) const { return events_[number % kKept]; }
+
+ private:
+  void add(const FilterEvent& event);
+
+  std::vector<FilterEvent> events_ = std::vector<FilterEvent>(kKept);
+  uint64_t first_ = 0, next_ = 0;
+};
+
+}  // namespace skerry::stack
