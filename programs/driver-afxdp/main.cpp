@@ -8,13 +8,15 @@ int main() {
   const auto open = [](Env& env, uint32_t mtu) -> Result<AfxdpLink> {
     const Result<Fd> sockets_by_queue = env.take("sockets_by_queue");
     if (!sockets_by_queue) return sockets_by_queue.error();
+    Result<Fd> watch = env.take("watch");
+    if (!watch) return watch.error();
     std::vector<Fd> sockets;
     for (unsigned queue = 0; queue < env.settings().at("queues").get<unsigned>(); ++queue) {
       Result<Fd> socket = env.take("socket" + std::to_string(queue));
       if (!socket) return socket.error();
       sockets.push_back(std::move(*socket));
     }
-    return AfxdpLink::create(std::move(sockets), *sockets_by_queue,
+    return AfxdpLink::create(std::move(sockets), *sockets_by_queue, InterfaceWatch(std::move(*watch)),
                              env.settings().at("interface").get<std::string>(), mtu);
   };
   return run_driver<AfxdpLink>("skerry-driver-afxdp", Confinement::driver_afxdp, open);

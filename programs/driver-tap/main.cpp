@@ -5,10 +5,12 @@
 
 int main() {
   using namespace skerry;
-  return run_driver<TapLink>("skerry-driver-tap", Confinement::driver,
-                             [](Env& env, uint32_t mtu) -> Result<TapLink> {
-                               Result<Fd> device = env.take("tap");
-                               if (!device) return device.error();
-                               return TapLink::create(std::move(*device), mtu);
-                             });
+  return run_driver<TapLink>(
+      "skerry-driver-tap", Confinement::driver, [](Env& env, uint32_t mtu) -> Result<TapLink> {
+        Result<Fd> device = env.take("tap");
+        if (!device) return device.error();
+        Result<Fd> watch = env.take("watch");
+        if (!watch) return watch.error();
+        return TapLink::create(std::move(*device), InterfaceWatch(std::move(*watch)), mtu);
+      });
 }

@@ -13,6 +13,8 @@ void ShownCounters::add(const LinkCounters& link) {
 }
 
 void ShownCounters::add(const stack::IpCounters& ip, const stack::DropCounters& drops) {
+  add("link.down", ip.link_down);
+  add("link.flaps", ip.link_flaps);
   add("ip.packets_in", ip.packets_in);
   add("ip.packets_out", ip.packets_out);
   add("ip.looped", ip.looped);

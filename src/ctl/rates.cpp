@@ -49,6 +49,7 @@ std::vector<ProcessRate> rates_between(const Sample& before, const Sample& after
       }
       if (counter == "sleeps") rate.wakes = moved;
       if (counter == "breaths") rate.breaths = moved;
+      if (counter == "link.down") rate.link_down = value != 0;
     }
     result.push_back(std::move(rate));
   }

@@ -29,6 +29,7 @@ struct ProcessRate {
   std::string kind;
   std::string core;
   double cpu_percent = 0;  // of one core
+  bool link_down = false;  // what is behind its link, or its device, is not there
   // Per second. Sums of the counters whose names end in rx_frames and so on: what all links of the process
   // carried.
   double rx_frames = 0, tx_frames = 0, rx_bytes = 0, tx_bytes = 0, drops = 0, breaths = 0;

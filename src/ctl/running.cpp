@@ -70,6 +70,11 @@ std::string text_of(const nlohmann::json& row, const char* key) {
   return value.is_null() ? "-" : value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::string text_with_link(const nlohmann::json& row, const char* key) {
+  const bool down = row.is_object() && row.contains("link_down") && row["link_down"] == true;
+  return text_of(row, key) + (down ? ", link down" : "");
+}
+
 uint64_t number_of(const nlohmann::json& row, const char* key) {
   if (!row.is_object() || !row.contains(key) || !row[key].is_number_unsigned()) return 0;
   return row[key].get<uint64_t>();

@@ -26,6 +26,8 @@ Result<nlohmann::json> ask(const std::string& composition, supervisor::Command c
 
 // Members of an answer, whatever its sender put there: "-" or 0 if absent or of another type.
 std::string text_of(const nlohmann::json& row, const char* key);
+// The same, and "link down" behind it where the row says so.
+std::string text_with_link(const nlohmann::json& row, const char* key);
 uint64_t number_of(const nlohmann::json& row, const char* key);
 // The array of that name, or an error.
 Result<nlohmann::json> rows_of(const nlohmann::json& answer, const char* key);

@@ -24,10 +24,10 @@ struct TopOptions {
 void print_table(const std::vector<ProcessRate>& rates) {
   std::vector<std::vector<std::string>> rows;
   for (const ProcessRate& rate : rates) {
-    rows.push_back({rate.name, rate.kind, rate.core, fmt::format("{:.1f}", rate.cpu_percent),
-                    format_count(rate.wakes), format_count(rate.breaths), format_count(rate.rx_frames),
-                    format_count(rate.rx_bytes), format_count(rate.tx_frames), format_count(rate.tx_bytes),
-                    format_count(rate.drops)});
+    rows.push_back({rate.name + (rate.link_down ? ", link down" : ""), rate.kind, rate.core,
+                    fmt::format("{:.1f}", rate.cpu_percent), format_count(rate.wakes),
+                    format_count(rate.breaths), format_count(rate.rx_frames), format_count(rate.rx_bytes),
+                    format_count(rate.tx_frames), format_count(rate.tx_bytes), format_count(rate.drops)});
   }
   fmt::print("{}", format_table({{"NAME"},
                                  {"KIND"},

@@ -55,7 +55,7 @@ Outcome ps(const ViewOptions& options) {
   for (const json& row : *rows) {
     cells.push_back(
         {text_of(row, "composition"), text_of(row, "name"), text_of(row, "kind"), text_of(row, "address"),
-         text_of(row, "pid"), text_of(row, "core"), text_of(row, "state"), text_of(row, "restarts"),
+         text_of(row, "pid"), text_of(row, "core"), text_with_link(row, "state"), text_of(row, "restarts"),
          format_duration(number_of(row, "uptime_ms")), format_duration(number_of(row, "cpu_ms"))});
   }
   fmt::print("{}", format_table({{"COMPOSITION"},
@@ -83,7 +83,7 @@ Outcome ss(const ViewOptions& options) {
   for (const json& row : *rows) {
     cells.push_back({text_of(row, "proto"), text_of(row, "state"), text_of(row, "rx_queue"),
                      text_of(row, "tx_queue"), text_of(row, "local"), text_of(row, "peer"),
-                     text_of(row, "program"), text_of(row, "composition")});
+                     text_with_link(row, "program"), text_of(row, "composition")});
   }
   fmt::print("{}", format_table({{"NETID"},
                                  {"STATE"},

@@ -4,6 +4,8 @@
 //  - wake_fds(): become readable when frames arrive; watched for edges only. They never change.
 //  - each_count(count): calls count(name, value) for everything that the device counted beyond LinkCounters:
 //    losses are "drop.REASON". A frame that is neither carried nor given back is in one of these.
+//  - carrier(): whether its wire is there. Where the device is an interface of the kernel's, watch() is what
+//    tells; whoever waits for its descriptor calls look() then.
 //  - gone(): the device was deleted. Nothing will come or go any more, and sleeping is safe.
 //  - why_gone(): the same for a person.
 //

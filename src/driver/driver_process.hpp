@@ -50,6 +50,11 @@ int run_driver(const char* program, Confinement walls, Open open) {
     const Result<void> watched = process->host.waiter().watch_edges(wake);
     if (!watched) return exit_with(program, watched.error());
   }
+  if constexpr (requires { device.watch(); }) {
+    const Result<void> watched =
+        process->host.waiter().watch(device.watch().fd(), [&device](uint32_t) { device.watch().look(); });
+    if (!watched) return exit_with(program, watched.error());
+  }
   const Result<void> watched = watch_link(process->host.waiter(), link);
   if (!watched) return exit_with(program, watched.error());
 
@@ -65,6 +70,8 @@ int run_driver(const char* program, Confinement walls, Open open) {
     count("rx_bytes", device.counters().rx_bytes);
     count("tx_frames", device.counters().tx_frames);
     count("tx_bytes", device.counters().tx_bytes);
+    count("link.down", device.carrier().up() ? 0 : 1);
+    count("link.flaps", (device.carrier().changes + 1) / 2);
     device.each_count(count);
     count("drop.too_long", pump.too_long());
     count("rings", link.counters().rings);

@@ -1,5 +1,5 @@
-// Pump: a Component that joins two links and carries every frame across, one copy each way. A driver process
-// is a device's link, a ShmLink, and a pump between them.
+// Pump: a Component that joins two links and carries every frame across, one copy each way, and the word
+// about the wire's carrier. A driver process is a device's link, a ShmLink, and a pump between them.
 //
 // Invariant: a frame that the other side has no memory for waits, and nothing is received behind it: the
 // queue grows where its sender can see it (the kernel's queue of a TAP, the neighbour's ring), and nothing is
@@ -15,9 +15,9 @@ namespace skerry {
 
 // One direction.
 template <Link From, Link To>
-class Carrier {
+class Copier {
  public:
-  Carrier(From& from, To& to) : from_(from), to_(to) {}
+  Copier(From& from, To& to) : from_(from), to_(to) {}
 
   // Frames carried.
   uint32_t carry() {
@@ -73,7 +73,11 @@ class Pump {
   Pump(Wire& wire, Program& program)
       : wire_(wire), program_(program), up_(wire, program), down_(program, wire) {}
 
-  uint32_t rx(TimeNs) { return up_.carry(); }
+  uint32_t rx(TimeNs) {
+    const uint32_t carried = up_.carry();
+    if constexpr (requires { program_.tell(wire_.carrier()); }) program_.tell(wire_.carrier());
+    return carried;
+  }
   uint32_t tx(TimeNs) { return down_.carry(); }
   // That of the wire, if it has one: a device that nobody wakes is to be looked at.
   TimeNs deadline() const {
@@ -99,8 +103,8 @@ class Pump {
  private:
   Wire& wire_;
   Program& program_;
-  Carrier<Wire, Program> up_;
-  Carrier<Program, Wire> down_;
+  Copier<Wire, Program> up_;
+  Copier<Program, Wire> down_;
 };
 
 }  // namespace skerry

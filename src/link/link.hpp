@@ -16,6 +16,9 @@
 //  if
 //    nothing had arrived by the time the wish was visible. disarm() takes the wish back.
 //  - facts() never change while the link lives.
+//  - carrier() is what the last receive() found out about what lies behind the other end; news of it wakes
+//  like a frame.
+//    A link between neighbours also has tell(carrier), which passes it on.
 #pragma once
 
 #include <concepts>
@@ -24,6 +27,7 @@
 #include <span>
 
 #include "base/bytes.hpp"
+#include "link/carrier.hpp"
 #include "link/frame.hpp"
 #include "wire/address.hpp"
 
@@ -50,6 +54,7 @@ concept Link = requires(L& link, const L& constant, FrameBatch& batch, Frame fra
   { link.arm() } -> std::same_as<bool>;
   { link.disarm() } -> std::same_as<void>;
   { constant.facts() } -> std::same_as<const LinkFacts&>;
+  { constant.carrier() } -> std::same_as<Carrier>;
 };
 
 // What every Link counts, for `skerry top` and for tests; shown, never decided upon.

@@ -47,6 +47,7 @@ class LocalLink {
   }
 
   void receive(FrameBatch& batch) {
+    carrier_ = peer_->told_;
     while (batch.room() > 0 && !incoming_.empty()) {
       const Frame frame = incoming_.pop();
       batch.push(frame);
@@ -63,8 +64,10 @@ class LocalLink {
     CHECK(peer_->pool_.reclaim(frame.slot - peer_->first_slot_));
   }
 
-  bool arm() { return incoming_.empty(); }
+  bool arm() { return incoming_.empty() && carrier_ == peer_->told_; }
   void disarm() {}
+  Carrier carrier() const { return carrier_; }
+  void tell(Carrier carrier) { told_ = carrier; }
   const LinkFacts& facts() const { return facts_; }
   const LinkCounters& counters() const { return counters_; }
 
@@ -92,6 +95,8 @@ class LocalLink {
   SlotPool pool_;
   Queue incoming_;
   LocalLink* peer_ = nullptr;
+  Carrier carrier_;  // what the peer said
+  Carrier told_;     // what we said
   LinkCounters counters_;
 };
 

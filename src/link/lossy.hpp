@@ -88,6 +88,8 @@ class Lossy {
     return safe && nothing_to_come && rx_.deadline() == kNever && inbox_next_ == inbox_.count;
   }
   void disarm() { inner_.disarm(); }
+  Carrier carrier() const { return inner_.carrier(); }
+  void tell(Carrier carrier) { inner_.tell(carrier); }
 
   // The wrapped link is about to be replaced by a fresh one: gives back what lies in its memory. What is on
   // the wire lies in ours and arrives.

@@ -72,6 +72,8 @@ class Record {
   void give_back(const Frame& frame) { inner_.give_back(frame); }
   bool arm() { return inner_.arm(); }
   void disarm() { inner_.disarm(); }
+  Carrier carrier() const { return inner_.carrier(); }
+  void tell(Carrier carrier) { inner_.tell(carrier); }
   const LinkFacts& facts() const { return inner_.facts(); }
 
   // Those of the wrapped link, where it has them.

@@ -29,8 +29,8 @@
 
 namespace skerry {
 
-// Where things lie in a region: per direction a descriptor ring and a return ring, then a wake word for each
-// side, then the slots.
+// Where things lie in a region: per direction a descriptor ring and a return ring, then a wake word and a
+// carrier word for each side, then the slots.
 struct ShmLayout {
   explicit ShmLayout(const SlotGeometry& slot_geometry)
       : geometry(slot_geometry), ring_capacity(std::bit_ceil(slot_geometry.slots())) {}
@@ -42,7 +42,8 @@ struct ShmLayout {
   size_t wake_word(Side sleeper) const {
     return 2 * direction_bytes() + (sleeper == Side::kA ? 0 : kSharingBytes);
   }
-  size_t slots() const { return (2 * direction_bytes() + 2 * kSharingBytes + 4095) / 4096 * 4096; }
+  size_t carrier_word(Side teller) const { return wake_word(teller) + 2 * kSharingBytes; }
+  size_t slots() const { return (2 * direction_bytes() + 4 * kSharingBytes + 4095) / 4096 * 4096; }
   size_t bytes() const { return slots() + SlotArea::bytes(geometry); }
 
   SlotGeometry geometry;
@@ -70,7 +71,9 @@ class ShmEnd {
         returns_out_(memory + layout.returns(other(side)), layout.ring_capacity),
         returns_in_(memory + layout.returns(side), layout.ring_capacity),
         my_word_(reinterpret_cast<uint32_t*>(memory + layout.wake_word(side))),
-        their_word_(reinterpret_cast<uint32_t*>(memory + layout.wake_word(other(side)))) {
+        their_word_(reinterpret_cast<uint32_t*>(memory + layout.wake_word(other(side)))),
+        my_carrier_(reinterpret_cast<uint32_t*>(memory + layout.carrier_word(side))),
+        their_carrier_(reinterpret_cast<uint32_t*>(memory + layout.carrier_word(other(side)))) {
     plan_reclaim();
   }
 
@@ -111,6 +114,7 @@ class ShmEnd {
 
   void receive(FrameBatch& batch) {
     if (closed()) return;
+    carrier_.changes = Atomics::load_relaxed(their_carrier_);
     Frame* const frames = batch.frames.data() + batch.count;
     const uint32_t count = incoming_.pop(frames, batch.room());
     // While frames come, what goes back gathers: a neighbour out of memory sends none.
@@ -150,7 +154,8 @@ class ShmEnd {
     my_word_.arm(starved ? kWishFrames | kWishSlots : kWishFrames);
     armed_ = true;
     if (!publish()) Atomics::fence();
-    if (incoming_.has_news() || (starved && relieved())) {
+    if (incoming_.has_news() || Atomics::load_relaxed(their_carrier_) != carrier_.changes ||
+        (starved && relieved())) {
       disarm();
       return false;
     }
@@ -161,6 +166,17 @@ class ShmEnd {
     if (!armed_) return;
     armed_ = false;
     my_word_.disarm();
+  }
+
+  Carrier carrier() const { return carrier_; }
+
+  void tell(Carrier carrier) {
+    if (carrier == told_ || closed()) [[likely]]
+      return;
+    told_ = carrier;
+    Atomics::store_relaxed(my_carrier_, carrier.changes);
+    Atomics::fence();
+    if (their_word_.called_for(kWishFrames)) must_ring_ = true;
   }
 
   // True once after a call that found the neighbour asleep and has news for it.
@@ -270,6 +286,10 @@ class ShmEnd {
   RingConsumer<uint32_t, Atomics> returns_in_;
   WakeWord<Atomics> my_word_;
   WakeWord<Atomics> their_word_;
+  uint32_t* my_carrier_;
+  uint32_t* their_carrier_;
+  Carrier carrier_;  // what the neighbour said
+  Carrier told_;     // what we said
   bool armed_ = false;
   bool must_ring_ = false;
   uint32_t reclaim_below_[2] = {0, 0};  // free slots, by SlotSize

@@ -45,6 +45,11 @@ class ShmLink {
     return safe;
   }
   void disarm() { end_.disarm(); }
+  Carrier carrier() const { return end_.carrier(); }
+  void tell(Carrier carrier) {
+    end_.tell(carrier);
+    ring_if_wanted();
+  }
   const LinkFacts& facts() const { return end_.facts(); }
 
   // The descriptor to poll for reading before sleeping; -1 once the neighbour has hung up.

@@ -30,6 +30,11 @@ std::optional<DropReason> Arp::receive(TimeNs now, ConstBytes bytes) {
 
 std::optional<Arp::Outgoing> Arp::next_packet(TimeNs now) {
   if (reply_count_ > 0) return replies_[--reply_count_];
+  constexpr MacAddress kEverybody{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+  if (announcements_ > 0) {
+    const Ipv4Address ours = routes_.addresses()[--announcements_].address;
+    return Outgoing{{ArpOperation::kRequest, mac_, ours, MacAddress{}, ours}, kEverybody};
+  }
   Neighbours::Question question;
   if (!neighbours_.next_question(now, question)) return std::nullopt;
   Outgoing request;

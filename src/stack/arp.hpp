@@ -1,5 +1,6 @@
-// ARP (RFC 826; RFC 1122 section 2.3.2): answers those who ask for us, learns from those who speak to us, and
-// asks for neighbours. Packets in, packets out; the frames are Ip's.
+// ARP (RFC 826; RFC 1122 section 2.3.2): answers those who ask for us, learns from those who speak to us,
+// asks for neighbours, and announces our addresses (RFC 5227 section 2.3). Packets in, packets out; the
+// frames are Ip's.
 #pragma once
 
 #include <array>
@@ -24,16 +25,22 @@ class Arp {
   // `packet` is a private copy of what follows the Ethernet header. Nothing: it was of use.
   std::optional<DropReason> receive(TimeNs now, ConstBytes packet);
 
+  // The link is there again: whoever knows our addresses is to learn where we are now, and we where they are.
+  void announce(TimeNs now) {
+    announcements_ = static_cast<uint32_t>(routes_.addresses().size());
+    neighbours_.doubt(now);
+  }
+
   struct Outgoing {
     ArpPacket packet;
     MacAddress to;
   };
-  // The next packet to send: answers, then questions that are due.
+  // The next packet to send: answers, announcements, then questions that are due.
   std::optional<Outgoing> next_packet(TimeNs now);
 
   Neighbours& neighbours() { return neighbours_; }
   // When next_packet or neighbours().next_failed has something.
-  TimeNs deadline() const { return reply_count_ > 0 ? 0 : neighbours_.deadline(); }
+  TimeNs deadline() const { return reply_count_ + announcements_ > 0 ? 0 : neighbours_.deadline(); }
 
  private:
   const Routes& routes_;
@@ -41,6 +48,7 @@ class Arp {
   Neighbours neighbours_;
   std::array<Outgoing, kReplies> replies_;
   uint32_t reply_count_ = 0;
+  uint32_t announcements_ = 0;  // still to be sent
 };
 
 }  // namespace skerry::stack

@@ -18,6 +18,7 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "base/check.hpp"
 #include "base/random.hpp"
@@ -52,6 +53,8 @@ struct IpCounters {
   uint64_t fragments_in = 0, reassembled = 0;
   uint64_t arp_in = 0, arp_out = 0;
   uint64_t icmp_in = 0, icmp_out = 0;
+  uint64_t link_down = 0;   // 1 while what is behind the link is not there
+  uint64_t link_flaps = 0;  // times that it went away
 };
 
 template <Link L>
@@ -62,6 +65,8 @@ class Ip {
   static constexpr uint32_t kMaxTransportBytes = 65535 - Ipv4Header::kMinBytes;
   // With frames that the link did not take: when to offer them again. It rings nobody when it has room.
   static constexpr DurationNs kRetry = kMillisecond;
+  // A link that comes and goes is answered once in so long. Linux sees changes once a second (link_watch.c).
+  static constexpr DurationNs kResumeInterval = kSecond;
 
   // `link` and `random` outlive the object.
   Ip(L& link, const IpSettings& settings, Random& random)
@@ -80,7 +85,7 @@ class Ip {
   uint32_t rx(TimeNs now);
   uint32_t tx(TimeNs now);
   TimeNs deadline() const {
-    const TimeNs next = std::min(arp_.deadline(), reassembly_.deadline());
+    const TimeNs next = std::min({arp_.deadline(), reassembly_.deadline(), resume_at_});
     return tx_count_ > 0 || starved_ ? std::min(next, retry_at_) : next;
   }
   bool arm() {
@@ -101,6 +106,9 @@ class Ip {
 
   // The last rx() stopped at that limit: more may be waiting.
   bool is_behind() const { return behind_; }
+
+  // True once after the link came back, for a transport that waits for an answer that was lost meanwhile.
+  bool take_resumed() { return std::exchange(resumed_, false); }
 
   // ---- towards transports: what arrived in this breath, to be emptied in it
   SegmentQueue& tcp_segments() { return tcp_segments_; }
@@ -178,6 +186,8 @@ class Ip {
       link_.give_back(frame);
   }
 
+  void note_carrier(TimeNs now, Carrier carrier);
+  void resume(TimeNs now);
   Fate receive_frame(TimeNs now, const Frame& frame);
   Fate receive_arp(TimeNs now, ConstBytes packet);
   Fate receive_looped(TimeNs now, const Frame& frame);
@@ -235,6 +245,10 @@ class Ip {
   std::optional<Frame> large_;
   bool starved_ = false;  // a reserve said 0 in this breath
   TimeNs retry_at_ = 0;
+  Carrier carrier_;  // of what is behind the link
+  TimeNs resume_at_ = kNever;
+  TimeNs resumed_at_ = 0;
+  bool resumed_ = false;
   std::array<Frame, kTxQueue + 1> tx_;  // the last place is only passed through by what loops
   uint32_t tx_count_ = 0;
 };

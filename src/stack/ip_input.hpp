@@ -29,7 +29,28 @@ uint32_t Ip<L>::rx(TimeNs now) {
     }
   }
   behind_ = left == 0;
+  if (link_.carrier() != carrier_) [[unlikely]]
+    note_carrier(now, link_.carrier());
+  if (resume_at_ <= now) [[unlikely]]
+    resume(now);
   return work;
+}
+
+// One that went and came back between two looks has been away too.
+template <Link L>
+void Ip<L>::note_carrier(TimeNs now, Carrier carrier) {
+  counters_.link_flaps += carrier_.up();
+  counters_.link_down = !carrier.up();
+  carrier_ = carrier;
+  resume_at_ = carrier.up() ? std::max(now, resumed_at_ + kResumeInterval) : kNever;
+}
+
+template <Link L>
+void Ip<L>::resume(TimeNs now) {
+  resume_at_ = kNever;
+  resumed_at_ = now;
+  resumed_ = true;
+  arp_.announce(now);
 }
 
 template <Link L>

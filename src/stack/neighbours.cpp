@@ -38,9 +38,18 @@ bool Neighbours::learn(TimeNs now, Ipv4Address address, const MacAddress& mac, b
 
 void Neighbours::ask_from(TimeNs now, Entry& entry, State state) {
   entry.state = state;
+  entry.asks_all = state == State::incomplete;
   entry.questions = 0;
   entry.ask_at = now;
   deadline_ = std::min(deadline_, now);
+}
+
+void Neighbours::doubt(TimeNs now) {
+  for (Entry& entry : entries_) {
+    if (entry.state < State::probing || now - entry.used_at >= kUnusedTime) continue;
+    ask_from(now, entry, State::probing);
+    entry.asks_all = true;
+  }
 }
 
 // A new entry. If the table is full, the entry that was used least recently makes room: one with no question
@@ -126,8 +135,7 @@ bool Neighbours::next_question(TimeNs now, Question& question) {
   for (Entry& entry : entries_) {
     if (entry.ask_at > now || entry.questions == kQuestions) continue;
     question.address = entry.address;
-    question.to =
-        entry.state == State::probing ? entry.mac : MacAddress{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    question.to = entry.asks_all ? MacAddress{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}} : entry.mac;
     ++entry.questions;
     entry.ask_at = now + kQuestionInterval;
     return true;

@@ -60,6 +60,10 @@ class Neighbours {
     if (entry.mac == mac && entry.state >= State::probing) set_reachable(now, entry);
   }
 
+  // The link was away for a while: neighbours may have changed places. Those in use go on being used, and all
+  // the world is asked for them, because one with another MAC would not hear a question to the old one.
+  void doubt(TimeNs now);
+
   // What ARP said. Without `create` only an existing entry changes (RFC 826 "merge"). False: not taken.
   bool learn(TimeNs now, Ipv4Address address, const MacAddress& mac, bool create);
 
@@ -97,6 +101,7 @@ class Neighbours {
     Ipv4Address address = 0;
     State state = State::free;
     uint8_t questions = 0;  // asked in this round
+    bool asks_all = false;  // probing, and not only him
     MacAddress mac;
     uint32_t next = kNone;   // in the hash chain or the free list
     TimeNs ask_at = kNever;  // next question, or giving up

@@ -26,6 +26,8 @@ class TcpComponent {
     for (const TransportError& error : ip_.tcp_errors().view())
       tcp_.unreachable(now, error.local, error.remote, error.tcp_seq, error.error, error.next_hop_mtu);
     ip_.tcp_errors().clear();
+    if (ip_.take_resumed()) [[unlikely]]
+      tcp_.resume(now);
     uint32_t work = 0;
     for (const Segment& segment : ip_.tcp_segments().view()) {
       receive(now, segment);

@@ -55,6 +55,8 @@ bool held_rightly(const Object& object, const std::vector<Holder>& holders) {
     case ObjectKind::xdp_map:
     case ObjectKind::xdp_socket:
       return holders.size() == 1 && holders[0].process->kind == ProcessKind::driver_afxdp;
+    case ObjectKind::interface_watch:
+      return holders.size() == 1 && is_driver(holders[0].process->kind);
     case ObjectKind::passt:
       return holders.size() == 1 && holders[0].process->kind == ProcessKind::driver_user;
     case ObjectKind::stats:

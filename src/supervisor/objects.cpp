@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "driver/afxdp/xdp_device.hpp"
+#include "driver/interface_watch.hpp"
 #include "driver/tap/tap_device.hpp"
 #include "link/shm_link.hpp"
 #include "run/stats.hpp"
@@ -71,6 +72,8 @@ Result<void> Objects::create(const Object& object) {
     }
     case ObjectKind::xdp_socket:
       return keep(open_xdp_socket());
+    case ObjectKind::interface_watch:
+      return keep(InterfaceWatch::open(object.interface));
     case ObjectKind::passt: {
       // The old one first, because it has the ports. If somebody took one meanwhile, passt says so and ends,
       // its driver with it, and both are tried again for a while.

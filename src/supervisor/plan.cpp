@@ -69,6 +69,13 @@ std::string free_port(const Process& vswitch) {
   }
 }
 
+// Of the interface that the driver's device is.
+void grant_watch(Plan& plan, Process& driver, const std::string& interface) {
+  grant(plan, driver, "watch",
+        {.name = driver.name + ".watch", .kind = ObjectKind::interface_watch, .interface = interface},
+        Access::read);
+}
+
 // What the driver of the network's uplink needs of the device.
 void grant_device(Plan& plan, Process& driver, const Network& network) {
   if (network.uplink == Uplink::tap) {
@@ -77,7 +84,8 @@ void grant_device(Plan& plan, Process& driver, const Network& network) {
     tap.host_address =
         fmt::format("{}/{}", format_ipv4(network.subnet.gateway()), network.subnet.prefix_bits);
     driver.settings["interface"] = tap.interface;
-    return grant(plan, driver, "tap", tap, Access::read_write);
+    grant(plan, driver, "tap", tap, Access::read_write);
+    return grant_watch(plan, driver, tap.interface);
   }
   driver.settings["interface"] = network.interface;
   driver.settings["queues"] = network.queues;
@@ -88,6 +96,7 @@ void grant_device(Plan& plan, Process& driver, const Network& network) {
                         .kind = ObjectKind::xdp_socket};
     grant(plan, driver, fmt::format("socket{}", queue), socket, Access::read_write);
   }
+  grant_watch(plan, driver, network.interface);
 }
 
 // Joins process `b` to its network's vswitch by a new port, and says what add_port needs.

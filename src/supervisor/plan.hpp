@@ -50,18 +50,19 @@ enum class ProcessKind { vswitch, driver_tap, driver_afxdp, driver_user, stack, 
 
 // What a descriptor is made from. All are created by the supervisor, except the listener.
 enum class ObjectKind {
-  region,      // sealed memfd shared by exactly two neighbours
-  session,     // sealed memfd of one stack, which passes it to each process of its program
-  arena,       // sealed memfd of one stack: protocol state
-  stats,       // memfd page: its process writes counters, the supervisor reads them
-  pipe,        // doorbell: who holds the write end rings, who holds the read end is woken
-  control,     // SOCK_SEQPACKET pair between a process and the supervisor
-  listener,    // the session's listening socket: made by the program's launcher, handed on to the stack
-  tap,         // opened TAP device with IFF_VNET_HDR
-  xdp_map,     // BPF map of an interface taken for AF_XDP; with it lives the program that looks there
-  xdp_socket,  // AF_XDP socket, not bound yet
-  passt,       // stream socket to a passt that the supervisor started for it
-  rules,       // sealed memfd of one stack: its compiled filter rules, empty if it has none
+  region,           // sealed memfd shared by exactly two neighbours
+  session,          // sealed memfd of one stack, which passes it to each process of its program
+  arena,            // sealed memfd of one stack: protocol state
+  stats,            // memfd page: its process writes counters, the supervisor reads them
+  pipe,             // doorbell: who holds the write end rings, who holds the read end is woken
+  control,          // SOCK_SEQPACKET pair between a process and the supervisor
+  listener,         // the session's listening socket: made by the program's launcher, handed on to the stack
+  tap,              // opened TAP device with IFF_VNET_HDR
+  xdp_map,          // BPF map of an interface taken for AF_XDP; with it lives the program that looks there
+  xdp_socket,       // AF_XDP socket, not bound yet
+  interface_watch,  // netlink socket that hears of one interface of the host's, and of nothing else
+  passt,            // stream socket to a passt that the supervisor started for it
+  rules,            // sealed memfd of one stack: its compiled filter rules, empty if it has none
 };
 
 enum class Access { read, write, read_write };  // of a pipe: its read end, its write end
@@ -136,10 +137,10 @@ struct Program {
 struct Object {
   std::string name;  // "lan.redis.region"
   ObjectKind kind = ObjectKind::region;
-  uint64_t bytes = 0;            // of memory, else 0
-  std::string interface;         // of a tap and an xdp_map: name of the device on the host
-  std::string host_address;      // of a tap or passt: what the host answers to, "10.77.0.1/24"
-  std::string guest_address;     // of a passt: the program's, "10.77.0.2"
+  uint64_t bytes = 0;         // of memory, else 0
+  std::string interface;      // of a tap, an xdp_map and an interface_watch: name of the device on the host
+  std::string host_address;   // of a tap or passt: what the host answers to, "10.77.0.1/24"
+  std::string guest_address;  // of a passt: the program's, "10.77.0.2"
   std::vector<Publish> publish;  // of a passt
 };
 

@@ -60,7 +60,8 @@ SKERRY_ENUM_JSON(ProcessKind, ProcessKind::vswitch, ProcessKind::driver_tap, Pro
                  ProcessKind::driver_user, ProcessKind::stack, ProcessKind::program)
 SKERRY_ENUM_JSON(ObjectKind, ObjectKind::region, ObjectKind::session, ObjectKind::arena, ObjectKind::stats,
                  ObjectKind::pipe, ObjectKind::control, ObjectKind::listener, ObjectKind::tap,
-                 ObjectKind::xdp_map, ObjectKind::xdp_socket, ObjectKind::passt, ObjectKind::rules)
+                 ObjectKind::xdp_map, ObjectKind::xdp_socket, ObjectKind::interface_watch, ObjectKind::passt,
+                 ObjectKind::rules)
 SKERRY_ENUM_JSON(Access, Access::read, Access::write, Access::read_write)
 SKERRY_ENUM_JSON(Restart, Restart::never, Restart::on_failure, Restart::always)
 SKERRY_ENUM_JSON(Uplink, Uplink::none, Uplink::tap, Uplink::afxdp, Uplink::user)

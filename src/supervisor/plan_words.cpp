@@ -45,6 +45,8 @@ std::string_view to_string(ObjectKind kind) {
       return "xdp-map";
     case ObjectKind::xdp_socket:
       return "xdp-socket";
+    case ObjectKind::interface_watch:
+      return "interface-watch";
     case ObjectKind::passt:
       return "passt";
     case ObjectKind::rules:

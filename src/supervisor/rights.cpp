@@ -20,6 +20,7 @@ std::string others(const Plan& plan, const Process& self, const Object& object) 
     case ObjectKind::tap:
     case ObjectKind::xdp_map:
     case ObjectKind::xdp_socket:
+    case ObjectKind::interface_watch:
       return "host";
     case ObjectKind::passt:
       return "passt";

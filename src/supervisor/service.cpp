@@ -124,14 +124,16 @@ void Service::ask_for_sockets(const std::string& stack, const std::string& progr
   Member* const member = supervisor_.member(stack);
   if (member == nullptr || !member->serving) return;
   ++gathering->outstanding;
+  const bool link_down = member->counter("link.down") != 0;
   member->ask({{"command", "sockets"}, {"first", first}}, {},
-              [this, stack, program, first, gathering](const Result<ControlMessage>& reply) {
+              [this, stack, program, first, link_down, gathering](const Result<ControlMessage>& reply) {
                 const json rows = reply ? reply->body.value("rows", json()) : json();
                 size_t count = 0;
                 for (const json& row : rows.is_array() ? rows : json::array()) {
                   if (!row.is_object()) continue;
                   gathering->sockets.push_back(row);
                   gathering->sockets.back()["program"] = program;
+                  if (link_down) gathering->sockets.back()["link_down"] = true;
                   ++count;
                 }
                 const json more = reply ? reply->body.value("more", json(false)) : json(false);

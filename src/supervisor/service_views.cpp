@@ -63,6 +63,7 @@ json processes_view(const Supervisor& supervisor, TimeNs now) {
     if (const std::string address = address_of(supervisor.plan(), process); !address.empty())
       row["address"] = address;
     if (!member.why.empty()) row["why"] = member.why;
+    if (member.alive() && member.counter("link.down") != 0) row["link_down"] = true;
     rows.push_back(row);
     if (const auto passt = passt_of(supervisor, process)) {
       row["name"] = passt->first;

@@ -157,6 +157,7 @@ struct Tcp::Impl {
   void expire_connection(TimeNs now, ConnectionId id);
   void retransmission_timeout(TimeNs now, ConnectionId id);
   void slow_timeout(TimeNs now, ConnectionId id);
+  void resume(TimeNs now);
   bool gives_up(TimeNs now, ConnectionId id);
   void start_persist(TimeNs now, ConnectionId id, DurationNs after);
   void restart_keepalive(TimeNs now, ConnectionId id);

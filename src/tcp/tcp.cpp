@@ -172,6 +172,10 @@ const Counters& Tcp::counters() const {
   return impl_->counters;
 }
 
+void Tcp::resume(TimeNs now) {
+  impl_->resume(now);
+}
+
 void Tcp::for_each(Visitor visit, void* context) const {
   for (ConnectionId id = 0; id < impl_->limits.connections; ++id)
     if (impl_->blocks[id].has(kInUse)) visit(context, id, info(id));

@@ -161,6 +161,10 @@ class Tcp {
   void unreachable(TimeNs now, const Endpoint& local, const Endpoint& remote, uint32_t sequence, int error,
                    uint16_t next_hop_mtu);
 
+  // The link was away and is back: what waits for an answer asks again now instead of after its back-off,
+  // which says how long the link was away and nothing about the path (RFC 6069 section 3).
+  void resume(TimeNs now);
+
   // ---- to the wire
   // The next segment that may be sent now and for which there is room; false if there is none. It counts as
   // sent: a caller that cannot send it has lost it as a wire would. Connections take turns.

@@ -70,6 +70,16 @@ void Tcp::Impl::retransmission_timeout(TimeNs now, ConnectionId id) {
   queue_output(id);
 }
 
+void Tcp::Impl::resume(TimeNs now) {
+  for (ConnectionId id = 0; id < limits.connections; ++id) {
+    ControlBlock& b = blocks[id];
+    if (!b.has(kInUse) || b.has(kLoops) || b.retransmit_deadline == kNever || cold[id].doublings == 0)
+      continue;
+    cold[id].doublings = 0;
+    arm_retransmit(now, id, b);
+  }
+}
+
 // Counts one more time-out without an answer; true if that was the last.
 bool Tcp::Impl::gives_up(TimeNs now, ConnectionId id) {
   const ControlBlock& b = blocks[id];

@@ -8,6 +8,9 @@
 // Where a unicast frame goes: to the port that has the address, if the two are joined; an address that nobody
 // has can only be behind an uplink, so programs never see frames that are for others.
 //
+// An uplink whose carrier goes takes that of the programs behind it along: each is told when none of its
+// uplinks is there any more, and when one is again.
+//
 // Invariants: rx collects, tx sends, with one send per port and breath; a receiver without memory loses its
 // own frames and delays nobody; nothing is allocated but by add_port.
 #pragma once
@@ -52,6 +55,8 @@ class Vswitch {
     first_ = (first_ + 1) % kMaxPorts;
     for (uint64_t left = std::rotr(active_, first_); left != 0; left &= left - 1)
       frames += receive_from(static_cast<PortId>((std::countr_zero(left) + first_) % kMaxPorts), now);
+    for (uint64_t left = uplinks_; left != 0; left &= left - 1)
+      look_at_carrier(*ports_[static_cast<size_t>(std::countr_zero(left))]);
     return frames;
   }
 
@@ -89,6 +94,7 @@ class Vswitch {
     std::vector<Ipv4Address> addresses;
     Sender sender;
     uint64_t joined = 0;  // by port
+    Carrier carrier;      // of an uplink: what it said last; of a program: what it was told
     PortCounters counters;
   };
 
@@ -97,6 +103,36 @@ class Vswitch {
     CHECK(id < kMaxPorts && ports_[id] != nullptr);
     return *ports_[id];
   }
+  void look_at_carrier(Port& uplink) {
+    const Carrier before = uplink.carrier;
+    uplink.carrier = uplink.outlet.link().carrier();
+    if (uplink.carrier == before) [[likely]]
+      return;
+    // It may have gone and come back between two looks.
+    const bool flapped = before.up() && uplink.carrier.up();
+    for_each_joined(uplink, [&](Port& program) {
+      if (flapped && program.carrier.up()) program.carrier.changes += 2;
+      tell_carrier(program);
+    });
+  }
+
+  // What is known of the program's uplinks; without any it stays as it is.
+  void tell_carrier(Port& program) {
+    const uint64_t uplinks = program.joined & uplinks_;
+    if (program.sender.uplink || uplinks == 0) return;
+    bool up = false;
+    for (uint64_t left = uplinks; left != 0; left &= left - 1)
+      up = up || ports_[static_cast<size_t>(std::countr_zero(left))]->carrier.up();
+    program.carrier.set(up);
+    program.outlet.link().tell(program.carrier);
+  }
+
+  template <class Each>
+  void for_each_joined(const Port& port, Each each) {
+    for (uint64_t left = port.joined; left != 0; left &= left - 1)
+      each(*ports_[static_cast<size_t>(std::countr_zero(left))]);
+  }
+
   static void count(Port& port, Drop reason) { ++port.counters.drops[static_cast<size_t>(reason)]; }
 
   uint32_t receive_from(PortId id, TimeNs now) {
@@ -184,6 +220,10 @@ Result<PortId> Vswitch<L>::add_port(const PortSettings& settings, L& link) {
 template <Link L>
 void Vswitch<L>::remove_port(PortId id) {
   CHECK(port(id).outlet.empty());
+  if (port(id).sender.uplink) {
+    port(id).carrier.set(false);
+    for_each_joined(port(id), [&](Port& program) { tell_carrier(program); });
+  }
   macs_.forget_port(id);
   addresses_.forget_port(id);
   ports_[id].reset();
@@ -198,6 +238,8 @@ void Vswitch<L>::set_joined(PortId a, PortId b, bool joined) {
   CHECK(a != b);
   port(a).joined = joined ? port(a).joined | bit(b) : port(a).joined & ~bit(b);
   port(b).joined = joined ? port(b).joined | bit(a) : port(b).joined & ~bit(a);
+  tell_carrier(port(a));
+  tell_carrier(port(b));
 }
 
 }  // namespace skerry::vswitch

@@ -35,6 +35,17 @@ TEST(Rates, AreDifferencesPerSecondBusiestFirst) {
   EXPECT_DOUBLE_EQ(rates[1].breaths, 0);
 }
 
+TEST(Rates, ALinkThatIsDownIsSaid) {
+  const Sample before =
+      sample(R"({"time_ns":0,"processes":[{"name":"a","cpu_ns":0,"counters":{"link.down":0}},
+      {"name":"b","cpu_ns":0,"counters":{"link.down":1}}]})");
+  const Sample after =
+      sample(R"({"time_ns":1000000000,"processes":[{"name":"a","cpu_ns":1,"counters":{"link.down":1}},
+      {"name":"b","cpu_ns":0,"counters":{"link.down":0}}]})");
+  EXPECT_TRUE(rates_between(before, after)[0].link_down);
+  EXPECT_FALSE(rates_between(before, after)[1].link_down) << "now, not before";
+}
+
 TEST(Rates, ARestartedProcessCountsFromZero) {
   const Sample before =
       sample(R"({"time_ns":0,"processes":[{"name":"a","cpu_ns":900,"counters":{"rx_frames":500}}]})");

@@ -109,9 +109,27 @@ class DriverConformance : public testing::Test {
     return sum;
   }
   bool woken() {
+    std::vector<int> wakes = device().wake_fds();
+    if constexpr (requires { this->device().watch(); }) wakes.push_back(device().watch().fd());
     std::vector<pollfd> fds;
-    for (const int fd : device().wake_fds()) fds.push_back({fd, POLLIN, 0});
+    for (const int fd : wakes) fds.push_back({fd, POLLIN, 0});
     return ::poll(fds.data(), fds.size(), kPatience) > 0;
+  }
+  // What a driver process does when the kernel has something to say of the interface.
+  void look() {
+    if constexpr (requires { this->device().watch(); }) device().watch().look();
+  }
+  // Whether the carrier is, or becomes, so.
+  bool carrier_is(bool up) {
+    for (int looks = 0; looks < kPatience; ++looks) {
+      look();
+      FrameBatch batch;
+      device().receive(batch);
+      for (const Frame& frame : batch.view()) device().give_back(frame);
+      if (device().carrier().up() == up) return true;
+      ::usleep(1000);
+    }
+    return false;
   }
   // Until nothing has come for a while.
   void settle() {
@@ -281,15 +299,42 @@ TYPED_TEST_P(DriverConformance, WhatAnInterfaceThatIsDownLosesIsCounted) {
   }
 }
 
+TYPED_TEST_P(DriverConformance, ALinkFlapIsSeen) {
+  if constexpr (requires { this->world().set_up(false); }) {
+    ASSERT_TRUE(this->carrier_is(true));
+    const uint32_t before = this->device().carrier().changes;
+    for (uint32_t flap = 1; flap <= 3; ++flap) {
+      this->world().set_up(false);
+      EXPECT_TRUE(this->carrier_is(false)) << flap;
+      this->world().set_up(true);
+      EXPECT_TRUE(this->carrier_is(true)) << flap;
+      EXPECT_EQ(this->device().carrier().changes, before + 2 * flap);
+    }
+    EXPECT_FALSE(this->device().gone());
+  }
+}
+
+TYPED_TEST_P(DriverConformance, AnUnpluggedCableIsSeen) {
+  if constexpr (requires { this->world().plug(false); }) {
+    ASSERT_TRUE(this->carrier_is(true));
+    this->world().plug(false);
+    EXPECT_TRUE(this->carrier_is(false));
+    EXPECT_TRUE(this->send(numbered_octets(1, 60)));
+    EXPECT_EQ(this->drops(), 1u);
+    this->world().plug(true);
+    EXPECT_TRUE(this->carrier_is(true));
+    this->expect_up(2, 600);
+    this->expect_down(3, 600);
+  }
+}
+
 TYPED_TEST_P(DriverConformance, ADeletedDeviceIsGoneAndKeepsNobodyAwake) {
   if constexpr (requires { this->world().unplug(); }) {
     auto& device = this->device();
     this->expect_up(1, 60);
     this->world().unplug();
-    // A device that is looked at now and then need not wake anybody.
-    if constexpr (!requires { device.deadline(); }) {
-      EXPECT_TRUE(this->woken());
-    }
+    EXPECT_TRUE(this->woken());
+    this->look();
     FrameBatch batch;
     device.receive(batch);
     for (const Frame& frame : batch.view()) device.give_back(frame);
@@ -304,6 +349,7 @@ REGISTER_TYPED_TEST_SUITE_P(DriverConformance, FramesComeUpWhole, FramesGoDownWh
                             NothingLongerThanTheWireIsTaken, SlotsComeBackHoweverAFrameEnds,
                             WhileMemoryIsHeldItWaitsAndThenGoesOn, AFloodEndsInLossesNotInAStuckLink,
                             SleepingIsSafeOnlyWithNothingThere, ItCountsWhatItCarries,
-                            WhatAnInterfaceThatIsDownLosesIsCounted, ADeletedDeviceIsGoneAndKeepsNobodyAwake);
+                            WhatAnInterfaceThatIsDownLosesIsCounted, ALinkFlapIsSeen, AnUnpluggedCableIsSeen,
+                            ADeletedDeviceIsGoneAndKeepsNobodyAwake);
 
 }  // namespace skerry

@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 
+#include "driver/interface_watch.hpp"
 #include "driver/tap/tap_device.hpp"
 #include "run/control.hpp"
 
@@ -30,14 +31,19 @@ class NamespaceSide {
       if (::unshare(CLONE_NEWNET) != 0) ::_exit(100);
       const Result<Fd> tap = open_tap("sk-test");
       if (!tap || !set_up_interface("sk-test", address, 24, 1500)) ::_exit(101);
-      const int descriptor[] = {tap->get()};
-      if (!send_control(pair->second, nlohmann::json::object(), descriptor)) ::_exit(102);
+      const Result<Fd> watch = InterfaceWatch::open("sk-test");
+      if (!watch) ::_exit(103);
+      const int descriptors[] = {tap->get(), watch->get()};
+      if (!send_control(pair->second, nlohmann::json::object(), descriptors)) ::_exit(102);
       ::_exit(work());
     }
     pair->second.reset();
     for (int tries = 0; tries < 5000 && !tap_; ++tries) {
       Result<ControlMessage> message = receive_control(pair->first);
-      if (message && message->fds.size() == 1) tap_ = std::move(message->fds[0]);
+      if (message && message->fds.size() == 2) {
+        tap_ = std::move(message->fds[0]);
+        watch_ = std::move(message->fds[1]);
+      }
       if (!message && message.error().system_error != EAGAIN) break;
       ::usleep(1000);
     }
@@ -47,6 +53,7 @@ class NamespaceSide {
   }
 
   Fd take_tap() { return std::move(tap_); }
+  Fd take_watch() { return std::move(watch_); }
   // The exit status, once it has ended.
   std::optional<int> status() {
     int status = 0;
@@ -58,6 +65,7 @@ class NamespaceSide {
  private:
   pid_t pid_ = -1;
   Fd tap_;
+  Fd watch_;
 };
 
 class NeedsTap : public testing::Test {

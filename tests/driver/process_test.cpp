@@ -94,9 +94,10 @@ class TapProcess : public NeedsTap {
     if (pid_ > 0) ::kill(pid_, SIGKILL), ::waitpid(pid_, nullptr, 0);
   }
 
-  void start(const Fd& tap) {
+  void start(NamespaceSide& host) {
+    const Fd tap = host.take_tap(), watch = host.take_watch();
     ::signal(SIGPIPE, SIG_IGN);
-    ASSERT_TRUE(tap);
+    ASSERT_TRUE(tap && watch);
     Result<Region> region = Region::create("test-link", ShmLink::region_bytes());
     Result<DoorbellPipe> to_driver = DoorbellPipe::create(), to_us = DoorbellPipe::create();
     auto control = create_control_pair();
@@ -113,6 +114,7 @@ class TapProcess : public NeedsTap {
     launch.grants = {{"stats", memory->get()},
                      {"control", control->second.get()},
                      {"tap", tap.get()},
+                     {"watch", watch.get()},
                      {"link.region", region->fd()},
                      {"link.ring", to_us->ring.get()},
                      {"link.wake", to_driver->wake.get()}};
@@ -149,7 +151,7 @@ class TapProcess : public NeedsTap {
 
 TEST_F(TapProcess, EchoesBetweenTheKernelAndAResponder) {
   NamespaceSide host(kHost, ask_for_echoes);
-  ASSERT_NO_FATAL_FAILURE(start(host.take_tap()));
+  ASSERT_NO_FATAL_FAILURE(start(host));
   std::optional<int> asked;
   for (int turn = 0; turn < 300'000 && !asked; ++turn) {
     respond(*link_);
@@ -166,6 +168,33 @@ TEST_F(TapProcess, EchoesBetweenTheKernelAndAResponder) {
   EXPECT_EQ(reader_->value("faults"), 0u);
 }
 
+// What the host's administrator does to the interface reaches whoever is at the other end of the link.
+TEST_F(TapProcess, TellsThatItsInterfaceIsDownAndUpAgain) {
+  int word[2];
+  ASSERT_EQ(::pipe(word), 0);
+  const Fd wait(word[0]), tell(word[1]);
+  NamespaceSide host(kHost, [&] {
+    char state;
+    while (::read(wait.get(), &state, 1) == 1)
+      if (::system(state == 'u' ? "ip link set sk-test up" : "ip link set sk-test down") != 0) return 1;
+    return 0;
+  });
+  ASSERT_NO_FATAL_FAILURE(start(host));
+  uint32_t changes = 0;
+  for (const char* state : {"d", "u", "d", "u"}) {
+    ASSERT_EQ(::write(tell.get(), state, 1), 1);
+    ++changes;
+    for (int tries = 0; tries < 20'000 && link_->carrier().changes != changes; ++tries) {
+      FrameBatch batch;
+      link_->receive(batch);
+      for (const Frame& frame : batch.view()) link_->give_back(frame);
+      ::usleep(1000);
+    }
+    ASSERT_EQ(link_->carrier().changes, changes) << "after " << state;
+  }
+  EXPECT_EQ(reader_->value("link.flaps"), 2u);
+}
+
 // Without its device it would sleep for ever and seem well.
 TEST_F(TapProcess, EndsOnceItsInterfaceIsDeleted) {
   int word[2];
@@ -176,7 +205,7 @@ TEST_F(TapProcess, EndsOnceItsInterfaceIsDeleted) {
     if (::read(wait.get(), &byte, 1) != 1) return 1;
     return ::system("ip link delete sk-test");
   });
-  ASSERT_NO_FATAL_FAILURE(start(host.take_tap()));
+  ASSERT_NO_FATAL_FAILURE(start(host));
   bool slept = false;  // what the kernel sends by itself may wake it again at once
   for (int tries = 0; tries < 20'000 && !slept; ++tries) {
     slept = reader_->value("asleep") == 1;

@@ -195,5 +195,40 @@ TEST(SimulatedNic, SlotsComeBackInAnOrderOfTheirOwn) {
   EXPECT_TRUE(std::ranges::is_permutation(back, sent));
 }
 
+// The cable is out for a minute. Whoever only waited for his time-out would be silent for up to another.
+TEST(SimulatedNic, AfterALongOutageTheBytesFlowAtOnce) {
+  TimeNs now = kSecond;
+  Cable cable({.weather = kFair}, 1, now);
+  sim::Network<Cable> network(cable, now, {}, {});
+  tcp::Host &a = network.a.program, &b = network.b.program;
+  const tcp::ConnectionId listener = b.listen(80), from = a.open();
+  ASSERT_EQ(a.tcp.connect(now, from, {b.address, 80}), 0);
+  std::optional<tcp::ConnectionId> to;
+  std::string got;
+  const auto listen = [&] {
+    if (!to) to = b.accept(listener);
+    if (to) got += b.read_text(now, *to);
+  };
+  const auto run_for = [&](DurationNs time) {
+    const TimeNs until = now + time;
+    while (now < until) network.run([] {}, listen, until);
+  };
+  a.write(now, from, "before");
+  run_for(kSecond);
+  ASSERT_EQ(got, "before");
+  cable.a().set_up(false);
+  cable.b().set_up(false);
+  a.write(now, from, " after");
+  run_for(60 * kSecond);
+  EXPECT_EQ(got, "before");
+  EXPECT_EQ(network.a.ip.counters().link_down, 1u);
+  cable.a().set_up(true);
+  cable.b().set_up(true);
+  run_for(10 * kMillisecond);
+  EXPECT_EQ(got, "before after");
+  EXPECT_EQ(network.a.ip.counters().link_flaps, 1u);
+  EXPECT_EQ(network.a.ip.counters().link_down, 0u);
+}
+
 }  // namespace
 }  // namespace skerry

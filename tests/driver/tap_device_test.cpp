@@ -76,8 +76,8 @@ using TapDeviceTest = NeedsTap;
 // super-frames were carried shows in the count of frames.
 TEST_F(TapDeviceTest, CarriesAStreamOfTheKernelInSuperFrames) {
   NamespaceSide right(kRight, serve), left(kLeft, transfer);
-  Result<TapLink> left_link = TapLink::create(left.take_tap(), 1500);
-  Result<TapLink> right_link = TapLink::create(right.take_tap(), 1500);
+  Result<TapLink> left_link = TapLink::create(left.take_tap(), InterfaceWatch(), 1500);
+  Result<TapLink> right_link = TapLink::create(right.take_tap(), InterfaceWatch(), 1500);
   ASSERT_TRUE(left_link && right_link) << "no device came";
   Pump pump(*left_link, *right_link);
   std::optional<int> left_status, right_status;

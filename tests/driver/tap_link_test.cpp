@@ -22,7 +22,7 @@ class TapLinkTest : public testing::Test {
     int ends[2];
     CHECK(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends) == 0);
     kernel_.reset(ends[0]);
-    Result<TapLink> link = TapLink::create(Fd(ends[1]), 1500);
+    Result<TapLink> link = TapLink::create(Fd(ends[1]), InterfaceWatch(), 1500);
     CHECK(link);
     link_.emplace(std::move(*link));
   }
@@ -120,7 +120,7 @@ TEST_F(TapLinkTest, WhatTheKernelRefusesIsLostAndCounted) {
 }
 
 TEST_F(TapLinkTest, RefusesWhatIsNoDescriptor) {
-  EXPECT_FALSE(TapLink::create(Fd(), 1500));
+  EXPECT_FALSE(TapLink::create(Fd(), InterfaceWatch(), 1500));
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ class TapOnSocket {
     int ends[2];
     CHECK(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends) == 0);
     kernel_.reset(ends[0]);
-    Result<TapLink> link = TapLink::create(Fd(ends[1]), 1500);
+    Result<TapLink> link = TapLink::create(Fd(ends[1]), InterfaceWatch(), 1500);
     CHECK(link);
     device_.emplace(std::move(*link));
   }
@@ -124,7 +124,9 @@ class TapDevice {
   TapDevice() {
     Result<Fd> tap = open_tap("sk-test");
     CHECK(tap && set_up_interface("sk-test", 0x0a630001, 24, 1500));
-    Result<TapLink> link = TapLink::create(std::move(*tap), 1500);
+    Result<Fd> watch = InterfaceWatch::open("sk-test");
+    CHECK(watch);
+    Result<TapLink> link = TapLink::create(std::move(*tap), InterfaceWatch(std::move(*watch)), 1500);
     CHECK(link);
     device_.emplace(std::move(*link));
     wire_.emplace("sk-test");
@@ -173,7 +175,10 @@ class AfxdpOnVeth {
       CHECK(socket);
       sockets.push_back(std::move(*socket));
     }
-    Result<AfxdpLink> link = AfxdpLink::create(std::move(sockets), taken_.sockets_by_queue, "sk-test", 1500);
+    Result<Fd> watch = InterfaceWatch::open("sk-test");
+    CHECK(watch);
+    Result<AfxdpLink> link = AfxdpLink::create(std::move(sockets), taken_.sockets_by_queue,
+                                               InterfaceWatch(std::move(*watch)), "sk-test", 1500);
     CHECK(link);
     device_.emplace(std::move(*link));
     wire_.emplace("sk-far");
@@ -183,6 +188,7 @@ class AfxdpOnVeth {
   void wire_sends(const Octets& frame) { wire_->send(frame); }
   std::optional<Octets> wire_receives(int patience_ms = 10'000) { return wire_->receive(patience_ms); }
   void set_up(bool up) { shell(std::string("ip link set sk-test ") + (up ? "up" : "down")); }
+  void plug(bool in) { shell(std::string("ip link set sk-far ") + (in ? "up" : "down")); }
   void unplug() { shell("ip link delete sk-test"); }
 
  private:

@@ -270,10 +270,47 @@ TYPED_TEST_P(LinkContract, ReturnedMemoryWakesOnlyTheStarved) {
   }
 }
 
+// Both ways and apart from frames; told twice the same is no news.
+TYPED_TEST_P(LinkContract, TheCarrierIsTold) {
+  auto& a = this->world.a();
+  auto& b = this->world.b();
+  FrameBatch batch;
+  for (uint32_t changes = 0; changes < 4; ++changes) {
+    a.tell({changes});
+    b.tell({changes + 10});
+    a.tell({changes});
+    a.receive(batch);
+    b.receive(batch);
+    EXPECT_EQ(b.carrier(), Carrier{changes});
+    EXPECT_EQ(a.carrier(), Carrier{changes + 10});
+    EXPECT_EQ(b.carrier().up(), changes % 2 == 0);
+    EXPECT_TRUE(b.arm());
+    b.disarm();
+  }
+  EXPECT_EQ(batch.count, 0u);
+}
+
+TYPED_TEST_P(LinkContract, NewsOfTheCarrierIsNotSleptOver) {
+  auto& a = this->world.a();
+  auto& b = this->world.b();
+  a.tell({1});
+  EXPECT_FALSE(b.arm());
+  b.disarm();
+  FrameBatch batch;
+  b.receive(batch);
+  ASSERT_TRUE(b.arm());
+  if constexpr (TypeParam::kHasDoorbell) {
+    EXPECT_FALSE(readable(b.wake_fd()));
+    a.tell({2});
+    EXPECT_TRUE(readable(b.wake_fd()));
+  }
+}
+
 REGISTER_TYPED_TEST_SUITE_P(LinkContract, AllocateLeavesTheHeadroom, BytesTravelBothWays,
                             ReceiveAppendsUpToTheRoom, BackpressureNeverLosesAFrame, MemoryComesBack,
                             AFrameIsItsReceiversUntilGivenBack, SuperFramesKeepTheirMarks,
                             ArmSaysWhetherSleepingIsSafe, OnlyTheArmedAreRungAndOnlyOnce,
-                            ReturnedMemoryWakesOnlyTheStarved);
+                            ReturnedMemoryWakesOnlyTheStarved, TheCarrierIsTold,
+                            NewsOfTheCarrierIsNotSleptOver);
 
 }  // namespace skerry

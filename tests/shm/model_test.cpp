@@ -60,6 +60,20 @@ class Worker {
     }
   }
 
+  void tell(uint32_t changes) {
+    end_.tell({changes});
+    finish_call();
+  }
+  void await_carrier(uint32_t changes) {
+    for (;;) {
+      FrameBatch batch;
+      end_.receive(batch);
+      finish_call();
+      if (end_.carrier().changes == changes) return;
+      wait();
+    }
+  }
+
   // What was given back goes home, as before any sleep.
   void leave() {
     end_.arm();
@@ -168,6 +182,17 @@ TEST(Model, BothSendFirst) {
       }));
 }
 
+// Told while the other is about to sleep.
+TEST(Model, ACarrierThatGoesAndComes) {
+  expect_sound(Sound::explore(
+      1,
+      [](auto& a) {
+        a.tell(1);
+        a.tell(2);
+      },
+      [](auto& b) { b.await_carrier(2); }));
+}
+
 struct WithoutFence : SimulatedAtomics {
   static void fence() {}
 };
@@ -185,6 +210,12 @@ TEST(Model, WithoutTheFenceAWakeUpIsLost) {
 
 TEST(Model, WithoutTheFenceASenderSleepsForEver) {
   EXPECT_EQ(Model<WithoutFence>::one_by_one(1).failure, kLostWakeUp);
+}
+
+TEST(Model, WithoutTheFenceNewsOfTheCarrierIsSleptOver) {
+  const auto outcome = Model<WithoutFence>::explore(
+      1, [](auto& a) { a.tell(1); }, [](auto& b) { b.await_carrier(1); });
+  EXPECT_EQ(outcome.failure, kLostWakeUp);
 }
 
 TEST(Model, WithoutTheSecondLookAWakeUpIsLost) {

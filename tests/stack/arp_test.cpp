@@ -70,6 +70,43 @@ TEST_F(ArpTest, FramesWaitUntilTheNeighbourAnswers) {
   EXPECT_EQ(seen[1].bytes.back(), 'o');
 }
 
+// As Linux does: once for a link that is back, however often it came and went in a second.
+TEST_F(ArpTest, AnnouncesItselfWhenTheLinkIsBack) {
+  now_ = 100 * kSecond;
+  introduce_peer();
+  const auto flap = [&](uint32_t changes) {
+    peer().tell({changes});
+    breathe();
+  };
+  flap(1);
+  EXPECT_TRUE(peer_receives().empty());
+  EXPECT_EQ(ip_.counters().link_down, 1u);
+  flap(2);
+  auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_TRUE(seen[0].ethernet.destination.is_broadcast());
+  EXPECT_EQ(*ArpPacket::parse(seen[0].payload()),
+            (ArpPacket{ArpOperation::kRequest, kOurMac, kOurs, {}, kOurs}));
+  EXPECT_EQ(ArpPacket::parse(seen[1].payload())->target, kPeer) << "the neighbour is asked for";
+  EXPECT_TRUE(ip_.take_resumed());
+  EXPECT_FALSE(ip_.take_resumed());
+  EXPECT_EQ(ip_.counters().link_down, 0u);
+  EXPECT_EQ(ip_.counters().link_flaps, 1u);
+
+  peer_sends(arp_frame(reply(), kOurMac));
+  for (uint32_t changes = 3; changes <= 102; ++changes) flap(changes);
+  EXPECT_TRUE(peer_receives().empty());
+  EXPECT_FALSE(ip_.take_resumed());
+  EXPECT_EQ(ip_.counters().link_flaps, 51u);
+  now_ = ip_.deadline();
+  EXPECT_EQ(now_, 101 * kSecond);
+  breathe();
+  EXPECT_EQ(peer_receives().size(), 2u);
+  EXPECT_TRUE(ip_.take_resumed());
+  flap(104);
+  EXPECT_EQ(ip_.counters().link_flaps, 52u) << "one that was not seen down has been away too";
+}
+
 TEST_F(ArpTest, BehindTheGatewayTheGatewayIsAsked) {
   ASSERT_TRUE(stack_sends(kFar, bytes_of("x")));
   breathe();

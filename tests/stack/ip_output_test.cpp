@@ -90,6 +90,7 @@ class Trickle {
   bool arm() { return link_.arm(); }
   void disarm() { link_.disarm(); }
   const LinkFacts& facts() const { return link_.facts(); }
+  Carrier carrier() const { return link_.carrier(); }
 
   size_t credit = 0;
 

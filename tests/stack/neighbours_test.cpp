@@ -50,6 +50,27 @@ TEST_F(NeighboursTest, AsksThreeTimesOnceASecondThenGivesUp) {
   EXPECT_EQ(cache_.find(kAddress), Neighbours::kNone);
 }
 
+// Who is in use stays so, and is found under another MAC too.
+TEST_F(NeighboursTest, DoubtAsksEverybodyAndGoesOn) {
+  const uint32_t index = cache_.resolve(now_, kAddress);
+  ASSERT_TRUE(cache_.learn(now_, kAddress, kMac, false));
+  cache_.doubt(now_);
+  ASSERT_NE(cache_.use(now_, index), nullptr);
+  const auto asked = questions();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].address, kAddress);
+  EXPECT_TRUE(asked[0].to.is_broadcast());
+  constexpr MacAddress kNewMac{{2, 0, 0, 0, 0, 10}};
+  ASSERT_TRUE(cache_.learn(now_, kAddress, kNewMac, false));
+  EXPECT_EQ(*cache_.use(now_, index), kNewMac);
+  now_ += kSecond;
+  EXPECT_TRUE(questions().empty()) << "he has answered";
+  // Who has not been used for long is nobody's worry.
+  now_ += 2 * Neighbours::kUnusedTime;
+  cache_.doubt(now_);
+  EXPECT_TRUE(questions().empty());
+}
+
 TEST_F(NeighboursTest, ResolvingTwiceAsksOnce) {
   EXPECT_EQ(cache_.resolve(now_, kAddress), cache_.resolve(now_, kAddress));
   EXPECT_EQ(questions().size(), 1u);

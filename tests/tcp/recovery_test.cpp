@@ -327,5 +327,18 @@ TEST_F(Loss,
   EXPECT_LE(again[0].first - progress, 201 * ms);
 }
 
+// Whatever the back-off had come to; and the next one counts from there.
+TEST_F(Loss, AsksAgainAtOnceWhenTheLinkIsBack) {
+  start(true);
+  write(2);
+  EXPECT_EQ(sent().size(), 2u);
+  sent_within(20 * kSecond);
+  host_->tcp.resume(now_);
+  EXPECT_EQ(sent_within(500 * ms), (Times{{0, 0}, {400, 0}})) << "and then as after a first time-out";
+  ack(2);
+  host_->tcp.resume(now_);
+  EXPECT_EQ(sent_within(kSecond), (Times{})) << "nobody waits for anything";
+}
+
 }  // namespace
 }  // namespace skerry::tcp

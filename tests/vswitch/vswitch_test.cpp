@@ -304,5 +304,58 @@ TEST(Vswitch, SleepsOnlyWhenNoPortHasNews) {
   EXPECT_EQ(network.vswitch.deadline(), kNever);
 }
 
+Carrier carrier_at(Network& network, PortId id) {
+  network.received(id);
+  return network.station(id).carrier();
+}
+
+TEST(Vswitch, TheCarrierOfAnUplinkIsThatOfThoseBehindIt) {
+  Network network;
+  const PortId program = network.add(1), other = network.add(2), up = network.add(9, true);
+  network.vswitch.set_joined(program, up, true);
+  network.vswitch.set_joined(program, other, true);
+  EXPECT_TRUE(carrier_at(network, program).up());
+  network.station(up).tell({1});
+  network.breathe();
+  EXPECT_FALSE(carrier_at(network, program).up());
+  EXPECT_TRUE(carrier_at(network, other).up()) << "it is not joined with the uplink";
+  network.station(up).tell({2});
+  network.breathe();
+  EXPECT_EQ(carrier_at(network, program), Carrier{2});
+  network.station(up).tell({4});  // there and back between two looks
+  network.breathe();
+  EXPECT_EQ(carrier_at(network, program), Carrier{4});
+  network.station(program).tell({1});  // what a program says of itself concerns nobody
+  network.breathe();
+  EXPECT_TRUE(carrier_at(network, other).up());
+  EXPECT_TRUE(carrier_at(network, up).up());
+}
+
+TEST(Vswitch, AnUplinkThatEndsTakesTheCarrierAlongUntilAnotherComes) {
+  Network network;
+  const PortId program = network.add(1), up = network.add(9, true);
+  network.vswitch.set_joined(program, up, true);
+  network.remove(up);
+  EXPECT_FALSE(carrier_at(network, program).up());
+  const PortId again = network.add(9, true);
+  network.vswitch.set_joined(program, again, true);
+  EXPECT_TRUE(carrier_at(network, program).up());
+}
+
+TEST(Vswitch, OneOfTwoUplinksIsEnough) {
+  Network network;
+  const PortId program = network.add(1), one = network.add(8, true), two = network.add(9, true);
+  network.join_all();
+  network.station(one).tell({1});
+  network.breathe();
+  EXPECT_TRUE(carrier_at(network, program).up());
+  network.station(two).tell({1});
+  network.breathe();
+  EXPECT_FALSE(carrier_at(network, program).up());
+  network.station(one).tell({2});
+  network.breathe();
+  EXPECT_TRUE(carrier_at(network, program).up());
+}
+
 }  // namespace
 }  // namespace skerry::vswitch

@@ -16,7 +16,6 @@
 namespace skerry {
 namespace {
 
-constexpr DurationNs kLookEvery = kSecond;
 constexpr DurationNs kRetryAfter = kMillisecond;
 
 TimeNs now() {
@@ -37,7 +36,7 @@ bool is_veth(const std::string& interface) {
 
 }  // namespace
 
-Result<AfxdpLink> AfxdpLink::create(std::vector<Fd> sockets, const Fd& sockets_by_queue,
+Result<AfxdpLink> AfxdpLink::create(std::vector<Fd> sockets, const Fd& sockets_by_queue, InterfaceWatch watch,
                                     const std::string& interface, uint32_t mtu) {
   std::vector<XdpQueue> queues;
   for (Fd& socket : sockets) {
@@ -46,11 +45,11 @@ Result<AfxdpLink> AfxdpLink::create(std::vector<Fd> sockets, const Fd& sockets_b
     if (!queue) return queue.error();
     queues.push_back(std::move(*queue));
   }
-  return AfxdpLink(std::move(queues), mtu, is_veth(interface));
+  return AfxdpLink(std::move(queues), std::move(watch), mtu, is_veth(interface));
 }
 
-AfxdpLink::AfxdpLink(std::vector<XdpQueue> queues, uint32_t mtu, bool wire_in_memory)
-    : queues_(std::move(queues)), wire_in_memory_(wire_in_memory) {
+AfxdpLink::AfxdpLink(std::vector<XdpQueue> queues, InterfaceWatch watch, uint32_t mtu, bool wire_in_memory)
+    : queues_(std::move(queues)), watch_(std::move(watch)), wire_in_memory_(wire_in_memory) {
   CHECK(!queues_.empty());
   facts_.mtu = mtu;
   facts_.max_frame = mtu + 14;
@@ -67,10 +66,11 @@ std::optional<Frame> AfxdpLink::allocate(uint32_t bytes) {
 }
 
 size_t AfxdpLink::send(std::span<const Frame> frames) {
-  if (state_ != State::up) look();
+  if (!carrier().up()) watch_.look();
+  const bool up = carrier().up();
   for (const Frame& frame : frames) {
     const bool needs_help = (frame.flags & (kChecksumNeeded | kSegmentTcp4)) != 0;
-    if (needs_help || state_ != State::up) {
+    if (needs_help || !up) {
       ++(needs_help ? refused_ : down_);
       give_back(frame);
       continue;
@@ -79,27 +79,13 @@ size_t AfxdpLink::send(std::span<const Frame> frames) {
     ++counters_.tx_frames;
     counters_.tx_bytes += frame.length;
   }
-  if (state_ == State::up) transmit();
+  if (up) transmit();
   return frames.size();
 }
 
 void AfxdpLink::transmit() {
   tx_waits_ = !queues_.front().transmit();
-  if (tx_waits_) note(errno);
-}
-
-// Sends nothing and takes nothing: it tells how the interface is, and wakes a NIC that sleeps over its ring.
-void AfxdpLink::look() {
-  const bool fine = ::recvfrom(queues_.front().fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr) >= 0;
-  note(fine ? 0 : errno);
-}
-
-// What the kernel says of the interface.
-void AfxdpLink::note(int error) {
-  const State before = state_;
-  if (gone()) return;
-  state_ = error == ENXIO || error == ENODEV ? State::gone : error == ENETDOWN ? State::down : State::up;
-  flaps_ += before == State::up && state_ == State::down;
+  if (tx_waits_) watch_.look();  // its interface has gone down, probably
 }
 
 void AfxdpLink::receive(FrameBatch& batch) {
@@ -122,15 +108,14 @@ void AfxdpLink::receive(FrameBatch& batch) {
 }
 
 bool AfxdpLink::arm() {
-  look_again_ = kNever;
+  try_again_ = kNever;
   if (gone()) return true;
-  look();
-  if (tx_waits_ && state_ == State::up) transmit();
-  if (gone()) return false;  // whoever wants to know is to look once more before he sleeps
-  for (const XdpQueue& queue : queues_) {
+  if (tx_waits_ && carrier().up()) transmit();
+  for (XdpQueue& queue : queues_) {
     if (queue.rx().ready() > 0) return false;
+    queue.wake_receiver();
   }
-  look_again_ = now() + (tx_waits_ && state_ == State::up ? kRetryAfter : kLookEvery);
+  if (tx_waits_ && carrier().up()) try_again_ = now() + kRetryAfter;
   return true;
 }
 

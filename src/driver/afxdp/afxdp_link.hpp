@@ -18,16 +18,17 @@
 #include "base/time.hpp"
 #include "driver/afxdp/xdp_queue.hpp"
 #include "driver/driver.hpp"
+#include "driver/interface_watch.hpp"
 
 namespace skerry {
 
 class AfxdpLink {
  public:
   // Takes bound queues, one at least. `wire_in_memory`: the other end may leave checksums unfinished.
-  AfxdpLink(std::vector<XdpQueue> queues, uint32_t mtu, bool wire_in_memory);
+  AfxdpLink(std::vector<XdpQueue> queues, InterfaceWatch watch, uint32_t mtu, bool wire_in_memory);
 
   // Opens it: one socket a queue (open_xdp_socket), bound here.
-  static Result<AfxdpLink> create(std::vector<Fd> sockets, const Fd& sockets_by_queue,
+  static Result<AfxdpLink> create(std::vector<Fd> sockets, const Fd& sockets_by_queue, InterfaceWatch watch,
                                   const std::string& interface, uint32_t mtu);
 
   std::optional<Frame> allocate(uint32_t bytes);
@@ -39,16 +40,18 @@ class AfxdpLink {
   void give_back(const Frame& frame) { queue_of(frame).give_back(frame.slot % XdpQueue::kSlots); }
   bool arm();
   void disarm() {}
-  // Nothing wakes a process when its interface goes down, comes up or is deleted; so it looks, once a second.
-  TimeNs deadline() const { return look_again_; }
+  // Nobody says when the kernel would take what it did not take before.
+  TimeNs deadline() const { return try_again_; }
   const LinkFacts& facts() const { return facts_; }
+  Carrier carrier() const { return watch_.carrier(); }
+  InterfaceWatch& watch() { return watch_; }
 
   std::vector<int> wake_fds() const;
   const LinkCounters& counters() const { return counters_; }
-  bool gone() const { return state_ == State::gone; }
+  bool gone() const { return watch_.deleted(); }
   const char* why_gone() const { return "the interface was deleted; end this network and start it again"; }
   void each_count(auto count) const {
-    count("drop.down", down_);        // sent while the interface was down
+    count("drop.down", down_);        // sent while there was no carrier
     count("drop.refused", refused_);  // marked for help that a wire does not give
     uint64_t no_slot = 0, too_long = 0;
     for (const XdpQueue& queue : queues_) {
@@ -60,25 +63,20 @@ class AfxdpLink {
     count("drop.no_slot", no_slot);       // received while all slots were full
     count("drop.rx_too_long", too_long);  // received, and longer than a slot: a super-frame in generic mode
     count("unfinished_checksums", unfinished_);
-    count("flaps", flaps_);
   }
 
  private:
-  enum class State { up, down, gone };
-
   XdpQueue& queue_of(const Frame& frame) { return queues_[frame.slot / XdpQueue::kSlots]; }
   void transmit();
-  void look();
-  void note(int error);
 
   std::vector<XdpQueue> queues_;
+  InterfaceWatch watch_;
   LinkFacts facts_;
   bool wire_in_memory_;
-  State state_ = State::up;
   bool tx_waits_ = false;  // the kernel would not take all that was sent
-  TimeNs look_again_ = kNever;
+  TimeNs try_again_ = kNever;
   LinkCounters counters_;
-  uint64_t down_ = 0, refused_ = 0, unfinished_ = 0, flaps_ = 0;
+  uint64_t down_ = 0, refused_ = 0, unfinished_ = 0;
 };
 
 static_assert(Driver<AfxdpLink>);

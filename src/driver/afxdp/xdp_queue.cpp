@@ -116,6 +116,10 @@ void XdpQueue::put_tx(uint32_t index, uint32_t bytes) {
   tx_.put({.addr = uint64_t{index} * kSlotBytes, .len = bytes, .options = 0});
 }
 
+void XdpQueue::wake_receiver() {
+  if (fill_.kernel_sleeps()) ::recvfrom(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
+}
+
 bool XdpQueue::transmit() {
   reclaim();
   tx_.publish();

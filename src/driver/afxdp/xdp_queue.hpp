@@ -39,6 +39,8 @@ class XdpQueue {
   void give_back(uint32_t index);
   // The slot's first bytes leave with the next transmit().
   void put_tx(uint32_t index, uint32_t bytes);
+  // Before sleeping: a NIC that sleeps over its ring would not write into the slots that it has got.
+  void wake_receiver();
   // Asks the kernel to send what waits. False, with errno, if something is left that it will not send by
   // itself.
   bool transmit();

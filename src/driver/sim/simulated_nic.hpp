@@ -124,6 +124,7 @@ class SimulatedNic {
   }
   void disarm() {}
   const LinkFacts& facts() const { return facts_; }
+  Carrier carrier() const { return carrier_; }
 
   // When something happens next, whoever sleeps.
   TimeNs deadline() const {
@@ -169,6 +170,7 @@ class SimulatedNic {
   // Everything that the card does by itself.
   void move() {
     const TimeNs now = clock_();
+    carrier_.set(!down(now));
     if (stalled(now)) return;
     for (const Slot& slot : sent_) {
       put_on_wire(slot, now);
@@ -207,6 +209,7 @@ class SimulatedNic {
   std::vector<Slot> sent_;     // the card has not looked at them yet
   std::vector<Slot> reading_;  // on the wire, and not given back yet
   bool unplugged_ = false;
+  Carrier carrier_;  // when it moved last
   LinkCounters counters_;
   uint64_t down_ = 0, no_slot_ = 0, refused_ = 0, too_long_ = 0;
 };

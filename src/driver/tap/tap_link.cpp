@@ -13,15 +13,17 @@
 
 namespace skerry {
 
-Result<TapLink> TapLink::create(Fd device, uint32_t mtu) {
+Result<TapLink> TapLink::create(Fd device, InterfaceWatch watch, uint32_t mtu) {
   const int flags = ::fcntl(device.get(), F_GETFL);
   if (flags < 0 || ::fcntl(device.get(), F_SETFL, flags | O_NONBLOCK) != 0)
     return Error{std::string("cannot use the TAP device: ") + std::strerror(errno), errno};
-  return TapLink(std::move(device), mtu);
+  return TapLink(std::move(device), std::move(watch), mtu);
 }
 
-TapLink::TapLink(Fd device, uint32_t mtu)
-    : device_(std::move(device)), memory_(std::make_unique_for_overwrite<uint8_t[]>(kSlots * kSlotBytes)) {
+TapLink::TapLink(Fd device, InterfaceWatch watch, uint32_t mtu)
+    : device_(std::move(device)),
+      watch_(std::move(watch)),
+      memory_(std::make_unique_for_overwrite<uint8_t[]>(kSlots * kSlotBytes)) {
   facts_.mtu = mtu;
   facts_.max_frame = kMaxFrame;
   facts_.takes_unfinished = true;

@@ -14,6 +14,7 @@
 #include "base/fd.hpp"
 #include "base/result.hpp"
 #include "driver/driver.hpp"
+#include "driver/interface_watch.hpp"
 
 namespace skerry {
 
@@ -21,7 +22,7 @@ class TapLink {
  public:
   // Takes an opened device. It becomes non-blocking. The frame header must be the 10 bytes of a
   // VirtioNetHeader.
-  static Result<TapLink> create(Fd device, uint32_t mtu);
+  static Result<TapLink> create(Fd device, InterfaceWatch watch, uint32_t mtu);
 
   std::optional<Frame> allocate(uint32_t bytes);
   size_t send(std::span<const Frame> frames);
@@ -32,10 +33,12 @@ class TapLink {
   bool arm();
   void disarm() {}
   const LinkFacts& facts() const { return facts_; }
+  Carrier carrier() const { return watch_.carrier(); }
+  InterfaceWatch& watch() { return watch_; }
 
   std::vector<int> wake_fds() const { return {device_.get()}; }
   const LinkCounters& counters() const { return counters_; }
-  bool gone() const { return gone_; }
+  bool gone() const { return gone_ || watch_.deleted(); }
   const char* why_gone() const {
     return "the TAP interface was deleted; end this network and start it again";
   }
@@ -48,10 +51,11 @@ class TapLink {
   static constexpr uint32_t kSlots = 2 * kBatch;
   static constexpr size_t kSlotBytes = (kMaxFrame + 63) & ~size_t{63};
 
-  TapLink(Fd device, uint32_t mtu);
+  TapLink(Fd device, InterfaceWatch watch, uint32_t mtu);
   uint8_t* address(uint32_t slot) { return memory_.get() + slot * kSlotBytes; }
 
   Fd device_;
+  InterfaceWatch watch_;
   LinkFacts facts_;
   std::unique_ptr<uint8_t[]> memory_;
   std::vector<uint32_t> free_;  // the last one given back is taken first: it is in the cache

@@ -46,6 +46,7 @@ class PasstLink {
   bool arm();
   void disarm() {}
   const LinkFacts& facts() const { return facts_; }
+  Carrier carrier() const { return {gone_}; }
 
   // Readable when there is something to receive, or room again for what waits to be sent.
   std::vector<int> wake_fds() const { return {wake_.get()}; }
