@@ -84,30 +84,27 @@ Result<XdpQueue> XdpQueue::create(Fd socket, const Fd& sockets_by_queue, const s
     return failed("map the rings of");
   for (uint32_t index = 0; index < kRxSlots; ++index) queue.fill_.put(uint64_t{index} * kSlotBytes);
   queue.fill_.publish();
-  for (uint32_t index = kSlots; index > kRxSlots; --index) queue.free_.push_back(index - 1);
   if (!bind_patiently(fd, ::if_nametoindex(interface.c_str()), number)) return failed("bind to");
   if (!enter_in_map(sockets_by_queue, number, fd)) return failed("receive from");
   return queue;
 }
 
 std::optional<uint32_t> XdpQueue::take_tx_slot() {
-  if (free_.empty()) reclaim();
-  if (free_.empty()) return std::nullopt;
-  const uint32_t index = free_.back();
-  free_.pop_back();
-  return index;
+  if (to_send_in_.allocated() == kTxSlots) reclaim();
+  const std::optional<uint32_t> index = to_send_in_.allocate();
+  return index ? std::optional(kRxSlots + *index) : std::nullopt;
 }
 
-// The last one given back is taken first: it is in the cache.
 void XdpQueue::reclaim() {
   uint32_t ready = completed_.ready();
   if (ready == 0) return;
-  for (; ready > 0; --ready) free_.push_back(static_cast<uint32_t>(completed_.take() / kSlotBytes));
+  for (; ready > 0; --ready)
+    to_send_in_.release(static_cast<uint32_t>(completed_.take() / kSlotBytes) - kRxSlots);
   completed_.publish_taken();
 }
 
 void XdpQueue::give_back(uint32_t index) {
-  if (index >= kRxSlots) return free_.push_back(index);
+  if (index >= kRxSlots) return to_send_in_.release(index - kRxSlots);
   fill_.put(uint64_t{index} * kSlotBytes);
   fill_.publish();
 }

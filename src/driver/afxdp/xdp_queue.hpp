@@ -9,10 +9,10 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/bytes.hpp"
 #include "base/fd.hpp"
+#include "base/index_pool.hpp"
 #include "base/result.hpp"
 #include "driver/afxdp/xdp_ring.hpp"
 
@@ -54,7 +54,7 @@ class XdpQueue {
   Mapping memory_;
   XdpRing<uint64_t> fill_, completed_;
   XdpRing<xdp_desc> rx_, tx_;
-  std::vector<uint32_t> free_;  // to send in
+  IndexPool to_send_in_{kTxSlots};  // slots kRxSlots and following
 };
 
 }  // namespace skerry

@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "base/index_pool.hpp"
 #include "driver/driver.hpp"
 #include "link/impairment.hpp"
 
@@ -48,7 +49,6 @@ class SimulatedNic {
         rx_(plan.weather, seed + 1, kRxSlots, facts.max_frame),
         tx_(plan.weather, seed + 2, kTxSlots, facts.max_frame),
         memory_(size_t{kTxSlots} * facts.max_frame) {
-    for (uint32_t slot = kTxSlots; slot > 0; --slot) free_.push_back(slot - 1);
     for (auto* list : {&sent_, &reading_}) list->reserve(kTxSlots);
   }
 
@@ -72,13 +72,12 @@ class SimulatedNic {
   std::optional<Frame> allocate(uint32_t bytes) {
     if (bytes > facts_.max_frame) return std::nullopt;
     move();
-    if (free_.empty()) {
+    const std::optional<uint32_t> slot = slots_.allocate();
+    if (!slot) {
       ++counters_.tx_no_memory;
       return std::nullopt;
     }
-    const uint32_t slot = free_.back();
-    free_.pop_back();
-    return plain_frame(slot, bytes, 0);
+    return plain_frame(*slot, bytes, 0);
   }
 
   size_t send(std::span<const Frame> frames) {
@@ -114,7 +113,7 @@ class SimulatedNic {
     return {memory_.data() + size_t{index} * facts_.max_frame, frame.length};
   }
   void give_back(const Frame& frame) {
-    (frame.slot & kReceived) != 0 ? rx_.drop(frame.slot & ~kReceived) : free_.push_back(frame.slot);
+    (frame.slot & kReceived) != 0 ? rx_.drop(frame.slot & ~kReceived) : slots_.release(frame.slot);
   }
 
   bool arm() {
@@ -180,7 +179,7 @@ class SimulatedNic {
     sent_.clear();
     std::erase_if(reading_, [&](const Slot& slot) {
       if (slot.due > now) return false;
-      free_.push_back(slot.index);
+      slots_.release(slot.index);
       return true;
     });
     while (const std::optional<Impairment::Arrival> leaving = tx_.arrive(now)) {
@@ -205,7 +204,7 @@ class SimulatedNic {
   Random random_;
   Impairment rx_, tx_;
   std::vector<uint8_t> memory_;  // to send from
-  std::vector<uint32_t> free_;
+  IndexPool slots_{kTxSlots};
   std::vector<Slot> sent_;     // the card has not looked at them yet
   std::vector<Slot> reading_;  // on the wire, and not given back yet
   bool unplugged_ = false;

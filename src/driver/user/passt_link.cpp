@@ -42,7 +42,6 @@ PasstLink::PasstLink(Fd socket, Fd wake, const Guest& guest, uint32_t mtu)
   facts_.max_frame = kMaxFrame;
   facts_.takes_unfinished = true;
   facts_.segments_tcp4 = true;
-  for (uint32_t slot = kSlots; slot > 0; --slot) free_.push_back(slot - 1);
 }
 
 void PasstLink::introduce(const Guest& guest) {
@@ -58,22 +57,19 @@ void PasstLink::introduce(const Guest& guest) {
 
 std::optional<Frame> PasstLink::allocate(uint32_t bytes) {
   if (bytes > facts_.max_frame) return std::nullopt;
-  if (free_.empty()) {
+  const std::optional<uint32_t> slot = slots_.allocate();
+  if (!slot) {
     ++counters_.tx_no_memory;
     return std::nullopt;
   }
-  Frame frame;
-  frame.slot = free_.back();
-  frame.length = bytes;
-  free_.pop_back();
-  return frame;
+  return plain_frame(*slot, bytes, 0);
 }
 
 void PasstLink::give_back(const Frame& frame) {
   if (frame.slot >= kSlots)
     stream_.give_back();
   else
-    free_.push_back(frame.slot);
+    slots_.release(frame.slot);
 }
 
 bool PasstLink::is_for_passt(ConstBytes frame) const {
@@ -115,7 +111,7 @@ void PasstLink::put_in_halves(const Frame& frame) {
   const auto cutter = (frame.flags & kSegmentTcp4) != 0 ? TcpSegmenter::create(marks, data(frame))
                                                         : std::optional<TcpSegmenter>();
   const uint32_t halves = cutter ? cutter->segments() : 0;
-  if (halves == 0 || halves > free_.size()) {
+  if (halves == 0 || halves > slots_.capacity() - slots_.allocated()) {
     ++refused_;
     return give_back(frame);
   }

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/fd.hpp"
+#include "base/index_pool.hpp"
 #include "base/result.hpp"
 #include "driver/driver.hpp"
 #include "driver/user/frame_stream.hpp"
@@ -84,9 +85,9 @@ class PasstLink {
   Ipv4Address gateway_;
   FrameStream stream_;
   std::unique_ptr<uint8_t[]> memory_;
-  std::vector<uint32_t> free_;  // the last one given back is taken first: it is in the cache
-  std::deque<Frame> waiting_;   // sent by the switch, not yet taken by the socket
-  size_t begun_ = 0;            // bytes of the first of them that the socket has, its length included
+  IndexPool slots_{kSlots};
+  std::deque<Frame> waiting_;  // sent by the switch, not yet taken by the socket
+  size_t begun_ = 0;           // bytes of the first of them that the socket has, its length included
   bool watches_room_ = false;
   LinkCounters counters_;
   uint64_t refused_ = 0;
