@@ -131,12 +131,11 @@ std::string choose_uplink(Network& network, const UplinkName& uplink, const Mach
         "{} has {} queues and at most {} can be had: `ethtool -L {} combined {}` makes them fewer",
         uplink.interface, network.queues, kMaxQueues, uplink.interface, kMaxQueues);
   }
-  for (const HostSubnet& host : machine.host_subnets) {
-    if (host.interface != uplink.interface) continue;
+  if (const auto use = machine.use_by_host(uplink.interface)) {
     return fmt::format(
-        "the host itself uses {} as a part of {}, and would hear nothing through it any more: "
-        "write another interface, or take its address away",
-        uplink.interface, format_subnet(host.subnet));
+        "the host itself uses {} {}, and would hear nothing through it any more: write another interface, or "
+        "{}",
+        uplink.interface, use->as, use->remedy);
   }
   return "";
 }

@@ -47,6 +47,36 @@ std::vector<HostSubnet> host_subnets() {
   return result;
 }
 
+// An address of the host's on the interface, as text; empty if there is none. Link-local ones do not count:
+// the kernel gives them to every interface by itself.
+std::string address_on(const std::string& interface) {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return "";
+  std::string text;
+  for (const ifaddrs* entry = list; entry != nullptr && text.empty(); entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr || interface != entry->ifa_name) continue;
+    char buffer[INET6_ADDRSTRLEN] = "";
+    if (entry->ifa_addr->sa_family == AF_INET) {
+      inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr, buffer,
+                sizeof buffer);
+    } else if (entry->ifa_addr->sa_family == AF_INET6) {
+      const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr)->sin6_addr;
+      if (!IN6_IS_ADDR_LINKLOCAL(&address)) inet_ntop(AF_INET6, &address, buffer, sizeof buffer);
+    }
+    text = buffer;
+  }
+  freeifaddrs(list);
+  return text;
+}
+
+std::optional<InterfaceUse> use_by_host(const std::string& interface) {
+  if (const std::string address = address_on(interface); !address.empty())
+    return InterfaceUse{"with its address " + address, "take its address away"};
+  if (const std::string master = master_of(interface); !master.empty())
+    return InterfaceUse{"as a member of " + master, "take it out of there"};
+  return std::nullopt;
+}
+
 bool is_file(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
@@ -95,7 +125,8 @@ Machine this_machine() {
                 std::error_code ignored;
                 return fs::exists(path, ignored);
               },
-          .receive_queues = receive_queues};
+          .receive_queues = receive_queues,
+          .use_by_host = use_by_host};
 }
 
 }  // namespace skerry::supervisor

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,12 @@ struct ProgramFile {
   bool executable = false;
 };
 
+// What the host does with an interface of its own, and how it would do without.
+struct InterfaceUse {
+  std::string as;      // "as a member of br0"
+  std::string remedy;  // "take it out of there"
+};
+
 struct Machine {
   bool root = false;
   std::vector<unsigned> cores;           // that we may run on, ascending
@@ -29,6 +36,7 @@ struct Machine {
   std::function<ProgramFile(const std::string& name, const std::string& directory)> find_program;
   std::function<bool(const std::string& path)> exists;
   std::function<unsigned(const std::string& interface)> receive_queues;  // 0: there is no such interface
+  std::function<std::optional<InterfaceUse>(const std::string& interface)> use_by_host;
 };
 
 // Whether Uplink::user can be had.

@@ -98,6 +98,16 @@ TEST_F(AfxdpLinkTest, NativeModeIsTriedFirst) {
   EXPECT_EQ(::system("ip link show sk-test | grep -q xdpgeneric"), 0);
 }
 
+TEST_F(AfxdpLinkTest, ItIsKnownWhatAnInterfaceIsAMemberOf) {
+  AfxdpNative world;
+  if (::system("ip link add sk-bridge type bridge 2>/dev/null") != 0)
+    GTEST_SKIP() << "this kernel has no bridge";
+  shell("ip link set sk-far master sk-bridge");
+  EXPECT_EQ(master_of("sk-far"), "sk-bridge");
+  EXPECT_EQ(master_of("sk-test"), "");
+  EXPECT_EQ(master_of("sk-absent"), "");
+}
+
 TEST_F(AfxdpLinkTest, AnInterfaceIsTakenOnce) {
   AfxdpNative world;
   const Result<XdpDevice> second = take_interface("sk-test");

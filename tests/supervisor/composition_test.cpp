@@ -174,7 +174,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"UplinkInterfaceAbsent", NETWORK "uplink = \"afxdp:eth7\"\n",
              "3: there is no interface \"eth7\" here: write one that `ip link` shows"},
         Case{"UplinkInterfaceInUse", NETWORK "uplink = \"afxdp:eth0\"\n",
-             "3: the host itself uses eth0 as a part of 192.168.1.0/24"},
+             "3: the host itself uses eth0 as a member of br0, and would hear nothing through it any more: "
+             "write "
+             "another interface, or take it out of there"},
         Case{"UplinkInterfaceTooWide", NETWORK "uplink = \"afxdp:eth9\"\n",
              "3: eth9 has 99 queues and at most 64 can be had"},
         Case{"FilterIsMissing", PROGRAM "filter = \"missing.nft\"\n",

@@ -21,7 +21,11 @@ inline Machine fake_machine(bool root = true, bool passt = true) {
           .receive_queues =
               [](const std::string& interface) {
                 return interface == "eth0" ? 1u : interface == "eth1" ? 2u : interface == "eth9" ? 99u : 0u;
-              }};
+              },
+          .use_by_host = [](const std::string& interface) -> std::optional<InterfaceUse> {
+            if (interface != "eth0") return std::nullopt;
+            return InterfaceUse{"as a member of br0", "take it out of there"};
+          }};
 }
 
 }  // namespace skerry::supervisor

@@ -4,6 +4,8 @@
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -104,6 +106,32 @@ unsigned receive_queues(const std::string& interface) {
   // One that cannot say has one.
   if (::ioctl(socket.get(), SIOCETHTOOL, &request) != 0) return 1;
   return std::max(1u, channels.rx_count + channels.combined_count);
+}
+
+std::string master_of(const std::string& interface) {
+  struct {
+    nlmsghdr header;
+    ifinfomsg info;
+  } question{};
+  question.header.nlmsg_len = sizeof question;
+  question.header.nlmsg_type = RTM_GETLINK;
+  question.header.nlmsg_flags = NLM_F_REQUEST;
+  question.info.ifi_index = static_cast<int>(::if_nametoindex(interface.c_str()));
+  const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  alignas(nlmsghdr) uint8_t answer[16384];
+  if (question.info.ifi_index == 0 || ::send(socket.get(), &question, sizeof question, 0) < 0) return "";
+  const ssize_t got = ::recv(socket.get(), answer, sizeof answer, 0);
+  const auto* const header = reinterpret_cast<const nlmsghdr*>(answer);
+  if (got < 0 || !NLMSG_OK(header, static_cast<size_t>(got)) || header->nlmsg_type != RTM_NEWLINK) return "";
+  auto left = static_cast<int>(IFLA_PAYLOAD(header));
+  for (const rtattr* fact = IFLA_RTA(NLMSG_DATA(header)); RTA_OK(fact, left); fact = RTA_NEXT(fact, left)) {
+    unsigned master = 0;
+    char name[IF_NAMESIZE] = "";
+    if (fact->rta_type != IFLA_MASTER || RTA_PAYLOAD(fact) < sizeof master) continue;
+    std::memcpy(&master, RTA_DATA(fact), sizeof master);
+    return ::if_indextoname(master, name) != nullptr ? name : "another interface";
+  }
+  return "";
 }
 
 Result<XdpDevice> take_interface(const std::string& interface) {

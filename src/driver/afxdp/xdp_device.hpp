@@ -20,6 +20,9 @@ namespace skerry {
 // How many sockets it takes to hear all of the interface: one a receive queue. 0: there is no such interface.
 unsigned receive_queues(const std::string& interface);
 
+// The bridge or bond that the interface is a member of; empty if it is of none.
+std::string master_of(const std::string& interface);
+
 struct XdpDevice {
   Fd sockets_by_queue;  // BPF map: an AF_XDP socket put at N (bind_xdp_socket does it) gets what queue N
                         // receives
