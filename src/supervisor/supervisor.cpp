@@ -86,14 +86,26 @@ bool Supervisor::can_start(const Process& process) const {
     const Member* stack = stack_of(process.program);
     return !plan_.program(process.program)->attached && !stack->alive();
   }
+  // All else can be made when it is missing; this one comes from the cell.
   return std::ranges::all_of(process.grants, [&](const Grant& grant) {
-    return plan_.object(grant.object)->kind == ObjectKind::control || objects_.has(grant.object);
+    return plan_.object(grant.object)->kind != ObjectKind::listener || objects_.has(grant.object);
   });
+}
+
+// What could not be made when it was due, such as a passt whose port was taken, is tried with each start.
+Result<void> Supervisor::make_missing(const Process& process) {
+  for (const Grant& grant : process.grants) {
+    if (objects_.has(grant.object)) continue;
+    Result<void> made = objects_.create(*plan_.object(grant.object));
+    if (!made) return made;
+  }
+  return {};
 }
 
 void Supervisor::start(const Process& process, Member& member, TimeNs now) {
   const Program* program = process.program.empty() ? nullptr : plan_.program(process.program);
-  Result<void> started = member.start(process, program, objects_, surroundings_, now);
+  Result<void> started = make_missing(process);
+  if (started) started = member.start(process, program, objects_, surroundings_, now);
   if (!started) {
     const std::string clause = "could not be started: " + started.error().message;
     return starting() ? give_up_start(member, clause) : start_again(member, clause, 0);
@@ -224,6 +236,7 @@ void Supervisor::component_ended(Member& member, const std::string& clause, Dura
   }
   remove_port(process.name);  // first, or the vswitch would report the end of the old link
   if (process.kind == ProcessKind::stack && stack_ended(member, clause)) return;
+  if (is_driver(process.kind) && serves_nobody(process)) return let_go(process);
   renew(process);
   relink_neighbours(process);
   if (!member.stopping) return start_again(member, clause, lived);

@@ -30,7 +30,9 @@
 
 namespace skerry::supervisor {
 
-inline constexpr DurationNs kProgramGrace = 5 * kSecond;  // between SIGTERM and SIGKILL
+// Between SIGTERM and SIGKILL.
+inline constexpr DurationNs kProgramGrace = 5 * kSecond;
+inline constexpr DurationNs kDriverGrace = 100 * kMillisecond;
 
 class Supervisor {
  public:
@@ -76,6 +78,7 @@ class Supervisor {
   // supervisor.cpp: life and death
   void start_due(TimeNs now, TimeNs& next);
   bool can_start(const Process& process) const;
+  Result<void> make_missing(const Process& process);
   void start(const Process& process, Member& member, TimeNs now);
   void watch(const std::string& name);
   void watch_hearts(TimeNs now, TimeNs& next);
@@ -112,6 +115,10 @@ class Supervisor {
   bool stack_ended(Member& stack, const std::string& clause);
   bool program_comes_back(const std::string& program) const;
   void remove_attached(const std::string& program);
+  // A driver of one program's own, which ended for good; and with the driver goes its device.
+  bool serves_nobody(const Process& driver) const;
+  void end_drivers_of(const std::string& program);
+  void let_go(const Process& driver);
   void end_if_alone();  // a network that nobody wrote down ends with its last program
   void answer_join(const std::string& program, const JoinAnswer& answer);
   const Program* program_of(const Member& member) const;

@@ -7,11 +7,6 @@
 #include "supervisor/supervisor.hpp"
 
 namespace skerry::supervisor {
-namespace {
-
-constexpr DurationNs kDriverGrace = 100 * kMillisecond;
-
-}  // namespace
 
 void Supervisor::renew(const Process& process) {
   for (const Grant& grant : process.grants) {

@@ -87,11 +87,37 @@ void Supervisor::program_ended(Member& member, const std::string& clause, Durati
   if (program.attached && !going_down_) {
     remove_attached(program.name);
     end_if_alone();
+  } else {
+    end_drivers_of(program.name);
+  }
+}
+
+bool Supervisor::serves_nobody(const Process& driver) const {
+  if (driver.program.empty()) return false;
+  const MemberState state = member(driver.program)->state;
+  return state == MemberState::ended || state == MemberState::failed;
+}
+
+// Of a program that stays in the plan, after its stack, which may have had bytes to deliver.
+void Supervisor::end_drivers_of(const std::string& program) {
+  for (const Process& process : plan_.processes) {
+    if (process.program != program || !is_driver(process.kind) || !serves_nobody(process)) continue;
+    if (member(process.name)->alive())
+      stop(*member(process.name), kDriverGrace);
+    else
+      let_go(process);
+  }
+}
+
+void Supervisor::let_go(const Process& driver) {
+  member(driver.name)->state = MemberState::ended;
+  for (const Grant& grant : driver.grants) {
+    if (plan_.object(grant.object)->kind == ObjectKind::passt) objects_.drop(grant.object);
   }
 }
 
 bool Supervisor::stack_ended(Member& stack, const std::string& clause) {
-  const std::string& program = plan_.process(stack.name())->program;
+  const std::string program = plan_.process(stack.name())->program;
   Member& cell = *member(program);
   // One that died while it delivered its program's last bytes has nobody to come back for either.
   stack.stopping = stack.stopping || !cell.alive();
@@ -101,6 +127,8 @@ bool Supervisor::stack_ended(Member& stack, const std::string& clause) {
     if (plan_.program(program)->attached) {
       remove_attached(program);
       end_if_alone();
+    } else {
+      end_drivers_of(program);
     }
     return true;
   }

@@ -475,6 +475,51 @@ TEST_F(PasstOfAProgram, ComesBackWithItsVswitch) {
   EXPECT_TRUE(both_are_new(driver, passt)) << skerry_->log();
 }
 
+// A program that is over for good needs nobody who leads out, also while its composition lives.
+TEST(PasstOfAProgramThatEnded, EndsWithItsDriver) {
+  if (!has_passt(this_machine())) GTEST_SKIP() << "passt is not installed";
+  Plan plan = empty_plan("test", false, Uplink::user);
+  add(plan, "one", {"/bin/sleep", "1"});
+  add(plan, "two", {"/bin/sleep", "1000"});
+  RunningSkerry skerry(plan);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  EXPECT_TRUE(eventually([&] { return skerry.row("one")["state"] == "ended"; }));
+  EXPECT_TRUE(eventually([&] { return skerry.row("one.uplink")["state"] == "ended"; })) << skerry.log();
+  EXPECT_TRUE(skerry.row("one.uplink.passt").is_null());
+  EXPECT_TRUE(runs(skerry.row("two.uplink.passt")["pid"].get<pid_t>()));
+  EXPECT_EQ(skerry.row("two.uplink")["state"], "running");
+}
+
+// What cannot be had at one moment may be there at the next.
+TEST(PasstThatIsAway, IsTriedAgain) {
+  const ProgramFile file = this_machine().find_program("passt", "/");
+  if (!file.executable) GTEST_SKIP() << "passt is not installed";
+  char folder[] = "/tmp/skerry-passt-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const std::string link = std::string(folder) + "/passt", path = ::getenv("PATH");
+  ASSERT_EQ(::symlink(file.path.c_str(), link.c_str()), 0);
+  ::setenv("PATH", folder, 1);
+  {
+    Plan plan = empty_plan("test", false, Uplink::user);
+    add(plan, "one", {"/bin/sleep", "1000"});
+    RunningSkerry skerry(plan);
+    EXPECT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+    const auto pid = [&] {
+      const json row = skerry.row("one.uplink.passt");
+      return row.is_null() ? -1 : row["pid"].get<pid_t>();
+    };
+    const pid_t first = pid();
+    EXPECT_EQ(::unlink(link.c_str()), 0);
+    kill_process(first);
+    EXPECT_TRUE(eventually([&] { return skerry.log().find("passt is not installed") != std::string::npos; }));
+    EXPECT_EQ(::symlink(file.path.c_str(), link.c_str()), 0);
+    EXPECT_TRUE(eventually([&] { return pid() > 0 && pid() != first && runs(pid()); })) << skerry.log();
+    EXPECT_TRUE(eventually([&] { return skerry.row("one.uplink")["state"] == "running"; })) << skerry.log();
+  }
+  ::setenv("PATH", path.c_str(), 1);
+  std::filesystem::remove_all(folder);
+}
+
 TEST_F(PasstOfAProgram, IsNeverLeftBehind) {
   const pid_t passt = pid_of("one.uplink.passt");
   EXPECT_EQ(skerry_->ask(Command::down), json({{"ok", true}}));
