@@ -48,6 +48,7 @@ enum Flag : uint32_t {
   kTailDue = 1u << 24,    // a tail loss probe is to be sent
   kProbing = 1u << 25,    // one was sent, and what became of it is not known yet
   kLateAcks = 1u << 26,   // the peer holds ACKs back for longer than kPeerAckDelay
+  kAborting = 1u << 27,   // a reset follows what the windows let out of what was written
 };
 
 // With any of these, a segment is not one that header prediction handles.

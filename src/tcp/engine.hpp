@@ -127,6 +127,7 @@ struct Tcp::Impl {
   bool next_of(IndexList& list, TimeNs now, uint32_t max_payload, SegmentOut& out);
   bool has_room_for_reply(const Room& room) const;
   bool emit(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
+  void emit_last_reset(TimeNs now, ConnectionId id, SegmentOut& out);
   bool emit_retransmission(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
   void send_again(TimeNs now, ConnectionId id, const Interval& hole, uint32_t mss, uint32_t most,
                   SegmentOut& out);

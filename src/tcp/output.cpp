@@ -32,7 +32,7 @@ bool Tcp::Impl::next_of(IndexList& list, TimeNs now, uint32_t max_payload, Segme
     if (!emit(now, id, max_payload, out)) continue;
     ControlBlock& b = blocks[id];
     // Whoever may have more takes its turn again behind the others.
-    if ((b.flags & (kAckNow | kProbeDue | kScoreboard)) != 0 || has_more(b)) queue_output(id);
+    if ((b.flags & (kAckNow | kProbeDue | kScoreboard | kAborting)) != 0 || has_more(b)) queue_output(id);
     ++b.segments_out;
     ++counters.segments_out;
     return true;
@@ -49,6 +49,10 @@ bool Tcp::Impl::emit(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentO
   if (b.state < State::established) {
     if (!b.has(kSynDue)) return false;
     emit_syn(now, id, out);
+    return true;
+  }
+  if (b.has(kAborting)) [[unlikely]] {
+    if (!emit_new_data(now, id, max_payload, out)) emit_last_reset(now, id, out);
     return true;
   }
   if (b.has(kScoreboard) && emit_retransmission(now, id, max_payload, out)) return true;
@@ -76,6 +80,16 @@ bool Tcp::Impl::emit(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentO
     return true;
   }
   return false;
+}
+
+// The end of a connection that was aborted: nothing of it is left.
+void Tcp::Impl::emit_last_reset(TimeNs now, ConnectionId id, SegmentOut& out) {
+  const ControlBlock& b = blocks[id];
+  fill_header(now, id, blocks[id], b.snd_nxt, kTcpRst | kTcpAck, out);
+  fill_payload(id, b, b.snd_nxt, 0, b.mss, out);
+  ++counters.resets_out;
+  leave_table(id);
+  discard(id);
 }
 
 bool Tcp::Impl::emit_retransmission(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out) {

@@ -174,7 +174,8 @@ void Tcp::Impl::close(TimeNs now, ConnectionId id, bool abort) {
       break;
   }
   const bool unread = b.irs + 1 + b.rx_written() != b.rx_read;
-  if (abort || unread) {
+  abort = abort || unread;
+  if (abort && (b.state < State::established || !has_more(b))) {
     reset_peer(now, id);
     leave_table(id);
     discard(id);
@@ -183,6 +184,12 @@ void Tcp::Impl::close(TimeNs now, ConnectionId id, bool abort) {
   b.flags |= kOrphan;
   event_bits[id] = 0;
   if (event_links.is_linked(id)) event_links.remove(events, id);
+  if (abort) {
+    // On Linux what the windows allow of a send() is on the wire when send() returns.
+    b.flags |= kAborting;
+    queue_output(id);
+    return;
+  }
   shutdown_write(id);
   if (b.state == State::fin_wait_2) {
     b.slow_deadline = now + kFinWait2;

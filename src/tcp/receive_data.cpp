@@ -61,6 +61,7 @@ void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstByt
   }
   if (b.has(kOrphan) && !payload.empty()) {
     // Nobody will read it (RFC 9293 section 3.6, RFC 2525 section 2.17).
+    if (b.has(kAborting)) return;  // the reset is on its way
     reset_peer(now, id);
     finish(id);
     return;

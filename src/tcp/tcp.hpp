@@ -191,7 +191,7 @@ class Tcp {
   bool read(TimeNs now, ConnectionId id, uint32_t rx_read);
   int shutdown_write(TimeNs now, ConnectionId id);  // FIN after what has been written
   // The program is done with it: FIN, or RST if unread bytes remain (RFC 2525 section 2.17) or `abort`
-  // (linger 0). kGone follows, at once or after the handshake; TIME-WAIT holds no index of the pool. A
+  // (linger 0), behind what the windows let out of what was written. kGone follows, at once or after the handshake; TIME-WAIT holds no index of the pool. A
   // listener resets what was not accepted.
   void close(TimeNs now, ConnectionId id, bool abort);
   void set_options(TimeNs now, ConnectionId id, const Options& options);

@@ -193,10 +193,54 @@ TEST_F(Close, UnreadDataMeansReset) {  // RFC 2525 section 2.17
 
 TEST_F(Close, AbortMeansReset) {  // linger 0
   start();
-  host_->write(now_, id_, "lost");
   host_->tcp.close(now_, id_, true);
   EXPECT_EQ(one().flags, kTcpRst | kTcpAck);
   EXPECT_EQ(events(), uint32_t{kGone});
+}
+
+// Linux: send() puts on the wire what the windows allow, and only then can close() discard the rest.
+TEST_F(Close, AnAbortComesBehindWhatTheWindowsAllow) {
+  start();
+  peer_->window = 2920;
+  peer_->send(now_, kTcpAck, 1, 1);
+  host_->write(now_, id_, std::string(5000, 'x'));
+  host_->tcp.close(now_, id_, true);
+  EXPECT_EQ(host_->ids.allocated(), 2u) << "what was written is still in the ring";
+  const auto sent = peer_->drain(now_);
+  ASSERT_EQ(sent.size(), 3u);
+  EXPECT_EQ(sent[0].payload.size() + sent[1].payload.size(), 2920u);
+  EXPECT_EQ(sent[2].flags, kTcpRst | kTcpAck);
+  EXPECT_EQ(sent[2].seq, 2921u);
+  EXPECT_EQ(events(), uint32_t{kGone});
+  EXPECT_EQ(host_->ids.allocated(), 1u);
+  EXPECT_TRUE(peer_->drain(now_).empty());
+}
+
+TEST_F(Close, UnreadDataResetsBehindWhatWasWritten) {
+  start();
+  peer_->send(now_, kTcpAck | kTcpPsh, 1, 1, "unread");
+  host_->take_events();
+  host_->write(now_, id_, "answer");
+  host_->tcp.shutdown_write(now_, id_);
+  host_->tcp.close(now_, id_, false);
+  const auto sent = peer_->drain(now_);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(sent[0].payload, "answer");
+  EXPECT_TRUE((sent[0].flags & kTcpFin) != 0);
+  EXPECT_EQ(sent[1].flags, kTcpRst | kTcpAck);
+}
+
+TEST_F(Close, WhatComesWhileAnAbortWaitsForTheLinkTakesNothingBack) {
+  start();
+  host_->write(now_, id_, "last words");
+  host_->tcp.close(now_, id_, true);
+  peer_->send(now_, kTcpAck | kTcpPsh, 1, 1, "more");
+  const auto sent = peer_->drain(now_);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(sent[0].payload, "last words");
+  EXPECT_EQ(sent[1].flags, kTcpRst | kTcpAck);
+  EXPECT_EQ(events(), uint32_t{kGone});
+  EXPECT_EQ(host_->ids.allocated(), 1u);
 }
 
 TEST_F(Close, DataAfterCloseMeansReset) {  // RFC 9293 section 3.6.1
