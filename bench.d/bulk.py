@@ -1,7 +1,11 @@
 #!/usr/bin/python3
-# iperf3, one TCP stream and eight, both directions
+# iperf3, one TCP stream and eight, both directions, through TAP, and over a long and lossy wire
 """Debian's iperf3, server on core 0 and client on core 1: each on a stack of its own, then the same two over veth. `tap_1`, which
 needs root: the client is a program of the host, and reaches the server's stack through a TAP device; over veth as before.
+
+`netem_1` and `netem_1_reverse`, which need root too: 20 ms there and back and 1 % of the frames lost in either direction (lab/long_wire.py). The
+client stands on plain Linux; the server behind AF_XDP, or on plain Linux. Forward measures how we receive, reverse how we send. A loss comes
+some six times a second there, so a run takes ten seconds at least.
 
 CPU is what the server side used for a GiB, counted as in ./bench redis.
 """
@@ -14,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from lab.long_wire import PlainLinuxFarApart, SkerryFarAway
 from lab.namespace import Namespace
 from lab.plain import PlainLinux
 from lab.proc import cpu_ns
@@ -22,7 +27,10 @@ from lab.skerry import Skerry
 from side_by_side import options, runs
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
-CASES = {"tcp_1": [], "tcp_1_reverse": ["--reverse"], "tcp_8": ["--parallel", "8"], "tap_1": []}
+CUBIC = ["--congestion", "cubic"]  # Linux's default, and what we have; a machine may have chosen another
+CASES = {"tcp_1": [], "tcp_1_reverse": ["--reverse"], "tcp_8": ["--parallel", "8"], "tap_1": [], "netem_1": CUBIC,
+         "netem_1_reverse": [*CUBIC, "--reverse"]}
+LONG_RUN = 10  # seconds
 EXTRA = {"cpu_ms": "server CPU ms/GiB", "retransmits": "retransmits"}
 
 
@@ -77,14 +85,18 @@ class Iperf3:
         self.server = None
 
 
+SIDES = {"tap": (SkerryThroughTap, PlainLinux), "netem": (SkerryFarAway, PlainLinuxFarApart)}
+
+
 def run_cases(chosen):
     cases = []
     for name in chosen.cases:
-        ours = SkerryThroughTap if name.startswith("tap") else Skerry
+        ours, plain = SIDES.get(name.partition("_")[0], (Skerry, PlainLinux))
+        seconds = max(chosen.seconds, LONG_RUN) if name.startswith("netem") else chosen.seconds
         with contextlib.ExitStack() as stack:
-            sides = [stack.enter_context(kind()) for side, kind in (("ours", ours), ("kernel", PlainLinux)) if chosen.side in (None, side)]
+            sides = [stack.enter_context(kind()) for side, kind in (("ours", ours), ("kernel", plain)) if chosen.side in (None, side)]
             servers = {side.name: Iperf3(side) for side in sides}
-            measure = {side: lambda iperf3=iperf3: iperf3.measure(CASES[name], chosen.seconds) for side, iperf3 in servers.items()}
+            measure = {side: lambda iperf3=iperf3: iperf3.measure(CASES[name], seconds) for side, iperf3 in servers.items()}
             try:
                 cases.append(runs.interleave(runs.Case("bulk", name, "Gbit/s"), measure, chosen.rounds))
             finally:
@@ -99,7 +111,8 @@ def sentence(cases):
 
 def main():
     parser = options.parser("bulk", __doc__, "./bench bulk --cases tcp_1 --json bulk.json")
-    usual = [name for name in CASES if not name.startswith("tap") or (os.geteuid() == 0 and os.path.exists("/dev/net/tun"))]
+    root, tap = os.geteuid() == 0, os.path.exists("/dev/net/tun")
+    usual = [name for name in CASES if name.startswith("tcp") or (root and (tap or not name.startswith("tap")))]
     parser.add_argument("--cases", type=lambda text: text.split(","), default=usual, metavar="A,B", help="of " + ", ".join(CASES))
     chosen = options.parse(parser)
     for name in chosen.cases:
