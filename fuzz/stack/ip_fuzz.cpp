@@ -73,7 +73,8 @@ void run(ConstBytes input) {
       std::memcpy(wire.b().data(*frame).data(), input.data() + 3, length);
       CHECK(wire.b().send({&*frame, 1}) == 1);
     }
-    if (input[0] & 0x10) sender.send(now, 1, {}, {}, false, input.first(1), {});
+    if (input[0] & 0x10)
+      sender.send(now, 1, {}, {}, {.may_be_cut = (input[0] & 0x80) != 0}, input.first(1), {});
     if (input[0] & 0x20) now += 700 * kMillisecond;
     input = input.subspan(3 + length);
 

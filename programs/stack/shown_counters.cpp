@@ -19,6 +19,7 @@ void ShownCounters::add(const stack::IpCounters& ip, const stack::DropCounters& 
   add("ip.packets_out", ip.packets_out);
   add("ip.looped", ip.looped);
   add("ip.fragments_in", ip.fragments_in);
+  add("ip.fragments_out", ip.fragments_out);
   add("ip.reassembled", ip.reassembled);
   for (size_t i = 0; i < stack::kDropReasons; ++i) {
     const auto reason = static_cast<stack::DropReason>(i);

@@ -79,13 +79,18 @@ int32_t Server::perform(TimeNs now, Call& request) {
       return 0;
     case Op::shutdown:
       return shutdown(now, request);
-    case Op::set_options:
-      socket.broadcast = (request.value[kOptionBits] & kBroadcast) != 0;
+    case Op::set_options: {
+      const uint64_t bits = request.value[kOptionBits];
+      socket.rules = {.may_broadcast = (bits & kBroadcast) != 0,
+                      .whole = (bits & kWhole) != 0,
+                      .may_be_cut = (bits & kMayBeCut) != 0,
+                      .trusts_link = (bits & kTrustsLink) != 0};
       if (stream) set_options(now, request);
       return 0;
+    }
     case Op::info:
       if (!stream) return -EOPNOTSUPP;
-      info(request);
+      info(now, request);
       return 0;
     case Op::open:
       break;
@@ -198,25 +203,10 @@ void Server::set_options(TimeNs now, const Call& request) {
   if (socket.listening) return;
   // The step may have shrunk, and then rx_tell_at moves back under a thread that reads: either that thread
   // sees the new rx_tell_at, or the second look, behind the fence, sees what it has read.
-  socket.window_step = window_step(options);
+  publish_send_buffer(request.socket);
   take_positions(now, request.socket);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!socket.orphan) take_positions(now, request.socket);
-}
-
-void Server::info(Call& request) const {
-  const tcp::Info info = tcp_.info(request.socket);
-  const auto micros = [](DurationNs time) { return std::min<uint64_t>(time / kMicrosecond, UINT32_MAX); };
-  request.value[kInfoState] = static_cast<uint64_t>(info.state);
-  request.value[kInfoMss] = info.mss;
-  request.value[kInfoRtt] = micros(info.smoothed_rtt) << 32 | micros(info.rtt_variance);
-  request.value[kInfoWindow] = uint64_t{info.congestion_window} << 32 | info.slow_start_threshold;
-  request.value[kInfoRetransmits] = info.retransmissions;
-  request.value[kInfoAcked] = info.bytes_acked;
-  request.value[kInfoReceived] = info.bytes_received;
-  request.value[kInfoScales] = uint64_t{info.send_scale} | uint64_t{info.receive_scale} << 8 |
-                               uint64_t{info.timestamps} << 16 | uint64_t{info.sack} << 17 |
-                               micros(info.retransmission_timeout) << 32;
 }
 
 bool Server::is_live(uint32_t slot) const {

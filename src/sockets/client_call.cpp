@@ -63,7 +63,7 @@ void request_slot(uint32_t index, const Request& request) {
   slot.socket = request.socket;
   slot.result = 0;
   slot.endpoint = request.endpoint;
-  for (int i = 0; i < 8; ++i) slot.value[i] = request.value[i];
+  for (uint32_t i = 0; i < kCallValues; ++i) slot.value[i] = request.value[i];
   slot.state.store(kCallRequested, std::memory_order_release);
   state.control->call_bits[index / 64].fetch_or(uint64_t{1} << (index % 64), std::memory_order_seq_cst);
   ring_if_armed();
@@ -84,7 +84,7 @@ int call(Request& request) {
   Call& slot = state.view.call(index);
   const int result = slot.result;
   request.endpoint = slot.endpoint;
-  for (int i = 0; i < 8; ++i) request.value[i] = slot.value[i];
+  for (uint32_t i = 0; i < kCallValues; ++i) request.value[i] = slot.value[i];
   slot.state.store(kCallFree, std::memory_order_release);
   return result;
 }

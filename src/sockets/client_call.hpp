@@ -9,7 +9,7 @@ struct Request {
   Op op = Op::open;
   uint32_t socket = 0;
   Endpoint endpoint;  // both ways
-  uint64_t value[8] = {};
+  uint64_t value[kCallValues] = {};
 };
 
 // Asks and waits for the answer, which it stores into endpoint and value. Returns >= 0, or -errno.

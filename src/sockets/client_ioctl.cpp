@@ -6,6 +6,7 @@
 
 #include "sockets/client_datagram.hpp"
 #include "sockets/client_options.hpp"
+#include "sockets/client_urgent.hpp"
 
 namespace skerry::sockets::client {
 
@@ -20,11 +21,13 @@ int control(uint32_t socket, unsigned long request, void* argument) {
   switch (request) {
     case FIONREAD:
       if (out.status & kListening) return -EINVAL;
-      return answer(is_stream(socket) ? out.rx_written - in.rx_read : next_datagram_bytes(socket));
+      if (!is_stream(socket)) return answer(next_datagram_bytes(socket));
+      return answer(has_urgent(socket) ? input_to_mark(socket, out.rx_written - in.rx_read)
+                                       : out.rx_written - in.rx_read);
     case SIOCOUTQ:
       return answer(in.tx_written - out.tx_acked);
     case SIOCATMARK:
-      return answer(0);
+      return answer(at_mark(socket));
     case FIONBIO:
     case FIOASYNC: {
       int on = 0;

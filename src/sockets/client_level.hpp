@@ -5,19 +5,17 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
-#include "sockets/client_state.hpp"
+#include "sockets/client_urgent.hpp"
 
 namespace skerry::sockets::client {
 
 inline constexpr uint32_t kLevelIn = EPOLLIN | EPOLLRDNORM;
 inline constexpr uint32_t kLevelOut = EPOLLOUT | EPOLLWRNORM;
 
-// Writable is who has a third of the ring free (sk_stream_is_writeable), so that a writer is not woken for
-// every byte; the stack tells by the same measure.
 inline bool has_send_space(const SocketOut& out, const SocketIn& in) {
   const uint32_t used =
       in.tx_written.load(std::memory_order_relaxed) - out.tx_acked.load(std::memory_order_seq_cst);
-  return (state.stream_bytes - used) * 3 >= state.stream_bytes;
+  return is_writable(out.tx_limit.load(std::memory_order_relaxed), used);
 }
 
 // `wanted` tells whether space matters: then the stack is asked to tell when it comes (set, look again).
@@ -46,6 +44,8 @@ inline uint32_t level(uint32_t socket, uint32_t wanted) {
     return ready | send_level(out, in, wanted);
   }
 
+  if (has_urgent(socket)) [[unlikely]]
+    ready = urgent_level(socket, ready);
   if ((status & kConnecting) && !(status & kHungUp)) return ready;
   const bool read_over = status & (kPeerClosed | kReadShut | kHungUp);
   const bool write_over = status & (kWriteShut | kHungUp);

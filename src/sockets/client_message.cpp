@@ -129,6 +129,7 @@ ssize_t receive_message(uint32_t socket, msghdr* message, int flags) {
   message->msg_flags = 0;
   if (is_stream(socket)) {
     const ssize_t result = receive_stream(socket, to, flags);
+    if ((flags & MSG_OOB) && result > 0) message->msg_flags = MSG_OOB;
     message->msg_namelen = 0;
     message->msg_controllen = 0;
     return result;

@@ -84,14 +84,12 @@ inline constexpr Option kOptions[] = {
     {IPPROTO_IP, IP_RECVTTL, Kind::bit, false, kOptReceiveTtl, 0, 0, 0},
     {IPPROTO_IP, IP_RECVERR, Kind::bit, false, kOptReceiveErrors, 0, 0, 0},
     {IPPROTO_IP, IP_FREEBIND, Kind::bit, false, kOptFreeBind, 0, 0, 0},
-    {IPPROTO_IP, IP_MTU_DISCOVER, Kind::ignored, false, 0, 0, 0, IP_PMTUDISC_WANT},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, Kind::ignored, false, 0, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_V6ONLY, Kind::bit, false, kOptV6Only, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_RECVPKTINFO, Kind::bit, false, kOptV6PacketInfo, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_RECVERR, Kind::bit, false, kOptReceiveErrors, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_TCLASS, Kind::number, false, kTypeOfService, -1, 255, 0},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, Kind::number, false, kTimeToLive, -1, 255, 64},
-    {IPPROTO_IPV6, IPV6_MTU_DISCOVER, Kind::ignored, false, 0, 0, 0, IPV6_PMTUDISC_WANT},
 };
 
 inline const Option* find_option(int level, int name) {

@@ -9,6 +9,8 @@
 #include "sockets/client_call.hpp"
 #include "sockets/client_option_table.hpp"
 #include "sockets/client_stream.hpp"
+#include "sockets/client_tcp_info.hpp"
+#include "sockets/session_info.hpp"
 
 namespace skerry::sockets::client {
 namespace {
@@ -37,10 +39,10 @@ void set_bit(uint32_t socket, uint64_t bit, bool on) {
 
 int tell_stack(uint32_t socket) {
   Request request{.op = Op::set_options, .socket = socket};
-  request.value[kOptionBits] = state.names[socket].option_bits.load(std::memory_order_relaxed) &
-                               (kNoDelay | kCork | kKeepAlive | kQuickAck | kBroadcast);
+  request.value[kOptionBits] = state.names[socket].option_bits.load(std::memory_order_relaxed) & kForStack;
   for (uint32_t place = kKeepIdle; place <= kSendBuffer; ++place)
     request.value[kOptionKeepIdle + place] = get_place(socket, place);
+  request.value[kOptionReceiveBuffer] /= 2;
   return call(request);
 }
 
@@ -79,15 +81,80 @@ int give_timeout(const std::atomic<uint64_t>& timeout_ns, void* value, socklen_t
   return give(value, length, &time, sizeof time);
 }
 
-// Linux doubles what is asked, for its own bookkeeping, and getsockopt shows the double (socket(7)).
+// Linux doubles what is asked, for its own bookkeeping, and getsockopt shows the double (socket(7)); the
+// least and the most are SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF and the usual net.core.rmem_max and wmem_max. What
+// is kept is the double. Half of a receive buffer is window (tcp_adv_win_scale), all of a send buffer is for
+// data.
 int set_buffer(uint32_t socket, uint32_t place, int bytes) {
-  constexpr int kLeast = 2048, kMost = 4 << 20;
-  set_place(socket, place, static_cast<uint32_t>(std::clamp(bytes, kLeast, kMost)));
+  constexpr int kMost = 212992;
+  const int least = place == kReceiveBuffer ? 2304 : 4608;
+  set_place(socket, place, static_cast<uint32_t>(std::max(std::clamp(bytes, 0, kMost) * 2, least)));
   return tell_stack(socket);
+}
+
+// What a stream has where nothing was set is the connection's to choose.
+int give_buffer(uint32_t socket, int name, void* value, socklen_t* length) {
+  const bool receive = name == SO_RCVBUF;
+  if (const uint32_t set = get_place(socket, receive ? kReceiveBuffer : kSendBuffer); set != 0)
+    return give_int(value, length, static_cast<int>(set));
+  if (!is_stream(socket)) return give_int(value, length, 212992);
+  Request request{.op = Op::info, .socket = socket};
+  if (const int result = call(request); result < 0) return result;
+  const uint64_t both = request.value[kInfoBuffers];
+  const auto bytes = static_cast<int>(receive ? (both >> 32) * 2 : both & UINT32_MAX);
+  return give_int(value, length, bytes != 0 ? bytes : receive ? 131072 : 16384);
+}
+
+// The default has no bit, so nobody needs to set it.
+struct Discovery {
+  int mode;
+  uint64_t bits;
+};
+constexpr Discovery kDiscovery[] = {
+    {IP_PMTUDISC_WANT, 0},
+    {IP_PMTUDISC_DONT, kMayBeCut},
+    {IP_PMTUDISC_DO, kWhole},
+    {IP_PMTUDISC_PROBE, kWhole | kTrustsLink},
+    {IP_PMTUDISC_INTERFACE, kWhole | kMayBeCut | kTrustsLink},
+    {IP_PMTUDISC_OMIT, kMayBeCut | kTrustsLink},
+};
+
+bool is_discovery(int level, int name) {
+  return (level == IPPROTO_IP && name == IP_MTU_DISCOVER) ||
+         (level == IPPROTO_IPV6 && name == IPV6_MTU_DISCOVER);
+}
+
+// ip(7). Streams always find the path's MTU out.
+int set_discovery(uint32_t socket, int mode) {
+  for (const Discovery& one : kDiscovery) {
+    if (one.mode != mode) continue;
+    for (const uint64_t bit : {uint64_t{kWhole}, uint64_t{kMayBeCut}, uint64_t{kTrustsLink}})
+      set_bit(socket, bit, (one.bits & bit) != 0);
+    return tell_stack(socket);
+  }
+  return -EINVAL;
+}
+
+int give_discovery(uint32_t socket, void* value, socklen_t* length) {
+  const uint64_t bits = state.names[socket].option_bits.load(std::memory_order_relaxed);
+  for (const Discovery& one : kDiscovery)
+    if (one.bits == (bits & (kWhole | kMayBeCut | kTrustsLink))) return give_int(value, length, one.mode);
+  return -EINVAL;
+}
+
+int give_path_mtu(uint32_t socket, void* value, socklen_t* length) {
+  Request request{.op = Op::info, .socket = socket};
+  if (!(state.out[socket].status.load(std::memory_order_relaxed) & kConnected)) return -ENOTCONN;
+  const auto known = is_stream(socket) && call(request) >= 0 ? request.value[kInfoPath] & UINT32_MAX : 0;
+  return give_int(value, length, static_cast<int>(known != 0 ? known : state.control->mtu));
 }
 
 int set_special(uint32_t socket, int level, int name, const void* value, socklen_t length) {
   int number = 0;
+  if (is_discovery(level, name)) {
+    if (!read_int(value, length, number)) return -EINVAL;
+    return set_discovery(socket, number);
+  }
   if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
     return set_timeout(
         name == SO_RCVTIMEO ? state.names[socket].receive_timeout_ns : state.names[socket].send_timeout_ns,
@@ -115,45 +182,16 @@ int set_special(uint32_t socket, int level, int name, const void* value, socklen
   return -ENOPROTOOPT;
 }
 
-int give_tcp_info(uint32_t socket, void* value, socklen_t* length) {
-  Request request{.op = Op::info, .socket = socket};
-  if (const int result = call(request); result < 0) return result;
-  // tcp::State to the numbers of the kernel's TCP_ESTABLISHED...
-  static constexpr uint8_t kKernelState[] = {TCP_CLOSE,       TCP_LISTEN,    TCP_SYN_SENT,  TCP_SYN_RECV,
-                                             TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT,
-                                             TCP_CLOSING,     TCP_LAST_ACK,  TCP_TIME_WAIT};
-  tcp_info info{};
-  const uint64_t where = request.value[kInfoState];
-  info.tcpi_state = where < sizeof kKernelState ? kKernelState[where] : static_cast<uint8_t>(TCP_CLOSE);
-  info.tcpi_snd_mss = info.tcpi_rcv_mss = info.tcpi_advmss = static_cast<uint32_t>(request.value[kInfoMss]);
-  info.tcpi_rtt = static_cast<uint32_t>(request.value[kInfoRtt] >> 32);
-  info.tcpi_rttvar = static_cast<uint32_t>(request.value[kInfoRtt]);
-  if (info.tcpi_snd_mss > 0)
-    info.tcpi_snd_cwnd = static_cast<uint32_t>(request.value[kInfoWindow] >> 32) / info.tcpi_snd_mss;
-  info.tcpi_snd_ssthresh = static_cast<uint32_t>(request.value[kInfoWindow]);
-  info.tcpi_total_retrans = static_cast<uint32_t>(request.value[kInfoRetransmits]);
-  const uint64_t scales = request.value[kInfoScales];
-  info.tcpi_snd_wscale = scales & 15;
-  info.tcpi_rcv_wscale = scales >> 8 & 15;
-  info.tcpi_options = static_cast<uint8_t>((scales >> 16 & 1 ? TCPI_OPT_TIMESTAMPS : 0) |
-                                           (scales >> 17 & 1 ? TCPI_OPT_SACK : 0) | TCPI_OPT_WSCALE);
-  info.tcpi_rto = static_cast<uint32_t>(scales >> 32);
-  info.tcpi_pmtu = state.control->mtu;
-  return give(value, length, &info, sizeof info);
-}
-
 int give_max_segment(uint32_t socket, void* value, socklen_t* length) {
   Request request{.op = Op::info, .socket = socket};
   if (const int result = call(request); result < 0) return result;
-  const auto mss = static_cast<int>(request.value[kInfoMss]);
+  const auto mss = static_cast<int>(request.value[kInfoMss] >> 32);
   return give_int(value, length, mss > 0 ? mss : 536);
 }
 
 int give_socket_level(uint32_t socket, int name, void* value, socklen_t* length) {
   const uint32_t status = state.out[socket].status.load(std::memory_order_relaxed);
   const bool stream = status & kStream;
-  const uint32_t buffer =
-      name == SO_RCVBUF ? get_place(socket, kReceiveBuffer) : get_place(socket, kSendBuffer);
   switch (name) {
     case SO_ERROR:
       return give_int(value, length, -take_error(socket));
@@ -170,10 +208,8 @@ int give_socket_level(uint32_t socket, int name, void* value, socklen_t* length)
     case SO_SNDTIMEO:
       return give_timeout(state.names[socket].send_timeout_ns, value, length);
     case SO_RCVBUF:
-    case SO_SNDBUF: {
-      const int usual = !stream ? 212992 : name == SO_RCVBUF ? 131072 : 16384;
-      return give_int(value, length, buffer ? static_cast<int>(buffer * 2) : usual);
-    }
+    case SO_SNDBUF:
+      return give_buffer(socket, name, value, length);
     case SO_LINGER: {
       const linger how{.l_onoff = has_option(socket, kOptLinger),
                        .l_linger = static_cast<int>(get_place(socket, kLingerSeconds))};
@@ -186,8 +222,8 @@ int give_socket_level(uint32_t socket, int name, void* value, socklen_t* length)
 
 int give_special(uint32_t socket, int level, int name, void* value, socklen_t* length) {
   if (level == SOL_SOCKET) return give_socket_level(socket, name, value, length);
-  if (level == IPPROTO_IP && name == IP_MTU)
-    return give_int(value, length, static_cast<int>(state.control->mtu));
+  if (is_discovery(level, name)) return give_discovery(socket, value, length);
+  if (level == IPPROTO_IP && name == IP_MTU) return give_path_mtu(socket, value, length);
   if (level != IPPROTO_TCP || !is_stream(socket)) return -ENOPROTOOPT;
   if (name == TCP_INFO) return give_tcp_info(socket, value, length);
   if (name == TCP_MAXSEG) return give_max_segment(socket, value, length);
@@ -238,7 +274,7 @@ void inherit_options(uint32_t listener, uint32_t accepted) {
   to.receive_timeout_ns = from.receive_timeout_ns.load(std::memory_order_relaxed);
   to.send_timeout_ns = from.send_timeout_ns.load(std::memory_order_relaxed);
   to.option_bits = from.option_bits.load(std::memory_order_relaxed);
-  bool known_to_stack = has_option(listener, kNoDelay | kCork | kKeepAlive | kQuickAck);
+  bool known_to_stack = has_option(listener, kForStack);
   for (uint32_t i = 0; i < 8; ++i)
     to.option_values[i] = from.option_values[i].load(std::memory_order_relaxed);
   for (uint32_t place = kKeepIdle; place <= kSendBuffer; ++place)

@@ -22,7 +22,9 @@ ssize_t nothing_to_read(uint32_t socket, uint32_t status) {
   return -ENOTCONN;
 }
 
-// Copies what is there, at most what `to` takes.
+constexpr ssize_t kLookAgain = -4096;  // no errno: an urgent byte was stepped over
+
+// Copies what is there up to an urgent byte, at most what `to` takes.
 ssize_t take(uint32_t socket, Pieces& to, int flags) {
   SocketIn& in = state.in[socket];
   const SocketOut& out = state.out[socket];
@@ -35,6 +37,10 @@ ssize_t take(uint32_t socket, Pieces& to, int flags) {
     if (status & kListening) return -ENOTCONN;
     available = out.rx_written.load(std::memory_order_acquire) - read;
     if (available == 0) return nothing_to_read(socket, status);
+  }
+  if (has_urgent(socket)) [[unlikely]] {
+    available = readable_to_mark(socket, read, available);
+    if (available == 0) return kLookAgain;
   }
   const size_t bytes = std::min<size_t>(available, to.left());
   const uint32_t place = (read - out.rx_base.load(std::memory_order_relaxed)) & (capacity() - 1);
@@ -65,8 +71,14 @@ ssize_t cannot_send(uint32_t socket, int flags) {
   return can_send(socket) ? -EAGAIN : broken_pipe(flags);
 }
 
-uint32_t free_bytes(uint32_t socket, uint32_t written) {
-  return capacity() - (written - state.out[socket].tx_acked.load(std::memory_order_seq_cst));
+uint32_t queued_bytes(uint32_t socket, uint32_t written) {
+  return written - state.out[socket].tx_acked.load(std::memory_order_seq_cst);
+}
+
+// The limit may have come down below what is queued.
+uint32_t free_bytes(uint32_t socket, uint32_t queued) {
+  const uint32_t most = state.out[socket].tx_limit.load(std::memory_order_relaxed);
+  return most > queued ? most - queued : 0;
 }
 
 // What goes into the ring next: left() bytes, of which fill() stores the first `bytes` from `place` on. It
@@ -111,14 +123,16 @@ ssize_t put(uint32_t socket, Source& from, int flags) {
   const Lock lock(in.tx_lock);
   if (!lock) return -EINTR;
   const uint32_t written = in.tx_written.load(std::memory_order_relaxed);
-  uint32_t space = free_bytes(socket, written);
+  uint32_t queued = queued_bytes(socket, written);
+  uint32_t space = free_bytes(socket, queued);
   if (space < from.left()) [[unlikely]] {
     in.want_space.store(1, std::memory_order_seq_cst);
-    space = free_bytes(socket, written);
+    queued = queued_bytes(socket, written);
+    space = free_bytes(socket, queued);
     if (space == 0) return -EAGAIN;
   }
   uint32_t base = in.tx_base.load(std::memory_order_relaxed);
-  if (space == capacity() && base != written) {
+  if (queued == 0 && base != written) {
     base = written;
     in.tx_base.store(base, std::memory_order_relaxed);
   }
@@ -126,6 +140,10 @@ ssize_t put(uint32_t socket, Source& from, int flags) {
       from.fill(tx_ring(socket), (written - base) & (capacity() - 1), std::min<size_t>(space, from.left()));
   if (bytes <= 0) [[unlikely]]
     return bytes;
+  if ((flags & MSG_OOB) && from.left() == 0) [[unlikely]] {
+    in.tx_urgent.store(written + static_cast<uint32_t>(bytes), std::memory_order_relaxed);
+    in.tx_urgent_count.fetch_add(1, std::memory_order_release);
+  }
   in.tx_written.store(written + static_cast<uint32_t>(bytes), std::memory_order_release);
   publish(socket);
   return bytes;
@@ -158,16 +176,17 @@ int broken_pipe(int flags) {
 }
 
 ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
-  if (flags & MSG_OOB) return -EINVAL;
+  if (flags & MSG_OOB) return receive_urgent(socket, to, flags);
   if (flags & MSG_ERRQUEUE) return -EAGAIN;
   if (to.left() == 0) return 0;
   ssize_t done = 0;
   TimeNs deadline = 0;
   for (;;) {
     const ssize_t got = take(socket, to, flags);
+    if (got == kLookAgain) continue;
     if (got > 0) {
       done += got;
-      if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || to.left() == 0) return done;
+      if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || to.left() == 0 || at_mark(socket)) return done;
       continue;
     }
     if (got != -EAGAIN || may_not_wait(socket, flags)) return done > 0 ? done : got;
@@ -179,7 +198,6 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
 }
 
 ssize_t send_stream(uint32_t socket, Pieces& from, int flags) {
-  if (flags & MSG_OOB) return -EOPNOTSUPP;
   FromPieces pieces{from};
   return put_all(socket, pieces, flags);
 }

@@ -21,7 +21,7 @@ class DatagramComponent {
     retry_at_ = kNever;
     uint32_t work = 0, refused = 0;
     for (DatagramOut datagram; work < kMost && server_.next_datagram(datagram);) {
-      const int error = sender_.send(now, datagram.socket, datagram.to, datagram.source, datagram.broadcast,
+      const int error = sender_.send(now, datagram.socket, datagram.to, datagram.source, datagram.rules,
                                      datagram.payload[0], datagram.payload[1]);
       server_.datagram_done(datagram, error);
       if (error != EAGAIN) {

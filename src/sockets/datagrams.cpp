@@ -116,7 +116,7 @@ bool Server::next_datagram(DatagramOut& out) {
     out.socket = id;
     out.to = Endpoint{header.peer, header.peer_port};
     out.source = header.local;
-    out.broadcast = socket.broadcast;
+    out.rules = socket.rules;
     out.payload[0] = {ring + start, first};
     out.payload[1] = {ring, header.payload_bytes - first};
     return true;

@@ -18,7 +18,12 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
   }
   if (event.bits & tcp::kEstablished) {
     show_names(id);
+    publish_send_buffer(id);
     set_status(id, kConnected, kConnecting);
+    tell = true;
+  }
+  if (event.bits & tcp::kUrgent) {
+    publish_urgent(id);
     tell = true;
   }
   if (event.bits & tcp::kReadable) {
@@ -26,6 +31,8 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
     tell = true;
   }
   if (event.bits & tcp::kAcked) {
+    if (tcp_.send_buffer(id) != socket.tx_limit) [[unlikely]]
+      publish_send_buffer(id);
     out.tx_acked.store(tcp_.tx_acked(id), std::memory_order_release);
     wakeups_.freed(id);
   }
@@ -52,6 +59,17 @@ void Server::publish_reads(uint32_t id) {
   out.rx_written.store(tcp_.rx_written(id), std::memory_order_release);
 }
 
+void Server::publish_send_buffer(uint32_t id) {
+  sockets_[id].tx_limit = tcp_.send_buffer(id);
+  view_.out(id).tx_limit.store(sockets_[id].tx_limit, std::memory_order_release);
+}
+
+void Server::publish_urgent(uint32_t id) {
+  const tcp::Tcp::Urgent urgent = tcp_.urgent(id);
+  view_.out(id).urgent_position.store(urgent.position, std::memory_order_relaxed);
+  view_.out(id).urgent_count.store(urgent.count, std::memory_order_release);
+}
+
 // Returns how many connections came to the listener's queue.
 uint32_t Server::accept_all(TimeNs now, uint32_t listener) {
   Socket& queue = sockets_[listener];
@@ -69,8 +87,9 @@ uint32_t Server::accept_all(TimeNs now, uint32_t listener) {
       continue;
     }
     begin(*child, Kind::stream, kConnected);
-    sockets_[*child].window_step = window_step(tcp_.options(*child));  // the listener's SO_RCVBUF
-    view_.out(*child).rx_tell_at.store(sockets_[*child].window_step, std::memory_order_relaxed);
+    view_.out(*child).rx_tell_at.store(window_step(*child), std::memory_order_relaxed);
+    publish_send_buffer(*child);
+    publish_urgent(*child);
     count_connection(*child);
     sockets_[*child].listener = listener;
     sockets_[*child].queue_position = queue.rx_written;
@@ -109,22 +128,22 @@ void Server::set_status(uint32_t id, uint32_t set, uint32_t clear) {
 }
 
 // A quarter of the window: often enough to keep it open, seldom enough to cost nothing.
-uint32_t Server::window_step(const tcp::Options& options) const {
-  const uint32_t window = options.receive_buffer != 0 ? options.receive_buffer : view_.size().stream_bytes;
-  return std::max(window / 4, 1u);
+uint32_t Server::window_step(uint32_t id) const {
+  return std::max(tcp_.receive_buffer(id) / 4, 1u);
 }
 
 // A socket begins its life: all of its words as a new one has them.
 void Server::begin(uint32_t id, Kind kind, uint32_t status) {
-  sockets_[id] = Socket{.kind = kind,
-                        .status = kOpen | (kind == Kind::stream ? uint32_t{kStream} : 0) | status,
-                        .window_step = window_step({})};
+  sockets_[id] =
+      Socket{.kind = kind, .status = kOpen | (kind == Kind::stream ? uint32_t{kStream} : 0) | status};
   SocketOut& out = view_.out(id);
   out.rx_written.store(0, std::memory_order_relaxed);
   out.rx_base.store(0, std::memory_order_relaxed);
   out.tx_acked.store(0, std::memory_order_relaxed);
+  out.tx_limit.store(view_.size().stream_bytes, std::memory_order_relaxed);
+  out.urgent_count.store(0, std::memory_order_relaxed);
   out.error.store(0, std::memory_order_relaxed);
-  out.rx_tell_at.store(sockets_[id].window_step, std::memory_order_relaxed);
+  out.rx_tell_at.store(1, std::memory_order_relaxed);
   out.rx_drops.store(0, std::memory_order_relaxed);
   SocketIn& in = view_.in(id);
   in.rx_read.store(0, std::memory_order_relaxed);
@@ -136,6 +155,9 @@ void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   in.flags.store(0, std::memory_order_relaxed);
   in.rx_lock.store(0, std::memory_order_relaxed);
   in.tx_lock.store(0, std::memory_order_relaxed);
+  in.urgent_passed.store(0, std::memory_order_relaxed);
+  in.urgent_taken.store(0, std::memory_order_relaxed);
+  in.tx_urgent_count.store(0, std::memory_order_relaxed);
   SocketNames& names = view_.names(id);
   names.local = Endpoint{};
   names.remote = Endpoint{};

@@ -81,7 +81,10 @@ void Server::take_positions(TimeNs now, uint32_t id) {
     fault(now, id);
     return;
   }
-  view_.out(id).rx_tell_at.store(read + sockets_[id].window_step, std::memory_order_relaxed);
+  const uint32_t urgent = in.tx_urgent_count.load(std::memory_order_relaxed);
+  if (urgent != sockets_[id].tx_urgent_count) [[unlikely]]
+    if (tcp_.urgent(id, in.tx_urgent.load(std::memory_order_relaxed))) sockets_[id].tx_urgent_count = urgent;
+  view_.out(id).rx_tell_at.store(read + window_step(id), std::memory_order_relaxed);
 }
 
 void Server::fault(TimeNs now, uint32_t id) {

@@ -14,6 +14,7 @@
 #include "sockets/wakeups.hpp"
 #include "stack/routes.hpp"
 #include "stack/udp.hpp"
+#include "stack/udp_component.hpp"
 #include "tcp/tcp.hpp"
 
 namespace skerry::sockets {
@@ -22,9 +23,9 @@ namespace skerry::sockets {
 // once.
 struct DatagramOut {
   uint32_t socket = kNoSocket;
-  Endpoint to;             // port 0: the connected peer
-  IpAddress source;        // unspecified: the socket's own
-  bool broadcast = false;  // SO_BROADCAST is set
+  Endpoint to;       // port 0: the connected peer
+  IpAddress source;  // unspecified: the socket's own
+  stack::DatagramRules rules;
   ConstBytes payload[2];
 };
 
@@ -101,9 +102,10 @@ class Server {
     uint32_t rx_base = 0;           // datagram sockets
     uint32_t tx_taken = 0;          // datagram sockets: how far we have read the program's ring
     uint32_t tx_base = 0;
-    bool sending = false;      // datagram sockets: in senders_
-    bool broadcast = false;    // datagram sockets: SO_BROADCAST
-    uint32_t window_step = 0;  // streams: bytes read before the stack wants to know
+    bool sending = false;          // datagram sockets: in senders_
+    stack::DatagramRules rules;    // datagram sockets
+    uint32_t tx_limit = 0;         // streams: as published
+    uint32_t tx_urgent_count = 0;  // streams: urgent bytes that TCP knows of
   };
 
   // events.cpp: from TCP to the program
@@ -114,7 +116,9 @@ class Server {
   void show_names(uint32_t id);
   void set_status(uint32_t id, uint32_t set, uint32_t clear = 0);
   void begin(uint32_t id, Kind kind, uint32_t status);
-  uint32_t window_step(const tcp::Options& options) const;
+  void publish_send_buffer(uint32_t id);
+  void publish_urgent(uint32_t id);
+  uint32_t window_step(uint32_t id) const;
 
   // server.cpp: from the program
   void look_at(TimeNs now, uint32_t id);
@@ -130,7 +134,7 @@ class Server {
   int32_t connect(TimeNs now, Call& request);
   int32_t shutdown(TimeNs now, const Call& request);
   void set_options(TimeNs now, const Call& request);
-  void info(Call& request) const;
+  void info(TimeNs now, Call& request) const;
   bool is_held(uint32_t id) const;
   bool waits_in_queue(const Socket& socket) const;
   void tell_of_waiting(uint32_t id);

@@ -88,11 +88,22 @@ struct alignas(64) SocketOut {
   std::atomic<uint32_t> rx_written;  // stream: bytes; datagram: bytes of records; listener: 4 a connection
   std::atomic<uint32_t> rx_base;     // stored before the rx_written that needs it
   std::atomic<uint32_t> tx_acked;    // how far the tx ring is free again
+  std::atomic<uint32_t> tx_limit;    // how much of it may be filled: SO_SNDBUF
   std::atomic<int32_t> error;        // SO_ERROR; the program takes it with exchange(0)
   std::atomic<uint32_t>
       rx_tell_at;  // streams: the program sets the dirty bit once rx_read reaches this (window updates)
   std::atomic<uint32_t> rx_drops;  // datagrams that found no room
+  // Streams: how many urgent bytes the peer has announced, and the position of the latest, which is stored
+  // first and may not have come yet.
+  std::atomic<uint32_t> urgent_count;
+  std::atomic<uint32_t> urgent_position;
 };
+
+// Who has `queued` of at most `most` bytes in its ring is writable: a third is free (Linux
+// sk_stream_is_writeable), so that a writer is not woken for every byte. Both sides go by it.
+constexpr bool is_writable(uint32_t most, uint32_t queued) {
+  return queued < most && most - queued >= queued / 2;
+}
 
 // EPOLLEXCLUSIVE, in SocketIn::watchers: of these the stack tells only as many sleepers as connections came.
 // Who is awake is told too, for it looks before it sleeps. One that gets no place is told always, as are all.
@@ -111,7 +122,14 @@ struct alignas(64) SocketIn {
   std::atomic<uint32_t> flags;        // DescriptionFlag: what all descriptors of this socket share
   std::atomic<uint32_t> rx_lock;      // among the program's threads; the stack never looks
   std::atomic<uint32_t> tx_lock;
+  std::atomic<uint32_t> urgent_passed;  // the urgent_count whose byte was read past; the stack never looks
+  std::atomic<uint32_t> urgent_taken;   // the same of the one that MSG_OOB has read
+  // How often MSG_OOB has sent, and the position after the latest urgent byte: stored in the order position,
+  // count, tx_written.
+  std::atomic<uint32_t> tx_urgent_count;
+  std::atomic<uint32_t> tx_urgent;
 };
+static_assert(sizeof(SocketOut) == 64 && sizeof(SocketIn) == 64, "a cache line for each side");
 
 // Names and rarely used words. The stack writes; local and remote are final once the status bit that needs
 // them is set (bound: after the bind or connect call returned; remote: kConnected, or the connection came out
@@ -188,7 +206,7 @@ enum class Op : uint32_t {
   disconnect,   // datagram: connect(AF_UNSPEC)
   shutdown,     // value[0]: 0 SHUT_RD, 1 SHUT_WR, 2 both
   set_options,  // value[0..7]: OptionValue
-  info,         // -> value: InfoValue
+  info,         // -> value: InfoValue, see session_info.hpp
 };
 
 enum BindFlag : uint64_t {
@@ -205,22 +223,23 @@ enum OptionValue : uint32_t {
   kOptionKeepCount = 3,
   kOptionUserTimeout = 4,    // milliseconds
   kOptionMaxSegment = 5,     // bytes
-  kOptionReceiveBuffer = 6,  // bytes, 0 = default
-  kOptionSendBuffer = 7,     // bytes, 0 = default
+  kOptionReceiveBuffer = 6,  // bytes of window, 0 = as the connection needs it
+  kOptionSendBuffer = 7,     // bytes, 0 = as the connection needs it
 };
-enum OptionBit : uint64_t { kNoDelay = 1, kCork = 2, kKeepAlive = 4, kQuickAck = 8, kBroadcast = 16 };
+enum OptionBit : uint64_t {
+  kNoDelay = 1,
+  kCork = 2,
+  kKeepAlive = 4,
+  kQuickAck = 8,
+  kBroadcast = 16,
+  // Of datagrams, from IP_MTU_DISCOVER: see stack::DatagramRules.
+  kWhole = 32,
+  kMayBeCut = 64,
+  kTrustsLink = 128,
+  kForStack = 255,
+};
 
-// value[] after Op::info.
-enum InfoValue : uint32_t {
-  kInfoState = 0,  // tcp::State
-  kInfoMss = 1,
-  kInfoRtt = 2,          // (smoothed RTT in µs << 32) | variance in µs
-  kInfoWindow = 3,       // (congestion window in bytes << 32) | slow-start threshold in bytes
-  kInfoRetransmits = 4,  // segments
-  kInfoAcked = 5,        // bytes
-  kInfoReceived = 6,     // bytes
-  kInfoScales = 7,       // send | receive << 8 | timestamps << 16 | sack << 17 | RTO in µs << 32
-};
+inline constexpr uint32_t kCallValues = 24;
 
 struct alignas(64) Call {
   std::atomic<uint32_t> state;  // CallState; futex word
@@ -230,7 +249,7 @@ struct alignas(64) Call {
   int32_t result = 0;  // >= 0, or -errno
   uint32_t pad = 0;
   Endpoint endpoint;  // both ways
-  uint64_t value[8] = {};
+  uint64_t value[kCallValues] = {};
 };
 
 // -----------------------------------------------------------------------------------------------------------

@@ -59,9 +59,11 @@ uint32_t Wakeups::ring() {
 bool Wakeups::take_wish(uint32_t socket) {
   SocketIn& in = view_.in(socket);
   if (in.want_space.load(std::memory_order_relaxed) == 0) return false;
-  const uint32_t queued = in.tx_written.load(std::memory_order_relaxed) -
-                          view_.out(socket).tx_acked.load(std::memory_order_relaxed);
-  return queued <= view_.size().stream_bytes / 3 * 2 && in.want_space.exchange(0) != 0;
+  const SocketOut& out = view_.out(socket);
+  const uint32_t queued =
+      in.tx_written.load(std::memory_order_relaxed) - out.tx_acked.load(std::memory_order_relaxed);
+  const uint32_t most = out.tx_limit.load(std::memory_order_relaxed);
+  return is_writable(most, queued) && in.want_space.exchange(0) != 0;
 }
 
 void Wakeups::tell_watchers(uint32_t socket, uint32_t times) {

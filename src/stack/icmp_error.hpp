@@ -12,6 +12,7 @@ namespace skerry::stack {
 struct IcmpNotice {
   IpProtocol protocol{};
   TransportError error;
+  uint16_t packet_bytes = 0;  // of the packet that it is about
 };
 
 // `header` is an error; `body`, a private copy, follows it. Nothing if the embedded packet does not parse or

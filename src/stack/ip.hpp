@@ -16,6 +16,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -32,6 +33,7 @@
 #include "stack/ipv4_input.hpp"
 #include "stack/loopback.hpp"
 #include "stack/outgoing.hpp"
+#include "stack/path_mtus.hpp"
 #include "stack/reassembly.hpp"
 #include "stack/routes.hpp"
 #include "stack/segment_queue.hpp"
@@ -50,7 +52,7 @@ struct IpSettings {
 struct IpCounters {
   uint64_t packets_in = 0, packets_out = 0;  // IPv4, the loopback included
   uint64_t looped = 0;
-  uint64_t fragments_in = 0, reassembled = 0;
+  uint64_t fragments_in = 0, reassembled = 0, fragments_out = 0;
   uint64_t arp_in = 0, arp_out = 0;
   uint64_t icmp_in = 0, icmp_out = 0;
   uint64_t link_down = 0;   // 1 while what is behind the link is not there
@@ -75,6 +77,7 @@ class Ip {
         routes_(settings.addresses, settings.gateway),
         arp_(routes_, facts_.mac, settings.neighbours, random.next()),
         icmp_replies_(random),
+        identification_(static_cast<uint16_t>(random.next())),
         loopback_(settings.loopback_frames),
         small_bytes_(std::min(facts_.mtu + uint32_t{EthernetHeader::kBytes}, facts_.max_frame)),
         large_bytes_(cuts_segments() ? facts_.max_frame : small_bytes_) {}
@@ -139,6 +142,16 @@ class Ip {
   bool find(Way& way, Ipv4Address destination, Ipv4Address source);
   // The longest transport segment in one packet on the way, header included.
   uint32_t transport_mtu(const Way& way) const { return transport_mtu(way.loops()); }
+  // The same as far as ICMP has told: the whole path.
+  uint32_t path_mtu(TimeNs now, const Way& way) const {
+    const uint32_t link = transport_mtu(way);
+    const uint32_t path = way.loops() ? UINT32_MAX : path_mtus_.find(now, way.destination);
+    return path == UINT32_MAX ? link : std::min(link, path - uint32_t{Ipv4Header::kMinBytes});
+  }
+  // A router said so, about a packet that we did send.
+  void learn_path_mtu(TimeNs now, Ipv4Address destination, uint16_t mtu) {
+    path_mtus_.learn(now, destination, mtu);
+  }
   // The same for segments that the link cuts (kSegmentTcp4); 0 if it does not.
   uint32_t transport_super_frame(const Way& way) const {
     if (way.loops() || !cuts_segments()) return 0;
@@ -152,6 +165,10 @@ class Ip {
   void settle_checksum(Outgoing& out, const Way& way, uint32_t field);
   // Completes the packet and queues it for tx(), or for whom it loops to. False: a rule refuses it.
   bool send(TimeNs now, Way& way, const Outgoing& out);
+  // A segment whose header is finished, given in pieces: sent as a packet that routers may cut, or cut by us
+  // to at most `mtu` bytes of segment in a packet (RFC 791 section 3.2). 0; EAGAIN: not now, in a later
+  // breath; EPERM: a rule refuses it.
+  int send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segment, uint32_t mtu);
   // An opened frame that is not to be sent.
   void cancel(const Outgoing& out) { give_back(*out.frame, out.looped); }
 
@@ -205,8 +222,9 @@ class Ip {
   void abandon(Reassembly::Packet& packet, DropReason reason);
   void expire_fragments(TimeNs now);
 
+  void dispatch(TimeNs now, Way& way, const Outgoing& out);
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
-  void refused_out(const Outgoing& out);
+  void refused_out(ConstBytes packet);
   void send_resets(TimeNs now);
   void loop_reset(const TcpReset& reset);
   void send_icmp(TimeNs now);
@@ -221,6 +239,9 @@ class Ip {
   Arp arp_;
   IcmpReplies icmp_replies_;
   Way icmp_way_{IpProtocol::kIcmp};
+  PathMtus path_mtus_;
+  uint16_t identification_;                                     // of the last packet that may be cut
+  const std::unique_ptr<uint8_t[]> whole_{new uint8_t[65535]};  // that packet
   Loopback loopback_;
   Reassembly reassembly_;
   FilterHooks filter_;

@@ -33,11 +33,9 @@ auto Ip<L>::refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, Con
 // A packet of our own: whoever sent it gets the answer as if it had come from where the packet should have
 // gone.
 template <Link L>
-void Ip<L>::refused_out(const Outgoing& out) {
+void Ip<L>::refused_out(ConstBytes packet) {
   drops_.count(filter_.reason());
   const auto& reject = filter_.reject();
-  const ConstBytes packet{out.ethernet() + EthernetHeader::kBytes,
-                          Ipv4Header::kMinBytes + out.transport_bytes};
   const auto ip = Ipv4Header::parse(packet);
   if (reject && ip && reject->kind == filter::RejectKind::tcp_reset) {
     if (const auto reset = reset_for(*ip, packet.subspan(ip->header_bytes))) resets_.promise(*reset);
@@ -46,7 +44,6 @@ void Ip<L>::refused_out(const Outgoing& out) {
     if (const auto notice = read_icmp_error(icmp, packet))
       (notice->protocol == IpProtocol::kTcp ? tcp_errors_ : udp_errors_).push(notice->error);
   }
-  cancel(out);
 }
 
 template <Link L>

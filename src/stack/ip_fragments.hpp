@@ -1,5 +1,5 @@
-// Ip and fragments: their bytes are copied, each to its place in a frame of the loopback, which becomes the
-// packet when all are there. Included by ip.hpp alone.
+// Ip and fragments. Of those that come the bytes are copied, each to its place in a frame of the loopback,
+// which becomes the packet when all are there. Those that go have a frame each. Included by ip.hpp alone.
 #pragma once
 
 namespace skerry::stack {
@@ -87,6 +87,55 @@ void Ip<L>::expire_fragments(TimeNs now) {
     }
     abandon(packet, DropReason::fragments_missing);
   }
+}
+
+// Rules judge the whole packet, as on Linux, where it is cut behind them.
+template <Link L>
+int Ip<L>::send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segment, uint32_t mtu) {
+  uint8_t* const whole = whole_.get();
+  uint32_t end = Ipv4Header::kMinBytes;
+  for (const ConstBytes piece : segment) {
+    if (!piece.empty()) std::memcpy(whole + end, piece.data(), piece.size());
+    end += static_cast<uint32_t>(piece.size());
+  }
+  uint32_t left = end - uint32_t{Ipv4Header::kMinBytes};
+  const uint32_t most = left <= mtu ? left : mtu & ~7u;  // offsets count in eights
+  if (kTxQueue - tx_count_ < (left + most - 1) / most) {
+    starved_ = true;
+    return EAGAIN;
+  }
+  if (reserve(way) == 0) return EAGAIN;
+
+  Ipv4Header ip;
+  ip.source = way.route.source;
+  ip.destination = way.destination;
+  ip.identification = ++identification_;
+  ip.ttl = 64;
+  ip.protocol = way.protocol;
+  ip.total_bytes = static_cast<uint16_t>(end);
+  ip.emit(whole);
+  if (filter_.is_active() && !filter_.passes_out({whole, end}, way.loops(), now)) {
+    refused_out({whole, end});
+    return EPERM;
+  }
+  for (uint32_t offset = 0; left > 0; offset += most) {
+    const uint32_t bytes = std::min(left, most);
+    if (reserve(way) < bytes) {
+      drops_.count(DropReason::no_memory);  // of no use without the rest
+      return 0;
+    }
+    left -= bytes;
+    Outgoing out = open(way, bytes);
+    std::memcpy(out.ethernet(), way.headers.data(), EthernetHeader::kBytes);
+    ip.total_bytes = static_cast<uint16_t>(Ipv4Header::kMinBytes + bytes);
+    ip.fragment_offset = static_cast<uint16_t>(offset);
+    ip.more_fragments = left > 0;
+    ip.emit(out.ethernet() + EthernetHeader::kBytes);
+    std::memcpy(out.transport, whole + Ipv4Header::kMinBytes + offset, bytes);
+    if (ip.is_fragment()) ++counters_.fragments_out;
+    dispatch(now, way, out);
+  }
+  return 0;
 }
 
 }  // namespace skerry::stack

@@ -140,11 +140,17 @@ bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out) {
   sum.add_be16(total);
   store_be16(ip + kIpv4ChecksumOffset, sum.finish());
   if (filter_.is_active() && !filter_.passes_out({ip, total}, out.looped, now)) [[unlikely]] {
-    refused_out(out);
+    refused_out({ip, total});
+    cancel(out);
     return false;
   }
-  ++counters_.packets_out;
+  dispatch(now, way, out);
+  return true;
+}
 
+template <Link L>
+void Ip<L>::dispatch(TimeNs now, Way& way, const Outgoing& out) {
+  ++counters_.packets_out;
   if (way.route.kind == Route::Kind::neighbour) [[likely]] {
     send_to_neighbour(now, way, out);
   } else if (out.looped) {
@@ -153,7 +159,6 @@ bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out) {
   } else {
     ++tx_count_;  // a broadcast
   }
-  return true;
 }
 
 template <Link L>

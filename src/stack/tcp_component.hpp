@@ -23,8 +23,13 @@ class TcpComponent {
   TcpComponent& operator=(const TcpComponent&) = delete;
 
   uint32_t rx(TimeNs now) {
-    for (const TransportError& error : ip_.tcp_errors().view())
-      tcp_.unreachable(now, error.local, error.remote, error.tcp_seq, error.error, error.next_hop_mtu);
+    now_ = now;
+    for (const TransportError& error : ip_.tcp_errors().view()) {
+      const bool believed =
+          tcp_.unreachable(now, error.local, error.remote, error.tcp_seq, error.error, error.next_hop_mtu);
+      if (believed && error.next_hop_mtu != 0)
+        ip_.learn_path_mtu(now, error.remote.address.as_v4(), error.next_hop_mtu);
+    }
     ip_.tcp_errors().clear();
     if (ip_.take_resumed()) [[unlikely]]
       tcp_.resume(now);
@@ -119,7 +124,8 @@ class TcpComponent {
   }
 
   static tcp::Path path(void* context, const IpAddress& local, const IpAddress& remote) {
-    I& ip = static_cast<TcpComponent*>(context)->ip_;
+    auto* const self = static_cast<TcpComponent*>(context);
+    I& ip = self->ip_;
     Way way(IpProtocol::kTcp);
     tcp::Path path;
     if (!remote.is_v4() || !ip.find(way, remote.as_v4(), local.is_unspecified() ? 0 : local.as_v4()) ||
@@ -128,7 +134,7 @@ class TcpComponent {
     path.reachable = true;
     path.loops = way.loops();
     path.source = IpAddress::v4(way.route.source);
-    path.mss = static_cast<uint16_t>(ip.transport_mtu(way) - TcpHeader::kMinBytes);
+    path.mss = static_cast<uint16_t>(ip.path_mtu(self->now_, way) - TcpHeader::kMinBytes);
     const uint32_t super_frame = ip.transport_super_frame(way);
     path.super_frame = super_frame == 0 ? 0 : super_frame - uint32_t{TcpHeader::kMaxBytes};
     return path;
@@ -136,6 +142,7 @@ class TcpComponent {
 
   I& ip_;
   tcp::Tcp& tcp_;
+  TimeNs now_ = 0;     // of this breath
   uint32_t late_ = 0;  // breaths without a look at what is due
   Coalescer run_;
   Way way_{IpProtocol::kTcp};

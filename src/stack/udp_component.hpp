@@ -34,6 +34,8 @@ class UdpComponent {
   uint32_t rx(TimeNs now) {
     for (const TransportError& error : ip_.udp_errors().view()) {
       const auto id = udp_.match(error.local, error.remote);
+      if (id && error.next_hop_mtu != 0)
+        ip_.learn_path_mtu(now, error.remote.address.as_v4(), error.next_hop_mtu);
       if (id && udp_.is_connected(*id)) sink_.fail(*id, error.error);
     }
     ip_.udp_errors().clear();
@@ -81,6 +83,14 @@ class UdpComponent {
   Sink& sink_;
 };
 
+// What a program has said of its datagrams (SO_BROADCAST, IP_MTU_DISCOVER).
+struct DatagramRules {
+  bool may_broadcast = false;
+  bool whole = false;        // what does not fit into one packet is refused instead of cut
+  bool may_be_cut = false;   // by routers too: no "don't fragment" mark
+  bool trusts_link = false;  // what ICMP told of the path means nothing
+};
+
 template <class I>
 class UdpSender {
  public:
@@ -88,10 +98,11 @@ class UdpSender {
 
   // Sends a datagram whose payload lies in two pieces, as in a ring. `to` with port 0 means the connected
   // peer; `source` that is not unspecified takes the place of the socket's address. Binds the socket if need
-  // be. 0 or an errno value; EAGAIN: not now, in a later breath; EMSGSIZE: one packet does not hold it;
-  // EINVAL: `source` is not ours; EPERM: a rule of the filter refuses it.
-  int send(TimeNs now, SocketId id, Endpoint to, IpAddress source, bool may_broadcast, ConstBytes first,
-           ConstBytes second) {
+  // be. What is longer than the path takes is cut. 0 or an errno value; EAGAIN: not now, in a later breath;
+  // EMSGSIZE: one packet does not hold it, and it is to stay whole, or no packet does; EINVAL: `source` is
+  // not ours; EPERM: a rule of the filter refuses it.
+  int send(TimeNs now, SocketId id, Endpoint to, IpAddress source, const DatagramRules& rules,
+           ConstBytes first, ConstBytes second) {
     if (to.port == 0) {
       if (!udp_.is_connected(id)) return EDESTADDRREQ;
       to = udp_.remote(id);
@@ -106,13 +117,16 @@ class UdpSender {
     }
     if (source.is_unspecified()) source = udp_.local(id).address;
     if (!ip_.find(way_, destination, source.is_unspecified() ? 0 : source.as_v4())) return ENETUNREACH;
-    if (way_.route.kind == Route::Kind::broadcast && !may_broadcast) return EACCES;
+    if (way_.route.kind == Route::Kind::broadcast && !rules.may_broadcast) return EACCES;
     const size_t length = UdpHeader::kBytes + first.size() + second.size();
-    if (length > ip_.transport_mtu(way_)) return EMSGSIZE;
+    const uint32_t mtu = rules.trusts_link ? ip_.transport_mtu(way_) : ip_.path_mtu(now, way_);
+    if (length > (rules.whole ? mtu : I::kMaxTransportBytes)) return EMSGSIZE;
+    const UdpHeader header{udp_.local(id).port, to.port, static_cast<uint16_t>(length), 0};
+    if (length > mtu || rules.may_be_cut) return send_in_pieces(now, header, first, second, mtu);
     if (ip_.reserve(way_) < length) return EAGAIN;
 
     Outgoing out = ip_.open(way_, static_cast<uint32_t>(length));
-    UdpHeader{udp_.local(id).port, to.port, static_cast<uint16_t>(length), 0}.emit(out.transport);
+    header.emit(out.transport);
     uint8_t* payload = out.transport + UdpHeader::kBytes;
     for (const ConstBytes piece : {first, second}) {
       if (piece.empty()) continue;
@@ -125,6 +139,20 @@ class UdpSender {
 
  private:
   static constexpr Ipv4Address kThisHost = 0x7f000001;
+
+  // The checksum is over the whole, so no link can be left to finish it.
+  int send_in_pieces(TimeNs now, UdpHeader header, ConstBytes first, ConstBytes second, uint32_t mtu) {
+    uint8_t bytes[UdpHeader::kBytes];
+    header.emit(bytes);
+    InternetChecksum sum = ipv4_pseudo_header(way_.route.source, way_.destination,
+                                              static_cast<uint8_t>(IpProtocol::kUdp), header.length_bytes);
+    for (const ConstBytes piece : {ConstBytes(bytes), first, second}) sum.add(piece);
+    const uint16_t checksum = sum.finish();
+    header.checksum = checksum == 0 ? 0xffff : checksum;  // RFC 768: 0 means that there is none
+    header.emit(bytes);
+    const ConstBytes pieces[] = {bytes, first, second};
+    return ip_.send_in_pieces(now, way_, pieces, mtu);
+  }
 
   I& ip_;
   Udp& udp_;

@@ -50,6 +50,7 @@ void Tcp::Impl::grow_window(TimeNs now, ConnectionId id, ControlBlock& b, uint32
     b.cwnd = cold[id].cubic.grow(now, b.cwnd, acked, b.mss, b.rtt.srtt_ns());
   }
   b.cwnd = std::min(b.cwnd, kMaxStreamBytes);
+  tune_send_buffer(id, b);
   if (b.snd_una == b.snd_nxt) b.flags &= ~kCwndLimited;
 }
 
@@ -89,6 +90,7 @@ void Tcp::Impl::take_ack_slowly(TimeNs now, ConnectionId id, const SegmentIn& se
   }
   const SackBlock* const twice = received_twice(header);
   const bool of_probe = twice != nullptr && b.has(kProbing) && c.probe_again && twice->right == c.probe_end;
+  if (twice != nullptr) ++c.duplicate_sacks;
   if (twice != nullptr && !of_probe) c.recovery.note_received_twice(*twice, send_window(b));
   // Data or a new window come with the same acknowledgement and say nothing of what was lost.
   const bool bare = acked == 0 && segment.payload.empty() && !header.has(kTcpFin);

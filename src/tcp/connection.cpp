@@ -79,16 +79,6 @@ void Tcp::Impl::reuse_block(ConnectionId id) {
   apply_options(id);
 }
 
-void Tcp::Impl::apply_options(ConnectionId id) {
-  ControlBlock& b = blocks[id];
-  const Options& options = cold[id].options;
-  b.flags &= ~(kNoDelay | kCork | kQuickAck | kKeepAlive);
-  b.flags |= (options.no_delay ? kNoDelay : 0u) | (options.cork ? kCork : 0u) |
-             (options.quick_ack ? kQuickAck : 0u) | (options.keep_alive ? kKeepAlive : 0u);
-  b.rx_limit = options.receive_buffer == 0 ? streams.stream_bytes
-                                           : std::min(options.receive_buffer, streams.stream_bytes);
-}
-
 uint32_t Tcp::Impl::initial_sequence(TimeNs now, const Flow& flow) const {
   uint8_t bytes[sizeof(Flow)];
   std::memcpy(bytes, &flow, sizeof flow);

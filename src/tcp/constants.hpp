@@ -35,6 +35,18 @@ inline constexpr DurationNs kTailProbeSlack = 4 * kMillisecond;
 // on short paths, and rounds up; who takes longer is noticed.
 inline constexpr DurationNs kPeerAckDelay = 50 * kMillisecond;
 
+// ---- buffers
+// Linux tcp_rmem[1], of which half is window, and tcp_wmem[1]; the rings are the limit upwards.
+inline constexpr uint32_t kFirstReceiveBuffer = 65536;
+inline constexpr uint32_t kFirstSendBuffer = 16384;
+// Linux tcp_sndbuf_expand(): room for twice the congestion window, in segments with what the kernel needs
+// around them.
+inline constexpr uint32_t kSendBufferWindows = 2;
+inline constexpr uint32_t kSegmentOverhead = 256;
+inline constexpr uint32_t kSegmentHeadroom = 640;
+// Who reads half of its window in less than a round trip, or than this, gets a larger one.
+inline constexpr DurationNs kPromptRead = 10 * kMillisecond;
+
 // ---- acknowledgments
 inline constexpr DurationNs kDelayedAck = 40 * kMillisecond;  // Linux TCP_DELACK_MIN; RFC 9293 allows 500 ms
 inline constexpr DurationNs kCorkLimit = 200 * kMillisecond;  // tcp(7), TCP_CORK

@@ -49,6 +49,7 @@ enum Flag : uint32_t {
   kProbing = 1u << 25,    // one was sent, and what became of it is not known yet
   kLateAcks = 1u << 26,   // the peer holds ACKs back for longer than kPeerAckDelay
   kAborting = 1u << 27,   // a reset follows what the windows let out of what was written
+  kUrgentOut = 1u << 28,  // bytes before snd_up are not acknowledged
 };
 
 // With any of these, a segment is not one that header prediction handles.
@@ -61,7 +62,8 @@ struct ControlBlock {
   uint32_t irs = 0;
   uint32_t flags = 0;
   uint32_t ts_offset = 0;  // added to the clock in every TSval (RFC 7323 section 5.4)
-  uint32_t rx_limit = 0;   // bytes of the rx ring in use (SO_RCVBUF)
+  uint32_t rx_limit = 0;   // bytes of the rx ring in use: half of what SO_RCVBUF shows
+  uint32_t tx_limit = 0;   // bytes of the tx ring that the program may fill: SO_SNDBUF
   uint16_t mss = 0;        // payload of a full segment, timestamps already taken off (RFC 6691)
   State state = State::closed;
   uint8_t scales = 0;  // high half: ours (receive), low half: the peer's (send)
@@ -79,6 +81,8 @@ struct ControlBlock {
   TimeNs last_heard = 0;
   uint32_t segments_in = 0;
   uint32_t segments_out = 0;
+  uint32_t tuned_at = 0;  // rx_read when tune_receive_buffer() looked last
+  uint32_t tuned_us = 0;  // when that was
 
   // ---- send
   alignas(64) uint32_t snd_una = 0;
@@ -106,6 +110,11 @@ struct ControlBlock {
   uint32_t received_wraps = 0;
   uint32_t acked_wraps = 0;
   uint32_t least_rtt_us = 0;  // 0: no sample yet
+
+  // For TCP_INFO.
+  uint32_t data_segments_out = 0;
+  TimeNs last_data_heard = 0;
+  uint32_t data_segments_in = 0;
 
   bool has(uint32_t flag) const { return (flags & flag) != 0; }
   uint8_t rcv_scale() const { return scales >> 4; }
@@ -151,8 +160,16 @@ struct ColdBlock {
   bool fin_held = false;
   uint32_t duplicate_acks_due = 0;  // without SACK each out-of-order segment earns its own ACK (RFC 5681)
 
+  // ---- urgent data (RFC 6093)
+  uint32_t snd_up = 0;           // with kUrgentOut: the number after the urgent byte of ours
+  uint32_t urgent_position = 0;  // stream position of the peer's latest urgent byte
+  uint32_t urgent_count = 0;     // how many there were
+
   // ---- loss and congestion
   uint32_t retransmissions = 0;
+  uint64_t resent_bytes = 0;
+  uint32_t duplicate_sacks = 0;
+  uint32_t out_of_order_in = 0;      // segments
   uint32_t probe_end = 0;            // with kProbing: RFC 8985 TLP.end_seq
   bool probe_again = false;          // TLP.is_retrans
   bool probe_lone = false;           // nothing else was outstanding

@@ -9,6 +9,7 @@
 //   header.cpp            what it says
 //   timeouts.cpp          what is due
 //   connection.cpp        life and death of a block
+//   buffers.cpp           how large its windows and buffers are
 //   program.cpp           calls from the program
 //   tcp.cpp               the public face, and what it lets others see
 //
@@ -56,7 +57,7 @@ struct Tcp::Impl {
   bool receive_predicted(TimeNs now, ConnectionId id, ControlBlock& b, const SegmentIn& segment);
   void receive_synchronized(TimeNs now, ConnectionId id, const SegmentIn& segment);
   void challenge(TimeNs now, ConnectionId id);
-  void unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int error, uint16_t next_hop_mtu);
+  bool unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int error, uint16_t next_hop_mtu);
 
   // ---- handshake.cpp
   void receive_unknown(TimeNs now, const SegmentIn& segment, const Flow& flow, uint32_t hash);
@@ -78,6 +79,7 @@ struct Tcp::Impl {
   void receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstBytes payload, bool fin);
   void take_fin(TimeNs now, ConnectionId id);
   void store(ConnectionId id, ControlBlock& b, uint32_t seq, ConstBytes payload);
+  void take_urgent(ConnectionId id, const TcpHeader& header);
   void acknowledge_later(TimeNs now, ConnectionId id, ControlBlock& b);
   void acknowledge_now(ConnectionId id, ControlBlock& b);
   static void settle_out_of_order(ControlBlock& b, const ColdBlock& c);
@@ -151,6 +153,7 @@ struct Tcp::Impl {
   void fill_payload(ConnectionId id, const ControlBlock& b, uint32_t seq, uint32_t bytes, uint32_t mss,
                     SegmentOut& out);
   uint16_t announce_window(ControlBlock& b);
+  void add_urgent(ConnectionId id, ControlBlock& b, TcpHeader& header);
   void add_sack_blocks(ConnectionId id, ControlBlock& b, TcpOptions& options);
 
   // ---- timeouts.cpp
@@ -172,6 +175,8 @@ struct Tcp::Impl {
   void use(ConnectionId id);          // makes the block of a fresh index usable
   void reuse_block(ConnectionId id);  // for a new connection under the same index
   void apply_options(ConnectionId id);
+  void tune_receive_buffer(TimeNs now, ConnectionId id, ControlBlock& b);
+  void tune_send_buffer(ConnectionId id, ControlBlock& b);
   void begin(TimeNs now, ConnectionId id, const Flow& flow, uint32_t hash, const Path& path, uint32_t iss);
   void set_mss(ConnectionId id);
   void leave_table(ConnectionId id);
@@ -190,7 +195,7 @@ struct Tcp::Impl {
     return static_cast<uint32_t>(now / kTimestampTick) + offset;
   }
 
-  // ---- program.cpp
+  // ---- program.cpp, buffers.cpp
   int bind(ConnectionId id, Endpoint& local, bool reuse_address, bool reuse_port);
   int listen(ConnectionId id, uint32_t backlog);
   int connect(TimeNs now, ConnectionId id, const Endpoint& remote);
@@ -198,7 +203,8 @@ struct Tcp::Impl {
   bool flow_is_free(TimeNs now, const Flow& flow, uint32_t& least_iss);
   std::optional<ConnectionId> accept(ConnectionId listener);
   bool wrote(ConnectionId id, uint32_t tx_written, uint32_t tx_base);
-  bool read(ConnectionId id, uint32_t rx_read);
+  bool urgent(ConnectionId id, uint32_t tx_urgent);
+  bool read(TimeNs now, ConnectionId id, uint32_t rx_read);
   int shutdown_write(ConnectionId id);
   void set_options(TimeNs now, ConnectionId id, const Options& options);
   void close(TimeNs now, ConnectionId id, bool abort);

@@ -188,6 +188,7 @@ void Tcp::Impl::established(TimeNs now, ConnectionId id) {
   // (RFC 6298 appendix A).
   const uint32_t mss = b.mss;
   b.cwnd = c.retries > 1 ? mss : std::min(kInitialWindowSegments * mss, std::max(2 * mss, 14600u));
+  tune_send_buffer(id, b);
   c.retries = c.doublings = 0;
   b.flags &= ~(kTiming | kTimedOut | kSynDue);
   b.retransmit_deadline = kNever;

@@ -75,6 +75,8 @@ void Tcp::Impl::fill_header(TimeNs now, ConnectionId id, ControlBlock& b, uint32
     options.ts_echo = b.ts_recent;
   }
   if (b.has(kOutOfOrder) && b.has(kSack)) add_sack_blocks(id, b, options);
+  if (b.has(kUrgentOut)) [[unlikely]]
+    add_urgent(id, b, header);
   b.last_ack_sent = b.rcv_nxt;
   b.flags &= ~(kAckNow | kAckDelayed);
 }
@@ -101,6 +103,16 @@ uint16_t Tcp::Impl::announce_window(ControlBlock& b) {
   const uint32_t field = std::min<uint32_t>(window >> scale, UINT16_MAX);
   b.rcv_adv = later(b.rcv_adv, b.rcv_nxt + (field << scale));
   return static_cast<uint16_t>(field);
+}
+
+// The pointer is to the byte after the urgent one (RFC 6093 section 3.2), and if that is further than it
+// reaches, as far as it does.
+void Tcp::Impl::add_urgent(ConnectionId id, ControlBlock& b, TcpHeader& header) {
+  const uint32_t snd_up = cold[id].snd_up;
+  if (at_or_before(snd_up, b.snd_una)) b.flags &= ~kUrgentOut;
+  if (!before(header.seq, snd_up) || header.has(kTcpRst)) return;
+  header.flags |= kTcpUrg;
+  header.urgent = static_cast<uint16_t>(std::min<uint32_t>(snd_up - header.seq, UINT16_MAX));
 }
 
 // RFC 2018 section 4: the block that grew last comes first; before it a duplicate (RFC 2883 section 4).

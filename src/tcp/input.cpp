@@ -153,7 +153,8 @@ void Tcp::Impl::receive_synchronized(TimeNs now, ConnectionId id, const SegmentI
   take_ack_slowly(now, id, segment, old_window);
   if (b.state == State::closed || !b.has(kInUse)) return;  // LAST-ACK, CLOSING ended, or the index is gone
 
-  // Sixth to eighth: text and FIN, cut to the window.
+  // Sixth to eighth: urgent pointer, text and FIN, cut to the window.
+  if (header.has(kTcpUrg)) take_urgent(id, header);
   if (payload.empty() && !fin) return;
   receive_data(now, id, seq, payload, fin);
 }
@@ -171,19 +172,19 @@ void Tcp::Impl::challenge(TimeNs now, ConnectionId id) {
 }
 
 // RFC 5927: an ICMP error counts only if it quotes something that is in flight.
-void Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int error,
+bool Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int error,
                             uint16_t next_hop_mtu) {
   const ConnectionId id = find(hasher(flow), flow);
-  if (id == kNoConnection) return;
+  if (id == kNoConnection) return false;
   ControlBlock& b = blocks[id];
   ColdBlock& c = cold[id];
-  if (before(sequence, b.snd_una) || !before(sequence, b.snd_nxt)) return;
+  if (before(sequence, b.snd_una) || !before(sequence, b.snd_nxt)) return false;
   if (next_hop_mtu != 0) {
     const uint32_t headers = flow.remote.is_v4() ? 40 : 60;
-    if (next_hop_mtu < kLeastPathMtu || next_hop_mtu - headers >= c.path_mss) return;
+    if (next_hop_mtu < kLeastPathMtu || next_hop_mtu - headers >= c.path_mss) return true;
     c.path_mss = static_cast<uint16_t>(next_hop_mtu - headers);
     set_mss(id);
-    if (b.state == State::syn_sent || b.state == State::syn_received) return;
+    if (b.state == State::syn_sent || b.state == State::syn_received) return true;
     // What is in flight was too large: it is sent again at once, and congestion is not to blame (RFC 1191
     // section 6.5).
     open_scoreboard(id);
@@ -191,7 +192,7 @@ void Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int
     c.recovery.enter_loss(send_window(b), b.cwnd, b.ssthresh);
     arm_retransmit(now + b.rtt.rto_ns(c.doublings), id, b);
     queue_output(id);
-    return;
+    return true;
   }
   // RFC 1122 section 4.2.3.9: in a synchronized state errors are soft. A connection that was never made fails
   // at once (RFC 5461), so that a program can try another address.
@@ -200,6 +201,7 @@ void Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int
   } else {
     c.soft_error = error;
   }
+  return true;
 }
 
 }  // namespace skerry::tcp

@@ -129,6 +129,7 @@ void Tcp::Impl::send_again(TimeNs now, ConnectionId id, const Interval& hole, ui
   b.flags &= ~(kTiming | kPushDue);  // Karn: what is outstanding can no longer be timed
   const uint32_t segments = std::max(1u, (bytes + mss - 1) / mss);
   c.retransmissions += segments;
+  c.resent_bytes += bytes;
   counters.retransmissions += segments;
   c.recovery.note_retransmission(send_window(b), hole.left, right, out.header.options.ts_value,
                                  moment(now, b).now_us);
@@ -143,7 +144,8 @@ bool Tcp::Impl::emit_new_data(TimeNs now, ConnectionId id, uint32_t max_payload,
     return false;
   }
   const uint32_t mss = full_segment(b, max_payload);
-  const uint32_t most = std::min(std::max<uint32_t>(b.super_frame, mss), max_payload);
+  // Each segment has an urgent pointer of its own, so none is cut of a super-frame.
+  const uint32_t most = std::min(std::max<uint32_t>(b.has(kUrgentOut) ? 0 : b.super_frame, mss), max_payload);
   const uint32_t bytes = sendable(now, id, b, most, mss);
   // The FIN is a byte of sequence space, so it too needs room in the peer's window.
   const bool fin =
@@ -165,6 +167,7 @@ void Tcp::Impl::send_new(TimeNs now, ConnectionId id, uint32_t bytes, bool fin, 
   if (fin) flags |= kTcpFin;
   fill_header(now, id, b, b.snd_nxt, flags, out);
   fill_payload(id, b, b.snd_nxt, bytes, mss, out);
+  b.data_segments_out += bytes <= mss ? 1 : (bytes + mss - 1) / mss;
   b.snd_nxt += bytes + (fin ? 1 : 0);
   b.snd_small = bytes % mss != 0 ? b.snd_nxt : later(b.snd_small, b.snd_una);
   b.flags &= ~(kPushDue | kProbeDue);
@@ -220,7 +223,7 @@ uint32_t Tcp::Impl::sendable(TimeNs now, ConnectionId id, ControlBlock& b, uint3
 
 // Nagle with Minshall's change: a small segment waits only for another small one, not for full ones.
 bool Tcp::Impl::may_send_small(const ControlBlock& b) {
-  if (b.has(kFinQueued)) return true;
+  if ((b.flags & (kFinQueued | kUrgentOut)) != 0) return true;
   if (b.has(kCork)) return b.has(kPushDue);
   return b.has(kNoDelay) || at_or_before(b.snd_small, b.snd_una);
 }

@@ -120,13 +120,25 @@ bool Tcp::Impl::wrote(ConnectionId id, uint32_t tx_written, uint32_t tx_base) {
   return true;
 }
 
-bool Tcp::Impl::read(ConnectionId id, uint32_t rx_read) {
+// RFC 6093 section 2: what the program sent last with MSG_OOB ends before `tx_urgent`.
+bool Tcp::Impl::urgent(ConnectionId id, uint32_t tx_urgent) {
+  ControlBlock& b = blocks[id];
+  const uint32_t end = b.iss + 1 + tx_urgent;
+  if (before(b.snd_end, end)) return false;
+  if (b.state < State::syn_sent || at_or_before(end, b.snd_una)) return true;
+  b.flags |= kUrgentOut;
+  cold[id].snd_up = end;
+  return true;
+}
+
+bool Tcp::Impl::read(TimeNs now, ConnectionId id, uint32_t rx_read) {
   ControlBlock& b = blocks[id];
   if (!b.has(kInUse)) return true;  // as above
   const uint32_t read_to = b.irs + 1 + rx_read;
   const uint32_t end = b.irs + 1 + b.rx_written();
   if (read_to - b.rx_read > end - b.rx_read) return false;
   b.rx_read = read_to;
+  if (b.rx_read - b.tuned_at >= b.rx_limit / 2) tune_receive_buffer(now, id, b);
   if (b.state < State::established || b.has(kPeerFin)) return true;
   // A window update goes out when it at least doubles the window (as Linux does) and is no silly step: one
   // that matters does not wait for a delayed ACK.

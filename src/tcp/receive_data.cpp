@@ -30,6 +30,8 @@ void Tcp::Impl::take_in_order(TimeNs now, ConnectionId id, ControlBlock& b, Cons
   const uint32_t length = static_cast<uint32_t>(payload.size());
   store(id, b, b.rcv_nxt, payload);
   advance(b, b.rcv_nxt + length);
+  ++b.data_segments_in;
+  b.last_data_heard = now;
   if (length > b.rcv_mss) b.rcv_mss = static_cast<uint16_t>(std::min<uint32_t>(length, b.mss));
   acknowledge_later(now, id, b);
   raise(id, kReadable);
@@ -42,6 +44,10 @@ void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstByt
   if (b.has(kPeerFin)) {
     acknowledge_now(id, b);
     return;
+  }
+  if (!payload.empty()) {
+    ++b.data_segments_in;
+    b.last_data_heard = now;
   }
   const uint32_t old = beyond(b.rcv_nxt, seq);
   if (old >= payload.size() + (fin ? 1 : 0)) return;
@@ -70,6 +76,7 @@ void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstByt
 
   if (seq != b.rcv_nxt) {
     ++counters.out_of_order_in;
+    ++c.out_of_order_in;
     if (!payload.empty() && c.out_of_order.has_room_for(seq, end)) {
       store(id, b, seq, payload);
       if (c.out_of_order.insert(seq, end) == 0) {
@@ -112,6 +119,20 @@ void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstByt
   } else {
     acknowledge_later(now, id, b);
   }
+}
+
+// The urgent pointer means the byte before the one it points to, as everywhere (RFC 6093 section 3.2). What
+// was read, or is older than what is known, means nothing any more (Linux tcp_check_urg).
+void Tcp::Impl::take_urgent(ConnectionId id, const TcpHeader& header) {
+  const ControlBlock& b = blocks[id];
+  ColdBlock& c = cold[id];
+  const uint32_t byte = header.seq + header.urgent - (header.urgent != 0 ? 1 : 0);
+  if (before(byte, b.rcv_nxt) || b.has(kPeerFin | kOrphan)) return;
+  const uint32_t position = byte - b.irs - 1;
+  if (c.urgent_count != 0 && !before(c.urgent_position, position)) return;
+  c.urgent_position = position;
+  ++c.urgent_count;
+  raise(id, kUrgent);
 }
 
 void Tcp::Impl::take_fin(TimeNs now, ConnectionId id) {

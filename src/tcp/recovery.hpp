@@ -80,6 +80,9 @@ class Recovery {
   void forget_undo() { undo_armed_ = false; }
 
   uint32_t sacked_bytes() const { return scoreboard_.bytes_sacked() + assumed_bytes_; }
+  uint32_t lost_bytes() const { return scoreboard_.bytes_lost(); }
+  uint32_t resent_bytes() const { return scoreboard_.bytes_sent_again(); }
+  bool reordering_seen() const { return reordering_seen_; }
   // RFC 8985 section 6.2 step 4.
   uint32_t reordering_window_us(const SendWindow& window, const Moment& moment) const;
 

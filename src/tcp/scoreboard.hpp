@@ -62,6 +62,8 @@ class Scoreboard {
   void sent_again(uint32_t left, uint32_t right, uint32_t nxt, uint32_t now_us);
 
   uint32_t bytes_sacked() const { return bytes(kSacked); }
+  uint32_t bytes_lost() const { return bytes(kLost); }
+  uint32_t bytes_sent_again() const { return bytes(kAgain); }
   uint32_t bytes_sacked_or_lost() const { return bytes(kSacked | kLost); }
   uint32_t runs_sacked() const;
   // Nothing is sacked, lost or sent again.

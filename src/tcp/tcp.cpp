@@ -28,10 +28,10 @@ void Tcp::receive(TimeNs now, const SegmentIn& segment) {
   impl_->receive(now, segment);
 }
 
-void Tcp::unreachable(TimeNs now, const Endpoint& local, const Endpoint& remote, uint32_t sequence, int error,
+bool Tcp::unreachable(TimeNs now, const Endpoint& local, const Endpoint& remote, uint32_t sequence, int error,
                       uint16_t next_hop_mtu) {
-  impl_->unreachable(now, {local.address, remote.address, local.port, remote.port}, sequence, error,
-                     next_hop_mtu);
+  return impl_->unreachable(now, {local.address, remote.address, local.port, remote.port}, sequence, error,
+                            next_hop_mtu);
 }
 
 bool Tcp::next_segment(TimeNs now, const Room& room, SegmentOut& out) {
@@ -70,8 +70,12 @@ bool Tcp::wrote(TimeNs, ConnectionId id, uint32_t tx_written, uint32_t tx_base) 
   return impl_->wrote(id, tx_written, tx_base);
 }
 
-bool Tcp::read(TimeNs, ConnectionId id, uint32_t rx_read) {
-  return impl_->read(id, rx_read);
+bool Tcp::urgent(ConnectionId id, uint32_t tx_urgent) {
+  return impl_->urgent(id, tx_urgent);
+}
+
+bool Tcp::read(TimeNs now, ConnectionId id, uint32_t rx_read) {
+  return impl_->read(now, id, rx_read);
 }
 
 int Tcp::shutdown_write(TimeNs, ConnectionId id) {
@@ -119,42 +123,25 @@ uint32_t Tcp::tx_acked(ConnectionId id) const {
   return b.has(kInUse) ? b.tx_acked() : 0;
 }
 
+Tcp::Urgent Tcp::urgent(ConnectionId id) const {
+  const ColdBlock& c = impl_->cold[id];
+  return {c.urgent_count, c.urgent_position};
+}
+
+uint32_t Tcp::receive_buffer(ConnectionId id) const {
+  return impl_->blocks[id].rx_limit;
+}
+
+uint32_t Tcp::send_buffer(ConnectionId id) const {
+  return impl_->blocks[id].tx_limit;
+}
+
 State Tcp::state(ConnectionId id) const {
   return impl_->blocks[id].state;
 }
 
 int Tcp::error(ConnectionId id) const {
   return impl_->blocks[id].has(kInUse) ? impl_->cold[id].error : 0;
-}
-
-Info Tcp::info(ConnectionId id) const {
-  const ControlBlock& b = impl_->blocks[id];
-  const ColdBlock& c = impl_->cold[id];
-  Info info;
-  info.state = b.state;
-  if (!b.has(kInUse)) return info;
-  info.local = local(id);
-  info.remote = remote(id);
-  info.rx_queue = b.rx_written() - (b.rx_read - b.irs - 1);
-  info.tx_queue = b.tx_written() - b.tx_acked();
-  info.mss = b.mss;
-  info.congestion_window = b.cwnd;
-  info.slow_start_threshold = b.ssthresh;
-  info.peer_window = b.snd_wnd;
-  info.receive_window = b.rcv_adv - b.rcv_nxt;
-  info.smoothed_rtt = b.rtt.srtt_ns();
-  info.rtt_variance = b.rtt.variance_ns();
-  info.retransmission_timeout = b.rtt.rto_ns(c.doublings);
-  info.bytes_acked = uint64_t{b.acked_wraps} << 32 | b.tx_acked();
-  info.bytes_received = uint64_t{b.received_wraps} << 32 | b.rx_written();
-  info.segments_out = b.segments_out;
-  info.segments_in = b.segments_in;
-  info.retransmissions = c.retransmissions;
-  info.send_scale = b.snd_scale();
-  info.receive_scale = b.rcv_scale();
-  info.timestamps = b.has(kTimestamps);
-  info.sack = b.has(kSack);
-  return info;
 }
 
 Endpoint Tcp::local(ConnectionId id) const {
@@ -174,19 +161,6 @@ const Counters& Tcp::counters() const {
 
 void Tcp::resume(TimeNs now) {
   impl_->resume(now);
-}
-
-void Tcp::for_each(Visitor visit, void* context) const {
-  for (ConnectionId id = 0; id < impl_->limits.connections; ++id)
-    if (impl_->blocks[id].has(kInUse)) visit(context, id, info(id));
-  impl_->time_wait.for_each([&](const TimeWaitEntry& entry) {
-    Info info;
-    info.state = State::time_wait;
-    info.local = {entry.flow.local, entry.flow.local_port};
-    info.remote = {entry.flow.remote, entry.flow.remote_port};
-    info.timestamps = entry.timestamps;
-    visit(context, kNoConnection, info);
-  });
 }
 
 }  // namespace skerry::tcp

@@ -88,6 +88,7 @@ enum EventBit : uint32_t {
   kAcceptable = 8,   // on a listener: accept() has something
   kFailed = 16,      // error() is set: reset, refused, timed out, unreachable
   kPeerClosed = 32,  // FIN arrived: no bytes follow rx_written
+  kUrgent = 128,     // the peer announced an urgent byte: urgent() says where
   kGone = 64,  // closed by the program and finished: TCP is done with the index, its holder may release it
 };
 
@@ -107,8 +108,8 @@ struct Options {
   uint32_t keep_count = 9;
   DurationNs user_timeout = 0;  // TCP_USER_TIMEOUT, 0 = the rules of RFC 9293 section 3.8.3
   uint16_t max_segment = 0;     // TCP_MAXSEG, 0 = from the path
-  uint32_t receive_buffer = 0;  // bytes, 0 = the whole ring
-  uint32_t send_buffer = 0;     // bytes, 0 = the whole ring
+  uint32_t receive_buffer = 0;  // bytes of window, 0 = as the connection needs it
+  uint32_t send_buffer = 0;     // bytes, 0 = as the connection needs it
   uint32_t syn_retries = 6;     // TCP_SYNCNT
 };
 
@@ -124,6 +125,20 @@ struct Info {
   uint64_t bytes_acked = 0, bytes_received = 0;
   uint64_t segments_out = 0, segments_in = 0;
   uint32_t retransmissions = 0;  // segments, in the life of the connection
+  // What is on its way, in bytes: all of it, and of that sacked, lost, and sent again.
+  uint32_t outstanding = 0, sacked = 0, lost = 0, resent = 0;
+  uint32_t unsent = 0;
+  uint32_t receive_mss = 0, advertised_mss = 0, path_mtu = 0;
+  uint32_t receive_buffer = 0, send_buffer = 0;
+  uint32_t least_rtt_us = 0;
+  uint32_t timeouts = 0, doublings = 0, probes = 0;  // without an answer
+  enum class Congestion : uint8_t { open, disorder, reduced, recovery, loss } congestion = Congestion::open;
+  bool reordering_seen = false;
+  TimeNs last_sent = 0, last_received = 0, last_heard = 0;  // data, data, anything
+  uint64_t bytes_sent = 0, bytes_resent = 0;                // the first with the second in it
+  uint32_t data_segments_out = 0, data_segments_in = 0;
+  uint32_t duplicate_sacks = 0, out_of_order_in = 0;
+  uint32_t backlog = 0;  // of a listener
   uint8_t send_scale = 0, receive_scale = 0;
   bool timestamps = false, sack = false;
 };
@@ -157,8 +172,8 @@ class Tcp {
   // ---- from the wire
   void receive(TimeNs now, const SegmentIn& segment);
   // An ICMP error about a segment of ours, checked against the window (RFC 5927). `error` is an errno value;
-  // `next_hop_mtu` is not 0 for "fragmentation needed" (RFC 1191).
-  void unreachable(TimeNs now, const Endpoint& local, const Endpoint& remote, uint32_t sequence, int error,
+  // `next_hop_mtu` is not 0 for "fragmentation needed" (RFC 1191). True: it was about what is in flight.
+  bool unreachable(TimeNs now, const Endpoint& local, const Endpoint& remote, uint32_t sequence, int error,
                    uint16_t next_hop_mtu);
 
   // The link was away and is back: what waits for an answer asks again now instead of after its back-off,
@@ -187,12 +202,14 @@ class Tcp {
   // The program's write position, and the base that holds if TCP's view of the ring was empty. False: the
   // program lied (more than the ring holds); nothing was taken over. What is behind a FIN is not sent.
   bool wrote(TimeNs now, ConnectionId id, uint32_t tx_written, uint32_t tx_base);
+  // The last byte before the position `tx_urgent` is urgent (MSG_OOB). False: it was not written yet.
+  bool urgent(ConnectionId id, uint32_t tx_urgent);
   // The program's read position; may open the window. False: the program lied (beyond what was written).
   bool read(TimeNs now, ConnectionId id, uint32_t rx_read);
   int shutdown_write(TimeNs now, ConnectionId id);  // FIN after what has been written
   // The program is done with it: FIN, or RST if unread bytes remain (RFC 2525 section 2.17) or `abort`
-  // (linger 0), behind what the windows let out of what was written. kGone follows, at once or after the handshake; TIME-WAIT holds no index of the pool. A
-  // listener resets what was not accepted.
+  // (linger 0), behind what the windows let out of what was written. kGone follows, at once or after the
+  // handshake; TIME-WAIT holds no index of the pool. A listener resets what was not accepted.
   void close(TimeNs now, ConnectionId id, bool abort);
   void set_options(TimeNs now, ConnectionId id, const Options& options);
   const Options& options(ConnectionId id) const;
@@ -203,6 +220,13 @@ class Tcp {
   uint32_t rx_written(ConnectionId id) const;
   uint32_t rx_base(ConnectionId id) const;
   uint32_t tx_acked(ConnectionId id) const;
+  // How many urgent bytes the peer has announced, and the position of the latest.
+  struct Urgent {
+    uint32_t count, position;
+  };
+  Urgent urgent(ConnectionId id) const;
+  uint32_t receive_buffer(ConnectionId id) const;  // bytes of window
+  uint32_t send_buffer(ConnectionId id) const;     // bytes of the tx ring that may be filled
   State state(ConnectionId id) const;
   int error(ConnectionId id) const;  // errno value or 0
   Info info(ConnectionId id) const;

@@ -156,7 +156,7 @@ void simulate(W& wire, TimeNs& now, const Scenario& scenario, uint64_t seed, boo
   // lost rightly fails.
   const bool good = scenario.weather.loss == 0 && scenario.weather.flip == 0;
   for (int attempt = 0; !good && attempt < 100 && network.b.mailbox.datagrams.empty(); ++attempt) {
-    ASSERT_EQ(network.a.sender.send(now, 0, {network.b.program.address, 7}, {}, false, {}, {}), 0);
+    ASSERT_EQ(network.a.sender.send(now, 0, {network.b.program.address, 7}, {}, {}, {}, {}), 0);
     network.run([] {}, [] {}, now + 100 * kMillisecond);
   }
   network.b.mailbox.datagrams.clear();
@@ -175,11 +175,11 @@ void simulate(W& wire, TimeNs& now, const Scenario& scenario, uint64_t seed, boo
     ASSERT_LT(now, limit) << "takes too long";
     if (testing::Test::HasFailure()) return;
     if (datagrams < 200) {
-      const auto length = 4 + random.below(1400);
+      const auto length = 4 + random.below(4000);  // some are cut
       std::vector<uint8_t> payload(length);
       store_be32(payload.data(), datagrams);
       for (uint32_t i = 4; i < length; ++i) payload[i] = pattern(datagrams, i);
-      const int error = network.a.sender.send(now, 0, {network.b.program.address, 7}, {}, false, payload, {});
+      const int error = network.a.sender.send(now, 0, {network.b.program.address, 7}, {}, {}, payload, {});
       ASSERT_TRUE(error == 0 || error == EAGAIN) << error;
       ++datagrams;
       sent += error == 0;
@@ -210,7 +210,9 @@ void simulate(W& wire, TimeNs& now, const Scenario& scenario, uint64_t seed, boo
     if (!few_frames) {
       EXPECT_EQ(unresolved, 0u);
     }
-    EXPECT_GE(network.b.mailbox.datagrams.size() + unresolved, sent);
+    // Where pieces come late, more packets may be incomplete at a time than there are places for.
+    const uint64_t incomplete = network.b.ip.drops()[stack::DropReason::fragments_missing];
+    EXPECT_GE(network.b.mailbox.datagrams.size() + unresolved + incomplete, sent);
   }
 }
 
@@ -302,7 +304,7 @@ TEST(StackSim, AFirstBurstWaitsForTheNeighbour) {
   const IpAddress b = network.b.program.address;
   network.b.program.listen(80, 64);
   std::vector<tcp::ConnectionId> ids;
-  for (int i = 0; i < 64; ++i) ASSERT_EQ(network.a.sender.send(now, 0, {b, 7}, {}, false, {}, {}), 0);
+  for (int i = 0; i < 64; ++i) ASSERT_EQ(network.a.sender.send(now, 0, {b, 7}, {}, {}, {}, {}), 0);
   for (int i = 0; i < 50; ++i) {
     ids.push_back(network.a.program.open());
     ASSERT_EQ(network.a.program.tcp.connect(now, ids.back(), {b, 80}), 0);

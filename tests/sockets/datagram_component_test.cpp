@@ -13,7 +13,8 @@ namespace {
 
 // Takes what it is given, or nothing from the socket that is `stuck`.
 struct Outlet {
-  int send(TimeNs, uint32_t socket, const Endpoint&, const IpAddress&, bool, ConstBytes, ConstBytes) {
+  int send(TimeNs, uint32_t socket, const Endpoint&, const IpAddress&, const stack::DatagramRules&,
+           ConstBytes, ConstBytes) {
     if (socket == stuck) return EAGAIN;
     sent.push_back(socket);
     if (on_send) on_send(socket);

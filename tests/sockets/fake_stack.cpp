@@ -188,6 +188,13 @@ void FakeStack::pump_stream(uint32_t id) {
     return;
   }
   if (waiting != 0 && sockets_[socket.peer].orphan) return fail(id, ECONNRESET);
+  if (const uint32_t urgents = view_.in(id).tx_urgent_count.load(); urgents != socket.urgents) {
+    socket.urgents = urgents;
+    SocketOut& out = view_.out(socket.peer);
+    out.urgent_position.store(view_.in(id).tx_urgent.load() - 1);
+    out.urgent_count.fetch_add(1);
+    wakeups_->touch(socket.peer);
+  }
   const uint32_t bytes = std::min(waiting, rx_space(socket.peer));
   if (bytes != 0) {
     std::vector<uint8_t> copy(bytes);

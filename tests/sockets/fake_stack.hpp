@@ -46,7 +46,7 @@ class FakeStack {
     bool write_shut = false, fin_told = false, connecting = false;
     uint32_t peer = kNoSocket;
     Endpoint local, remote;
-    uint32_t taken = 0, rx_written = 0, rx_base = 0, carriers = 0;
+    uint32_t taken = 0, rx_written = 0, rx_base = 0, carriers = 0, urgents = 0;
   };
 
   void run();

@@ -1,4 +1,5 @@
 // What the fake stack answers to calls.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -41,6 +42,11 @@ int FakeStack::perform(Call& call) {
     case Op::shutdown:
       return shutdown(id, call.value[0]);
     case Op::set_options:
+      if (const uint64_t bytes = call.value[kOptionSendBuffer]; bytes != 0)
+        view_.out(id).tx_limit.store(static_cast<uint32_t>(std::min<uint64_t>(bytes, size_.stream_bytes)));
+      return 0;
+    case Op::info:
+      std::fill(std::begin(call.value), std::end(call.value), 0);
       return 0;
     default:
       return -EOPNOTSUPP;
@@ -61,6 +67,7 @@ void FakeStack::begin(uint32_t id, bool stream, uint32_t status) {
   std::memset(static_cast<void*>(&view_.in(id)), 0, sizeof(SocketIn));
   std::memset(static_cast<void*>(&view_.names(id)), 0, sizeof(SocketNames));
   out.rx_tell_at.store(size_.stream_bytes / 4);
+  out.tx_limit.store(size_.stream_bytes);
   out.status.store(kOpen | (stream ? uint32_t{kStream} : 0u) | status);
 }
 

@@ -40,6 +40,7 @@ TEST_F(WakeupsTest, AWatcherThatComesBetweenNewsAndRingIsTold) {
 
 TEST_F(WakeupsTest, SpaceIsToldToWhoWishedForItAndWhenAThirdIsFree) {
   watch(kWaiter);
+  view_.out(kSocket).tx_limit.store(OneStack::kSize.stream_bytes);
   view_.in(kSocket).tx_written.store(OneStack::kSize.stream_bytes);
   wakeups_.freed(kSocket);
   view_.in(kSocket).want_space.store(1);

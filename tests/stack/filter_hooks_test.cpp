@@ -108,6 +108,25 @@ TEST_F(FilterHooksTest, WhatGoesOutMeetsOutputAndPostrouting) {
   EXPECT_EQ(peer_receives().size(), 1u) << "no frame was lost with those that were refused";
 }
 
+// As on Linux, where cutting comes behind the rules.
+TEST_F(FilterHooksTest, WhatIsCutIsJudgedWhole) {
+  const Packet datagram = udp_datagram(kOurs, kPeer, 1000, 2000, Packet(4000, 'b'));
+  const auto send = [&] {
+    EXPECT_TRUE(ip_.find(way_, kPeer, 0));
+    const ConstBytes pieces[] = {datagram};
+    return ip_.send_in_pieces(now_, way_, pieces, ip_.transport_mtu(way_));
+  };
+  use(at(filter::Hook::output, filter::counter(),
+         join(filter::payload(2, 3900, 2), filter::cmp(0, Octets{'b', 'b'}), filter::verdict(kDrop))));
+  EXPECT_EQ(send(), EPERM);
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
+  EXPECT_EQ(ip_.filter().engine().tally(0).bytes, 4028u);
+  use({});
+  EXPECT_EQ(send(), 0);
+  breathe();
+  EXPECT_EQ(peer_receives().size(), 3u);
+}
+
 TEST_F(FilterHooksTest, ARuleSeesAsDeepAsItAsks) {
   const Packet payload(1000, 'a');
   use(at(filter::Hook::input,

@@ -169,6 +169,31 @@ TEST_F(TcpComponentTest, UnreachablePortsFailAConnect) {
   EXPECT_EQ(host_.tcp.error(id), ECONNREFUSED);
 }
 
+TEST_F(TcpComponentTest, WhatAPathTakesIsKnownToTheNextConnection) {  // RFC 1191 section 6.1
+  const auto connect = [&] {
+    EXPECT_EQ(host_.tcp.connect(now_, host_.open(), {IpAddress::v4(kPeer), 81}), 0);
+    breathe_all();
+    auto syn = answers();
+    EXPECT_EQ(syn.size(), 1u);
+    return std::move(syn.at(0));
+  };
+  const auto too_big = [&](Packet quoted, uint16_t mtu) {
+    IcmpHeader header{IcmpType::kDestinationUnreachable, kFragmentationNeeded};
+    header.sequence = mtu;
+    peer_sends(ipv4_frame(from_peer(IpProtocol::kIcmp), icmp_message(header, quoted)));
+    breathe_all();
+  };
+  const auto first = connect();
+  EXPECT_EQ(first.header.options.mss, 1460);
+  Packet quoted(first.seen.bytes.begin() + EthernetHeader::kBytes, first.seen.bytes.end());
+  Packet guessed = quoted;
+  guessed[Ipv4Header::kMinBytes + 4] ^= 1;  // another sequence number: nothing of ours
+  too_big(guessed, 1000);
+  EXPECT_EQ(connect().header.options.mss, 1460);
+  too_big(quoted, 1000);
+  EXPECT_EQ(connect().header.options.mss, 960);
+}
+
 TEST_F(TcpComponentTest, ANeighbourThatDoesNotExistFailsAConnect) {
   const tcp::ConnectionId id = host_.open();
   ASSERT_EQ(host_.tcp.connect(now_, id, {IpAddress::v4(kOther), 81}), 0);

@@ -41,7 +41,7 @@ class UdpComponentTest : public World {
   }
   int send(SocketId id, const Endpoint& to, const Packet& first, const Packet& second = {},
            bool broadcast = false) {
-    return sender_.send(now_, id, to, IpAddress{}, broadcast, first, second);
+    return sender_.send(now_, id, to, IpAddress{}, {.may_broadcast = broadcast}, first, second);
   }
 
   Random udp_random_{11};
@@ -131,8 +131,7 @@ TEST_F(UdpComponentTest, SendsFromTwoPieces) {
 
 TEST_F(UdpComponentTest, SendErrors) {
   EXPECT_EQ(send(0, {}, bytes_of("x")), EDESTADDRREQ);
-  EXPECT_EQ(send(0, peer_endpoint_, Packet(1473)), EMSGSIZE);
-  EXPECT_EQ(send(0, peer_endpoint_, Packet(1472)), 0);
+  EXPECT_EQ(send(0, peer_endpoint_, Packet(65508)), EMSGSIZE);
   EXPECT_EQ(send(0, {IpAddress::v4(0xe0000001), 9}, bytes_of("x")), ENETUNREACH);
   EXPECT_EQ(send(0, {IpAddress{{0x20, 1}}, 9}, bytes_of("x")), ENETUNREACH);
   EXPECT_EQ(send(0, {IpAddress::v4(0xffffffff), 9}, bytes_of("x")), EACCES);
@@ -145,9 +144,113 @@ TEST_F(UdpComponentTest, SendErrors) {
   EXPECT_EQ(send(0, peer_endpoint_, bytes_of("x")), 0);
 }
 
+TEST_F(UdpComponentTest, WhatDoesNotFitIsCutAndCanBePutTogether) {  // RFC 791 section 3.2
+  Packet payload(4001);
+  for (size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<uint8_t>(i * 7);
+  ASSERT_EQ(send(0, peer_endpoint_, {payload.begin(), payload.begin() + 1001},
+                 {payload.begin() + 1001, payload.end()}),
+            0);
+  breathe_all();
+  const auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 3u);
+  Packet whole;
+  for (size_t i = 0; i < seen.size(); ++i) {
+    const auto ip = Ipv4Header::parse(seen[i].payload());
+    ASSERT_TRUE(ip);
+    EXPECT_TRUE(Ipv4Header::checksum_intact(seen[i].payload()));
+    EXPECT_LE(ip->total_bytes, 1500);
+    EXPECT_FALSE(ip->dont_fragment);
+    EXPECT_EQ(ip->identification, Ipv4Header::parse(seen[0].payload())->identification);
+    EXPECT_EQ(ip->fragment_offset, whole.size());
+    EXPECT_EQ(ip->more_fragments, i + 1 < seen.size());
+    const ConstBytes piece = seen[i].payload().subspan(20);
+    whole.insert(whole.end(), piece.begin(), piece.end());
+  }
+  EXPECT_EQ(whole, udp_datagram(kOurs, kPeer, 7, 9, payload));
+  EXPECT_EQ(ip_.counters().fragments_out, 3u);
+  ASSERT_EQ(send(0, peer_endpoint_, Packet(1472)), 0);
+  ASSERT_EQ(send(0, peer_endpoint_, payload), 0);
+  breathe_all();
+  const auto next = peer_receives();
+  ASSERT_EQ(next.size(), 4u);
+  EXPECT_TRUE(Ipv4Header::parse(next[0].payload())->dont_fragment);
+  EXPECT_NE(Ipv4Header::parse(next[1].payload())->identification,
+            Ipv4Header::parse(seen[0].payload())->identification);
+}
+
+TEST_F(UdpComponentTest, TheProgramSaysWhatMayBeCut) {  // ip(7) IP_MTU_DISCOVER
+  const auto send_by = [&](const DatagramRules& rules, size_t bytes) {
+    return sender_.send(now_, 0, peer_endpoint_, {}, rules, Packet(bytes), {});
+  };
+  EXPECT_EQ(send_by({.whole = true}, 1473), EMSGSIZE);
+  EXPECT_EQ(send_by({.whole = true}, 1472), 0);
+  EXPECT_EQ(send_by({.may_be_cut = true}, 1472), 0);
+  breathe_all();
+  const auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_TRUE(Ipv4Header::parse(seen[0].payload())->dont_fragment);
+  const auto ip = Ipv4Header::parse(seen[1].payload());
+  EXPECT_FALSE(ip->dont_fragment);
+  EXPECT_FALSE(ip->is_fragment());
+}
+
+TEST_F(UdpComponentTest, ThePathsMtuIsRememberedForAWhile) {  // RFC 1191 sections 6.1 and 6.3
+  const auto too_big = [&](uint16_t mtu, uint16_t our_port) {
+    Ipv4Header about;
+    about.source = kOurs;
+    about.destination = kPeer;
+    about.protocol = IpProtocol::kUdp;
+    const Packet packet = ipv4_packet(about, udp_datagram(kOurs, kPeer, our_port, 9, Packet(1472)));
+    IcmpHeader header{IcmpType::kDestinationUnreachable, kFragmentationNeeded};
+    header.sequence = mtu;
+    peer_sends(ipv4_frame(from_peer(IpProtocol::kIcmp),
+                          icmp_message(header, {packet.begin(), packet.begin() + 28})));
+    breathe_all();
+  };
+  const auto packets = [&] {
+    EXPECT_EQ(send(0, peer_endpoint_, Packet(1472)), 0);
+    breathe_all();
+    const auto seen = peer_receives();
+    return std::count_if(seen.begin(), seen.end(),
+                         [](const Seen& one) { return one.ethernet.type == EtherType::kIpv4; });
+  };
+  too_big(1000, 8);
+  EXPECT_EQ(packets(), 1) << "nobody has port 8, so nobody sent it";
+  too_big(500, 7);
+  EXPECT_EQ(packets(), 1) << "too small to be true";
+  too_big(1000, 7);
+  EXPECT_EQ(packets(), 2);
+  too_big(1400, 7);
+  now_ += 599 * kSecond;
+  EXPECT_EQ(packets(), 2);
+  EXPECT_EQ(sender_.send(now_, 0, peer_endpoint_, {}, {.whole = true}, Packet(1000), {}), EMSGSIZE);
+  EXPECT_EQ(sender_.send(now_, 0, peer_endpoint_, {}, {.whole = true, .trusts_link = true}, Packet(1000), {}),
+            0);
+  breathe_all();
+  peer_receives();
+  now_ += 2 * kSecond;
+  EXPECT_EQ(packets(), 1);
+}
+
+TEST_F(UdpComponentTest, ARouterThatDoesNotSayTheSizeMeansAPlateau) {  // RFC 1191 section 7.1
+  const auto told = [](uint16_t total_bytes) {
+    Ipv4Header about;
+    about.source = kOurs;
+    about.destination = kPeer;
+    about.protocol = IpProtocol::kUdp;
+    const Packet packet = ipv4_packet(about, udp_datagram(kOurs, kPeer, 7, 9, Packet(total_bytes - 28u)));
+    const IcmpHeader header{IcmpType::kDestinationUnreachable, kFragmentationNeeded};
+    return read_icmp_error(header, ConstBytes(packet).first(28))->error.next_hop_mtu;
+  };
+  EXPECT_EQ(told(1500), 1492);
+  EXPECT_EQ(told(1492), 1006);
+  EXPECT_EQ(told(9000), 8166);
+  EXPECT_EQ(told(700), 576);
+}
+
 TEST_F(UdpComponentTest, ASourceIsOneOfOurs) {  // ip(7) IP_PKTINFO: as Linux, else a program could be anybody
   const auto send_from = [&](const IpAddress& source, Ipv4Address to = kPeer) {
-    return sender_.send(now_, 0, {IpAddress::v4(to), 9}, source, false, bytes_of("x"), {});
+    return sender_.send(now_, 0, {IpAddress::v4(to), 9}, source, {}, bytes_of("x"), {});
   };
   EXPECT_EQ(send_from(IpAddress::v4(0x08080808)), EINVAL);
   EXPECT_EQ(send_from(IpAddress::v4(kOther)), EINVAL);

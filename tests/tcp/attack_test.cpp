@@ -128,7 +128,7 @@ TEST_F(Attack, SackNonsenseIsHarmless) {
   EXPECT_EQ(host_.tcp.tx_acked(id_), 1u);
 }
 
-TEST_F(Attack, UrgentDataIsInLine) {  // RFC 6093: the pointer is not acted upon
+TEST_F(Attack, UrgentDataIsInLine) {  // RFC 6093: what it points to stays in the stream
   SegmentIn segment;
   segment.source = IpAddress::v4(kPeerAddress);
   segment.destination = host_.address;

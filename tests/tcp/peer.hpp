@@ -23,6 +23,7 @@ struct Sent {
   uint32_t window = 0;  // as on the wire
   std::string payload;
   uint16_t gso_size = 0;
+  uint16_t urgent = 0;
   TcpOptions options;
 
   bool is_bare_ack() const { return flags == kTcpAck && payload.empty(); }
@@ -94,6 +95,13 @@ class Peer {
     host_.tcp.receive(now, segment);
   }
 
+  void send_urgent(TimeNs now, uint32_t seq, uint32_t ack, uint16_t urgent, const std::string& payload = {}) {
+    SegmentIn segment = blank(now, kTcpAck | kTcpUrg, seq, ack);
+    segment.header.urgent = urgent;
+    segment.payload = {reinterpret_cast<const uint8_t*>(payload.data()), payload.size()};
+    host_.tcp.receive(now, segment);
+  }
+
   // ---- from our TCP
   std::vector<Sent> drain(TimeNs now, uint32_t max_payload = 65535) {
     std::vector<Sent> all;
@@ -109,6 +117,7 @@ class Peer {
       sent.window = header.window;
       for (const ConstBytes piece : out.payload) sent.payload.append(piece.begin(), piece.end());
       sent.gso_size = out.gso_size;
+      sent.urgent = header.urgent;
       sent.options = header.options;
       for (SackBlock& block : sent.options.sack)
         block = {block.left - settings.isn, block.right - settings.isn};

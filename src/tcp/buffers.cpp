@@ -1,0 +1,46 @@
+// What a program may have in its rings, as Linux has it: SO_RCVBUF and SO_SNDBUF where they were set, else
+// buffers that begin small and grow with what the connection shows it can use, up to the rings.
+#include <algorithm>
+#include <bit>
+
+#include "tcp/constants.hpp"
+#include "tcp/engine.hpp"
+
+namespace skerry::tcp {
+
+void Tcp::Impl::apply_options(ConnectionId id) {
+  ControlBlock& b = blocks[id];
+  const Options& options = cold[id].options;
+  b.flags &= ~(kNoDelay | kCork | kQuickAck | kKeepAlive);
+  b.flags |= (options.no_delay ? kNoDelay : 0u) | (options.cork ? kCork : 0u) |
+             (options.quick_ack ? kQuickAck : 0u) | (options.keep_alive ? kKeepAlive : 0u);
+  const uint32_t receive =
+      options.receive_buffer != 0 ? options.receive_buffer : std::max(b.rx_limit, kFirstReceiveBuffer);
+  const uint32_t send =
+      options.send_buffer != 0 ? options.send_buffer : std::max(b.tx_limit, kFirstSendBuffer);
+  b.rx_limit = std::min(receive, streams.stream_bytes);
+  b.tx_limit = std::min(send, streams.stream_bytes);
+}
+
+// Dynamic right-sizing (Linux tcp_rcv_space_adjust): the window is twice what the program reads in a round
+// trip. Asked when half a window was read.
+void Tcp::Impl::tune_receive_buffer(TimeNs now, ConnectionId id, ControlBlock& b) {
+  const uint32_t now_us = static_cast<uint32_t>(now / kMicrosecond);
+  const uint32_t took_us = now_us - b.tuned_us;
+  b.tuned_at = b.rx_read;
+  b.tuned_us = now_us;
+  if (took_us > std::max<DurationNs>(b.rtt.srtt / 8, kPromptRead / kMicrosecond)) return;
+  if (cold[id].options.receive_buffer != 0) return;
+  b.rx_limit = std::min(2 * b.rx_limit, streams.stream_bytes);
+}
+
+// Asked when the congestion window grew. What the program set stays.
+void Tcp::Impl::tune_send_buffer(ConnectionId id, ControlBlock& b) {
+  if (b.tx_limit >= streams.stream_bytes || cold[id].options.send_buffer != 0) return;
+  const uint64_t segments = std::max(b.cwnd / b.mss, kInitialWindowSegments);
+  const uint64_t each = std::bit_ceil(b.mss + kSegmentHeadroom) + kSegmentOverhead;
+  const uint64_t wanted = std::min<uint64_t>(kSendBufferWindows * segments * each, streams.stream_bytes);
+  b.tx_limit = std::max(b.tx_limit, static_cast<uint32_t>(wanted));
+}
+
+}  // namespace skerry::tcp
