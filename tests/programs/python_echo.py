@@ -1,6 +1,8 @@
 """Run on a stack: an echo server, and a client that says "equal" if all it sent came back.
 
-usage: python_echo.py serve|ask tcp|tcp6|udp|asyncio ADDRESS [PORT]     tcp6 listens on [::] and accepts IPv4
+usage: python_echo.py serve|ask tcp|tcp6|udp|cut|asyncio ADDRESS [PORT]
+
+tcp6 listens on [::] and accepts IPv4; cut are datagrams far above any MTU.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ PORT = int(sys.argv[4]) if len(sys.argv) > 4 else 7001
 
 
 def serve(kind, address):
-    if kind == "udp":
+    if kind in ("udp", "cut"):
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         server.bind((address, PORT))
         print("ready")
@@ -37,11 +39,11 @@ def echo(connection):
             connection.sendall(data)
 
 
-def ask_udp(address):
+def ask_udp(address, sizes):
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.settimeout(5)
-    for number in range(100):
-        datagram = random.Random(number).randbytes(1 + number * 14)
+    for number, size in enumerate(sizes):
+        datagram = random.Random(number).randbytes(size)
         client.sendto(datagram, (address, PORT))
         if client.recvfrom(65536) != (datagram, (socket.gethostbyname(address), PORT)):
             sys.exit(f"datagram {number} came back different")
@@ -98,7 +100,9 @@ def main():
     if role == "serve":
         serve(kind, address)
     elif kind == "udp":
-        ask_udp(address)
+        ask_udp(address, range(1, 1401, 14))
+    elif kind == "cut":
+        ask_udp(address, (1472, 1473, 2960, 9000, 30_000, 65_507))
     elif kind == "asyncio":
         asyncio.run(ask_asyncio(address))
     else:

@@ -26,6 +26,9 @@ class PythonEcho(SkerryCase):
     def test_udp(self):
         self.check("udp")
 
+    def test_datagrams_that_are_cut(self):
+        self.check("cut")
+
     def test_asyncio(self):
         self.check("asyncio")
 
