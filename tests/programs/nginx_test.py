@@ -23,8 +23,8 @@ events {{ worker_connections 1024; }}
 http {{
   access_log off;
   sendfile {sendfile}; tcp_nopush on; keepalive_requests 1000000;
-  client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi;
-  uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
     listen {port} {listen};
     root {folder};
