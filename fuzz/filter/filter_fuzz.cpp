@@ -1,5 +1,5 @@
-// The loader against any bytes, and the engine against what the loader lets pass: the first byte is the
-// length of a packet that follows, the rest is the netlink batch.
+// The loader against any bytes, the engine against what the loader lets pass, and its index against rule
+// after rule: the first byte is the length of a packet that follows, the rest is the netlink batch.
 #include "base/check.hpp"
 #include "filter/engine.hpp"
 #include "filter/load.hpp"
@@ -17,16 +17,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CHECK(refusal->error != 0 && !refusal->sentence.empty());
     return 0;
   }
-  Engine engine(std::move(ruleset));
+  Engine indexed(ruleset), linear(std::move(ruleset), 0, {}, Engine::Search::linear);
+  indexed.take_over(linear, 0);
   Packet packet;
   if (!packet.read(frame)) return 0;
   const Interface network{.index = 2, .type = 1, .name = {'e', 't', 'h', '0'}};
   packet.in = &network;
   const std::vector<uint8_t> link(14, 2);
   packet.link = link;
+  Packet same = packet;
   for (const Hook hook : {Hook::prerouting, Hook::input, Hook::output, Hook::postrouting}) {
-    const Judgement judgement = engine.judge(hook, packet, 1000);
+    const Judgement judgement = indexed.judge(hook, packet, 1000), expected = linear.judge(hook, same, 1000);
     CHECK(judgement.accepted == (judgement.chain == kNone));
+    CHECK(judgement.chain == expected.chain && judgement.rule == expected.rule);
+    CHECK(judgement.mark == expected.mark && judgement.logs == expected.logs);
   }
   return 0;
 }

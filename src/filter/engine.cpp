@@ -62,9 +62,11 @@ const Element* Engine::find(uint32_t set, const uint8_t* key, TimeNs now) {
   return dynamic != nullptr ? dynamic->find(key, now) : find_element(ruleset_.sets[set], key);
 }
 
-Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret)
+Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
     : ruleset_(std::move(ruleset)), dynamic_of_(ruleset_.sets.size()), needed_bytes_(2 * kLongestHeader) {
   look_ahead();
+  for (const Chain& chain : ruleset_.chains)
+    indexes_.push_back(search == Search::indexed ? RuleIndex(chain.rules) : RuleIndex());
   dynamic_sets_.reserve(static_cast<size_t>(
       std::count_if(ruleset_.sets.begin(), ruleset_.sets.end(), [](const Set& set) { return set.dynamic; })));
   for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
@@ -110,9 +112,15 @@ void Engine::run_chain(Run& run, uint32_t base) {
   Place stack[kDeepestJump];
   unsigned depth = 0;
   Place here{base, 0};
+  RuleIndex::Walk walk;
   for (;;) {
     const Chain& chain = ruleset_.chains[here.chain];
+    const RuleIndex& index = indexes_[here.chain];
     run.verdict = {};
+    if (index.is_useful()) {
+      index.enter(run, walk);
+      here.rule = index.next(walk, here.rule);
+    }
     while (here.rule < chain.rules.size()) {
       for (const Expression& expression : chain.rules[here.rule].expressions) {
         std::visit(run, expression.action);
@@ -122,6 +130,7 @@ void Engine::run_chain(Run& run, uint32_t base) {
       if (run.verdict.code != Code::next && run.verdict.code != Code::stop_rule) break;
       run.verdict = {};
       ++here.rule;
+      if (index.is_useful()) here.rule = index.next(walk, here.rule);
     }
     switch (run.verdict.code) {
       case Code::accept:

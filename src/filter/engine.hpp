@@ -1,6 +1,6 @@
-// The filter at work: a loaded ruleset with its counters, which judges one packet after the other. This
-// interpreter does what the kernel's does, expression by expression, and is the measure for whatever is
-// faster.
+// The filter at work: a loaded ruleset with its counters, which judges one packet after the other. The
+// interpreter does what the kernel's does, expression by expression; an index spares it the rules that a
+// packet cannot hold for (rule_index.hpp).
 //
 // Read first: ruleset.hpp; nf_tables_core.c (nft_do_chain).
 //
@@ -13,6 +13,7 @@
 #include "base/time.hpp"
 #include "filter/dynamic_set.hpp"
 #include "filter/packet.hpp"
+#include "filter/rule_index.hpp"
 #include "filter/ruleset.hpp"
 
 namespace skerry::filter {
@@ -46,8 +47,11 @@ struct Hits {
 
 class Engine {
  public:
+  enum class Search { indexed, linear };  // linear: rule after rule, the measure for what is faster
+
   // `ruleset` comes from load(). `secret` keeps strangers from filling one bucket of a set.
-  explicit Engine(Ruleset ruleset, TimeNs now = 0, const SipKey& secret = {});
+  explicit Engine(Ruleset ruleset, TimeNs now = 0, const SipKey& secret = {},
+                  Search search = Search::indexed);
   Engine(Engine&&) = default;
   Engine& operator=(Engine&&) = default;
 
@@ -87,6 +91,7 @@ class Engine {
   std::vector<Tally> tallies_;           // by Ruleset::stateful
   std::vector<Hits> hits_;               // each chain's rules, then its policy
   std::vector<size_t> first_hits_;       // by Ruleset::chains
+  std::vector<RuleIndex> indexes_;       // by Ruleset::chains
   size_t needed_bytes_ = 0;
   std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_;  // base chains by hook and by v6
 };
