@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lab import peers
+from lab.filtered import Filtered
 from lab.on_a_wire import SkerryOnAWire
 from lab.plain import PlainLinux
 from lab.proc import cpu_ns
@@ -122,6 +123,7 @@ def run_cases(chosen):
         sides = options.chosen_sides(chosen, stack)
         if chosen.peers:
             sides += [stack.enter_context(peer()) for peer in peers.installed()]
+        sides += [stack.enter_context(Filtered(count)) for count in chosen.filter]
         for connections in chosen.connections:
             for name in chosen.cases:
                 if name == AFXDP:
@@ -142,8 +144,9 @@ def run_cases(chosen):
     return cases
 
 
-def titles(with_peers):
-    return options.TITLES | {peer.name: peer.name for peer in (peers.installed() if with_peers else [])}
+def titles(chosen):
+    beside = [peer.name for peer in (peers.installed() if chosen.peers else [])] + [f"{count} rules" for count in chosen.filter]
+    return options.TITLES | {name: name for name in beside}
 
 
 def sentence(cases):
@@ -167,9 +170,13 @@ def main():
                         help="how many clients (50)")
     parser.add_argument("--hog", action="store_true", help="with a busy loop on each of the two cores")
     parser.add_argument("--peers", action="store_true", help="get_p1 alone, and beside pasta, slirp4netns and gVisor where installed")
+    parser.add_argument("--filter", type=lambda text: [int(word) for word in text.split(",")], default=[], metavar="N,M",
+                        help="get_p1 alone, without rules and with N, with M, … of five fields at both hooks of the server's stack")
     chosen = options.parse(parser)
-    if chosen.peers:
+    if chosen.peers or chosen.filter:
         chosen.cases = ["get_p1"]
+    if chosen.filter:
+        chosen.side = "ours"
     for name in chosen.cases:
         if name not in (*CASES, AFXDP):
             parser.error(f"there is no case '{name}'; there are {', '.join([*CASES, AFXDP])}")
@@ -177,7 +184,7 @@ def main():
         print(f"without root there is no {AFXDP}: AF_XDP needs it")
         chosen.cases.remove(AFXDP)
     return options.execute("redis", "redis: requests a second, both ends on stacks, beside veth", chosen, run_cases, EXTRA, sentence,
-                           titles(chosen.peers))
+                           titles(chosen))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+# What rules cost a packet: the kernel's nftables and ours, from one rule to ten thousand
+"""Each ruleset is loaded into a network namespace of its own and into our engine; then packets that no rule holds for, which is the
+worst case, go through both. Of the kernel's time for a packet (written to a TAP device) that with an empty chain is taken away; of ours
+nothing is: reading the headers is counted. Needs root.
+
+`ip` and `inet` are the kernel's two families; `linear` is our interpreter rule after rule, `ours` with its index.
+"""
+
+import argparse
+import fcntl
+import ipaddress
+import json
+import os
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454ca, 2, 0x1000
+
+
+def address(number):
+    """None that the packets have."""
+    return f"10.{100 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+
+
+def rules_of(kind, count):
+    if kind == "one field":
+        return [f"ip saddr {address(i)} accept" for i in range(count)]
+    if kind == "five fields":
+        return [f"ip saddr {address(i)} ip daddr 10.9.0.1 tcp sport {1000 + i % 5000} tcp dport {i % 60000} ip ttl 64 accept" for i in range(count)]
+    if kind == "mixed masks":
+        # Prefixes of 16 to 32 bits, half of them with a port: 34 ways to compare.
+        prefixes = [ipaddress.ip_network((address(i << 4), 16 + i % 17), strict=False) for i in range(count)]
+        return [f"ip saddr {prefix} {f'tcp dport {i % 60000}' if i % 2 else ''} accept" for i, prefix in enumerate(prefixes)]
+    separator = ", "
+    if kind == "hash set":
+        elements, types = (address(i) for i in range(count)), "type ipv4_addr"
+    elif kind == "interval set":
+        elements, types = (f"{address(4 * i)}-{address(4 * i + 1)}" for i in range(count)), "type ipv4_addr; flags interval"
+    else:
+        elements, types = (f"{address(4 * i)}-{address(4 * i + 1)} . {i % 60000}-{i % 60000 + 1}" for i in range(count)), "type ipv4_addr . inet_service; flags interval"
+    key = "ip saddr . tcp dport" if kind == "concatenated ranges" else "ip saddr"
+    return {"set": f"set s {{ {types}; elements = {{ {separator.join(elements)} }}\n}}", "rules": [f"{key} @s accept"]}
+
+
+def ruleset(family, kind, count):
+    made = rules_of(kind, count) if count else []
+    sets, rules = (made["set"], made["rules"]) if isinstance(made, dict) else ("", made)
+    return "\n".join([f"table {family} t {{", sets, "chain c {", "type filter hook prerouting priority 0; policy drop", *rules, "}", "}", ""])
+
+
+CASES = [(kind, count) for kind in ("one field", "five fields", "mixed masks") for count in (1, 10, 100, 1000, 10000)]
+CASES += [("hash set", count) for count in (100, 10000, 100000)] + [("interval set", count) for count in (100, 10000, 100000)]
+CASES += [("concatenated ranges", 100), ("concatenated ranges", 1000)]
+
+
+def run(words, **options):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, **options)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, words))} ended with {done.returncode}: {done.stderr.strip()[:500]}")
+    return done.stdout
+
+
+class Kernel:
+    def __init__(self):
+        self.tap = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(self.tap, TUNSETIFF, struct.pack("16sH22x", b"eth0", IFF_TAP | IFF_NO_PI))
+        run(["ip", "link", "set", "eth0", "address", "02:00:00:00:00:01", "up"])
+        run(["ip", "addr", "add", "10.9.0.1/16", "dev", "eth0"])
+
+    def load(self, text):
+        run(["nft", "-f", "-"], input="flush ruleset\n" + text)
+
+    def cost(self, count):
+        return float(run([BUILD / "bench-filter", "write", str(self.tap), str(count)], pass_fds=[self.tap]))
+
+
+def ours(text, count, folder):
+    with open(Path(folder, "batch"), "wb") as batch:
+        done = subprocess.run([BUILD / "skerry-nftc", "lo", "eth0"], input=text.encode(), stdout=batch, stderr=subprocess.PIPE, timeout=300)
+    if done.returncode:
+        raise SystemExit(f"skerry-nftc: {done.stderr.decode()[:500]}")
+    return [float(line) for line in run([BUILD / "bench-filter", "judge", Path(folder, "batch"), str(count)]).splitlines()]
+
+
+def measure(kind, count, rounds, kernel, folder):
+    """Median nanoseconds a packet by way, all ways in each round."""
+    seen = {"empty": [], "ip": [], "inet": [], "linear": [], "ours": []}
+    heavy = max(1, count if kind in ("one field", "five fields", "mixed masks") else count // 10 if kind == "concatenated ranges" else 1)
+    packets = max(2_000, min(200_000, 20_000_000 // heavy))
+    for _ in range(rounds):
+        for family in ("ip", "inet"):
+            kernel.load(ruleset(family, kind, 0))
+            empty = kernel.cost(packets)
+            kernel.load(ruleset(family, kind, count))
+            seen["empty"].append(empty)
+            seen[family].append(kernel.cost(packets) - empty)
+        linear, indexed = ours(ruleset("ip", kind, count), packets, folder)
+        seen["linear"].append(linear)
+        seen["ours"].append(indexed)
+    return {way: statistics.median(values) for way, values in seen.items()} | {"range": [min(seen["ours"]), max(seen["ours"])],
+                                                                               "ip_range": [min(seen["ip"]), max(seen["ip"])]}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./bench filter", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="interleaved rounds (5)")
+    parser.add_argument("--quick", action="store_true", help="one round of the smaller cases: a look, not a figure to quote")
+    parser.add_argument("--json", metavar="FILE", help="also write one JSON object a line, one line a case")
+    options = parser.parse_args()
+    if os.geteuid():
+        raise SystemExit("./bench filter needs root, for the kernel's side")
+    if not os.environ.get("SKERRY_BENCH_FILTER"):
+        os.environ["SKERRY_BENCH_FILTER"] = "1"
+        os.execvp("unshare", ["unshare", "--net", sys.executable, "-B", *sys.argv])
+    kernel, out = Kernel(), open(options.json, "w") if options.json else None
+    print(f"{'rules':28}{'kernel ip':>12}{'inet':>10}{'linear':>10}{'ours':>9}   kernel ip / ours   [ns a packet]")
+    with tempfile.TemporaryDirectory(prefix="skerry-bench-") as folder:
+        for kind, count in CASES:
+            if options.quick and count > 1000:
+                continue
+            row = measure(kind, count, 1 if options.quick else options.rounds, kernel, folder)
+            print(f"{count:>7} {kind:20}{row['ip']:12.0f}{row['inet']:10.0f}{row['linear']:10.0f}{row['ours']:9.0f}{row['ip'] / row['ours']:12.1f} ×", flush=True)
+            if out:
+                print(json.dumps({"kind": kind, "count": count} | row), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main()
