@@ -5,10 +5,14 @@
 // µs; and a program, its stack and the switch that share a core turn about by yielding, with no wake-up at
 // all. Why few of them: an idle system uses no CPU. Why each is timed: base/contention.hpp.
 //
+// Waiting for work by yields pays where it comes soon, and costs CPU where it comes in batches with pauses
+// between. So a sleep that was short doubles the yields before the next one, and a long one halves them.
+//
 // Invariant: between the first look that finds nothing and the sleep lie at most `idle_yields` yields, and a
 // sleep begins only after every source of work was armed and then found empty.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <functional>
 
@@ -21,7 +25,8 @@ namespace skerry {
 
 struct LoopPolicy {
   bool yield_after_work = false;  // hand over after each breath that did work, not only when idle
-  uint32_t idle_yields = 30;      // idle breaths that yield, one after another, before the process sleeps
+  uint32_t idle_yields =
+      30;  // idle breaths that yield, one after another, before the process sleeps: at most
   DurationNs look_every_ns =
       10 * kMillisecond;  // how often a busy process looks at control socket and signals
 
@@ -44,6 +49,11 @@ concept LoopHost = requires(H& host, DurationNs timeout_ns) {
 template <Component C, LoopHost H>
 class Loop {
  public:
+  // A round trip through processes that are all asleep, across cores, takes less: whoever slept no longer may
+  // wait for the next one without sleeping.
+  static constexpr DurationNs kShortSleep = 200 * kMicrosecond;
+  static constexpr uint32_t kLeastPatience = 4;
+
   // Counts in `stats`: breaths (the heartbeat), busy_breaths (those that did work), yields, slow_yields,
   // sleeps, asleep (1 while it sleeps).
   Loop(C& component, H& host, Stats& stats, const LoopPolicy& policy)
@@ -55,7 +65,8 @@ class Loop {
         asleep_(stats.counter("asleep")),
         yields_(stats.counter("yields")),
         slow_yields_(stats.counter("slow_yields")),
-        sleeps_(stats.counter("sleeps")) {}
+        sleeps_(stats.counter("sleeps")),
+        patience_(policy.idle_yields) {}
 
   // Called now and then while busy, and before each sleep that follows work or a wake-up: the place to
   // publish counters, and to ask for a stop.
@@ -84,12 +95,14 @@ class Loop {
       unreported_ = true;
       busy_breaths_.add(1);
       if (policy_.yield_after_work && may_yield) yield();
-    } else if (may_yield && idle_breaths_ < policy_.idle_yields) {
+    } else if (may_yield && idle_breaths_ < patience_) {
       ++idle_breaths_;
       yield();
     } else {
+      const bool patient = idle_breaths_ == patience_;
       idle_breaths_ = 0;
-      sleep();
+      const DurationNs slept = sleep();
+      if (patient && slept > 0) learn(slept);
     }
   }
 
@@ -107,9 +120,16 @@ class Loop {
     yielded_at_ = kNever;
   }
 
-  void sleep() {
+  void learn(DurationNs slept) {
+    patience_ = slept < kShortSleep ? 2 * patience_ : std::max(patience_ / 2, kLeastPatience);
+    patience_ = std::min(patience_, policy_.idle_yields);
+  }
+
+  // How long it slept; 0 if it did not.
+  DurationNs sleep() {
     if (unreported_) report();
-    if (host_.stop_requested()) return;
+    if (host_.stop_requested()) return 0;
+    DurationNs slept = 0;
     if (component_.arm()) {
       const TimeNs deadline = component_.deadline();
       const TimeNs now = host_.now();
@@ -117,10 +137,12 @@ class Loop {
       sleeps_.add(1);
       host_.wait(deadline == kNever ? kNever : deadline > now ? deadline - now : 0);
       asleep_.set(0);
+      slept = host_.now() - now;
     }
     // Arming may have found something that no breath will count as work, such as a link's fault.
     unreported_ = true;
     component_.disarm();
+    return slept;
   }
 
   void report() {
@@ -133,6 +155,7 @@ class Loop {
   const LoopPolicy policy_;
   Counter breaths_, busy_breaths_, asleep_, yields_, slow_yields_, sleeps_;
   std::function<void()> report_;
+  uint32_t patience_;  // idle breaths that yield, until something else is learnt
   uint32_t idle_breaths_ = 0;
   bool unreported_ = false;
   TimeNs yielded_at_ = kNever;

@@ -26,7 +26,8 @@ uint32_t waiter_limit() {
 }  // namespace
 
 bool Yields::again() {
-  if (left_ == 0) return false;
+  // When the stack sleeps there is nobody to yield to who could bring anything.
+  if (left_ == 0 || state.control->stack_armed.load(std::memory_order_relaxed) != 0) return false;
   if (last_ns_ == 0) {
     last_ns_ = monotonic_ns();
     if (!contention.may_yield(last_ns_)) {

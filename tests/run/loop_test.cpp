@@ -93,6 +93,26 @@ TEST_F(LoopTest, IdleYieldsAreBoundedThenItSleepsArmed) {
   EXPECT_EQ(counted("asleep"), 0u);
 }
 
+TEST_F(LoopTest, LongSleepsTakePatienceAwayAndShortOnesGiveItBack) {
+  Loop loop(component_, host_, stats_, {.idle_yields = 30});
+  const auto yields_before_sleep = [&](DurationNs sleep) {
+    const uint32_t before = host_.yields;
+    const size_t slept = host_.waits.size();
+    while (host_.waits.size() == slept) {
+      component_.due = host_.time + sleep;
+      loop.turn();
+    }
+    return host_.yields - before;
+  };
+  constexpr DurationNs kLong = 300 * kMicrosecond, kShort = 100 * kMicrosecond;
+  std::vector<uint32_t> yields;
+  for (int n = 0; n < 5; ++n) yields.push_back(yields_before_sleep(kLong));
+  EXPECT_EQ(yields, (std::vector<uint32_t>{30, 15, 7, 4, 4}));
+  yields.clear();
+  for (int n = 0; n < 5; ++n) yields.push_back(yields_before_sleep(kShort));
+  EXPECT_EQ(yields, (std::vector<uint32_t>{4, 8, 16, 30, 30}));
+}
+
 TEST_F(LoopTest, WithoutYieldsItSleepsAtOnce) {
   turns(3, {.idle_yields = 0});
   EXPECT_EQ(host_.yields, 0u);
