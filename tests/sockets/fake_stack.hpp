@@ -39,6 +39,8 @@ class FakeStack {
   const SessionView& view() const { return view_; }
   uint32_t sockets_in_use() const { return in_use_.load(); }
   uint32_t times_slept() const { return sleeps_.load(); }
+  // What it answers to Op::info, about every socket; set before it is asked.
+  uint64_t info[kCallValues] = {};
 
  private:
   struct Socket {
