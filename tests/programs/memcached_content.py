@@ -1,6 +1,6 @@
 """Run on a stack or on the host: many clients of memcached at once; says "equal" if every value came back as it was stored.
 
-usage: memcached_content.py ADDRESS [PORT]     the server listens there on TCP and UDP, and takes in values of up to 60000 bytes
+usage: memcached_content.py ADDRESS [PORT [CLIENTS]]     the server listens there on TCP and UDP, and takes in values of up to 60000 bytes
 """
 
 import random
@@ -10,7 +10,7 @@ import sys
 import threading
 
 PORT = int(sys.argv[2]) if len(sys.argv) > 2 else 11211
-CLIENTS = 16
+CLIENTS = int(sys.argv[3]) if len(sys.argv) > 3 else 16
 ROUNDS = 100
 
 

@@ -1,6 +1,6 @@
 """Run on a stack: an echo server, and a client that says "equal" if all it sent came back.
 
-usage: python_echo.py serve|ask tcp|tcp6|udp|cut|asyncio ADDRESS [PORT]
+usage: python_echo.py serve|ask tcp|tcp6|udp|cut|asyncio ADDRESS [PORT [CONNECTIONS]]
 
 tcp6 listens on [::] and accepts IPv4; cut are datagrams far above any MTU.
 """
@@ -12,6 +12,7 @@ import sys
 import threading
 
 PORT = int(sys.argv[4]) if len(sys.argv) > 4 else 7001
+CONNECTIONS = int(sys.argv[5]) if len(sys.argv) > 5 else 20  # of asyncio
 
 
 def serve(kind, address):
@@ -78,7 +79,7 @@ async def serve_asyncio(address):
 
 
 async def ask_asyncio(address):
-    """Twenty connections at once, each with requests of its own and an end."""
+    """Connections at once, each with requests of its own and an end."""
     async def ask_one(seed):
         reader, writer = await asyncio.open_connection(address, PORT)
         for number in range(20):
@@ -92,7 +93,7 @@ async def ask_asyncio(address):
         writer.close()
         await writer.wait_closed()
 
-    await asyncio.wait_for(asyncio.gather(*(ask_one(seed) for seed in range(20))), 25)
+    await asyncio.wait_for(asyncio.gather(*(ask_one(seed) for seed in range(CONNECTIONS))), 50)
 
 
 def main():
