@@ -62,7 +62,8 @@ using namespace skerry::preload;
 
 SKERRY_EXPORT ssize_t read(int fd, void* buffer, size_t bytes) {
   const uint32_t socket = client::socket_of(fd);
-  return socket == kNoSocket ? next_read(fd, buffer, bytes) : receive_one(socket, buffer, bytes, 0);
+  if (socket == kNoSocket) return next_read(fd, buffer, bytes);
+  return bytes == 0 ? 0 : receive_one(socket, buffer, bytes, 0);  // recv() of nothing waits all the same
 }
 
 SKERRY_EXPORT ssize_t write(int fd, const void* buffer, size_t bytes) {

@@ -61,6 +61,7 @@ int32_t Server::perform(TimeNs now, Call& request) {
       return bind(request);
     case Op::listen: {
       if (!stream) return -EOPNOTSUPP;
+      if (socket.counted) return -EINVAL;  // it is or was a connection
       const uint32_t most = view_.size().stream_bytes / 4;
       const int error = tcp_.listen(id, static_cast<uint32_t>(std::min<uint64_t>(request.value[0], most)));
       if (error != 0) return -error;
@@ -72,11 +73,7 @@ int32_t Server::perform(TimeNs now, Call& request) {
     case Op::connect:
       return connect(now, request);
     case Op::disconnect:
-      if (stream) return -EOPNOTSUPP;
-      udp_.disconnect(id);
-      view_.names(id).remote = Endpoint{};
-      set_status(id, 0, kConnected);
-      return 0;
+      return disconnect(id);
     case Op::shutdown:
       return shutdown(now, request);
     case Op::set_options: {
@@ -156,13 +153,35 @@ int32_t Server::connect(TimeNs now, Call& request) {
   return 0;
 }
 
+// A datagram socket that was connected is so no more; a stream that could not connect is as good as new, but
+// a connection cannot be undone so.
+int32_t Server::disconnect(uint32_t id) {
+  const Socket& socket = sockets_[id];
+  if (socket.kind == Kind::datagram) {
+    udp_.disconnect(id);
+    view_.names(id).local = udp_.local(id);
+    view_.names(id).remote = Endpoint{};
+    set_status(id, 0, kConnected);
+    return 0;
+  }
+  const bool under_way = (socket.status & (kConnecting | kHungUp)) == kConnecting;
+  if (socket.counted || socket.listening || under_way) return -EOPNOTSUPP;
+  view_.out(id).error.store(0);
+  set_status(id, 0, kConnecting | kHungUp | kPeerClosed | kReadShut | kWriteShut);
+  return 0;
+}
+
 int32_t Server::shutdown(TimeNs now, const Call& request) {
   const uint32_t id = request.socket;
   const uint64_t how = request.value[0];
   if (how > 2) return -EINVAL;
   const uint32_t status = sockets_[id].status;
-  if ((status & (kConnected | kPeerClosed | kListening)) == 0) return -ENOTCONN;
-  if (how != 0 && sockets_[id].kind == Kind::stream && !sockets_[id].listening) {
+  const bool stream = sockets_[id].kind == Kind::stream;
+  const tcp::State state = stream ? tcp_.state(id) : tcp::State::closed;
+  // Then there is nothing to shut, but who polls shall see that somebody wanted to (inet_shutdown).
+  const bool unconnected =
+      stream ? state == tcp::State::closed || state == tcp::State::time_wait : (status & kConnected) == 0;
+  if (!unconnected && how != 0 && stream && !sockets_[id].listening) {
     take_positions(now, id);  // FIN goes behind what was written
     if (sockets_[id].orphan) return -ECONNABORTED;
     const int error = tcp_.shutdown_write(now, id);
@@ -173,7 +192,7 @@ int32_t Server::shutdown(TimeNs now, const Call& request) {
   const bool read_over = (all & (kPeerClosed | kReadShut)) != 0;
   set_status(id, now_shut | (read_over && (all & kWriteShut) != 0 ? uint32_t{kHungUp} : 0));
   wakeups_.touch(id, kEverybody);
-  return 0;
+  return unconnected ? -ENOTCONN : 0;
 }
 
 void Server::set_options(TimeNs now, const Call& request) {

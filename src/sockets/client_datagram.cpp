@@ -1,5 +1,6 @@
 #include "sockets/client_datagram.hpp"
 
+#include "sockets/client_call.hpp"
 #include "sockets/client_level.hpp"
 #include "sockets/client_wait.hpp"
 
@@ -20,10 +21,12 @@ bool peek_header(uint32_t socket, uint32_t read, DatagramHeader& header) {
   return datagram_bytes(header.payload_bytes) <= available;
 }
 
-ssize_t nothing_to_read(uint32_t socket) {
+ssize_t nothing_to_read(uint32_t socket, int flags) {
   if (const int error = take_error(socket); error != 0) return error;
   const uint32_t status = state.out[socket].status.load(std::memory_order_acquire);
-  return status & (kReadShut | kHungUp) ? 0 : -EAGAIN;
+  // Only who may wait hears that it is over (__skb_wait_for_more_packets).
+  const bool over = (status & kHungUp) || ((status & kReadShut) && !may_not_wait(socket, flags));
+  return over ? 0 : -EAGAIN;
 }
 
 bool take(uint32_t socket, Pieces& to, int flags, Received& received) {
@@ -81,6 +84,14 @@ bool put(uint32_t socket, Pieces& from, const DatagramHeader& header) {
   return true;
 }
 
+// Linux has given the socket a port before it finds that there is nobody to send to (inet_send_prepare).
+void take_any_port(uint32_t socket) {
+  if (state.names[socket].local.port != 0) return;
+  Request request{.op = Op::bind, .socket = socket};
+  request.endpoint.address = state.names[socket].local.address;
+  call(request);
+}
+
 }  // namespace
 
 Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
@@ -90,7 +101,7 @@ Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
     if (flags & MSG_ERRQUEUE) return {.result = -EAGAIN};
     if (flags & MSG_OOB) return {.result = -EOPNOTSUPP};
     if (take(socket, to, flags, received)) return received;
-    received.result = nothing_to_read(socket);
+    received.result = nothing_to_read(socket, flags);
     if (received.result != -EAGAIN || may_not_wait(socket, flags)) return received;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
     const int waited = Wait(socket).until(
@@ -105,14 +116,15 @@ ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const I
   DatagramHeader header{.payload_bytes = static_cast<uint32_t>(from.left()), .local = source};
   if (datagram_bytes(header.payload_bytes) > capacity()) return -EMSGSIZE;
   const uint32_t status = state.out[socket].status.load(std::memory_order_acquire);
-  if (status & kWriteShut) return broken_pipe(flags);
   if (to != nullptr) {
     if (to->port == 0) return -EINVAL;
     header.peer = to->address;
     header.peer_port = to->port;
   } else if (!(status & kConnected)) {
+    take_any_port(socket);
     return -EDESTADDRREQ;
   }
+  if (status & kWriteShut) return -EPIPE;  // a signal is for streams
   if (const int error = take_error(socket); error != 0) return error;
   TimeNs deadline = 0;
   while (!put(socket, from, header)) {

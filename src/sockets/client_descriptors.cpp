@@ -183,7 +183,8 @@ int fcntl(int fd, int command, long argument) {
       return O_RDWR | (now & kNonBlocking ? O_NONBLOCK : 0) | (now & kAsync ? O_ASYNC : 0);
     }
     if (command == F_SETFL) {
-      flags.store((argument & O_NONBLOCK ? kNonBlocking : 0u) | (argument & O_ASYNC ? kAsync : 0u),
+      const uint32_t kept = flags.load(std::memory_order_relaxed) & kConnectDue;
+      flags.store(kept | (argument & O_NONBLOCK ? kNonBlocking : 0u) | (argument & O_ASYNC ? kAsync : 0u),
                   std::memory_order_relaxed);
       return 0;
     }

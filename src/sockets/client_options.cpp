@@ -210,6 +210,9 @@ int give_socket_level(uint32_t socket, int name, void* value, socklen_t* length)
     case SO_RCVBUF:
     case SO_SNDBUF:
       return give_buffer(socket, name, value, length);
+    case SO_BINDTODEVICE:
+      *length = 0;  // bound to none
+      return 0;
     case SO_LINGER: {
       const linger how{.l_onoff = has_option(socket, kOptLinger),
                        .l_linger = static_cast<int>(get_place(socket, kLingerSeconds))};
@@ -237,6 +240,7 @@ int set_option(uint32_t socket, int level, int name, const void* value, socklen_
   if (value == nullptr) return -EFAULT;
   const Option* option = find_option(level, name);
   if (option != nullptr && level == IPPROTO_TCP && !is_stream(socket)) return -ENOPROTOOPT;
+  if (level == SOL_SOCKET && length < sizeof(int)) return -EINVAL;
   if (option == nullptr) return set_special(socket, level, name, value, length);
   int number = 0;
   if (!read_int(value, length, number)) {
@@ -256,8 +260,8 @@ int set_option(uint32_t socket, int level, int name, const void* value, socklen_
 int get_option(uint32_t socket, int level, int name, void* value, socklen_t* length) {
   if (value == nullptr || length == nullptr) return -EFAULT;
   if (static_cast<int>(*length) < 0) return -EINVAL;
+  if (level == IPPROTO_TCP && !is_stream(socket)) return -EOPNOTSUPP;
   const Option* option = find_option(level, name);
-  if (option != nullptr && level == IPPROTO_TCP && !is_stream(socket)) return -ENOPROTOOPT;
   if (option == nullptr) return give_special(socket, level, name, value, length);
   if (option->kind == Kind::bit) return give_int(value, length, has_option(socket, option->where));
   int number = option->usual;

@@ -57,27 +57,31 @@ int accept_one(uint32_t listener, sockaddr* address, socklen_t* length, int flag
   return fd;
 }
 
-// Linux's answers to a second connect() (inet_stream_connect).
-int already_connecting(uint32_t status) {
-  if (status & kListening) return -EISCONN;
-  if (status & kConnected) return -EISCONN;
-  if ((status & kConnecting) && !(status & kHungUp)) return -EALREADY;
-  return 0;
+// The end of an attempt that a connect() began and left: once told, as Linux does it (inet_stream_connect).
+int outcome(uint32_t socket) {
+  state.in[socket].flags.fetch_and(~uint32_t{kConnectDue}, std::memory_order_relaxed);
+  if (status_of(socket) & (kConnected | kFinSeen)) return 0;
+  const int error = take_error(socket);
+  Request again{.op = Op::disconnect, .socket = socket};
+  call(again);
+  return error != 0 ? error : -ECONNABORTED;
 }
 
-int finish_connect(uint32_t socket) {
-  const auto settled = [&] {
-    return (status_of(socket) & (kConnected | kHungUp)) || !(status_of(socket) & kConnecting) ||
-           state.out[socket].error.load(std::memory_order_acquire) != 0;
-  };
-  if (!settled()) {
-    if (may_not_wait(socket, 0)) return -EINPROGRESS;
-    const int waited =
-        Wait(socket).until(settled, deadline_after(state.names[socket].send_timeout_ns.load()));
-    if (waited != 0) return waited == -EAGAIN ? -EINPROGRESS : waited;
-  }
-  if (const int error = take_error(socket); error != 0) return error;
-  return status_of(socket) & kConnected ? 0 : -ECONNABORTED;
+bool is_under_way(uint32_t socket) {
+  const uint32_t status = status_of(socket);
+  return (status & kConnecting) && !(status & (kConnected | kHungUp)) &&
+         state.out[socket].error.load(std::memory_order_acquire) == 0;
+}
+
+// Who may not wait is told to look later even if all is done by now, as on Linux, where nothing arrives
+// during a call.
+int finish_connect(uint32_t socket, int not_yet) {
+  state.in[socket].flags.fetch_or(kConnectDue, std::memory_order_relaxed);
+  if (may_not_wait(socket, 0)) return not_yet;
+  const int waited = Wait(socket).until([&] { return !is_under_way(socket); },
+                                        deadline_after(state.names[socket].send_timeout_ns.load()));
+  if (waited != 0) return waited == -EAGAIN ? not_yet : waited;
+  return outcome(socket);
 }
 
 }  // namespace
@@ -151,7 +155,6 @@ int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
   const bool stream = status & kStream;
   if (address == nullptr || length < sizeof(sa_family_t)) return -EINVAL;
   if (address->sa_family == AF_UNSPEC) {
-    if (stream) return -EOPNOTSUPP;
     Request request{.op = Op::disconnect, .socket = socket};
     return call(request);
   }
@@ -159,18 +162,23 @@ int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
   if (const int result = from_sockaddr(address, length, state.names[socket].v6 != 0, request.endpoint);
       result < 0)
     return result;
-  if (stream)
-    if (const int result = already_connecting(status); result < 0) return result;
+  if (stream) {
+    if (is_under_way(socket)) return finish_connect(socket, -EALREADY);
+    if (state.in[socket].flags.load(std::memory_order_relaxed) & kConnectDue) return outcome(socket);
+    if (status & (kListening | kConnected)) return -EISCONN;
+  }
   if (const int result = destination(request.endpoint); result < 0) return result;
   const int result = call(request);
   if (result < 0 || !stream) return result;
-  return finish_connect(socket);
+  return finish_connect(socket, -EINPROGRESS);
 }
 
 int shutdown(uint32_t socket, int how) {
   if (how < SHUT_RD || how > SHUT_RDWR) return -EINVAL;
   Request request{.op = Op::shutdown, .socket = socket};
   request.value[0] = static_cast<uint64_t>(how);
+  if (status_of(socket) & kConnected)  // what became of the attempt needs no telling any more (inet_shutdown)
+    state.in[socket].flags.fetch_and(~uint32_t{kConnectDue}, std::memory_order_relaxed);
   return call(request);
 }
 

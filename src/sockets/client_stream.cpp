@@ -16,6 +16,7 @@ uint32_t capacity() {
 
 // Nothing to read: end of stream (0), an error, or -EAGAIN. The order is Linux's (tcp_recvmsg_locked).
 ssize_t nothing_to_read(uint32_t socket, uint32_t status) {
+  if (status & kFinSeen) return 0;
   if (const int error = take_error(socket); error != 0) return error;
   if (status & (kPeerClosed | kReadShut | kHungUp)) return 0;
   if (status & (kConnected | kConnecting)) return -EAGAIN;
@@ -65,7 +66,7 @@ bool can_send(uint32_t socket) {
 
 // The order is Linux's: the error that ended it once, then EPIPE for ever (sk_stream_error).
 ssize_t cannot_send(uint32_t socket, int flags) {
-  if (const int error = take_error(socket); error != 0) return error;
+  if (const int error = take_error(socket); error != 0) return error == -EPIPE ? broken_pipe(flags) : error;
   const uint32_t status = state.out[socket].status.load(std::memory_order_acquire);
   if ((status & (kConnecting | kWriteShut | kHungUp)) == kConnecting) return -EAGAIN;
   return can_send(socket) ? -EAGAIN : broken_pipe(flags);
@@ -157,7 +158,7 @@ ssize_t put_all(uint32_t socket, Source& from, int flags) {
   for (;;) {
     const ssize_t put_now = put(socket, from, flags);
     if (put_now > 0) done += put_now;
-    if (put_now == 0 || from.left() == 0) return done;
+    if (put_now >= 0 && (put_now == 0 || from.left() == 0)) return done;
     if (put_now > 0) continue;
     if (put_now != -EAGAIN) return done > 0 ? done : put_now;
     if (may_not_wait(socket, flags)) return done > 0 ? done : -EAGAIN;
@@ -178,7 +179,6 @@ int broken_pipe(int flags) {
 ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
   if (flags & MSG_OOB) return receive_urgent(socket, to, flags);
   if (flags & MSG_ERRQUEUE) return -EAGAIN;
-  if (to.left() == 0) return 0;
   ssize_t done = 0;
   TimeNs deadline = 0;
   for (;;) {
@@ -193,6 +193,7 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
     const int waited = Wait(socket).until(
         [&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; }, deadline);
+    if (to.left() == 0) return 0;  // tcp_recvmsg() waits for nothing once
     if (waited != 0) return done > 0 ? done : waited;
   }
 }

@@ -1,5 +1,6 @@
 // What TCP says, made visible to the program: positions first, then status, then the touch that wakes.
 #include <algorithm>
+#include <cerrno>
 
 #include "sockets/server.hpp"
 
@@ -41,16 +42,22 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
     const tcp::State state = tcp_.state(id);
     const bool both = state == tcp::State::closing || state == tcp::State::last_ack ||
                       state == tcp::State::time_wait || state == tcp::State::closed;
-    set_status(id, kPeerClosed | (both ? uint32_t{kHungUp} : 0));
+    set_status(id, kPeerClosed | kFinSeen | (both ? uint32_t{kHungUp} : 0));
     tell = true;
   }
   if (event.bits & tcp::kFailed) {
-    out.error.store(tcp_.error(id));
+    out.error.store(failure(id));
     set_status(id, kHungUp | kPeerClosed, kConnecting | kConnected);
     tell = true;
   }
   if (tell) wakeups_.touch(id);
   if ((event.bits & tcp::kGone) != 0 && socket.orphan) free_index(id);
+}
+
+// A reset after the peer's FIN says only that it reads no more (tcp_reset in Linux).
+int Server::failure(uint32_t id) const {
+  const int error = tcp_.error(id);
+  return error == ECONNRESET && (sockets_[id].status & (kFinSeen | kWriteShut)) == kFinSeen ? EPIPE : error;
 }
 
 void Server::publish_reads(uint32_t id) {
@@ -96,7 +103,7 @@ uint32_t Server::accept_all(TimeNs now, uint32_t listener) {
     show_names(*child);
     publish_reads(*child);
     const tcp::State state = tcp_.state(*child);
-    if (state == tcp::State::close_wait) set_status(*child, kPeerClosed);
+    if (state == tcp::State::close_wait) set_status(*child, kPeerClosed | kFinSeen);
     if (tcp_.error(*child) != 0) {
       view_.out(*child).error.store(tcp_.error(*child));
       set_status(*child, kPeerClosed | kHungUp, kConnected);

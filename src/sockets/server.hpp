@@ -110,6 +110,7 @@ class Server {
 
   // events.cpp: from TCP to the program
   void on_event(TimeNs now, const tcp::Event& event);
+  int failure(uint32_t id) const;
   void publish_reads(uint32_t id);
   uint32_t accept_all(TimeNs now, uint32_t listener);
   void count_connection(uint32_t id);
@@ -132,6 +133,7 @@ class Server {
   bool is_live(uint32_t slot) const;
   int32_t bind(Call& request);
   int32_t connect(TimeNs now, Call& request);
+  int32_t disconnect(uint32_t id);
   int32_t shutdown(TimeNs now, const Call& request);
   void set_options(TimeNs now, const Call& request);
   void info(TimeNs now, Call& request) const;

@@ -80,6 +80,7 @@ enum StatusBit : uint32_t {
   kHungUp = 64,      // both directions are over: POLLHUP; writes give EPIPE (or the error)
   kWriteShut = 128,  // shutdown(SHUT_WR) was done
   kReadShut = 256,   // shutdown(SHUT_RD) was done
+  kFinSeen = 512,    // the peer's FIN came: read gives 0 at the end, whatever went wrong afterwards
 };
 
 // Written by the stack, read by the program.
@@ -148,6 +149,7 @@ struct alignas(64) SocketNames {
 enum DescriptionFlag : uint32_t {
   kNonBlocking = 1,  // O_NONBLOCK
   kAsync = 2,        // O_ASYNC as set, without effect
+  kConnectDue = 4,   // a connect() left before it knew; the next one tells what became of it
 };
 
 // A datagram in a ring: this header, then the payload, the whole padded to 8 bytes; header and payload may
@@ -203,7 +205,7 @@ enum class Op : uint32_t {
   listen,    // value[0]: backlog
   connect,   // endpoint                                    -> 0: under way (stream) or done (datagram), or
              // -errno
-  disconnect,   // datagram: connect(AF_UNSPEC)
+  disconnect,   // connect(AF_UNSPEC): datagrams, and streams that could not connect
   shutdown,     // value[0]: 0 SHUT_RD, 1 SHUT_WR, 2 both
   set_options,  // value[0..7]: OptionValue
   info,         // -> value: InfoValue, see session_info.hpp

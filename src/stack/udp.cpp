@@ -33,6 +33,7 @@ int Udp::bind(SocketId id, Endpoint& local, bool reuse) {
   if (local.port == 0) {
     local.port = pick_port(local);
     if (local.port == 0) return EADDRINUSE;
+    socket.port_was_picked = true;
   } else if (conflicts(local, reuse)) {
     return EADDRINUSE;
   }
@@ -43,12 +44,16 @@ int Udp::bind(SocketId id, Endpoint& local, bool reuse) {
   return 0;
 }
 
+int Udp::take_port(SocketId id) {
+  const Endpoint& bound = sockets_[id].local;
+  if (bound.port != 0) return 0;
+  Endpoint local{bound.address.is_unspecified() ? IpAddress::v4(0) : bound.address, 0};
+  return bind(id, local, false);
+}
+
 int Udp::connect(SocketId id, const Endpoint& remote, const IpAddress& source) {
   Socket& socket = sockets_[id];
-  if (socket.local.port == 0) {
-    Endpoint local{IpAddress::v4(0), 0};
-    if (const int error = bind(id, local, false)) return error;
-  }
+  if (const int error = take_port(id)) return error;
   if (socket.local.address.is_unspecified() || socket.address_from_connect) {
     socket.local.address = source;
     socket.address_from_connect = true;
@@ -62,16 +67,22 @@ void Udp::disconnect(SocketId id) {
   socket.remote = {};
   if (socket.address_from_connect) socket.local.address = IpAddress::v4(0);
   socket.address_from_connect = false;
+  if (socket.port_was_picked) unlink(id);
+}
+
+void Udp::unlink(SocketId id) {
+  Socket& socket = sockets_[id];
+  if (socket.local.port == 0) return;
+  SocketId* link = &ports_[socket.local.port];
+  while (*link != id) link = &sockets_[*link].next;
+  *link = socket.next;
+  socket.local.port = 0;
+  socket.port_was_picked = false;
 }
 
 void Udp::close(SocketId id) {
-  Socket& socket = sockets_[id];
-  if (socket.local.port != 0) {
-    SocketId* link = &ports_[socket.local.port];
-    while (*link != id) link = &sockets_[*link].next;
-    *link = socket.next;
-  }
-  socket = Socket{};
+  unlink(id);
+  sockets_[id] = Socket{};
 }
 
 int Udp::score(const Socket& socket, const Endpoint& local, const Endpoint& remote) {

@@ -31,10 +31,12 @@ class Udp {
   // `reuse`; the newest then gets what is sent there. EINVAL: already bound. EADDRINUSE. That the address is
   // ours is for the caller to see.
   int bind(SocketId id, Endpoint& local, bool reuse);
+  // Binds to any port of the socket's address unless it is bound. EADDRINUSE: none is free.
+  int take_port(SocketId id);
   // From now on only datagrams from `remote` come in, and its errors do. Binds first if need be; a socket
   // without an address of its own takes `source`. EADDRINUSE: no port is free.
   int connect(SocketId id, const Endpoint& remote, const IpAddress& source);
-  // Undoes connect; an address that came from connect goes, the port stays.
+  // Undoes connect; an address that came from connect goes, and so does a port that nobody asked for.
   void disconnect(SocketId id);
   void close(SocketId id);
 
@@ -62,9 +64,11 @@ class Udp {
     SocketId next = kNone;
     bool reuse = false;
     bool address_from_connect = false;
+    bool port_was_picked = false;
   };
 
   static int score(const Socket& socket, const Endpoint& local, const Endpoint& remote);
+  void unlink(SocketId id);
   bool conflicts(const Endpoint& local, bool reuse) const;
   uint16_t pick_port(const Endpoint& local) const;
 

@@ -111,10 +111,7 @@ class UdpSender {
     const Ipv4Address destination = to.address.is_unspecified() ? kThisHost : to.address.as_v4();
     if (!to.address.is_unspecified() && !to.address.is_v4()) return ENETUNREACH;
     if (!source.is_unspecified() && !(source.is_v4() && ip_.routes().is_local(source.as_v4()))) return EINVAL;
-    if (!udp_.is_bound(id)) {
-      Endpoint any{IpAddress::v4(0), 0};
-      if (const int error = udp_.bind(id, any, false)) return error;
-    }
+    if (const int error = udp_.take_port(id)) return error;
     if (source.is_unspecified()) source = udp_.local(id).address;
     if (!ip_.find(way_, destination, source.is_unspecified() ? 0 : source.as_v4())) return ENETUNREACH;
     if (way_.route.kind == Route::Kind::broadcast && !rules.may_broadcast) return EACCES;

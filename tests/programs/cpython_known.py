@@ -10,7 +10,4 @@ LEFT_OUT = {
 # Counted as failures here.
 KNOWN = {
     "test_socket.GeneralModuleTests.test_sethostname": "a cell does not let its program change the host name, so the test skips itself",
-    "test_ftplib.TestFTPClass.test_abort": "there is no urgent data: MSG_OOB is EOPNOTSUPP",
-    "test_asyncio.test_sendfile.*_close_peer_in_the_middle_of_receiving":
-        "a stack's buffers hold what the test sends, whatever SO_SNDBUF says, so all of it is sent before the peer closes",
 }

@@ -216,6 +216,35 @@ TEST_P(StreamTest, UnconnectedSocketRefusesData) {
   os->close(fd);
 }
 
+TEST_P(StreamTest, AConnectThatDidNotWaitIsAnsweredByTheNextOne) {
+  uint16_t port = 0;
+  const int server = listener(port);
+  const int fd = os->socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+  const sockaddr_in to = loopback(port);
+  EXPECT_EQ(os->connect(fd, as_sockaddr(to), sizeof to), -EINPROGRESS) << "even if it is there at once";
+  wait_for(fd, POLLOUT);
+  EXPECT_EQ(os->connect(fd, as_sockaddr(to), sizeof to), 0);
+  EXPECT_EQ(os->connect(fd, as_sockaddr(to), sizeof to), -EISCONN);
+  os->close(server);
+  const int refused = os->socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+  EXPECT_EQ(os->connect(refused, as_sockaddr(to), sizeof to), -EINPROGRESS);
+  wait_for(refused, POLLOUT);
+  EXPECT_EQ(os->connect(refused, as_sockaddr(to), sizeof to), -ECONNREFUSED);
+  EXPECT_EQ(os->connect(refused, as_sockaddr(to), sizeof to), -EINPROGRESS) << "a new attempt";
+  os->close(refused);
+  os->close(fd);
+}
+
+TEST_P(StreamTest, NothingIsSentOnlyWhereSomethingCouldBe) {
+  const int fd = os->socket(AF_INET, SOCK_STREAM);
+  EXPECT_EQ(send(fd, "", MSG_NOSIGNAL), -EPIPE);
+  os->close(fd);
+  const auto [a, b] = connection();
+  EXPECT_EQ(send(a, "", MSG_NOSIGNAL), 0);
+  os->close(a);
+  os->close(b);
+}
+
 TEST_P(StreamTest, SecondConnectIsRefused) {
   const auto [a, b] = connection();
   const sockaddr_in to = loopback(1);

@@ -37,7 +37,7 @@ int FakeStack::perform(Call& call) {
       return connect(id, call.endpoint);
     case Op::disconnect:
       sockets_[id].remote = {};
-      set_status(id, 0, kConnected);
+      set_status(id, 0, kConnected | kConnecting | kHungUp | kPeerClosed);
       return 0;
     case Op::shutdown:
       return shutdown(id, call.value[0]);

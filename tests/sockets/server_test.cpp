@@ -327,6 +327,25 @@ TEST_F(ServerTest, AListenerIsShownWhereItWasBound) {
   EXPECT_NE(view_.names(unbound).local.port, 0);
 }
 
+TEST_F(ServerTest, AResetAfterTheLastByteOnlyStopsTheWriter) {
+  const auto [listener, client, server] = stack_.connected();
+  stack_.close(server);
+  stack_.settle();
+  ASSERT_TRUE(stack_.status(client) & kFinSeen);
+  stack_.write(client, "too late");
+  stack_.settle();
+  EXPECT_EQ(view_.out(client).error.load(), EPIPE) << "it was told that nothing follows";
+  EXPECT_TRUE(stack_.status(client) & kHungUp);
+}
+
+TEST_F(ServerTest, ShutdownWithoutAConnectionIsRefusedAndSeen) {
+  const uint32_t stream = stack_.open(true), datagram = stack_.open(false);
+  for (const uint32_t socket : {stream, datagram}) {
+    EXPECT_EQ(stack_.call(Op::shutdown, socket, nullptr, 2), -ENOTCONN);
+    EXPECT_EQ(stack_.status(socket) & (kReadShut | kWriteShut), kReadShut | kWriteShut);
+  }
+}
+
 TEST_F(ServerTest, CallsThatMakeNoSenseGetAnError) {
   EXPECT_EQ(stack_.call(Op::close, 5), -EBADF);
   EXPECT_EQ(stack_.call(Op::close, UINT32_MAX), -EBADF);

@@ -53,8 +53,13 @@ TEST_F(UdpTest, AConnectedSocketHearsOnlyItsPeer) {
   EXPECT_FALSE(udp_.match(local, kStranger));
   EXPECT_FALSE(udp_.match(local, {kRemote.address, 5001}));
   udp_.disconnect(0);
-  EXPECT_EQ(udp_.local(0), (Endpoint{kAny, local.port}));
-  EXPECT_EQ(udp_.match(local, kStranger), 0u);
+  EXPECT_EQ(udp_.local(0).port, 0) << "nobody asked for that port";
+  EXPECT_FALSE(udp_.match(local, kStranger));
+  ASSERT_EQ(bind(1, kAny, 53), 0);
+  ASSERT_EQ(udp_.connect(1, kRemote, kOne), 0);
+  udp_.disconnect(1);
+  EXPECT_EQ(udp_.local(1), (Endpoint{kAny, 53}));
+  EXPECT_EQ(udp_.match({kOne, 53}, kStranger), 1u);
 }
 
 TEST_F(UdpTest, ReconnectingTakesTheNewSource) {
