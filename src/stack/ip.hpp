@@ -217,15 +217,16 @@ class Ip {
                bool intact);
   Fate receive_icmp(TimeNs now, const Segment& segment);
   void refuse(TimeNs now, const Segment& segment, DropReason reason, IcmpUnreachableCode code);
-  Fate refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped);
+  [[gnu::cold, gnu::noinline]] Fate refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip,
+                                               ConstBytes packet, bool looped);
   Frame finish_packet(Reassembly::Packet& packet, uint32_t payload_bytes);
   void abandon(Reassembly::Packet& packet, DropReason reason);
   void expire_fragments(TimeNs now);
 
   void dispatch(TimeNs now, Way& way, const Outgoing& out);
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
-  void refused_out(ConstBytes packet);
-  void send_resets(TimeNs now);
+  [[gnu::cold, gnu::noinline]] void refused_out(ConstBytes packet);
+  [[gnu::cold, gnu::noinline]] void send_resets(TimeNs now);
   void loop_reset(const TcpReset& reset);
   void send_icmp(TimeNs now);
   void send_held(TimeNs now);
@@ -244,9 +245,6 @@ class Ip {
   const std::unique_ptr<uint8_t[]> whole_{new uint8_t[65535]};  // that packet
   Loopback loopback_;
   Reassembly reassembly_;
-  FilterHooks filter_;
-  TcpResets resets_;
-  Way reset_way_{IpProtocol::kTcp};
   DropCounters drops_;
   IpCounters counters_;
 
@@ -272,6 +270,11 @@ class Ip {
   bool resumed_ = false;
   std::array<Frame, kTxQueue + 1> tx_;  // the last place is only passed through by what loops
   uint32_t tx_count_ = 0;
+
+  // Last, so that what every packet needs lies together: without rules only one word of this is looked at.
+  FilterHooks filter_;
+  TcpResets resets_;
+  Way reset_way_{IpProtocol::kTcp};
 };
 
 }  // namespace skerry::stack

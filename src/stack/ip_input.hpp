@@ -138,7 +138,10 @@ auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstB
     segment.intact = intact;
     segment.broadcast = !routes_.is_local(ip.destination);
     segment.congestion_experienced = (ip.type_of_service & 3) == 3;
-    segment.copy_header(judged ? filter_.transport() : segment.bytes);
+    if (judged) [[unlikely]]
+      segment.copy_header(filter_.transport());
+    else
+      segment.copy_header(segment.bytes);
   };
   if (ip.protocol == IpProtocol::kIcmp) [[unlikely]] {
     Segment segment;

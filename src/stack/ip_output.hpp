@@ -8,7 +8,8 @@ uint32_t Ip<L>::tx(TimeNs now) {
   if (reassembly_.deadline() <= now) [[unlikely]]
     expire_fragments(now);
   send_icmp(now);
-  send_resets(now);
+  if (!resets_.view().empty()) [[unlikely]]
+    send_resets(now);
   if (arp_.neighbours().held() > 0 || arp_.deadline() <= now) [[unlikely]] {
     send_held(now);
     send_arp(now);
