@@ -1,13 +1,19 @@
 // skerry-nftc: nft's own compiler in a process that can do nothing else. A ruleset as text comes in at 0, the
 // netlink batch that nft would send to a kernel goes out at 1, nft's words go out at 2. Its arguments are the
-// names of the interfaces that the rules may name, from index 1 on.
+// names of the interfaces that the rules may name, from index 1 on. With --lines before them, what goes out
+// at 1 is the number of the line that each rule stands in, one a line, in the order of the batch.
 //
 // Exit status: 0 compiled, 1 refused, 2 a failure of ours.
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
 #include <nftables/libnftables.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -29,16 +35,44 @@ struct Compilation {
   std::vector<uint8_t> batch;
   std::string complaint;  // ours, about what nft let pass
 
-  Answer judge(ConstBytes sent) {
+  std::vector<Answer> judge(ConstBytes sent) {
     filter::Ruleset ruleset;
     if (const auto refusal = filter::load(sent, ruleset)) {
       if (complaint.empty()) complaint = refusal->sentence;
-      return {refusal->error, refusal->sequence, refusal->attribute};
+      return {{refusal->error, refusal->sequence, refusal->attribute}};
     }
     batch.assign(sent.begin(), sent.end());
     return {};
   }
 };
+
+// A kernel that takes no rule at all: so nft says of each where it stands.
+std::vector<Answer> refuse_rules(ConstBytes sent) {
+  std::vector<Answer> refused;
+  for (size_t at = 0; at + sizeof(nlmsghdr) <= sent.size();) {
+    nlmsghdr head;
+    std::memcpy(&head, sent.data() + at, sizeof head);
+    if (head.nlmsg_len < sizeof head) break;
+    if (head.nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE))
+      refused.push_back({EINVAL, head.nlmsg_seq, 0});
+    at += NLMSG_ALIGN(head.nlmsg_len);
+  }
+  return refused;
+}
+
+std::string lines_of(const std::string& words) {
+  constexpr std::string_view kBefore = "/dev/stdin:";
+  std::string lines;
+  for (size_t at = 0; at < words.size();) {
+    const size_t end = std::min(words.find('\n', at), words.size());
+    if (words.compare(at, kBefore.size(), kBefore) == 0) {
+      const size_t number = at + kBefore.size();
+      lines += words.substr(number, words.find(':', number) - number) + "\n";
+    }
+    at = end + 1;
+  }
+  return lines;
+}
 
 bool write_all(int fd, ConstBytes bytes) {
   while (!bytes.empty()) {
@@ -67,9 +101,12 @@ int run(std::vector<std::string> interfaces) {
   if (const Result<void> confined = confine(Confinement::compiler); !confined)
     return complain(confined.error().message);
 
+  const bool wants_lines = !interfaces.empty() && interfaces.front() == "--lines";
+  if (wants_lines) interfaces.erase(interfaces.begin());
   Compilation compilation;
-  FakeKernel fake{descriptor.get(), std::move(interfaces),
-                  [&](ConstBytes batch) { return compilation.judge(batch); }};
+  FakeKernel fake{descriptor.get(), std::move(interfaces), [&](ConstBytes batch) {
+                    return wants_lines ? refuse_rules(batch) : compilation.judge(batch);
+                  }};
   kernel = &fake;
   nft_ctx* context = nft_ctx_new(NFT_CTX_DEFAULT);
   if (context == nullptr) return complain("libnftables cannot start");
@@ -78,6 +115,11 @@ int run(std::vector<std::string> interfaces) {
   nft_ctx_buffer_error(context);
   const int failure = nft_run_cmd_from_filename(context, "/dev/stdin");
   const char* words = nft_ctx_get_error_buffer(context);
+  if (wants_lines) {
+    const std::string lines = lines_of(words);
+    return write_all(STDOUT_FILENO, {reinterpret_cast<const uint8_t*>(lines.data()), lines.size()}) ? 0
+                                                                                                    : kFailed;
+  }
   write_all(STDERR_FILENO, {reinterpret_cast<const uint8_t*>(words), std::strlen(words)});
   if (!compilation.complaint.empty()) std::fprintf(stderr, "%s\n", compilation.complaint.c_str());
   if (failure != 0 || !compilation.complaint.empty()) return kRefused;

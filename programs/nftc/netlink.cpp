@@ -156,8 +156,8 @@ ssize_t sendmsg(int, const msghdr* message, int) {
     const auto* begin = static_cast<const uint8_t*>(message->msg_iov[i].iov_base);
     batch.insert(batch.end(), begin, begin + message->msg_iov[i].iov_len);
   }
-  const skerry::nftc::Answer answer = kernel->judge(batch);
-  if (answer.error != 0) skerry::nftc::reply_error(answer.sequence, answer.error, answer.offset);
+  for (const skerry::nftc::Answer& answer : kernel->judge(batch))
+    skerry::nftc::reply_error(answer.sequence, answer.error, answer.offset);
   return static_cast<ssize_t>(batch.size());
 }
 

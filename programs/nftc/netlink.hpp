@@ -17,8 +17,7 @@
 
 namespace skerry::nftc {
 
-// What the kernel would answer to a batch: 0, or an error number with the message and the place that it is
-// about.
+// An error that the kernel would answer a batch with, and the message and the place that it is about.
 struct Answer {
   int error = 0;          // errno
   uint32_t sequence = 0;  // of the message
@@ -28,7 +27,7 @@ struct Answer {
 struct FakeKernel {
   int descriptor = -1;                  // that libnftables believes to be the socket; nothing goes over it
   std::vector<std::string> interfaces;  // the first has index 1
-  std::function<Answer(ConstBytes batch)> judge;  // called with each batch that nft sends
+  std::function<std::vector<Answer>(ConstBytes batch)> judge;  // called with each batch that nft sends
 };
 
 // The one that the interposed functions below answer for; set before libnftables is called.

@@ -76,6 +76,13 @@ json chain_row(const filter::Engine& engine, uint32_t index) {
   return row;
 }
 
+// The number of a rule among all, by chains and in each by rules.
+size_t index_of(const filter::Ruleset& ruleset, uint32_t chain, uint32_t rule) {
+  size_t index = rule;
+  for (uint32_t before = 0; before < chain; ++before) index += ruleset.chains[before].rules.size();
+  return index;
+}
+
 json rule_row(const filter::Engine& engine, uint32_t chain, uint32_t index, TimeNs now) {
   const filter::Ruleset& ruleset = engine.ruleset();
   const filter::Rule& rule = ruleset.chains[chain].rules[index];
@@ -83,6 +90,7 @@ json rule_row(const filter::Engine& engine, uint32_t chain, uint32_t index, Time
   json row{{"table", filter::table_name(ruleset, ruleset.chains[chain].table)},
            {"chain", filter::chain_name(ruleset, chain)},
            {"handle", rule.handle},
+           {"index", index_of(ruleset, chain, index)},
            {"packets", hits.packets}};
   if (hits.packets > 0) row["ago_ms"] = (now - hits.last) / kMillisecond;
   if (!rule.comment.empty()) row["comment"] = rule.comment;
@@ -110,7 +118,7 @@ std::string packet_text(const stack::FilterEvent& event) {
 
 json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, TimeNs now) {
   const bool logged = event.log != filter::kNone;
-  return {
+  json row{
       {"what", logged           ? "log"
                : event.rejected ? "reject"
                                 : "drop"},
@@ -119,6 +127,8 @@ json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, 
       {"ago_ms", (now - event.at) / kMillisecond},
       {"packet", packet_text(event)},
       {"by", logged ? ruleset.logs[event.log].prefix : filter::place_name(ruleset, event.chain, event.rule)}};
+  if (!logged && event.rule != filter::kNone) row["index"] = index_of(ruleset, event.chain, event.rule);
+  return row;
 }
 
 size_t elements_of(const filter::Engine& engine, uint32_t set, TimeNs now) {

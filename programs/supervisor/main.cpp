@@ -76,6 +76,10 @@ Result<void> supervise(const std::string& name, const Supervisor::Started& start
   Result<void> created = supervisor.create();
   if (!created) return created;
   int number = kFirstRulesFd;
+  if (!supervisor.plan().filter.empty()) {
+    supervisor.set_default_rules(Fd(number));
+    ::fcntl(number++, F_SETFD, FD_CLOEXEC);
+  }
   for (const Program& program : supervisor.plan().programs) {
     if (program.filter.empty()) continue;
     Fd rules(number++);

@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <sstream>
 #include <vector>
 
 #include "ctl/child.hpp"
@@ -58,6 +60,35 @@ std::string with_name(const std::vector<uint8_t>& bytes, const std::string& file
   return words;
 }
 
+// nft compares each of its complaints with each rule, which for more than these would take too long.
+constexpr size_t kMostLines = 4096;
+
+// For people: what goes wrong here leaves rules without lines.
+std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset) {
+  std::vector<std::pair<std::pair<uint32_t, uint64_t>, size_t>> rules;  // order of the batch, place
+  for (const filter::Chain& chain : ruleset.chains)
+    for (const filter::Rule& rule : chain.rules)
+      rules.push_back({{rule.origin.sequence, rule.handle}, rules.size()});
+  if (rules.empty() || rules.size() > kMostLines || ::lseek(text.get(), 0, SEEK_SET) != 0) return {};
+  std::sort(rules.begin(), rules.end());
+  const Fd said(::memfd_create("skerry-lines", MFD_CLOEXEC)),
+      nothing(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  if (!said || !nothing) return {};
+  Result<Child> compiler =
+      Child::start({.executable = beside("skerry-nftc"),
+                    .argv = {"skerry-nftc", "--lines", filter::kLoopbackName, filter::kNetworkName},
+                    .fds = {{text.get(), 0}, {said.get(), 1}, {nothing.get(), 2}},
+                    .signal_on_our_end = SIGKILL});
+  if (!compiler || compiler->wait(-1, {}) != 0) return {};
+  const Result<std::vector<uint8_t>> bytes = content(said);
+  if (!bytes) return {};
+  std::istringstream numbers(std::string(bytes->begin(), bytes->end()));
+  std::vector<uint32_t> lines(rules.size());
+  for (const auto& [order, place] : rules)
+    if (!(numbers >> lines[place])) return {};
+  return numbers >> std::ws && numbers.eof() ? lines : std::vector<uint32_t>{};
+}
+
 }  // namespace
 
 std::string absolute_name(const std::string& file) {
@@ -92,6 +123,7 @@ Result<CompiledRules> compile_rules(const std::string& file) {
   if (status != 0) return Error{"the compiler failed"};
   if (const auto refusal = filter::load(*bytes, rules.ruleset))
     return Error{fmt::format("{} is refused: {}", file, refusal->sentence), refusal->error};
+  rules.lines = lines_of(*text, rules.ruleset);
   return rules;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
@@ -13,6 +14,9 @@ namespace skerry::ctl {
 struct CompiledRules {
   filter::Ruleset ruleset;
   Fd batch;  // the same as a netlink batch, in sealed memory: what a stack is given
+  // The line of the text that each rule stands in, by chains and in each by rules; empty if nobody could say,
+  // as of standard input.
+  std::vector<uint32_t> lines;
 };
 
 // "-" is standard input. What nft says about the text goes to stderr as nft says it, with the file's name.

@@ -31,7 +31,8 @@ Outcome load(const StackOptions& options) {
   if (!rules) return failed(rules.error());
   const supervisor::Request request{.command = supervisor::Command::load_rules,
                                     .program = asked->program,
-                                    .filter = absolute_name(options.file)};
+                                    .filter = absolute_name(options.file),
+                                    .filter_lines = rules->lines};
   const int fds[] = {rules->batch.get()};
   const Result<supervisor::ControlLine> line = asked->client.call(supervisor::format_request(request), fds);
   if (!line) return failed(line.error());
@@ -63,6 +64,8 @@ std::string details(const json& row) {
 }
 
 std::string subject(const json& row) {
+  if (row.contains("line"))
+    return fmt::format("handle {}, line {}", text_of(row, "handle"), text_of(row, "line"));
   if (row.contains("handle")) return "handle " + text_of(row, "handle");
   if (row.contains("policy")) return "policy " + text_of(row, "policy");
   if (row.contains("set")) return "set " + text_of(row, "set");

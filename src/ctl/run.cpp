@@ -192,6 +192,7 @@ Outcome run(const RunOptions& options) {
     Result<CompiledRules> rules = compile_rules(options.filter);
     if (!rules) return refused(rules.error().message);
     question->request.filter = absolute_name(options.filter);
+    question->request.filter_lines = std::move(rules->lines);
     question->rules = std::move(rules->batch);
   }
   Result<Admission> admission = ask_admission(*question, machine);

@@ -59,14 +59,20 @@ void print_started(const supervisor::Plan& plan) {
 
 Outcome up(const UpOptions& options) {
   if (const Result<void> kernel = supervisor::check_kernel(); !kernel) return failed(kernel.error());
-  const Result<supervisor::Plan> plan =
-      supervisor::load_composition(options.file, supervisor::this_machine());
+  Result<supervisor::Plan> plan = supervisor::load_composition(options.file, supervisor::this_machine());
   if (!plan) return failed(plan.error());
   std::vector<Fd> rules;
-  for (const supervisor::Program& program : plan->programs) {
+  if (!plan->filter.empty()) {
+    Result<CompiledRules> compiled = compile_rules(plan->filter);
+    if (!compiled) return failed(compiled.error());
+    plan->filter_lines = std::move(compiled->lines);
+    rules.push_back(std::move(compiled->batch));
+  }
+  for (supervisor::Program& program : plan->programs) {
     if (program.filter.empty()) continue;
     Result<CompiledRules> compiled = compile_rules(program.filter);
     if (!compiled) return failed(compiled.error());
+    program.filter_lines = std::move(compiled->lines);
     rules.push_back(std::move(compiled->batch));
   }
   Result<Child> started = start_supervisor(*plan, options.detach ? Place::daemon : Place::terminal, rules);

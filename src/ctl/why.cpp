@@ -52,6 +52,7 @@ class Why {
       std::string line = text_of(row, "what");
       for (const char* key : {"layer", "hook", "packet", "by"})
         if (row.contains(key)) line += "  " + text_of(row, key);
+      if (row.contains("line")) line += fmt::format("  {}:{}", text_of(row, "file"), text_of(row, "line"));
       for (char& c : line)
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
       fmt::print("{}\n", line);

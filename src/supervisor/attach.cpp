@@ -82,6 +82,7 @@ Result<Program> admit(const RunRequest& request, const Plan& plan, const Machine
                   .working_directory = request.working_directory,
                   .network = network.name,
                   .filter = request.filter,
+                  .filter_lines = request.filter_lines,
                   .shares = request.shares,
                   .publish = request.publish,
                   .core = request.core,

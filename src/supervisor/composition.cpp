@@ -44,7 +44,7 @@ std::optional<unsigned> CompositionReader::read_core(const TomlTable& table) {
 }
 
 void CompositionReader::read_root(const TomlTable& root) {
-  root.only({"name", "layout", "network", "program", "stack"});
+  root.only({"name", "layout", "filter", "network", "program", "stack"});
   name_ = root.text("name", "\"redis\"").value_or(fs::path(path_).stem().string());
   const std::string defect = name_defect(name_, kMaxProgramName);
   if (!defect.empty()) {
@@ -60,6 +60,7 @@ void CompositionReader::read_root(const TomlTable& root) {
     root.mistake("layout", known ? fmt::format("layout \"{}\" is not there yet: write \"split\"", *layout)
                                  : fmt::format("there is no layout \"{}\": write \"split\"", *layout));
   }
+  filter_ = read_filter(root);
   for (const NamedTable& named : root.children("network")) read_network(named);
   if (networks_.empty() && !root.has("network")) {
     networks_.push_back({{.name = "lan", .subnet = *parse_subnet("10.77.0.0/24")}, root});
@@ -69,6 +70,17 @@ void CompositionReader::read_root(const TomlTable& root) {
   if (mistakes_.empty() && programs_.empty() && !root.has("network")) {
     root.mistake("program", "nothing is to run here: write at least one [program.NAME] with run = [\"…\"]");
   }
+}
+
+std::string CompositionReader::read_filter(const TomlTable& table) {
+  const auto text = table.text("filter", "\"web.nft\"");
+  if (!text) return "";
+  const std::string path = absolute(*text);
+  if (!machine_.exists(path)) {
+    table.mistake("filter",
+                  fmt::format("there is no file {} with rules: write it, or write another path", path));
+  }
+  return path;
 }
 
 void CompositionReader::read_network(const NamedTable& named) {
@@ -103,7 +115,7 @@ void CompositionReader::read_network(const NamedTable& named) {
 }
 
 Plan CompositionReader::make_plan() {
-  Plan plan{.name = name_, .source = path_};
+  Plan plan{.name = name_, .source = path_, .filter = filter_};
   for (const DraftNetwork& draft : networks_) add_network(plan, draft.network);
   // Those with an address of their own choice first, so that none is handed out twice.
   for (const bool chosen : {true, false}) {

@@ -130,13 +130,7 @@ void CompositionReader::read_files(const TomlTable& table, Program& program) {
                                              program.working_directory));
     }
   }
-  if (const auto filter = table.text("filter", "\"web.nft\"")) {
-    program.filter = absolute(*filter);
-    if (!machine_.exists(program.filter)) {
-      table.mistake("filter", fmt::format("there is no file {} with rules: write it, or write another path",
-                                          program.filter));
-    }
-  }
+  program.filter = table.has("filter") ? read_filter(table) : filter_;
   for (const auto& [key, target] :
        {std::pair{"stdout", &program.stdout_path}, {"stderr", &program.stderr_path}}) {
     const auto path = table.text(key, "\"redis.log\"");

@@ -47,6 +47,7 @@ class CompositionReader {
   Plan make_plan();
 
   std::optional<unsigned> read_core(const TomlTable& table);
+  std::string read_filter(const TomlTable& table);
   std::string absolute(const std::string& path) const {
     return (std::filesystem::path(directory_) / path).lexically_normal().string();
   }
@@ -59,6 +60,7 @@ class CompositionReader {
   const Machine& machine_;
   Mistakes mistakes_;
   std::string name_;
+  std::string filter_;  // of programs that have none of their own
   std::vector<DraftNetwork> networks_;
   std::vector<DraftProgram> programs_;
 };

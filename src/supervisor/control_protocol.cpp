@@ -47,6 +47,16 @@ std::string absolute_path(std::string path, std::string_view name) {
   return path;
 }
 
+std::vector<uint32_t> parse_lines(const json& body) {
+  std::vector<uint32_t> lines;
+  for (const json& line : body.value("filter_lines", json::array())) {
+    if (!line.is_number_unsigned() || line.get<uint64_t>() > UINT32_MAX)
+      throw std::invalid_argument("filter_lines must be numbers");
+    lines.push_back(line.get<uint32_t>());
+  }
+  return lines;
+}
+
 RunRequest parse_run(const json& body) {
   RunRequest run;
   run.name = plain_text(body.value("name", json("")), "name");
@@ -81,6 +91,7 @@ RunRequest parse_run(const json& body) {
     run.publish.push_back(*publish);
   }
   if (body.contains("filter")) run.filter = absolute_path(plain_text(body["filter"], "filter"), "filter");
+  run.filter_lines = parse_lines(body);
   return run;
 }
 
@@ -96,6 +107,7 @@ json run_to_json(const RunRequest& run) {
   if (run.core) body["core"] = *run.core;
   if (run.uplink) body["uplink"] = to_string(*run.uplink);
   if (!run.filter.empty()) body["filter"] = run.filter;
+  if (!run.filter_lines.empty()) body["filter_lines"] = run.filter_lines;
   return body;
 }
 
@@ -129,8 +141,10 @@ Result<Request> parse_request(std::string_view line) {
       if (!first.is_number_unsigned()) throw std::invalid_argument("first must be a whole number");
       request.first = first.get<uint64_t>();
     }
-    if (request.command == Command::load_rules)
+    if (request.command == Command::load_rules) {
       request.filter = absolute_path(plain_text(body.at("filter"), "filter"), "filter");
+      request.filter_lines = parse_lines(body);
+    }
     return request;
   } catch (const std::exception& e) {
     return Error{fmt::format("the request is malformed: {}", e.what())};
@@ -143,6 +157,7 @@ std::string format_request(const Request& request) {
   if (request.command == Command::mirror) body["link"] = request.link;
   if (!request.program.empty()) body["program"] = request.program;
   if (!request.filter.empty()) body["filter"] = request.filter;
+  if (!request.filter_lines.empty()) body["filter_lines"] = request.filter_lines;
   if (request.command == Command::why) body["first"] = request.first;
   for (const auto& [command, word] : kWords) {
     if (command == request.command) body["command"] = word;

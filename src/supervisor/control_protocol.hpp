@@ -23,8 +23,8 @@
 //                        of that program has loaded, rows as programs/stack/rules.hpp writes them
 //  {"command":"load_rules","program":"redis","filter":"/etc/web.nft"}  with one descriptor, sealed memory
 //  that
-//                        holds the compiled rules; reply {"ok":true} once they are in force. After a refusal
-//                        the old ones are
+//                        holds the compiled rules, and "filter_lines", as Program's; reply {"ok":true} once
+//                        they are in force. After a refusal the old ones are
 //  {"command":"why","program":"redis","first":0}  reply {"ok":true,"rows":[…],"next":8,"missed":0}: what the
 //  rules
 //                        of that stack refused, as programs/stack/rules.hpp writes it; asked again with
@@ -59,7 +59,8 @@ inline constexpr size_t kMaxReplyBytes = 64 << 20;   // `ss` of many full stacks
 inline constexpr size_t kMaxDescriptors = 16;        // that may accompany one line
 
 inline constexpr int kReadyFd = 4, kClaimFd = 5;
-// And on from here the compiled rules of each program of the plan that names a filter, in the plan's order.
+// And on from here the compiled rules of the plan, if it names a filter, and of each program that does, in
+// the plan's order.
 inline constexpr int kFirstRulesFd = 6;
 
 enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules, why };
@@ -77,6 +78,7 @@ struct RunRequest {
   std::vector<std::string> shares;     // absolute paths
   std::vector<Publish> publish;
   std::string filter;  // absolute path of the rules' text, which come compiled with the request; or empty
+  std::vector<uint32_t> filter_lines;  // as Program's
 };
 
 // What the caller needs to become the parent of the program: descriptors[i] came with the reply and belongs
@@ -93,8 +95,9 @@ struct Request {
   std::string link;     // of mirror
   RunRequest run;       // of run
   std::string program;  // of rules, load_rules and why
-  std::string filter;   // of load_rules
-  uint64_t first = 0;   // of why
+  std::string filter;   // of load_rules, with
+  std::vector<uint32_t> filter_lines = {};
+  uint64_t first = 0;  // of why
 };
 
 // Errors say what is wrong with the line, for the peer to read.

@@ -124,7 +124,8 @@ struct Program {
   std::string network;
   Ipv4Address address = 0;
   MacAddress mac;
-  std::string filter;                      // absolute path of its rules' text; empty: it has none
+  std::string filter;                  // absolute path of its rules' text; empty: it has none
+  std::vector<uint32_t> filter_lines;  // that the rules stand in, by chains and in each by rules, if known
   std::vector<std::string> joins = {"*"};  // programs (or "host") that it may exchange frames with
   std::vector<std::string> shares;         // absolute host paths visible in its cell
   std::vector<Publish> publish;            // ports of the host that lead to it; with Uplink::user
@@ -180,8 +181,10 @@ struct PlannedLink {
 };
 
 struct Plan {
-  std::string name;             // of the composition; names its control socket
-  std::string source;           // the file it came from; empty for the default network
+  std::string name;    // of the composition; names its control socket
+  std::string source;  // the file it came from; empty for the default network
+  std::string filter;  // rules for those who join with none of their own, as Program::filter
+  std::vector<uint32_t> filter_lines;
   bool ends_with_last = false;  // the supervisor leaves when the last attached program has ended
   std::vector<Network> networks;
   std::vector<Program> programs;

@@ -72,15 +72,15 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Subnet, base, prefix_bits)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Network, name, subnet, uplink, interface, queues, core)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StackLimits, sockets, stream_bytes, lossy_seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Program, name, argv, executable, env, working_directory, stdout_path,
-                                   stderr_path, network, address, mac, filter, joins, shares, publish,
-                                   restart, core, stack, attached)
+                                   stderr_path, network, address, mac, filter, filter_lines, joins, shares,
+                                   publish, restart, core, stack, attached)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Object, name, kind, bytes, interface, host_address, guest_address, publish)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Grant, fd, object, access)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Process, name, kind, network, program, core, restart, settings, grants)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LinkEnd, process, end)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PlannedLink, name, a, b)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Plan, name, source, ends_with_last, networks, programs, objects, processes,
-                                   links)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Plan, name, source, filter, filter_lines, ends_with_last, networks,
+                                   programs, objects, processes, links)
 
 std::string plan_to_json(const Plan& plan) {
   return json(plan).dump();

@@ -8,6 +8,22 @@ namespace skerry::supervisor {
 
 using nlohmann::json;
 
+namespace {
+
+// Where in its text a rule stands: what the stack does not know, because it has the compiled rules alone. A
+// row names its rule by "index".
+void add_lines(json& rows, const Program* program) {
+  if (program == nullptr || !rows.is_array()) return;
+  for (json& row : rows) {
+    const json index = row.is_object() ? row.value("index", json()) : json();
+    if (!index.is_number_unsigned() || index.get<uint64_t>() >= program->filter_lines.size()) continue;
+    row["file"] = program->filter;
+    row["line"] = program->filter_lines[index.get<size_t>()];
+  }
+}
+
+}  // namespace
+
 struct Service::RuleRows {
   uint64_t connection;
   std::string program;
@@ -39,6 +55,7 @@ void Service::ask_for_rules(const std::shared_ptr<RuleRows>& gathered) {
                if (more == true && count > 0 && gathered->rows.size() < kMostRows)
                  return ask_for_rules(gathered);
                const Program* const program = supervisor_.plan().program(gathered->program);
+               add_lines(gathered->rows, program);
                send(gathered->connection, {{"ok", true},
                                            {"filter", program == nullptr ? "" : program->filter},
                                            {"rows", std::move(gathered->rows)}});
@@ -51,14 +68,17 @@ void Service::ask_why(uint64_t connection, const Request& request) {
   if (stack == nullptr || !stack->serving)
     return send(connection, refusal(fmt::format("{} has no stack that runs", request.program)));
   stack->ask({{"command", "why"}, {"first", request.first}}, {},
-             [this, connection](const Result<ControlMessage>& reply) {
-               send(connection, reply ? reply->body : refusal(reply.error().message));
+             [this, connection, program = request.program](const Result<ControlMessage>& reply) {
+               if (!reply) return send(connection, refusal(reply.error().message));
+               json body = reply->body;
+               if (body.contains("rows")) add_lines(body["rows"], supervisor_.plan().program(program));
+               send(connection, body);
              });
 }
 
 void Service::load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors) {
   if (descriptors.size() != 1) return send(connection, refusal("load_rules needs the rules"));
-  supervisor_.load_rules(request.program, request.filter, std::move(descriptors.front()),
+  supervisor_.load_rules(request, std::move(descriptors.front()),
                          [this, connection](const Result<void>& done) {
                            send(connection, done ? json{{"ok", true}} : refusal(done.error().message));
                          });

@@ -64,11 +64,12 @@ class Supervisor {
   // `rules`: compiled, if the request names a filter.
   void join(const RunRequest& request, Fd rules, JoinAnswer answer);
 
-  // Before the first tick(): the compiled rules of a program whose plan names a filter.
+  // Before the first tick(): the compiled rules of a program whose plan names a filter, and those of the
+  // plan.
   Result<void> give_rules(const std::string& program, Fd rules);
+  void set_default_rules(Fd rules) { default_rules_ = std::move(rules); }
   // To a stack that runs. `answer` hears when they are in force, or why the old ones still are.
-  void load_rules(const std::string& program, const std::string& file, Fd rules,
-                  std::function<void(Result<void>)> answer);
+  void load_rules(const Request& request, Fd rules, std::function<void(Result<void>)> answer);
 
   const Plan& plan() const { return plan_; }
   const Objects& objects() const { return objects_; }
@@ -130,6 +131,7 @@ class Supervisor {
   const Surroundings surroundings_;
   Started started_;
   Objects objects_;
+  Fd default_rules_;                                        // of who joins with none, where the plan has some
   std::map<std::string, std::unique_ptr<Member>> members_;  // by Process::name
   bool ready_ = false;
   std::set<std::string>

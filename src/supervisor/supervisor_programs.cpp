@@ -1,4 +1,5 @@
 // Programs and their cells: how one joins, when it begins, and what its end means for its stack.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 
@@ -160,6 +161,12 @@ void Supervisor::join(const RunRequest& request, Fd rules, JoinAnswer answer) {
   const Machine machine = this_machine();
   Result<Program> admitted = admit(request, plan_, machine);
   if (!admitted) return answer(admitted.error());
+  if (!rules && default_rules_) {
+    rules = Fd(::fcntl(default_rules_.get(), F_DUPFD_CLOEXEC, 0));
+    admitted->filter = plan_.filter;
+    admitted->filter_lines = plan_.filter_lines;
+    if (!rules) return answer(Error{"no descriptors are left for the rules"});
+  }
   Result<Addition> added = add_program(plan_, std::move(*admitted));
   if (!added) return answer(added.error());
   place(plan_, machine.cores);

@@ -10,22 +10,22 @@ Result<void> Supervisor::give_rules(const std::string& program, Fd rules) {
   return objects_.adopt_rules(program + ".stack.rules", std::move(rules));
 }
 
-void Supervisor::load_rules(const std::string& program, const std::string& file, Fd rules,
-                            std::function<void(Result<void>)> answer) {
-  Member* const stack = plan_.program(program) == nullptr ? nullptr : stack_of(program);
+void Supervisor::load_rules(const Request& request, Fd rules, std::function<void(Result<void>)> answer) {
+  Member* const stack = plan_.program(request.program) == nullptr ? nullptr : stack_of(request.program);
   if (stack == nullptr || !stack->serving)
-    return answer(Error{fmt::format("{} has no stack that runs", program)});
+    return answer(Error{fmt::format("{} has no stack that runs", request.program)});
   const auto kept = std::make_shared<Fd>(std::move(rules));
   const int fds[] = {kept->get()};
   stack->ask({{"command", "load_rules"}}, fds,
-             [this, program, file, kept, answer = std::move(answer)](const Result<ControlMessage>& reply) {
+             [this, request, kept, answer = std::move(answer)](const Result<ControlMessage>& reply) {
                if (!reply) return answer(reply.error());
                for (Program& known : plan_.programs) {
-                 if (known.name != program) continue;
-                 known.filter = file;
-                 return answer(give_rules(program, std::move(*kept)));
+                 if (known.name != request.program) continue;
+                 known.filter = request.filter;
+                 known.filter_lines = request.filter_lines;
+                 return answer(give_rules(request.program, std::move(*kept)));
                }
-               answer(Error{fmt::format("{} has ended", program)});
+               answer(Error{fmt::format("{} has ended", request.program)});
              });
 }
 

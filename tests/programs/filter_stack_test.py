@@ -123,19 +123,20 @@ class Why(FilterCase):
         self.tries("tcp:81", "udp:82", "tcp:83!")
         why.wait_for("inet mine in policy", timeout_s=30)
         rows = [row for row in map(json.loads, why.output().splitlines()) if row["layer"] == "filter"]
-        self.assertEqual([row["what"] for row in rows[:2]], ["reject", "reject"])
-        self.assertEqual(rows[2]["what"], "drop")
+        reset, refused, silent = (next(row for row in rows if f"10.77.0.2:{port}," in row["packet"]) for port in (81, 82, 83))
+        self.assertEqual([row["what"] for row in (reset, refused, silent)], ["reject", "reject", "drop"])
         handles = [row["handle"] for row in self.listed() if row.get("chain") == "in" and "handle" in row]
-        self.assertEqual(rows[0]["by"], f"inet mine in handle {handles[2]}", "that of port 81")
-        self.assertEqual(rows[2]["by"], "inet mine in policy")
-        self.assertRegex(rows[1]["packet"], r"udp 10\.77\.0\.3:\d+ > 10\.77\.0\.2:82, 29 bytes")
-        table = self.skerry.command("why", "web", "--count", "1")[1]
-        self.assertIn("inet mine in handle", table)
+        self.assertEqual(reset["by"], f"inet mine in handle {handles[2]}", "that of port 81")
+        self.assertEqual((reset["file"], reset["line"]), (str(self.folder / "web.nft"), 8))
+        self.assertEqual(silent["by"], "inet mine in policy")
+        self.assertRegex(refused["packet"], r"udp 10\.77\.0\.3:\d+ > 10\.77\.0\.2:82, 29 bytes")
+        self.skerry.begin("why", "web").wait_for("web.nft:8", timeout_s=20)
 
     def test_what_rules_log(self):
         self.begin(self.rules(RULES.replace("udp dport 82 reject", 'udp dport 82 log prefix "asked: " reject')))
         self.tries("udp:82")
-        self.assertIn("asked:", self.skerry.command("why", "web", "--count", "1")[1])
+        self.skerry.begin("why", "web").wait_for("asked:", timeout_s=20)
+        self.assertEqual(len(self.skerry.command("why", "web", "--count", "1")[1].splitlines()), 1)
 
     def test_what_the_stack_itself_refuses(self):
         self.begin(self.rules(OTHER_RULES), ports=(81,))
@@ -205,6 +206,16 @@ class InAComposition(FilterCase):
             self.assertLess(time.monotonic(), deadline, output)
             time.sleep(0.05)
         self.assertEqual({row["table"] for row in json.loads(output)["rows"]}, {"inet other"})
+        self.skerry.command("down")
+
+    def test_who_joins_without_rules_has_those_of_the_composition(self):
+        self.rules(OTHER_RULES, "all.nft")
+        self.skerry.command("up", "--detach", self.rules('filter = "all.nft"\n[network.lan]\nsubnet = "10.77.0.0/24"\n', "joined.toml"))
+        joins = ("run", "--net", "joined")
+        for name, options, table in (("plain", (), "inet other"), ("own", ("--filter", str(self.rules(RULES))), "inet mine")):
+            self.skerry.begin(*joins, "--name", name, *options, "--", PYTHON, "-c", SERVER, "80").wait_for(READY, timeout_s=20)
+            rows = json.loads(self.skerry.command("filter", "list", name, "--json")[1])["rows"]
+            self.assertEqual({row["table"] for row in rows}, {table})
         self.skerry.command("down")
 
     def stack(self):

@@ -69,6 +69,15 @@ TEST(Composition, BecomesAPlan) {
   EXPECT_EQ(plan.process("redis")->settings["environment"]["MODE"], "x=y");
 }
 
+TEST(Composition, AFilterAtTheTopIsForAllThatHaveNone) {
+  const Plan plan = plan_of(
+      "filter = \"all.nft\"\n[program.a]\nrun = [\"curl\"]\n"
+      "[program.b]\nrun = [\"curl\"]\nfilter = \"own.nft\"\n");
+  EXPECT_EQ(plan.filter, "/srv/all.nft");
+  EXPECT_EQ(plan.program("a")->filter, "/srv/all.nft");
+  EXPECT_EQ(plan.program("b")->filter, "/srv/own.nft");
+}
+
 TEST(Composition, NeedsNoNetworkTable) {
   const Plan plan = plan_of("[program.a]\nrun = [\"curl\"]\n");
   ASSERT_EQ(plan.networks.size(), 1u);

@@ -32,7 +32,8 @@ TEST(ControlProtocol, RunSurvives) {
                  .uplink = Uplink::tap,
                  .shares = {"/srv/data"},
                  .publish = {{0x7f000001, 8080, 80, false}, {0, 53, 53, true}},
-                 .filter = "/srv/web.nft"};
+                 .filter = "/srv/web.nft",
+                 .filter_lines = {4, 5}};
   const std::string line = format_request(request);
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << "a newline within would end the line";
   const Result<Request> parsed = parse_request(line);
@@ -44,6 +45,7 @@ TEST(ControlProtocol, RunSurvives) {
   EXPECT_EQ(parsed->run.uplink, Uplink::tap);
   EXPECT_EQ(parsed->run.publish, request.run.publish);
   EXPECT_EQ(parsed->run.filter, "/srv/web.nft");
+  EXPECT_THAT(parsed->run.filter_lines, ElementsAre(4, 5));
 }
 
 TEST(ControlProtocol, PlainCommandsSurvive) {
@@ -76,6 +78,7 @@ TEST(ControlProtocol, RubbishGetsASentence) {
         R"({"command":1})",
         R"({"command":"mirror"})",
         R"({"command":"run"})",
+        R"({"command":"load_rules","program":"redis","filter":"/web.nft","filter_lines":[-1]})",
         R"({"command":"rules"})",
         R"({"command":"load_rules","program":"redis"})",
         R"({"command":"load_rules","program":"redis","filter":"web.nft"})",
