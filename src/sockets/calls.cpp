@@ -149,6 +149,7 @@ int32_t Server::connect(TimeNs now, Call& request) {
     set_status(id, 0, kConnecting);
     return -error;
   }
+  socket.bound_address = view_.names(id).local.address;
   show_names(id);
   return 0;
 }
@@ -167,6 +168,7 @@ int32_t Server::disconnect(uint32_t id) {
   const bool under_way = (socket.status & (kConnecting | kHungUp)) == kConnecting;
   if (socket.counted || socket.listening || under_way) return -EOPNOTSUPP;
   view_.out(id).error.store(0);
+  view_.names(id).local.address = socket.bound_address;
   set_status(id, 0, kConnecting | kHungUp | kPeerClosed | kReadShut | kWriteShut);
   return 0;
 }

@@ -25,7 +25,7 @@ ssize_t nothing_to_read(uint32_t socket, int flags) {
   if (const int error = take_error(socket); error != 0) return error;
   const uint32_t status = state.out[socket].status.load(std::memory_order_acquire);
   // Only who may wait hears that it is over (__skb_wait_for_more_packets).
-  const bool over = (status & kHungUp) || ((status & kReadShut) && !may_not_wait(socket, flags));
+  const bool over = (status & kPeerClosed) || ((status & kReadShut) && !may_not_wait(socket, flags));
   return over ? 0 : -EAGAIN;
 }
 
@@ -100,6 +100,9 @@ Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
   for (;;) {
     if (flags & MSG_ERRQUEUE) return {.result = -EAGAIN};
     if (flags & MSG_OOB) return {.result = -EOPNOTSUPP};
+    // An error comes before what is there to be read (__skb_recv_udp).
+    if (state.out[socket].error.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      if (const int error = take_error(socket); error != 0) return {.result = error};
     if (take(socket, to, flags, received)) return received;
     received.result = nothing_to_read(socket, flags);
     if (received.result != -EAGAIN || may_not_wait(socket, flags)) return received;

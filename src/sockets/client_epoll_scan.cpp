@@ -130,8 +130,14 @@ bool is_ready(const Wake& wake) {
   for (uint32_t index = 0; index < state.size.sockets / 64; ++index)
     for (uint64_t bits = wake.set.look[index]; bits != 0; bits &= bits - 1) {
       const uint32_t socket = index * 64 + static_cast<uint32_t>(__builtin_ctzll(bits));
-      const uint32_t asked = state.view.interest(wake.waiter, socket).events.load(std::memory_order_relaxed);
-      if ((asked & ~kBehaviour) != 0 && (level(socket, asked) & asked & ~kBehaviour) != 0) return true;
+      const auto is_met = [&](uint32_t asked) {
+        return (asked & ~kBehaviour) != 0 && (level(socket, asked) & asked & ~kBehaviour) != 0;
+      };
+      if (is_met(state.view.interest(wake.waiter, socket).events.load(std::memory_order_relaxed)))
+        return true;
+      if (wake.set.extras == 0) continue;
+      for (const ExtraInterest& extra : extra_interests)
+        if (extra.waiter == wake.waiter + 1 && extra.socket == socket && is_met(extra.events)) return true;
     }
   return false;
 }

@@ -244,9 +244,9 @@ int set_option(uint32_t socket, int level, int name, const void* value, socklen_
   if (option == nullptr) return set_special(socket, level, name, value, length);
   int number = 0;
   if (!read_int(value, length, number)) {
-    // ip(7): these options also take a single byte.
-    if (level != IPPROTO_IP || length < 1) return -EINVAL;
-    number = *static_cast<const uint8_t*>(value);
+    // ip(7): these options also take a single byte, and nothing is 0.
+    if (level != IPPROTO_IP) return -EINVAL;
+    number = length < 1 ? 0 : *static_cast<const uint8_t*>(value);
   }
   if (option->kind == Kind::constant) return -ENOPROTOOPT;
   if (option->kind == Kind::bit) set_bit(socket, option->where, number != 0);
@@ -260,7 +260,7 @@ int set_option(uint32_t socket, int level, int name, const void* value, socklen_
 int get_option(uint32_t socket, int level, int name, void* value, socklen_t* length) {
   if (value == nullptr || length == nullptr) return -EFAULT;
   if (static_cast<int>(*length) < 0) return -EINVAL;
-  if (level == IPPROTO_TCP && !is_stream(socket)) return -EOPNOTSUPP;
+  if (level == IPPROTO_TCP && !is_stream(socket)) return state.names[socket].v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
   const Option* option = find_option(level, name);
   if (option == nullptr) return give_special(socket, level, name, value, length);
   if (option->kind == Kind::bit) return give_int(value, length, has_option(socket, option->where));
@@ -268,7 +268,9 @@ int get_option(uint32_t socket, int level, int name, void* value, socklen_t* len
   if (option->kind == Kind::number)
     if (const uint32_t set = get_place(socket, static_cast<uint32_t>(option->where)); set != 0)
       number = static_cast<int>(set);
-  return give_int(value, length, number);
+  const bool as_byte =
+      level == IPPROTO_IP && *length > 0 && *length < sizeof number && number >= 0 && number <= 255;
+  return give(value, length, &number, as_byte ? 1 : sizeof number);
 }
 
 void inherit_options(uint32_t listener, uint32_t accepted) {

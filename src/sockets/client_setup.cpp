@@ -60,7 +60,7 @@ int accept_one(uint32_t listener, sockaddr* address, socklen_t* length, int flag
 // The end of an attempt that a connect() began and left: once told, as Linux does it (inet_stream_connect).
 int outcome(uint32_t socket) {
   state.in[socket].flags.fetch_and(~uint32_t{kConnectDue}, std::memory_order_relaxed);
-  if (status_of(socket) & (kConnected | kFinSeen)) return 0;
+  if (status_of(socket) & kConnected) return 0;
   const int error = take_error(socket);
   Request again{.op = Op::disconnect, .socket = socket};
   call(again);
@@ -128,6 +128,7 @@ int bind(uint32_t socket, const sockaddr* address, socklen_t length) {
 
 int listen(uint32_t socket, int backlog) {
   if (!is_stream(socket)) return -EOPNOTSUPP;
+  if (state.in[socket].flags.load(std::memory_order_relaxed) & kConnectDue) return -EINVAL;
   Request request{.op = Op::listen, .socket = socket};
   // listen(2): a negative backlog is taken as the largest.
   request.value[0] = backlog < 0 ? INT32_MAX : static_cast<uint64_t>(backlog);
@@ -190,7 +191,9 @@ int local_name(uint32_t socket, sockaddr* address, socklen_t* length) {
 
 int remote_name(uint32_t socket, sockaddr* address, socklen_t* length) {
   if (address == nullptr || length == nullptr) return -EFAULT;
-  if (!(status_of(socket) & kConnected)) return -ENOTCONN;
+  const uint32_t status = status_of(socket);
+  const bool over = (status & (kFinSeen | kHungUp)) == (kFinSeen | kHungUp);
+  if (!(status & kConnected) || over) return -ENOTCONN;
   to_sockaddr(state.names[socket].remote, state.names[socket].v6, address, length);
   return 0;
 }

@@ -1,0 +1,379 @@
+// What a call of a sequence can be. Each draws its arguments, says what it does, and says what it gave.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "sequence.hpp"
+
+namespace {
+
+sockaddr* as_name(sockaddr_storage& address) {
+  return reinterpret_cast<sockaddr*>(&address);
+}
+
+// Where the socket is, or a port where nobody listens.
+uint16_t port_of(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (fd < 0 || getsockname(fd, as_name(address), &length) != 0) return htons(1);
+  const uint16_t port = reinterpret_cast<sockaddr_in&>(address).sin_port;  // sin6_port lies at the same place
+  return port != 0 ? port : htons(1);
+}
+
+bool is_stream(int fd) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
+int set_int(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof value);
+}
+
+}  // namespace
+
+void Sequence::put(int slot, int fd, bool v6) {
+  if (fd < 0) return;
+  if (slots_[slot].fd >= 0) close(slots_[slot].fd);
+  slots_[slot] = {fd, v6};
+}
+
+void Sequence::call(Random& random) {
+  const int slot = random.below(kSlots);
+  switch (random.below(20)) {
+    case 0:
+      return make(random, slot, random.one_in(2));
+    case 1:
+    case 2:
+      return connected_pair(random);
+    case 3:
+    case 4:
+    case 5:
+      return name_calls(random, slot);
+    case 6:
+      return option_calls(random, slot);
+    case 7:
+    case 8:
+    case 9:
+      return descriptor_calls(random, slot);
+    case 10:
+    case 11:
+    case 12:
+      return change_set(random, slot);
+    case 13:
+    case 14:
+      return wait_on_set(random.below(kSets));
+    case 15:
+      return poll_and_select(random);
+    default:
+      return send_or_receive(random, slot);
+  }
+}
+
+void Sequence::make(Random& random, int slot, bool stream) {
+  const bool v6 = random.one_in(4);
+  const bool blocking = random.one_in(20);
+  const int fd = socket(v6 ? AF_INET6 : AF_INET,
+                        (stream ? SOCK_STREAM : SOCK_DGRAM) | (blocking ? 0 : SOCK_NONBLOCK), 0);
+  line_.say("s%d = %s%s%s", slot, blocking ? "blocking " : "", stream ? "stream" : "datagram",
+            v6 ? " v6" : "");
+  if (stream)
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);  // else what a peer has seen is a question of its ACKs
+  const timeval limit{.tv_sec = 0, .tv_usec = 5000};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  put(slot, fd, v6);
+}
+
+// What single calls seldom find together: two sockets that know each other.
+void Sequence::connected_pair(Random& random) {
+  const bool stream = random.one_in(2) || random.one_in(2);
+  const int a = random.below(kSlots), b = (a + 1 + random.below(kSlots - 1)) % kSlots;
+  make(random, a, stream);
+  line_.say(", ");
+  make(random, b, stream);
+  socklen_t length = 0;
+  sockaddr_storage address = loopback(slots_[a].v6, 0, length);
+  line_.say(", bind");
+  line_.gave(bind(slots_[a].fd, as_name(address), length));
+  if (stream) listen(slots_[a].fd, 8);
+  address = loopback(slots_[b].v6, port_of(slots_[a].fd), length);
+  line_.say(", connect");
+  line_.gave(connect(slots_[b].fd, as_name(address), length));
+  barrier_.pass();
+  if (stream) {
+    line_.say(", again");
+    line_.gave(connect(slots_[b].fd, as_name(address), length));
+  } else {
+    address = loopback(slots_[a].v6, port_of(slots_[b].fd), length);
+    line_.say(", connect back");
+    line_.gave(connect(slots_[a].fd, as_name(address), length));
+    return;
+  }
+  const bool v6 = slots_[a].v6;
+  const int accepted = accept4(slots_[a].fd, nullptr, nullptr, SOCK_NONBLOCK);
+  line_.say(", s%d = accept%s", a, accepted < 0 ? " fails" : "");
+  put(a, accepted, v6);
+}
+
+void Sequence::name_calls(Random& random, int slot) {
+  const Slot& of = slots_[slot];
+  const int other = random.below(kSlots);
+  socklen_t length = 0;
+  sockaddr_storage address = loopback(of.v6, 0, length);
+  switch (random.below(8)) {
+    case 0: {
+      const bool taken = random.one_in(3);
+      if (taken) address = loopback(of.v6, port_of(slots_[other].fd), length);
+      if (taken && reinterpret_cast<sockaddr_in&>(address).sin_port == htons(1))
+        address = loopback(of.v6, 0, length);
+      if (random.one_in(8)) length -= 1 + static_cast<socklen_t>(random.below(15));
+      line_.say("bind s%d %s %u", slot, taken ? "where another is" : "", length);
+      line_.gave(bind(of.fd, as_name(address), length));
+      return;
+    }
+    case 1:
+      line_.say("listen s%d", slot);
+      line_.gave(listen(of.fd, 8));
+      return;
+    case 2:
+    case 3:
+      address = loopback(of.v6, port_of(slots_[other].fd), length);
+      if (random.one_in(10) && !is_stream(of.fd)) address.ss_family = AF_UNSPEC;  // not compared for streams
+      line_.say("connect s%d to s%d%s", slot, other, address.ss_family == AF_UNSPEC ? ", unspecified" : "");
+      line_.gave(connect(of.fd, as_name(address), length));
+      if (is_stream(
+              of.fd)) {  // what became of it: not compared is asking only after a reset (docs/sockets.md)
+        barrier_.pass();
+        line_.say(", again");
+        line_.gave(connect(of.fd, as_name(address), length));
+      }
+      return;
+    case 4: {
+      length = sizeof address;
+      const int to = random.below(kSlots);
+      line_.say("s%d = accept s%d", to, slot);
+      const bool v6 = of.v6;
+      const int fd = accept4(of.fd, as_name(address), &length, random.one_in(20) ? 0 : SOCK_NONBLOCK);
+      line_.gave(fd < 0 ? fd : 0);
+      if (fd >= 0) line_.address(address, length);
+      return put(to, fd, v6);
+    }
+    case 5: {
+      int how = random.below(4);
+      sockaddr_storage peer{};
+      length = sizeof peer;
+      // Not compared: data that meets a connection which reads no more (docs/sockets.md).
+      if (is_stream(of.fd) && getpeername(of.fd, as_name(peer), &length) == 0) how = SHUT_WR;
+      line_.say("shutdown s%d %d", slot, how);
+      line_.gave(shutdown(of.fd, how));
+      return;
+    }
+    default: {
+      const bool own = random.one_in(2);
+      length = random.one_in(4) ? static_cast<socklen_t>(random.below(30)) : sizeof address;
+      address = {};
+      line_.say("get%sname s%d", own ? "sock" : "peer", slot);
+      const socklen_t room = length;
+      const int result =
+          own ? getsockname(of.fd, as_name(address), &length) : getpeername(of.fd, as_name(address), &length);
+      if (line_.gave(result) == 0 && room >= 8) line_.address(address, length);
+    }
+  }
+}
+
+void Sequence::option_calls(Random& random, int slot) {
+  struct Name {
+    int level, name;
+    const char* text;
+  };
+  static constexpr Name kNames[] = {
+      {SOL_SOCKET, SO_ERROR, "SO_ERROR"},           {SOL_SOCKET, SO_TYPE, "SO_TYPE"},
+      {SOL_SOCKET, SO_ACCEPTCONN, "SO_ACCEPTCONN"}, {SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR"},
+      {SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE"},   {SOL_SOCKET, SO_BROADCAST, "SO_BROADCAST"},
+      {IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY"},    {SOL_SOCKET, SO_DOMAIN, "SO_DOMAIN"},
+      {SOL_SOCKET, SO_PROTOCOL, "SO_PROTOCOL"},     {IPPROTO_IP, IP_TTL, "IP_TTL"},
+      {IPPROTO_TCP, TCP_KEEPIDLE, "TCP_KEEPIDLE"},  {IPPROTO_IP, IP_TOS, "IP_TOS"}};
+  const Name& name = kNames[random.below(std::size(kNames))];
+  const int fd = slots_[slot].fd;
+  if (random.one_in(3)) {
+    const linger how{.l_onoff = random.below(2), .l_linger = 0};
+    line_.say("linger s%d %d", slot, how.l_onoff);
+    line_.gave(setsockopt(fd, SOL_SOCKET, SO_LINGER, &how, sizeof how));
+  } else if (random.one_in(2)) {
+    const int value = name.name == TCP_NODELAY ? 1 : random.below(300);
+    const auto length = static_cast<socklen_t>(random.one_in(6) ? random.below(4) : 4);
+    line_.say("setsockopt s%d %s %d of %u", slot, name.text, value, length);
+    line_.gave(setsockopt(fd, name.level, name.name, &value, length));
+  } else {
+    int value = 0;
+    auto length = static_cast<socklen_t>(random.one_in(6) ? random.below(9) : 4);
+    line_.say("getsockopt s%d %s of %u", slot, name.text, length);
+    if (line_.gave(getsockopt(fd, name.level, name.name, &value, &length)) == 0)
+      line_.say(" %d of %u", value, length);
+  }
+}
+
+void Sequence::descriptor_calls(Random& random, int slot) {
+  Slot& of = slots_[slot];
+  const int other = random.below(kSlots);
+  switch (random.below(7)) {
+    case 0:
+    case 1:
+    case 2:
+      line_.say("close s%d", slot);
+      line_.gave(close(of.fd));
+      of = {};
+      return;
+    case 3: {
+      line_.say("s%d = dup s%d", other, slot);
+      const int fd = random.one_in(2) ? dup(of.fd) : fcntl(of.fd, F_DUPFD_CLOEXEC, 20);
+      line_.gave(fd < 0 ? fd : 0);
+      return put(other, fd, of.v6);
+    }
+    case 4:
+      line_.say("dup2 s%d s%d", slot, other);
+      if (line_.gave(dup2(of.fd, slots_[other].fd) < 0 ? -1 : 0) == 0) slots_[other].v6 = of.v6;
+      return;
+    case 5: {
+      int bytes = -1;
+      line_.say("FIONREAD s%d", slot);
+      if (line_.gave(ioctl(of.fd, FIONREAD, &bytes)) == 0) line_.say(" %d", bytes);
+      return;
+    }
+    default:
+      line_.say("F_GETFL s%d", slot);
+      line_.gave(fcntl(of.fd, F_GETFL));
+  }
+}
+
+void Sequence::send_or_receive(Random& random, int slot) {
+  const Slot& of = slots_[slot];
+  const auto bytes = static_cast<size_t>(random.one_in(8)   ? 0
+                                         : random.one_in(3) ? random.below(2000)
+                                                            : random.below(20));
+  const int dont_wait = random.one_in(4) ? MSG_DONTWAIT : 0;
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (random.one_in(2)) {
+    const char mark = static_cast<char>(random.next());
+    for (size_t i = 0; i < bytes; ++i) data_[i] = static_cast<char>(mark + static_cast<char>(i * 7));
+    const int flags = dont_wait | (random.one_in(3) ? MSG_NOSIGNAL : 0);
+    const int other = random.below(kSlots);
+    iovec pieces[2] = {{data_, bytes / 3}, {data_ + bytes / 3, bytes - bytes / 3}};
+    const int how = random.below(4);
+    line_.say("%s s%d %zu flags %x to s%d",
+              how == 0   ? "write"
+              : how == 1 ? "sendto"
+              : how == 2 ? "sendmsg"
+                         : "send",
+              slot, bytes, how == 0 ? 0u : static_cast<unsigned>(flags), other);
+    if (how == 0) {
+      line_.gave(write(of.fd, data_, bytes));
+    } else if (how == 1) {
+      address = loopback(of.v6, port_of(slots_[other].fd), length);
+      line_.gave(sendto(of.fd, data_, bytes, flags, as_name(address), length));
+    } else if (how == 2) {
+      msghdr message{};
+      message.msg_iov = pieces;
+      message.msg_iovlen = 2;
+      line_.gave(sendmsg(of.fd, &message, flags));
+    } else {
+      line_.gave(send(of.fd, data_, bytes, flags));
+    }
+    return;
+  }
+  static constexpr int kFlags[] = {0,           0, 0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_TRUNC,
+                                   MSG_ERRQUEUE};
+  int flags = kFlags[random.below(std::size(kFlags))];
+  const int how = random.below(3);
+  memset(data_, 0, bytes);
+  // A blocking one that waits for everything gives up after its time-out, with what it has.
+  if (how != 1) length = 0;
+  line_.say("%s s%d %zu flags %x",
+            how == 0   ? "read"
+            : how == 1 ? "recvfrom"
+                       : "recvmsg",
+            slot, bytes, how == 0 ? 0u : static_cast<unsigned>(flags | dont_wait));
+  iovec piece{data_, bytes};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  const ssize_t got = how == 0   ? read(of.fd, data_, bytes)
+                      : how == 1 ? recvfrom(of.fd, data_, bytes, flags | dont_wait, as_name(address), &length)
+                                 : recvmsg(of.fd, &message, flags | dont_wait);
+  if (line_.gave(got) < 0) return;
+  line_.say(" %08x", hash_of(data_, std::min(bytes, static_cast<size_t>(got))));
+  if (how == 1) line_.address(address, length);
+  if (how == 2) line_.say(" message flags %x", static_cast<unsigned>(message.msg_flags));
+}
+
+// Not compared (docs/sockets.md): a set that two processes share since a fork, each with descriptors of its
+// own.
+void Sequence::change_set(Random& random, int slot) {
+  if (has_forked_) return;
+  static constexpr uint32_t kEvents[] = {EPOLLIN,  EPOLLOUT, EPOLLIN | EPOLLOUT, EPOLLIN | EPOLLRDHUP,
+                                         EPOLLPRI, 0};
+  static constexpr uint32_t kModes[] = {0, 0, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT};
+  static constexpr int kOperations[] = {EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD,
+                                        EPOLL_CTL_DEL};
+  const int set = random.below(kSets), operation = kOperations[random.below(std::size(kOperations))];
+  epoll_event event{};
+  event.events = kEvents[random.below(std::size(kEvents))] | kModes[random.below(std::size(kModes))];
+  event.data.u32 = static_cast<uint32_t>(slot);
+  line_.say("epoll_ctl e%d %s s%d %x", set,
+            operation == EPOLL_CTL_ADD   ? "ADD"
+            : operation == EPOLL_CTL_MOD ? "MOD"
+                                         : "DEL",
+            slot, event.events);
+  line_.gave(epoll_ctl(sets_[set], operation, slots_[slot].fd, &event));
+}
+
+void Sequence::wait_on_set(int set) {
+  if (has_forked_) return;
+  epoll_event events[32];
+  line_.say("epoll_wait e%d", set);
+  const int count = epoll_wait(sets_[set], events, std::size(events), 0);
+  line_.gave(count);
+  std::sort(events, events + std::max(count, 0), [](const epoll_event& a, const epoll_event& b) {
+    return a.data.u32 != b.data.u32 ? a.data.u32 < b.data.u32 : a.events < b.events;
+  });
+  for (int i = 0; i < count; ++i) line_.say(" %u:%x", events[i].data.u32, events[i].events);
+}
+
+void Sequence::poll_and_select(Random& random) {
+  if (random.one_in(2)) {
+    static constexpr short kEvents[] = {POLLIN, POLLOUT, POLLIN | POLLOUT, POLLRDHUP, POLLPRI, 0};
+    pollfd fds[kSlots + 1];
+    for (int i = 0; i < kSlots; ++i)
+      fds[i] = {.fd = slots_[i].fd, .events = kEvents[random.below(std::size(kEvents))], .revents = 0};
+    fds[kSlots] = {.fd = has_forked_ ? -1 : sets_[0], .events = POLLIN, .revents = 0};
+    line_.say("poll");
+    line_.gave(poll(fds, kSlots + 1, 0));
+    for (const pollfd& fd : fds) line_.say(" %x", static_cast<unsigned>(fd.revents));
+    return;
+  }
+  fd_set sets[3];
+  for (fd_set& set : sets) {
+    FD_ZERO(&set);
+    for (const Slot& slot : slots_)
+      if (slot.fd >= 0 && random.one_in(2)) FD_SET(slot.fd, &set);
+  }
+  timeval none{};
+  line_.say("select");
+  line_.gave(select(FD_SETSIZE, &sets[0], &sets[1], &sets[2], &none));
+  for (const Slot& slot : slots_)
+    if (slot.fd >= 0)
+      line_.say(" %d%d%d", FD_ISSET(slot.fd, &sets[0]), FD_ISSET(slot.fd, &sets[1]),
+                FD_ISSET(slot.fd, &sets[2]));
+}
