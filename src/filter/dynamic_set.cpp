@@ -22,6 +22,7 @@ DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stat
       expires_(set.most_elements),
       timeouts_(set.most_elements),
       used_(set.most_elements),
+      given_(set.most_elements),
       next_(set.most_elements),
       buckets_(std::bit_ceil(size_t{set.most_elements}), kNone) {
   const auto expressions = static_cast<uint32_t>(set.element_expressions.size());
@@ -38,8 +39,9 @@ DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stat
     element->verdict = given.verdict;
     element->data = given.data;
     element->counts = given.counts;
-    if (given.expires_ns != 0)
-      expires_[static_cast<size_t>(element - elements_.data())] = now + given.expires_ns;
+    const auto slot = static_cast<size_t>(element - elements_.data());
+    given_[slot] = 1;
+    if (given.expires_ns != 0) expires_[slot] = now + given.expires_ns;
   }
 }
 
@@ -92,6 +94,7 @@ Element* DynamicSet::add(const uint8_t* key, TimeNs now, DurationNs timeout) {
   next_[slot] = bucket;
   bucket = slot;
   used_[slot] = 1;
+  given_[slot] = 0;
   timeouts_[slot] = timeout;
   expires_[slot] = timeout == kNoTimeout ? kNever : now + timeout;
   element.counts = true;

@@ -26,13 +26,14 @@ class DynamicSet {
   void renew(const Element& element, TimeNs now, DurationNs timeout);
   void remove(const uint8_t* key, TimeNs now);
 
-  // The elements of another set whose keys are as long, with what is left of their times; one that is here
-  // already, or that finds no room, is left out. Calls copied(here, there) for each.
+  // The elements that rules put into another set whose keys are as long, with what is left of their times;
+  // one that is here already, or that finds no room, is left out. What the other's text gave is not taken:
+  // the text of this set says what is given. Calls copied(here, there) for each.
   template <class Copied>
   void take_over(const DynamicSet& other, TimeNs now, Copied copied) {
     other.for_each(now, [&](const uint8_t* key, const Element& there) {
-      if (find(key, now) != nullptr) return;
       const auto slot = static_cast<size_t>(&there - other.elements_.data());
+      if (other.given_[slot] || find(key, now) != nullptr) return;
       Element* here = add(key, now, other.timeouts_[slot]);
       if (here == nullptr) return;
       expires_[static_cast<size_t>(here - elements_.data())] = other.expires_[slot];
@@ -66,6 +67,7 @@ class DynamicSet {
   std::vector<TimeNs> expires_;       // kNever: for ever
   std::vector<DurationNs> timeouts_;  // that it was given
   std::vector<uint8_t> used_;
+  std::vector<uint8_t> given_;     // by the text
   std::vector<uint32_t> next_;     // in its bucket, or in the list of free ones
   std::vector<uint32_t> buckets_;  // first of each; a power of two
   uint32_t free_ = kNone;

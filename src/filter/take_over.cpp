@@ -9,6 +9,7 @@ namespace skerry::filter {
 namespace {
 
 using Name = std::tuple<Family, std::string, std::string>;
+using ObjectName = std::pair<StatefulKind, Name>;  // objects of several kinds may have one name
 
 Name name_of(const Ruleset& ruleset, uint32_t table, const std::string& name) {
   return {ruleset.tables[table].family, ruleset.tables[table].name, name};
@@ -27,15 +28,19 @@ bool alike(const Set& one, const Set& other) {
 }  // namespace
 
 void Engine::take_over(const Engine& old, TimeNs now) {
-  std::map<Name, uint32_t> objects, sets;
+  std::map<ObjectName, uint32_t> objects;
+  std::map<Name, uint32_t> sets;
   for (const NamedObject& object : old.ruleset_.objects)
-    objects.emplace(name_of(old.ruleset_, object.table, object.name), object.stateful);
+    objects.emplace(ObjectName{old.ruleset_.stateful[object.stateful].kind,
+                               name_of(old.ruleset_, object.table, object.name)},
+                    object.stateful);
   for (uint32_t i = 0; i < old.ruleset_.sets.size(); ++i) {
     const Set& set = old.ruleset_.sets[i];
     if (set.dynamic && !set.anonymous) sets.emplace(name_of(old.ruleset_, set.table, set.name), i);
   }
   for (const NamedObject& object : ruleset_.objects) {
-    const auto before = objects.find(name_of(ruleset_, object.table, object.name));
+    const auto before =
+        objects.find({ruleset_.stateful[object.stateful].kind, name_of(ruleset_, object.table, object.name)});
     if (before == objects.end() ||
         !alike(ruleset_.stateful[object.stateful], old.ruleset_.stateful[before->second]))
       continue;

@@ -4,6 +4,7 @@
 //
 // Read first: nf_tables_api.c (nft_chain_validate), the init and validate functions of each expression.
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <span>
 
@@ -14,7 +15,7 @@ namespace skerry::filter {
 namespace {
 
 constexpr unsigned kDeepestJump = 16;         // NFT_JUMP_STACK_SIZE
-constexpr uint64_t kMostCost = 16'000'000;    // expressions that one packet may meet in one chain
+constexpr uint64_t kMostCost = 2'000'000;     // expressions that one packet may meet at one hook
 constexpr uint64_t kMostVisits = 16'000'000;  // of verify to targets of jumps
 constexpr uint8_t kRejectingHooks = 1 << static_cast<int>(Hook::prerouting) |
                                     1 << static_cast<int>(Hook::input) | 1 << static_cast<int>(Hook::output);
@@ -39,7 +40,15 @@ class Verifier {
     if (!collect_edges()) return refusal_;
     for (uint32_t chain = 0; chain < ruleset_.chains.size(); ++chain) {
       // What no packet can reach is not looked at, as in the kernel.
-      if (ruleset_.chains[chain].is_base && !descend(chain, 0, {})) return refusal_;
+      const Chain& base = ruleset_.chains[chain];
+      if (!base.is_base) continue;
+      if (!descend(chain, 0, {})) return refusal_;
+      uint64_t& cost = hook_cost_[static_cast<size_t>(base.hook)];
+      cost += cost_[chain];
+      if (cost > kMostCost) {
+        refuse(base.origin, EMLINK, "a packet at the hook of chain " + base.name + " could take forever");
+        return refusal_;
+      }
     }
     check_hooks();
     return refusal_;
@@ -275,6 +284,7 @@ class Verifier {
   std::vector<uint64_t> set_cost_;
   std::vector<unsigned> depth_;
   std::vector<uint64_t> cost_;
+  std::array<uint64_t, kHooks> hook_cost_{};
   std::vector<uint8_t> hooks_;
 };
 

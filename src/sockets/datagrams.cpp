@@ -130,7 +130,9 @@ void Server::datagram_done(const DatagramOut& datagram, int error) {
   Socket& socket = sockets_[id];
   const auto length = static_cast<uint32_t>(datagram.payload[0].size() + datagram.payload[1].size());
   socket.tx_taken += datagram_bytes(length);
-  if (error != 0) fail(id, error);
+  // Of a socket without a peer, the next datagram is for somebody else, who has nothing to do with what a
+  // rule says of this one.
+  if (error != 0 && (error != EPERM || udp_.is_connected(id))) fail(id, error);
   if (view_.names(id).local.port == 0) view_.names(id).local = udp_.local(id);  // bound by its first sendto()
   view_.out(id).tx_acked.store(socket.tx_taken, std::memory_order_release);
   wakeups_.freed(id);

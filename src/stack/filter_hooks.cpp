@@ -23,6 +23,7 @@ void FilterHooks::use(filter::Engine engine, TimeNs now) {
   events_.forget();
   active_ = !engine_.is_empty();
   copy_.resize(EthernetHeader::kBytes + engine_.needed_bytes());
+  leaving_.resize(engine_.needed_bytes());
 }
 
 void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes packet, bool broadcast) {
@@ -57,11 +58,18 @@ bool FilterHooks::passes(filter::Hook hook, TimeNs now) {
 }
 
 bool FilterHooks::passes_out(ConstBytes packet, bool loops, TimeNs now) {
+  // It lies where a neighbour can write: the rules see it as it is now, and a fault of that neighbour's is
+  // refused.
+  const size_t seen = std::min(packet.size(), leaving_.size());
+  copy_once(leaving_.data(), packet.data(), seen);
   filter::Packet leaving;
   leaving.out = loops ? &loopback_ : &network_;
-  // What the stack made itself is always a packet.
-  return !leaving.read(packet) ||
-         (judge(leaving, filter::Hook::output, now) && judge(leaving, filter::Hook::postrouting, now));
+  if (!leaving.read(ConstBytes(leaving_).first(seen), packet.size())) {
+    hook_ = filter::Hook::output;
+    judgement_ = {};
+    return false;
+  }
+  return judge(leaving, filter::Hook::output, now) && judge(leaving, filter::Hook::postrouting, now);
 }
 
 DropReason FilterHooks::reason() const {

@@ -2,8 +2,8 @@
 // out, as in Linux for a host that forwards nothing. What is refused stays in a short memory, so that a
 // person can ask why.
 //
-// Read first: filter/engine.hpp. Invariant: what was judged on the way in is a private copy, and whoever goes
-// on with the packet takes its headers from that copy, never again from memory that a neighbour can write.
+// Read first: filter/engine.hpp. Invariant: what is judged is a private copy. On the way in, whoever goes on
+// with the packet takes its headers from that copy, never again from memory that a neighbour can write.
 #pragma once
 
 #include <optional>
@@ -51,7 +51,8 @@ class FilterHooks {
   bool active_ = false;
   filter::Engine engine_;
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
-  std::vector<uint8_t> copy_;  // link header and beginning of the packet taken last
+  std::vector<uint8_t> copy_;     // link header and beginning of the packet taken last
+  std::vector<uint8_t> leaving_;  // beginning of the last one on its way out
   filter::Packet packet_;
   filter::Judgement judgement_;
   filter::Hook hook_{};

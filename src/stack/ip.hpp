@@ -38,6 +38,8 @@
 #include "stack/routes.hpp"
 #include "stack/segment_queue.hpp"
 #include "stack/tcp_reset.hpp"
+#include "wire/checksum.hpp"
+#include "wire/udp.hpp"
 
 namespace skerry::stack {
 
@@ -218,7 +220,7 @@ class Ip {
   Fate receive_icmp(TimeNs now, const Segment& segment);
   void refuse(TimeNs now, const Segment& segment, DropReason reason, IcmpUnreachableCode code);
   [[gnu::cold, gnu::noinline]] Fate refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip,
-                                               ConstBytes packet, bool looped);
+                                               ConstBytes packet, bool looped, bool intact);
   Frame finish_packet(Reassembly::Packet& packet, uint32_t payload_bytes);
   void abandon(Reassembly::Packet& packet, DropReason reason);
   void expire_fragments(TimeNs now);

@@ -3,14 +3,29 @@
 
 namespace skerry::stack {
 
-// A packet that came in; `packet` begins with its header.
+// Of TCP and UDP. What is not known yet, because the packet is a piece, is not held against it.
+inline bool checksum_intact(const Ipv4Header& ip, ConstBytes transport) {
+  if (ip.is_fragment()) return true;
+  if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp) return true;
+  if (ip.protocol == IpProtocol::kUdp && transport.size() >= UdpHeader::kBytes &&
+      load_be16(transport.data() + UdpHeader::kChecksumOffset) == 0)
+    return true;
+  InternetChecksum sum = ipv4_pseudo_header(ip.source, ip.destination, static_cast<uint8_t>(ip.protocol),
+                                            static_cast<uint16_t>(transport.size()));
+  sum.add(transport);
+  return sum.intact();
+}
+
+// A packet that came in; `packet` begins with its header. `intact`: its checksums need no look.
 template <Link L>
-auto Ip<L>::refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped)
-    -> Fate {
+auto Ip<L>::refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
+                       bool intact) -> Fate {
   const DropReason reason = filter_.reason();
   const auto& reject = filter_.reject();
   // Nothing is ever sent to many, about a later piece, or about an ICMP error (RFC 1122 section 3.2.2).
   if (!reject || ip.fragment_offset != 0 || !routes_.is_local(ip.destination)) return {reason};
+  // A damaged packet may be from another than it says (nf_reject_verify_csum()).
+  if (!intact && !checksum_intact(ip, packet.subspan(ip.header_bytes, ip.payload_bytes()))) return {reason};
   if (reject->kind == filter::RejectKind::tcp_reset) {
     if (const auto reset = reset_for(ip, filter_.transport())) resets_.promise(*reset);
     return {reason};

@@ -25,7 +25,15 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
       return {};
   }
   uint8_t* const payload = loopback_.data(whole->frame).data() + kHeaderBytes;
-  copy_once(payload + ip.fragment_offset, packet.data() + ip.header_bytes, ip.payload_bytes());
+  uint32_t judged = 0;
+  if (filter_.is_active()) [[unlikely]] {
+    // What rules have judged is what is used, whatever lies in the link's memory by now.
+    const ConstBytes seen = filter_.transport();
+    judged = std::min<uint32_t>(static_cast<uint32_t>(seen.size()), ip.payload_bytes());
+    if (judged > 0) std::memcpy(payload + ip.fragment_offset, seen.data(), judged);
+  }
+  copy_once(payload + ip.fragment_offset + judged, packet.data() + ip.header_bytes + judged,
+            ip.payload_bytes() - judged);
   whole->vouched &= vouched;
   if (!whole->is_whole()) return {};
 

@@ -111,7 +111,11 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
   if (!intact && !Ipv4Header::checksum_intact({copy, copied})) return {DropReason::ipv4_checksum};
   if (filter_.is_active()) [[unlikely]] {
     filter_.take(ethernet, {copy, ip.header_bytes}, packet.first(ip.total_bytes), broadcast_frame);
-    if (!filter_.passes(filter::Hook::prerouting, now)) return refused_in(now, frame, ip, packet, looped);
+    if (!filter_.passes(filter::Hook::prerouting, now)) {
+      // Who would not be believed is not answered: the answer might go to a program of our own, or to many.
+      if (!looped && judge_ipv4(ip, routes_, broadcast_frame)) return {filter_.reason()};
+      return refused_in(now, frame, ip, packet, looped, intact);
+    }
   }
   if (!looped) {
     if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {reason};
@@ -127,7 +131,7 @@ auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstB
   ++counters_.packets_in;
   const bool judged = filter_.is_active();
   if (judged && !filter_.passes(filter::Hook::input, now)) [[unlikely]]
-    return refused_in(now, frame, ip, packet, looped);
+    return refused_in(now, frame, ip, packet, looped, intact);
 
   const auto fill = [&](Segment& segment) {
     segment.frame = frame;

@@ -206,6 +206,25 @@ TEST(DynamicSet, OutlivesAReload) {
   EXPECT_FALSE(rules.accepts(5, 1000 * kMillisecond));
 }
 
+// Who takes an element out of the file and loads it means that.
+TEST(DynamicSet, WhatTheTextGaveGoesWithTheText) {
+  const Octets timed = set({.flags = kTimed, .more = size_of_set(8)});
+  const Octets adds = rule("in", join(payload(1, 16, 4), dynset(0))),
+               asks = rule("in", join(source(), lookup(), verdict(1)));
+  const Octets before = batch(table(), base_chain("in", Policy::drop), timed,
+                              elements(join(element({10, 0, 0, 1}), element({10, 0, 0, 3}))), adds, asks);
+  const Octets after =
+      batch(table(), base_chain("in", Policy::drop), timed, elements(element({10, 0, 0, 3})), asks);
+  Rules rules(before);
+  EXPECT_TRUE(rules.accepts(1));
+  rules.change(after, 0);
+  EXPECT_FALSE(rules.accepts(1)) << "the text gives it no more";
+  EXPECT_TRUE(rules.accepts(3));
+  EXPECT_TRUE(rules.accepts(2)) << "a rule has put it there";
+  rules.change(after, 0);
+  EXPECT_TRUE(rules.accepts(2)) << "and so it stays";
+}
+
 TEST(DynamicSet, OfAnotherKindBeginsAnew) {
   Rules rules(batch(table(), base_chain(), set({.flags = kDynamic, .more = size_of_set(8)}),
                     rule("in", join(source(), dynset(0)))));
@@ -238,6 +257,26 @@ TEST(NamedObject, OutlivesAReload) {
   ASSERT_EQ(ruleset.objects.size(), 2U);
   EXPECT_EQ(rules.engine().tally(ruleset.objects[0].stateful).packets, 0U);
   EXPECT_EQ(rules.engine().tally(ruleset.objects[1].stateful).packets, 3U);
+}
+
+TEST(NamedObject, OfTwoKindsMayHaveOneName) {
+  const auto object = [](uint32_t kind, const Octets& data) {
+    return nft_message(nft::kNewObject,
+                       join(attribute(nft::kObjectTable, text("t")), attribute(nft::kObjectName, text("web")),
+                            attribute(nft::kObjectType, be32(kind)), attribute(nft::kObjectData, data)));
+  };
+  const Octets both =
+      batch(table(), base_chain(), object(nft::kObjectQuota, attribute(nft::kQuotaBytes, be64(1'000'000))),
+            object(nft::kObjectCounter, {}),
+            rule("in", expression("objref", join(attribute(nft::kObjrefType, be32(nft::kObjectCounter)),
+                                                 attribute(nft::kObjrefName, text("web"))))));
+  Rules rules(both);
+  rules.accepts(1);
+  rules.change(both, 0);
+  rules.accepts(1);
+  const Ruleset& ruleset = rules.engine().ruleset();
+  ASSERT_EQ(ruleset.objects.size(), 2U);
+  EXPECT_EQ(rules.engine().tally(ruleset.objects[1].stateful).packets, 2U);
 }
 
 TEST(DynamicSet, RefusesWhatTheKernelRefuses) {

@@ -212,6 +212,24 @@ TEST(Load, RefusesWhatWouldTakeForever) {
   EXPECT_THAT(found->sentence, HasSubstr("forever"));
 }
 
+// Each of two chains alone is allowed; a packet meets both.
+TEST(Load, AddsUpWhatAPacketMeetsAtAHook) {
+  const auto costly = [](const std::string& name) {
+    Octets all = base_chain(name);
+    for (int i = 0; i < 6; ++i) all = join(chain(name + std::to_string(i)), all);
+    all = join(all, rule(name, verdict(-3, name + "0")));
+    for (int i = 0; i < 5; ++i)
+      for (int jump = 0; jump < 13; ++jump)
+        all = join(all, rule(name + std::to_string(i), verdict(-3, name + std::to_string(i + 1))));
+    return all;
+  };
+  EXPECT_FALSE(refusal(batch(table(), costly("a"))));
+  const auto found = refusal(batch(table(), costly("a"), costly("b")));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->error, EMLINK);
+  EXPECT_THAT(found->sentence, HasSubstr("forever"));
+}
+
 TEST(Load, EveryLimitIsOne) {
   const Octets bytes =
       batch(table(), base_chain(), set({}), elements(element(be32(1))), rule("in", counter()));

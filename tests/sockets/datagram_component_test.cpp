@@ -18,9 +18,10 @@ struct Outlet {
     if (socket == stuck) return EAGAIN;
     sent.push_back(socket);
     if (on_send) on_send(socket);
-    return 0;
+    return error;
   }
   uint32_t stuck = kNoSocket;
+  int error = 0;
   std::vector<uint32_t> sent;
   std::function<void(uint32_t)> on_send;
 };
@@ -75,6 +76,22 @@ TEST_F(DatagramComponentTest, AProgramThatKeepsWritingDoesNotHoldTheBreath) {
   EXPECT_GT(work, 0u);
   EXPECT_LE(work, 256u);
   EXPECT_GT(breathe(), 0u) << "the rest goes in the next breath";
+}
+
+// Whom a server sends to next is not the one whose datagram a rule refused.
+TEST_F(DatagramComponentTest, WhatARuleRefusesIsAnErrorOfAConnectedSocketOnly) {
+  Endpoint peer{IpAddress::v4(kLoopback), 7};
+  ASSERT_EQ(stack_.call(Op::connect, two_, &peer), 0);
+  outlet_.error = EPERM;
+  put(one_, 1);
+  put(two_, 1);
+  EXPECT_EQ(breathe(), 2u);
+  EXPECT_EQ(stack_.view().out(one_).error.load(), 0);
+  EXPECT_EQ(stack_.view().out(two_).error.load(), EPERM);
+  outlet_.error = ENETUNREACH;
+  put(one_, 1);
+  breathe();
+  EXPECT_EQ(stack_.view().out(one_).error.load(), ENETUNREACH);
 }
 
 TEST_F(DatagramComponentTest, SocketsTakeTurns) {

@@ -45,7 +45,8 @@ Octets reject(uint32_t kind, uint8_t code) {
                                            attribute(filter::nft::kRejectCode, Octets{code})));
 }
 
-Packet tcp_segment(uint8_t flags, uint16_t port, const Packet& payload = {}) {
+Packet tcp_segment(uint8_t flags, uint16_t port, const Packet& payload = {}, Ipv4Address from = kPeer,
+                   Ipv4Address to = kOurs) {
   TcpHeader header;
   header.source_port = 1234;
   header.destination_port = port;
@@ -54,7 +55,7 @@ Packet tcp_segment(uint8_t flags, uint16_t port, const Packet& payload = {}) {
   Packet segment(TcpHeader::kMinBytes + payload.size());
   header.emit(segment.data());
   std::copy(payload.begin(), payload.end(), segment.begin() + TcpHeader::kMinBytes);
-  InternetChecksum sum = ipv4_pseudo_header(kPeer, kOurs, 6, static_cast<uint16_t>(segment.size()));
+  InternetChecksum sum = ipv4_pseudo_header(from, to, 6, static_cast<uint16_t>(segment.size()));
   sum.add(segment);
   header.checksum = sum.finish();
   header.emit(segment.data());
@@ -205,6 +206,62 @@ TEST_F(FilterHooksTest, ARejectedSynIsReset) {
   InternetChecksum sum = ipv4_pseudo_header(kOurs, kPeer, 6, TcpHeader::kMinBytes);
   sum.add(seen[0].payload().subspan(Ipv4Header::kMinBytes));
   EXPECT_TRUE(sum.intact());
+}
+
+// What no stack believes is not answered because a rule rejects it: the answer would go to our own programs,
+// or to many.
+TEST_F(FilterHooksTest, WhoWouldNotBeBelievedIsNotAnswered) {
+  struct Case {
+    const char* name;
+    Ipv4Address source, destination;
+    MacAddress mac;
+  };
+  for (const Case& each :
+       {Case{"loopback", kLoop, kLoop, kOurMac}, Case{"our address", kOurs, kOurs, kOurMac},
+        Case{"the subnet's broadcast", kOurs | 0xff, kOurs, kOurMac},
+        Case{"unicast in a broadcast frame", kPeer, kOurs, kBroadcastMac}}) {
+    for (const auto& [kind, code] : {std::pair<uint32_t, uint8_t>{1, 0}, {0, 3}}) {
+      use(at(filter::Hook::prerouting, reject(kind, code)));
+      const auto refused = drops(DropReason::filter_prerouting);
+      Ipv4Header header = from_peer(IpProtocol::kTcp);
+      header.source = each.source;
+      header.destination = each.destination;
+      peer_sends(ipv4_frame(header, tcp_segment(kTcpSyn, 80, {}, each.source, each.destination), each.mac));
+      header.protocol = IpProtocol::kUdp;
+      peer_sends(
+          ipv4_frame(header, udp_datagram(each.source, each.destination, 1000, 80, bytes_of("x")), each.mac));
+      breathe();
+      breathe();
+      EXPECT_EQ(drops(DropReason::filter_prerouting), refused + 2) << each.name;
+      EXPECT_TRUE(peer_receives().empty()) << each.name;
+      EXPECT_TRUE(ip_.tcp_segments().view().empty()) << each.name;
+      EXPECT_TRUE(ip_.udp_errors().view().empty()) << each.name;
+      for (const Segment& segment : ip_.tcp_segments().view()) ip_.give_back(segment);
+      ip_.tcp_segments().clear();
+      ip_.udp_errors().clear();
+    }
+  }
+}
+
+TEST_F(FilterHooksTest, ADamagedSegmentIsNotAnswered) {
+  Packet segment = tcp_segment(kTcpSyn, 80), datagram = udp_datagram(kPeer, kOurs, 1000, 80, bytes_of("x"));
+  segment[0] ^= 1;
+  datagram[0] ^= 1;
+  for (const auto& [kind, code] : {std::pair<uint32_t, uint8_t>{1, 0}, {0, 3}}) {
+    use(at(filter::Hook::input, reject(kind, code)));
+    peer_sends(ipv4_frame(from_peer(IpProtocol::kTcp), segment));
+    peer_sends(ipv4_frame(from_peer(IpProtocol::kUdp), datagram));
+    breathe();
+    EXPECT_TRUE(peer_receives().empty());
+  }
+}
+
+// Whoever can write to a frame while it is judged does not get it past the rules by making it no packet.
+TEST_F(FilterHooksTest, WhatIsNoPacketDoesNotGoOut) {
+  use(at(filter::Hook::output, filter::counter()));
+  EXPECT_FALSE(ip_.filter().passes_out(Packet(60), false, now_));
+  EXPECT_EQ(ip_.filter().reason(), DropReason::filter_output);
+  EXPECT_FALSE(ip_.filter().reject());
 }
 
 TEST_F(FilterHooksTest, WhoSendsWhatIsRejectedHearsOfIt) {
