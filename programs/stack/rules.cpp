@@ -163,7 +163,8 @@ Result<void> Rules::load(Fd memory, TimeNs now) {
 
 json Rules::events(uint64_t first, TimeNs now) const {
   const stack::FilterEvents& events = hooks_.events();
-  const uint64_t from = std::clamp(first, events.first(), events.next());
+  // Numbers that never were are those of a stack that is no more: what this one remembers is all news.
+  const uint64_t from = first > events.next() ? events.first() : std::max(first, events.first());
   Rows rows(0);
   uint64_t number = from;
   for (; number < events.next() && !rows.more; ++number)

@@ -105,6 +105,7 @@ struct Service::Gathering {
   uint64_t connection;
   json sockets = json::array();
   size_t outstanding = 1;  // answers to come, and ourselves until all are asked
+  size_t messages = 0;     // of all stacks
 };
 
 // Asks every stack; the last answer sends the reply.
@@ -117,12 +118,12 @@ void Service::gather_sockets(uint64_t connection) {
 }
 
 // A stack tells as many rows as fit into one message, and whether there are more. It is not believed without
-// a bound.
+// bounds: of rows, which may be tiny, and of messages, whose rows may be large.
 void Service::ask_for_sockets(const std::string& stack, const std::string& program, size_t first,
                               const std::shared_ptr<Gathering>& gathering) {
   constexpr size_t kMostRows = 1 << 17;
   Member* const member = supervisor_.member(stack);
-  if (member == nullptr || !member->serving) return;
+  if (member == nullptr || !member->serving || !connections_.contains(gathering->connection)) return;
   ++gathering->outstanding;
   const bool link_down = member->counter("link.down") != 0;
   member->ask({{"command", "sockets"}, {"first", first}}, {},
@@ -137,7 +138,8 @@ void Service::ask_for_sockets(const std::string& stack, const std::string& progr
                   ++count;
                 }
                 const json more = reply ? reply->body.value("more", json(false)) : json(false);
-                if (more == true && count > 0 && first + count < kMostRows) {
+                const bool bounded = first + count < kMostRows && ++gathering->messages < kMostMessages;
+                if (more == true && count > 0 && bounded) {
                   ask_for_sockets(stack, program, first + count, gathering);
                 }
                 one_answered(*gathering);

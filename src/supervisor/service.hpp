@@ -29,6 +29,8 @@ class Service {
   void serve(uint64_t connection, const Request& request, std::vector<Fd> descriptors);
   void send(uint64_t connection, const nlohmann::json& reply, std::span<const int> fds = {});
   void close(uint64_t connection);
+  // Of a stack, for one reply: what they hold fits into it.
+  static constexpr size_t kMostMessages = kMaxReplyBytes / kMaxControlBytes;
   struct Gathering;  // of the sockets of all stacks, for one connection
   void gather_sockets(uint64_t connection);
   void ask_for_sockets(const std::string& stack, const std::string& program, size_t first,

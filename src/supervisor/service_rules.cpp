@@ -28,6 +28,7 @@ struct Service::RuleRows {
   uint64_t connection;
   std::string program;
   json rows = json::array();
+  size_t messages = 0;
 };
 
 void Service::list_rules(uint64_t connection, const std::string& program) {
@@ -35,9 +36,10 @@ void Service::list_rules(uint64_t connection, const std::string& program) {
 }
 
 // A stack tells as many rows as fit into one message, and whether there are more. It is not believed without
-// a bound.
+// bounds: of rows, which may be tiny, and of messages, whose rows may be large.
 void Service::ask_for_rules(const std::shared_ptr<RuleRows>& gathered) {
   constexpr size_t kMostRows = 1 << 18;
+  if (!connections_.contains(gathered->connection)) return;  // who asked has gone
   Member* const stack = supervisor_.member(gathered->program + ".stack");
   if (stack == nullptr || !stack->serving)
     return send(gathered->connection, refusal(fmt::format("{} has no stack that runs", gathered->program)));
@@ -52,7 +54,8 @@ void Service::ask_for_rules(const std::shared_ptr<RuleRows>& gathered) {
                  ++count;
                }
                const json more = reply->body.value("more", json(false));
-               if (more == true && count > 0 && gathered->rows.size() < kMostRows)
+               if (more == true && count > 0 && gathered->rows.size() < kMostRows &&
+                   ++gathered->messages < kMostMessages)
                  return ask_for_rules(gathered);
                const Program* const program = supervisor_.plan().program(gathered->program);
                add_lines(gathered->rows, program);

@@ -32,7 +32,7 @@ import errno, socket, sys
 for what in sys.argv[2:]:
     kind, port = what.split(":")
     with socket.socket(type=socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as asked:
-        asked.settimeout(20 if "!" not in port else 0.5)  # with ! nothing is to come
+        asked.settimeout(20 if "!" not in port else 3)  # with ! nothing is to come, but what is asked must have left
         try:
             asked.connect((sys.argv[1], int(port.strip("!"))))
             if kind == "udp":
@@ -104,7 +104,7 @@ class Rules(FilterCase):
     def test_what_leaves_is_judged_too(self):
         self.serve(PYTHON, "-c", SERVER, "97", ready=READY)
         rules = self.rules(RULES)
-        said = self.tries("udp:99!", "udp:98", "tcp:97", options=("--filter", str(rules)))
+        said = self.tries("udp:99", "udp:98", "tcp:97", options=("--filter", str(rules)))
         self.assertEqual(said[0], "EPERM", "as Linux says of a datagram that a rule drops")
         self.assertIn(said[1], ("ECONNREFUSED", "EPERM"))
         self.assertEqual(said[2], "ECONNREFUSED")
@@ -170,7 +170,7 @@ class Changes(FilterCase):
 
     def test_a_connection_goes_on_under_ever_new_rules(self):
         """Two rulesets that both let it pass take turns; what it carries comes whole."""
-        both = [self.rules(RULES), self.rules(RULES.replace("83", "84"), "again.nft")]
+        both = [self.rules(RULES), self.rules(RULES.replace("udp dport 82", "udp dport 84"), "again.nft")]
         self.serve("redis-server", "--save", "", "--port", "80", "--protected-mode", "no", "--bind", "0.0.0.0", ready="Ready to accept",
                    options=("--uplink", "none", "--name", "web", "--filter", str(both[0])))
         benchmark = self.skerry.begin("run", "--uplink", "none", "--address", "10.77.0.3", "--", "redis-benchmark", "-h", "10.77.0.2", "-p", "80", "-t",
