@@ -171,7 +171,10 @@ void Service::mirror(uint64_t connection, const std::string& name) {
 void Service::join(uint64_t connection, const RunRequest& request, std::vector<Fd> descriptors) {
   if (supervisor_.going_down()) return close(connection);
   Fd rules = descriptors.empty() ? Fd() : std::move(descriptors.front());
-  supervisor_.join(request, std::move(rules), [this, connection](Result<Supervisor::Joined> joined) {
+  const bool leaving = supervisor_.is_leaving();
+  supervisor_.join(request, std::move(rules), [this, connection, leaving](Result<Supervisor::Joined> joined) {
+    // What an ending network cannot do the next one of its name may: the caller asks again until it is there.
+    if (!joined && leaving) return close(connection);
     if (!joined) return send(connection, refusal(joined.error().message, 125));
     std::vector<int> fds;
     for (const Fd& fd : joined->fds) fds.push_back(fd.get());

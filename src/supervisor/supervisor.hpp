@@ -63,6 +63,8 @@ class Supervisor {
   using JoinAnswer = std::function<void(Result<Joined>)>;
   // `rules`: compiled, if the request names a filter.
   void join(const RunRequest& request, Fd rules, JoinAnswer answer);
+  // A network that nobody wrote down, whose programs have all ended: only their stacks still deliver.
+  bool is_leaving() const;
 
   // Before the first tick(): the compiled rules of a program whose plan names a filter, and those of the
   // plan.

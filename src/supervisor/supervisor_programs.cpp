@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
+
 #include "supervisor/attach.hpp"
 #include "supervisor/machine.hpp"
 #include "supervisor/supervisor.hpp"
@@ -160,7 +162,10 @@ void Supervisor::join(const RunRequest& request, Fd rules, JoinAnswer answer) {
   for (const std::string& name : in_the_way) remove_attached(name);
   const Machine machine = this_machine();
   Result<Program> admitted = admit(request, plan_, machine);
-  if (!admitted) return answer(admitted.error());
+  if (!admitted) {
+    if (!in_the_way.empty()) end_if_alone();
+    return answer(admitted.error());
+  }
   if (!rules && default_rules_) {
     rules = Fd(::fcntl(default_rules_.get(), F_DUPFD_CLOEXEC, 0));
     admitted->filter = plan_.filter;
@@ -252,6 +257,13 @@ void Supervisor::remove_attached(const std::string& program) {
   const std::string name = program;  // the argument may be the plan's own string
   remove_program(plan_, name);
   alone_since_ = host_.now();
+}
+
+bool Supervisor::is_leaving() const {
+  return plan_.ends_with_last && !plan_.programs.empty() &&
+         std::ranges::all_of(plan_.programs, [this](const Program& program) {
+           return member(program.name)->state == MemberState::ended;
+         });
 }
 
 void Supervisor::end_if_alone() {

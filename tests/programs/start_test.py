@@ -26,6 +26,11 @@ class RunsInAHurry(SkerryCase):
         for _ in range(10):
             self.assertEqual(self.skerry.command(*ECHO, check=False), (0, "done\n"))
 
+    def test_one_that_wants_another_network_directly_after(self):
+        """Then it waits for the end of the first, which has only last bytes to deliver."""
+        for address in ("10.98.0.2/16", "10.99.0.2/16") * 3:
+            self.assertEqual(self.skerry.command("run", "--uplink", "none", "--address", address, "--", "true", check=False), (0, ""))
+
     def test_one_that_comes_while_its_network_is_ending(self):
         slow = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('ending', flush=True), time.sleep(1), sys.exit(0))); print('ready', flush=True); time.sleep(60)"
         program = self.skerry.begin("run", "--uplink", "none", "--", PYTHON, "-c", slow)
