@@ -79,6 +79,8 @@ void InterfaceWatch::look() {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return;
     if (got < static_cast<ssize_t>(sizeof message) || from.nl_pid != 0) continue;
+    // A bridge tells in a family of its own, with the interface's number, who joins and leaves it.
+    if (message.info.ifi_family != AF_UNSPEC) continue;
     index_ = message.info.ifi_index;
     if (message.header.nlmsg_type == RTM_NEWLINK) carrier_.set((message.info.ifi_flags & IFF_LOWER_UP) != 0);
     if (message.header.nlmsg_type == RTM_DELLINK) deleted_ = true;

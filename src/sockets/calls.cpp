@@ -225,6 +225,7 @@ void Server::set_options(TimeNs now, const Call& request) {
   // The step may have shrunk, and then rx_tell_at moves back under a thread that reads: either that thread
   // sees the new rx_tell_at, or the second look, behind the fence, sees what it has read.
   publish_send_buffer(request.socket);
+  wakeups_.freed(request.socket);  // a writer that sleeps may have room now
   take_positions(now, request.socket);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!socket.orphan) take_positions(now, request.socket);

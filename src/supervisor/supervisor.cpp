@@ -95,8 +95,10 @@ bool Supervisor::can_start(const Process& process) const {
 // What could not be made when it was due, such as a passt whose port was taken, is tried with each start.
 Result<void> Supervisor::make_missing(const Process& process) {
   for (const Grant& grant : process.grants) {
-    if (objects_.has(grant.object)) continue;
-    Result<void> made = objects_.create(*plan_.object(grant.object));
+    const Object& object = *plan_.object(grant.object);
+    if (objects_.has(grant.object) || object.kind == ObjectKind::rules)
+      continue;  // rules are given, never made
+    Result<void> made = objects_.create(object);
     if (!made) return made;
   }
   return {};

@@ -136,6 +136,7 @@ struct Tcp::Impl {
   bool emit_new_data(TimeNs now, ConnectionId id, uint32_t max_payload, SegmentOut& out);
   void send_new(TimeNs now, ConnectionId id, uint32_t bytes, bool fin, uint32_t mss, SegmentOut& out);
   static uint32_t full_segment(const ControlBlock& b, uint32_t max_payload);
+  static uint32_t largest_emission(const ControlBlock& b, uint32_t mss);
   uint32_t sendable(TimeNs now, ConnectionId id, ControlBlock& b, uint32_t most, uint32_t mss);
   static bool may_send_small(const ControlBlock& b);
   void note_data_sent(TimeNs now, ConnectionId id, ControlBlock& b);

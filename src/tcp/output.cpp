@@ -103,8 +103,7 @@ bool Tcp::Impl::emit_retransmission(TimeNs now, ConnectionId id, uint32_t max_pa
   uint32_t budget = beyond(b.cwnd, flight);
   if (first) budget = std::max(budget, mss);
   if (budget < std::min(mss, hole.bytes())) return false;
-  send_again(now, id, hole, mss, std::min({budget, std::max<uint32_t>(b.super_frame, mss), max_payload}),
-             out);
+  send_again(now, id, hole, mss, std::min({budget, largest_emission(b, mss), max_payload}), out);
   return true;
 }
 
@@ -144,8 +143,7 @@ bool Tcp::Impl::emit_new_data(TimeNs now, ConnectionId id, uint32_t max_payload,
     return false;
   }
   const uint32_t mss = full_segment(b, max_payload);
-  // Each segment has an urgent pointer of its own, so none is cut of a super-frame.
-  const uint32_t most = std::min(std::max<uint32_t>(b.has(kUrgentOut) ? 0 : b.super_frame, mss), max_payload);
+  const uint32_t most = std::min(largest_emission(b, mss), max_payload);
   const uint32_t bytes = sendable(now, id, b, most, mss);
   // The FIN is a byte of sequence space, so it too needs room in the peer's window.
   const bool fin =
@@ -181,6 +179,12 @@ void Tcp::Impl::send_new(TimeNs now, ConnectionId id, uint32_t bytes, bool fin, 
     cold[id].recovery.note_sent(bytes);
   }
   note_data_sent(now, id, b);
+}
+
+// Payload of one SegmentOut: several segments if the link cuts them. Each has an urgent pointer of its own,
+// so none that has one is cut of a super-frame.
+uint32_t Tcp::Impl::largest_emission(const ControlBlock& b, uint32_t mss) {
+  return std::max<uint32_t>(b.has(kUrgentOut) ? 0 : b.super_frame, mss);
 }
 
 // Payload of a full segment with the options that it will carry (RFC 6691).

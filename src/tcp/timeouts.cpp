@@ -76,6 +76,8 @@ void Tcp::Impl::resume(TimeNs now) {
     if (!b.has(kInUse) || b.has(kLoops) || b.retransmit_deadline == kNever || cold[id].doublings == 0)
       continue;
     cold[id].doublings = 0;
+    // Nobody could have answered the tries before; the user time-out goes on from the first of them.
+    if (b.state >= State::established) cold[id].retries = std::min(cold[id].retries, 1u);
     arm_retransmit(now, id, b);
   }
 }

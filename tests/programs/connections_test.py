@@ -52,7 +52,7 @@ class ManyConnections(SkerryCase):
         _, memory = self.server_end()
         self.connect(SHORT)
         deadline = time.monotonic() + 20
-        while self.server_end()[0] != descriptors:
+        while self.server_end()[0] > descriptors:  # redis opens one by itself now and then
             self.assertLess(time.monotonic(), deadline, f"{self.server_end()[0]} descriptors instead of {descriptors}")
             time.sleep(0.05)
         self.assertLess(self.server_end()[1] - memory, GROWTH_KIB)

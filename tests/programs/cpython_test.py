@@ -17,7 +17,7 @@ from lab.process import Failure, Running
 from skerry_case import SkerryCase
 
 RUNNER = [Path("/usr/bin/python3"), "-B", Path(__file__).with_name("cpython_run.py")]
-NO_IPV6 = "for each in all lo; do echo 1 > /proc/sys/net/ipv6/conf/$each/disable_ipv6; done; ip link set lo up"
+NO_IPV6 = "[ ! -e /proc/sys/net/ipv6 ] || for each in all lo; do echo 1 > /proc/sys/net/ipv6/conf/$each/disable_ipv6 || exit 1; done; ip link set lo up"
 LIMIT_S = 400  # of a module
 ALL = os.environ.get("SKERRY_CPYTHON") == "all"
 QUICK = {
@@ -61,10 +61,12 @@ class Modules(SkerryCase):
         self.assertGreater(len(expected), 4, f"hardly anything ran on plain Linux:\n{plain.output()}")
         failed = [test for test in expected if ours.get(test, ("never ended", ""))[0] != "passed"]
         # Several of these tests are about time, so on a busy machine one may fail here as it may on plain Linux.
-        again = [test for test in failed if not known(test)]
-        if again:
-            second = self.on_a_stack("again", module, *again)
-            failed = [test for test in failed if second.get(test, ("",))[0] != "passed"]
+        for turn in range(1, 4):
+            again = [test for test in failed if not known(test)]
+            if not again:
+                break
+            outcomes_again = self.on_a_stack(f"again-{turn}", module, *again)
+            failed = [test for test in failed if outcomes_again.get(test, ("",))[0] != "passed"]
         share = 1 - len(failed) / len(expected)
         print(f"   {module}: {len(expected)} pass on plain Linux, {100 * share:.1f} % of them here", flush=True)
         self.assertGreaterEqual(share, .97, {test: ours.get(test) for test in failed})

@@ -340,5 +340,18 @@ TEST_F(Loss, AsksAgainAtOnceWhenTheLinkIsBack) {
   EXPECT_EQ(sent_within(kSecond), (Times{})) << "nobody waits for anything";
 }
 
+// A link that comes and goes uses up nobody's tries: they are counted from its last return.
+TEST_F(Loss, ALinkThatFlapsEndsNothing) {
+  start(true);
+  write(2);
+  EXPECT_EQ(sent().size(), 2u);
+  for (int flap = 0; flap < 10; ++flap) {
+    sent_within(2 * kSecond);
+    host_->tcp.resume(now_);
+  }
+  EXPECT_FALSE(sent_within(20 * kSecond).empty()) << "it is still tried";
+  EXPECT_EQ(host_->tcp.state(id_), State::established);
+}
+
 }  // namespace
 }  // namespace skerry::tcp

@@ -57,13 +57,22 @@ TEST_F(UrgentData, EachSegmentBeforeItPointsToIt) {
   settings.super_frame = 60000;
   start(settings);
   write_urgent(std::string(3000, 'u'));
-  const auto sent = peer_->drain(now_);
+  auto sent = peer_->drain(now_);
   ASSERT_EQ(sent.size(), 3u);
-  for (const Sent& one : sent) {
-    EXPECT_TRUE((one.flags & kTcpUrg) != 0);
-    EXPECT_EQ(one.gso_size, 0);
-    EXPECT_EQ(one.seq + one.urgent, 3001u);
-  }
+  const auto point_to_it = [&] {
+    for (const Sent& one : sent) {
+      EXPECT_TRUE((one.flags & kTcpUrg) != 0);
+      EXPECT_EQ(one.gso_size, 0);
+      EXPECT_EQ(one.seq + one.urgent, 3001u);
+    }
+  };
+  point_to_it();
+  sent.clear();
+  for (const auto& [when, one] : peer_->run(now_, now_ + kSecond)) sent.push_back(one);  // all of it was lost
+  peer_->send(now_, kTcpAck, 1, 1 + 1460);
+  for (const Sent& one : peer_->drain(now_)) sent.push_back(one);
+  EXPECT_GE(sent.size(), 2u);
+  point_to_it();
 }
 
 TEST_F(UrgentData, IsNotWhatWasNotWritten) {
