@@ -139,9 +139,24 @@ def run_cases(chosen):
                     finally:
                         for redis in servers.values():
                             redis.stop()
+    for case in cases if chosen.filter else []:
+        tell_losses(case, chosen.filter)
     if AFXDP in chosen.cases and 50 in chosen.connections and not chosen.hog:
         cases.append(run_afxdp(chosen))
     return cases
+
+
+def tell_losses(case, counts):
+    """What rules cost against none, in the same rounds: of the rate, and of the server's processor time for a request."""
+    losses = {}
+    for count in counts:
+        rate, cpu = case.loss(f"{count} rules"), case.loss(f"{count} rules", "cpu_us", lower_is_better=True)
+        if rate and cpu:
+            losses[count] = {"loss_pct": rate[0], "loss_ci": rate[1], "cpu_loss_pct": cpu[0], "cpu_loss_ci": cpu[1]}
+            print(f"{count} rules: {rate[0]:.1f} % fewer requests [{rate[1][0]:.1f}..{rate[1][1]:.1f}], "
+                  f"{cpu[0]:.1f} % more processor time for each [{cpu[1][0]:.1f}..{cpu[1][1]:.1f}] (95 %)")
+    if losses:
+        case.more = losses[max(losses)] | {"rules": max(losses), "losses": losses}
 
 
 def titles(chosen):

@@ -1,5 +1,6 @@
 """Interleaved runs: what the neighbours of this machine do to one side they do to the other a moment later."""
 
+import random
 import statistics
 import sys
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ class Case:
     unit: str
     lower_is_better: bool = False
     runs: dict = field(default_factory=dict)  # side name -> list of run
+    more: dict = field(default_factory=dict)  # what its line in the JSON file says beside
 
     def figures(self, side, key="value"):
         return [run[key] for run in self.runs.get(side, []) if run and run.get(key) is not None]
@@ -40,6 +42,17 @@ class Case:
         pairs = zip(self.runs.get("ours", []), self.runs.get(other, []))
         return [self.times_better(a["value"], b["value"]) for a, b in pairs if a and b]
 
+    def loss(self, other, key="value", lower_is_better=False):
+        """Per cent that `other` is worse than we are, as the median of the rounds, with the 95 % interval of that median
+        (bootstrap over rounds); None without rounds in which both came through."""
+        pairs = [(a[key], b[key]) for a, b in zip(self.runs.get("ours", []), self.runs.get(other, [])) if a and b]
+        losses = [100 * ((b / a - 1) if lower_is_better else (1 - b / a)) for a, b in pairs]
+        if not losses:
+            return None
+        draw = random.Random(1)
+        medians = sorted(statistics.median(draw.choices(losses, k=len(losses))) for _ in range(2000))
+        return statistics.median(losses), [medians[50], medians[1949]]
+
     def as_json(self):
         """The line that ./bench --json writes; peers beside us and the kernel under `peers`."""
         line = {"bench": self.bench, "case": self.name, "ours": self.median("ours"), "kernel": self.median("kernel"),
@@ -51,7 +64,7 @@ class Case:
         peers = {side: self.median(side) for side in self.runs if side not in ("ours", "kernel")}
         if peers:
             line["peers"] = peers
-        return line
+        return line | self.more
 
     def extra_keys(self):
         return sorted({key for runs in self.runs.values() for run in runs if run for key in run if key != "value"})
