@@ -11,6 +11,7 @@ kernel's objects, and `slab` is these; they are counted for the whole machine, s
 """
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -97,6 +98,8 @@ def main():
     parser = options.parser("idle", __doc__, "./bench idle --json idle.json")
     parser.add_argument("--idle", type=int, default=10_000, metavar="N", help="how many idle connections (10000)")
     chosen = options.parse(parser)
+    if os.geteuid():
+        raise SystemExit("./bench idle needs root: nobody else may see how much memory a stack and the vswitch have")
     return options.execute("idle", "redis: requests a second while thousands of connections are idle, beside veth", chosen, run_cases,
                            EXTRA, sentence)
 

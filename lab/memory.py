@@ -14,7 +14,7 @@ def memory_kib(processes):
     with the page tables that they need. A process that is gone counts as nothing."""
     total = 0
     for pid in processes:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             total += amount(f"/proc/{pid}/smaps_rollup", "Pss") + amount(f"/proc/{pid}/status", "VmPTE")
     return total
 

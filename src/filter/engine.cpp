@@ -112,14 +112,14 @@ void Engine::run_chain(Run& run, uint32_t base) {
   Place stack[kDeepestJump];
   unsigned depth = 0;
   Place here{base, 0};
-  RuleIndex::Walk walk;
+  RuleIndex::Walk walks[kDeepestJump + 1];  // by depth: a return goes on where its chain was left
   for (;;) {
     const Chain& chain = ruleset_.chains[here.chain];
     const RuleIndex& index = indexes_[here.chain];
     run.verdict = {};
     if (index.is_useful()) {
-      index.enter(run, walk);
-      here.rule = index.next(walk, here.rule);
+      if (here.rule == 0) index.enter(run, walks[depth]);  // a return never goes to rule 0
+      here.rule = index.next(walks[depth], here.rule);
     }
     while (here.rule < chain.rules.size()) {
       for (const Expression& expression : chain.rules[here.rule].expressions) {
@@ -130,7 +130,7 @@ void Engine::run_chain(Run& run, uint32_t base) {
       if (run.verdict.code != Code::next && run.verdict.code != Code::stop_rule) break;
       run.verdict = {};
       ++here.rule;
-      if (index.is_useful()) here.rule = index.next(walk, here.rule);
+      if (index.is_useful()) here.rule = index.next(walks[depth], here.rule);
     }
     switch (run.verdict.code) {
       case Code::accept:

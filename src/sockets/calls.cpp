@@ -165,8 +165,7 @@ int32_t Server::disconnect(uint32_t id) {
     set_status(id, 0, kConnected);
     return 0;
   }
-  const bool under_way = (socket.status & (kConnecting | kHungUp)) == kConnecting;
-  if (socket.counted || socket.listening || under_way) return -EOPNOTSUPP;
+  if (socket.counted || tcp_.state(id) != tcp::State::closed) return -EOPNOTSUPP;
   view_.out(id).error.store(0);
   view_.names(id).local.address = socket.bound_address;
   set_status(id, 0, kConnecting | kHungUp | kPeerClosed | kReadShut | kWriteShut);

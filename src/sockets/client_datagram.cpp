@@ -126,6 +126,10 @@ ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const I
   } else if (!(status & kConnected)) {
     take_any_port(socket);
     return -EDESTADDRREQ;
+  } else {  // the peer of now: before the stack gets here, connect() may have named another
+    const Endpoint peer = state.names[socket].remote;
+    header.peer = peer.address;
+    header.peer_port = peer.port;
   }
   if (status & kWriteShut) return -EPIPE;  // a signal is for streams
   if (const int error = take_error(socket); error != 0) return error;

@@ -190,6 +190,7 @@ int send_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags)
 
 ssize_t send_file(uint32_t socket, int file, off_t* offset, size_t bytes) {
   if (!is_stream(socket)) return -EINVAL;
+  if (bytes == 0) return 0;
   const off_t position = offset != nullptr ? *offset : system_call(SYS_lseek, file, 0, SEEK_CUR);
   if (position < 0) return offset != nullptr ? -EINVAL : position;
   const ssize_t sent = send_stream_from_file(socket, file, position, bytes);

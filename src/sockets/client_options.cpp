@@ -240,7 +240,7 @@ int set_option(uint32_t socket, int level, int name, const void* value, socklen_
   if (value == nullptr) return -EFAULT;
   const Option* option = find_option(level, name);
   if (option != nullptr && level == IPPROTO_TCP && !is_stream(socket)) return -ENOPROTOOPT;
-  if (level == SOL_SOCKET && length < sizeof(int)) return -EINVAL;
+  if (level == SOL_SOCKET && length < sizeof(int) && name != SO_BINDTODEVICE) return -EINVAL;
   if (option == nullptr) return set_special(socket, level, name, value, length);
   int number = 0;
   if (!read_int(value, length, number)) {

@@ -157,7 +157,10 @@ int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
   if (address == nullptr || length < sizeof(sa_family_t)) return -EINVAL;
   if (address->sa_family == AF_UNSPEC) {
     Request request{.op = Op::disconnect, .socket = socket};
-    return call(request);
+    const int result = call(request);
+    // Nobody waits for the outcome of an attempt any more.
+    if (result == 0) state.in[socket].flags.fetch_and(~uint32_t{kConnectDue}, std::memory_order_relaxed);
+    return result;
   }
   Request request{.op = Op::connect, .socket = socket};
   if (const int result = from_sockaddr(address, length, state.names[socket].v6 != 0, request.endpoint);

@@ -12,7 +12,7 @@ from lab import idle_connections
 from lab.memory import memory_kib
 from lab.proc import descendants
 from redis_test import HOST, READY, SERVER, requests_per_second
-from skerry_case import SkerryCase
+from skerry_case import SkerryCase, needs_root
 
 PYTHON = "/usr/bin/python3"
 IDLE = int(os.environ.get("SKERRY_IDLE", "1000"))
@@ -45,6 +45,7 @@ class ManyConnections(SkerryCase):
         self.assertIn("all answered", idle.output())
         self.wait_for_sockets(self.first_sockets)
 
+    @needs_root("it counts descriptors of processes that nobody may trace")
     def test_short_ones(self):
         """A thousand a second: descriptors, sockets and ports are where they were, and memory where it was after the first thousand."""
         descriptors, _ = self.server_end()

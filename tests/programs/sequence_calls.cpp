@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "sequence.hpp"
@@ -89,7 +90,9 @@ void Sequence::make(Random& random, int slot, bool stream) {
             v6 ? " v6" : "");
   if (stream)
     set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);  // else what a peer has seen is a question of its ACKs
-  const timeval limit{.tv_sec = 0, .tv_usec = 5000};
+  // A stack that gets no core for so long looks like one that does not answer, so a closer look waits longer.
+  const char* const pause_ms = getenv("SEQUENCES_PAUSE_MS");
+  const timeval limit{.tv_sec = 0, .tv_usec = 5000 + 10000 * (pause_ms != nullptr ? atoi(pause_ms) : 0)};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   put(slot, fd, v6);

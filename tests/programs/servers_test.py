@@ -19,6 +19,8 @@ def needs(*programs):
 
 
 class Servers(SkerryCase):
+    LIMIT_S = 180
+
     def start(self, *argv, ready=None, address=SERVER_AT):
         server = self.serve(*argv, address=address, ready=ready, options=("--uplink", "none", "--share", str(self.folder)))
         if ready:
@@ -91,7 +93,7 @@ cert = {self.certificate()}
     @needs("socat")
     def test_socat(self):
         """A child for each connection, which answers when the other half of the connection has ended."""
-        self.start("socat", "-d", "-d", "TCP4-LISTEN:7000,reuseaddr,fork", "EXEC:sha256sum", ready="listening on")
+        self.start("socat", "-d", "-d", "-t", "20", "TCP4-LISTEN:7000,reuseaddr,fork", "EXEC:sha256sum", ready="listening on")
         for _ in range(3):
             output = self.ask("sh", "-c", f"head -c 3000000 /dev/zero | socat -t 20 - TCP4:{SERVER_AT}:7000")
             self.assertEqual(output.split()[0], hashlib.sha256(bytes(3000000)).hexdigest())
@@ -129,10 +131,11 @@ with socket.create_connection(('{SERVER_AT}', 53), 10) as one:
         for name in ("first", "second"):
             (self.folder / name).mkdir()
         self.start(*SERVER, "--dir", self.folder / "first", "--repl-diskless-sync-delay", "0", "--io-threads", "4", "--io-threads-do-reads", "yes", ready=READY)
-        self.ask("redis-benchmark", "-h", SERVER_AT, "-q", "-t", "set", "-n", "3000", "-r", "100000", "-c", "20", "-P", "4")
+        self.ask("redis-benchmark", "-h", SERVER_AT, "-q", "-t", "set", "-n", "3000", "-r", "100000", "-c", "20", "-P", "4", timeout_s=80)
         self.start(*SERVER, "--dir", self.folder / "second", "--replicaof", SERVER_AT, "6379", ready="Finished with success", address=PROXY_AT)
-        self.ask("redis-cli", "-h", SERVER_AT, "set", "last", "word")
-        self.assertEqual(self.ask("redis-cli", "-h", SERVER_AT, "wait", "1", "20000").strip(), "1")
+        # WAIT is about what its own connection wrote.
+        said = self.ask("sh", "-c", f"printf 'set last word\\nwait 1 20000\\n' | redis-cli -h {SERVER_AT}", timeout_s=60)
+        self.assertEqual(said.split(), ["OK", "1"])
         self.assertEqual(self.ask("redis-cli", "-h", PROXY_AT, "get", "last").strip(), "word")
         size = self.ask("redis-cli", "-h", SERVER_AT, "dbsize").strip()
         self.assertGreater(int(size), 2500)

@@ -82,6 +82,22 @@ TEST_P(DatagramTest, ConnectedSocketNeedsNoName) {
   EXPECT_EQ(send(a, "x"), -EDESTADDRREQ);
 }
 
+// However much later the stack comes to send it.
+TEST_P(DatagramTest, EachGoesToThePeerOfItsTime) {
+  uint16_t c_port = 0;
+  const int c = bound(c_port);
+  const sockaddr_in first = loopback(b_port), second = loopback(c_port);
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_EQ(os->connect(a, as_sockaddr(first), sizeof first), 0);
+    ASSERT_EQ(send(a, "one"), 3);
+    ASSERT_EQ(os->connect(a, as_sockaddr(second), sizeof second), 0);
+    ASSERT_EQ(send(a, "two"), 3);
+    ASSERT_EQ(receive(b), "one");
+    ASSERT_EQ(receive(c), "two");
+  }
+  os->close(c);
+}
+
 TEST_P(DatagramTest, LargestAndTooLarge) {
   EXPECT_EQ(send_to(a, b_port, std::string(65508, 'x')), -EMSGSIZE);
   const std::string large(60'000, 'y');
