@@ -196,8 +196,9 @@ class Rules:
         return self.random.choice(verdicts)
 
     def changing(self, address):
+        # What rules delete counts against a set's size until the kernel's collector comes, so the one they delete from never fills.
         return [f"set seen {{ type {address}; flags dynamic,timeout; timeout 1h; size {self.random.choice([7, 500])}; }}",
-                f"set slow {{ type {address}; flags dynamic; size 500; }}", f"map last {{ type {address} : mark; flags dynamic; size {self.random.choice([9, 500])}; }}",
+                f"set slow {{ type {address}; flags dynamic; size 65535; }}", f"map last {{ type {address} : mark; flags dynamic; size {self.random.choice([9, 500])}; }}",
                 "set ports { type inet_service; flags dynamic; size 500; }"]
 
     def rule(self, family, later, base):
