@@ -47,9 +47,10 @@ std::optional<ExtensionHeader> find_extension(ConstBytes packet, int wanted) {
     if (result.offset + 2 > packet.size()) return std::nullopt;
     const uint8_t* head = packet.data() + result.offset;
     size_t length = (size_t{head[1]} + 1) * 8;
+    // Linux ipv6_find_hdr() reads four bytes of these two.
+    if ((next == kRouting || next == kFragment) && result.offset + 4 > packet.size()) return std::nullopt;
     if (next == kFragment) {
       length = 8;
-      if (result.offset + 4 > packet.size()) return std::nullopt;
       const uint16_t fragment = load_be16(head + 2) & ~7;
       if (fragment != 0) {
         if (wanted < 0 && (!is_extension(head[0]) || head[0] == kNoNext))

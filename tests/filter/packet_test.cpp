@@ -83,6 +83,12 @@ TEST(Packet, ALaterFragmentIsOne) {
   EXPECT_EQ(packet.transport, 48);
 }
 
+// Linux ipv6_find_hdr(): three bytes of a routing header are none.
+TEST(Packet, ARoutingHeaderThatIsCutOffIsNotThere) {
+  EXPECT_FALSE(find_extension(v6(43, {17, 0, 0}), 43));
+  EXPECT_EQ(find_extension(v6(43, {17, 0, 0, 0}), 43)->offset, 40U);
+}
+
 TEST(Packet, AnAuthenticationHeaderEndsTheChain) {
   Packet packet;
   const Octets bytes = v6(51, Octets(24));
