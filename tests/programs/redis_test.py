@@ -6,6 +6,7 @@ import time
 import unittest
 from pathlib import Path
 
+from lab.process import run
 from skerry_case import HostCase, SkerryCase, needs_tap
 
 SERVER = ("redis-server", "--save", "", "--appendonly", "no", "--protected-mode", "no", "--bind", "0.0.0.0")
@@ -112,6 +113,56 @@ class BackgroundSave(SkerryCase):
         self.assertIn("rdb_last_bgsave_status:ok", state)
         self.assertGreater((self.folder / "dump.rdb").stat().st_size, 0)
         self.assertEqual(self.ask(*cli, "GET", "key").strip(), "a value")
+
+
+class BackgroundSaveUnderLoad(SkerryCase):
+    LIMIT_S = 180
+    SAVES = 3
+
+    def cli(self, *words, address="10.77.0.4"):
+        return self.ask("redis-cli", "-h", HOST, *words, address=address).strip()
+
+    def start_server(self, address=HOST):
+        return self.serve(*SERVER, "--dir", self.folder, ready=READY, address=address, options=("--uplink", "none", "--share", self.folder))
+
+    def status(self):
+        return dict(line.split(":", 1) for line in self.cli("INFO").split() if ":" in line)
+
+    def save(self):
+        """One BGSAVE from beginning to end; returns what INFO says then."""
+        before = int(self.status()["rdb_saves"])
+        self.assertEqual(self.cli("BGSAVE"), "Background saving started")
+        deadline = time.monotonic() + 60
+        while int((status := self.status())["rdb_saves"]) == before or status["rdb_bgsave_in_progress"] != "0":
+            self.assertLess(time.monotonic(), deadline, status)
+        self.assertEqual(status["rdb_last_bgsave_status"], "ok", status)
+        return status
+
+    def test_saves_while_fifty_clients_write(self):
+        """The child inherits fifty busy connections. Neither they nor the file notice: what was written before a save is in it, whole."""
+        self.start_server()
+        before = self.stack_frames()
+        self.ask("redis-benchmark", "-h", HOST, "-q", "-t", "set", "-n", "20000", "-r", "100000", "-d", "100", "-P", "16")
+        saved = int(self.cli("DBSIZE"))
+        received = int(self.status()["total_connections_received"])
+        # redis-benchmark ends at the first connection that is lost, and says so.
+        writing = self.skerry.begin("run", "--uplink", "none", "--share", self.folder, "--address", "10.77.0.3", "--", "sh", "-c",
+                                    f"until [ -e {self.folder}/stop ]; do redis-benchmark -h {HOST} --csv -t set,get -r 100000 -d 100 -n 20000 -c 50"
+                                    " || exit 1; done")
+        self.wait_until(lambda: '"GET"' in writing.output(), writing)
+        for _ in range(self.SAVES):
+            status = self.save()
+        self.assertEqual(int(status["rdb_saves"]), self.SAVES, status)
+        rounds = writing.output().count('"GET"')
+        self.wait_until(lambda: writing.output().count('"GET"') > rounds + 1, writing)  # they go on after it
+        (self.folder / "stop").touch()
+        self.assertEqual(writing.wait(60), 0, writing.output())
+        self.assertNotIn("rror", writing.output())
+        self.assertGreater(int(self.status()["total_connections_received"]), received + 50)
+        self.assert_stack_carried(20000, before)
+        run(["redis-check-rdb", self.folder / "dump.rdb"], timeout_s=20)
+        self.start_server("10.77.0.5")
+        self.assertGreaterEqual(int(self.ask("redis-cli", "-h", "10.77.0.5", "DBSIZE")), saved)
 
 
 @needs_tap

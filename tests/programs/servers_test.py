@@ -1,21 +1,14 @@
 """Debian's haproxy, ab, stunnel, socat, mosquitto, dnsmasq, git and two redis-servers, unmodified, each on a stack of its own."""
 
 import hashlib
-import os
-import shutil
 import unittest
 
 from lab.process import run
 from redis_test import READY, SERVER
-from skerry_case import SkerryCase
+from skerry_case import SkerryCase, needs
 
 PYTHON = "/usr/bin/python3"
 SERVER_AT, PROXY_AT, CLIENT_AT = "10.77.0.2", "10.77.0.4", "10.77.0.3"
-
-
-def needs(*programs):
-    missing = [program for program in programs if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin")]
-    return unittest.skipIf(missing, f"not installed: {' '.join(missing)}")
 
 
 class Servers(SkerryCase):

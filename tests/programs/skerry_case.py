@@ -2,8 +2,10 @@
 
 import os
 import pwd
+import shutil
 import signal
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -38,6 +40,16 @@ class SkerryCase(unittest.TestCase):
     def ask(self, *argv, address="10.77.0.3", timeout_s=30, options=()):
         """Runs a program on another stack to its end; returns what it printed."""
         return self.skerry.command("run", "--uplink", "none", *options, "--address", address, "--", *argv, timeout_s=timeout_s)[1]
+
+    def wait_until(self, condition, program, timeout_s=60):
+        """Returns once the condition holds; the program that shall bring it about must not end before."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if program.process.poll() is not None and not condition():
+                raise Failure(f"{program} ended with {program.process.returncode}:\n{program.output()}")
+            if time.monotonic() > deadline:
+                raise Failure(f"{program} was too slow:\n{program.output()}")
+            time.sleep(0.02)
 
     def stack_counter(self, counter, address="10.77.0.2"):
         for row in self.skerry.processes():
@@ -104,6 +116,11 @@ class Rootless(SkerryCase):
         super().setUp()
         if os.geteuid() == 0:
             os.chown(self.skerry.folder.name, *pwd.getpwnam("nobody")[2:4])
+
+
+def needs(*programs):
+    missing = [program for program in programs if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin")]
+    return unittest.skipIf(missing, f"not installed: {' '.join(missing)}")
 
 
 def needs_root(reason):
