@@ -66,6 +66,11 @@ void fill_sending(const uint64_t* value, tcp_info& info) {
   info.tcpi_data_segs_out = high(value[kInfoDataSegments]);
   const uint32_t undelivered = info.tcpi_unacked - std::min(info.tcpi_sacked, info.tcpi_unacked);
   info.tcpi_delivered = info.tcpi_data_segs_out - info.tcpi_total_retrans - undelivered;
+  info.tcpi_delivery_rate = value[kInfoRate];
+  info.tcpi_delivery_rate_app_limited = value[kInfoReceiveRtt] & 1;
+  info.tcpi_busy_time = value[kInfoBusy];
+  info.tcpi_rwnd_limited = value[kInfoWindowStops];
+  info.tcpi_sndbuf_limited = value[kInfoBufferStops];
   info.tcpi_max_pacing_rate = info.tcpi_pacing_rate = UINT64_MAX;
 }
 
@@ -73,6 +78,7 @@ void fill_receiving(const uint64_t* value, tcp_info& info) {
   info.tcpi_rcv_mss = low(value[kInfoMss]);
   info.tcpi_ato = kAckDelayUs;
   info.tcpi_rcv_ssthresh = info.tcpi_rcv_space = high(value[kInfoBuffers]);
+  info.tcpi_rcv_rtt = high(value[kInfoReceiveRtt]);
   info.tcpi_rcv_ooopack = high(value[kInfoOrder]);
   info.tcpi_bytes_received = value[kInfoReceived];
   info.tcpi_segs_in = low(value[kInfoSegments]);

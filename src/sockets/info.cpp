@@ -48,6 +48,16 @@ void Server::info(TimeNs now, Call& request) const {
   value[kInfoLastSent] = milliseconds_since(now, info.last_sent);
   value[kInfoLastReceived] = milliseconds_since(now, info.last_received);
   value[kInfoLastHeard] = milliseconds_since(now, info.last_heard);
+  using Limit = tcp::Delivery::Limit;
+  const auto waited_us = [&](Limit limit) {
+    const bool still = info.delivery.limit() == limit && info.state >= tcp::State::established;
+    return (info.delivery.waited(limit) + (still ? now - info.delivery.since() : 0)) / kMicrosecond;
+  };
+  value[kInfoRate] = info.delivery.bytes_per_second();
+  value[kInfoReceiveRtt] = pair(info.receive_rtt_us, info.delivery.rate_is_the_programs());
+  value[kInfoWindowStops] = waited_us(Limit::window);
+  value[kInfoBufferStops] = waited_us(Limit::buffer);
+  value[kInfoBusy] = waited_us(Limit::network) + value[kInfoWindowStops] + value[kInfoBufferStops];
 }
 
 }  // namespace skerry::sockets

@@ -241,7 +241,7 @@ enum OptionBit : uint64_t {
   kForStack = 255,
 };
 
-inline constexpr uint32_t kCallValues = 24;
+inline constexpr uint32_t kCallValues = 32;
 
 struct alignas(64) Call {
   std::atomic<uint32_t> state;  // CallState; futex word

@@ -33,6 +33,11 @@ enum InfoValue : uint32_t {
   kInfoLastSent,      // milliseconds
   kInfoLastReceived,  // milliseconds
   kInfoLastHeard,     // milliseconds
+  kInfoRate,          // bytes per second that reached the peer
+  kInfoReceiveRtt,    // as the receiver sees it, 1 if the program limits that rate
+  kInfoBusy,          // how long there was something to send or to be acknowledged
+  kInfoWindowStops,   // how long of this the peer's window kept it back
+  kInfoBufferStops,   // how long the send buffer was too small
   kInfoValues,
 };
 

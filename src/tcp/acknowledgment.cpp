@@ -14,11 +14,13 @@ void Tcp::Impl::take_ack(TimeNs now, ConnectionId id, ControlBlock& b, uint32_t 
   b.snd_una = ack;
   if (b.has(kTiming) && at_or_before(b.rtt_seq, ack)) {
     take_sample(now, b);
+    cold[id].delivery.end(now, ack);
     b.flags &= ~kTiming;
   }
   // RFC 6298 section 5.2, 5.3. After a back-off, or when the first sample came, the deadline may move nearer.
   if (b.snd_una == b.snd_nxt) {
     b.retransmit_deadline = kNever;
+    if (!has_more(b)) cold[id].delivery.wait_for(now, Delivery::Limit::nothing);
   } else {
     await_ack(now, id, b);
   }

@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include "tcp/cubic.hpp"
+#include "tcp/delivery.hpp"
 #include "tcp/flow.hpp"
 #include "tcp/interval_set.hpp"
 #include "tcp/recovery.hpp"
@@ -132,6 +133,9 @@ static_assert(sizeof(ControlBlock) == 4 * 64, "identity, receive, send, times: a
 static_assert(std::is_trivially_copyable_v<ControlBlock>);
 
 struct ColdBlock {
+  alignas(64) Delivery delivery;
+  uint32_t rcv_rtt = 0;       // as the receiver sees it, in 1/8 microseconds; 0: no sample yet
+  uint32_t rcv_rtt_echo = 0;  // TSecr of the segment that it was measured with last
   Options options;
   Endpoint bound;  // what bind() said; port 0: not bound
   bool reuse_address = false;

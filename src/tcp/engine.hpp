@@ -9,6 +9,7 @@
 //   header.cpp            what it says
 //   timeouts.cpp          what is due
 //   connection.cpp        life and death of a block
+//   delivery.hpp          how fast that is, and what stops it
 //   buffers.cpp           how large its windows and buffers are
 //   program.cpp           calls from the program
 //   tcp.cpp               the public face, and what it lets others see
@@ -82,6 +83,7 @@ struct Tcp::Impl {
   void take_urgent(ConnectionId id, const TcpHeader& header);
   void acknowledge_later(TimeNs now, ConnectionId id, ControlBlock& b);
   void acknowledge_now(ConnectionId id, ControlBlock& b);
+  void measure_from_echo(TimeNs now, ConnectionId id, const ControlBlock& b, const SegmentIn& segment);
   static void settle_out_of_order(ControlBlock& b, const ColdBlock& c);
   static void note_arrival(ColdBlock& c, uint32_t seq);
 
@@ -139,6 +141,7 @@ struct Tcp::Impl {
   static uint32_t largest_emission(const ControlBlock& b, uint32_t mss);
   uint32_t sendable(TimeNs now, ConnectionId id, ControlBlock& b, uint32_t most, uint32_t mss);
   static bool may_send_small(const ControlBlock& b);
+  Delivery::Limit what_stops(ConnectionId id, const ControlBlock& b) const;
   void note_data_sent(TimeNs now, ConnectionId id, ControlBlock& b);
   bool has_more(const ControlBlock& b) const;
   IndexList& output_of(ConnectionId id) { return blocks[id].has(kLoops) ? looped_output : output; }

@@ -79,6 +79,8 @@ Info Tcp::info(ConnectionId id) const {
   info.duplicate_sacks = c.duplicate_sacks;
   info.out_of_order_in = c.out_of_order_in;
   info.backlog = c.backlog;
+  info.receive_rtt_us = c.rcv_rtt / 8;
+  info.delivery = c.delivery;
   return info;
 }
 

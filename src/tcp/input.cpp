@@ -67,7 +67,10 @@ bool Tcp::Impl::receive_predicted(TimeNs now, ConnectionId id, ControlBlock& b, 
   if (timestamps) keep_timestamp(now, b, header);
   if (header.ack != b.snd_una) take_ack(now, id, b, header.ack);
   update_window(id, b, header);
-  if (length > 0) take_in_order(now, id, b, segment.payload);
+  if (length > 0) {
+    if (length >= b.rcv_mss) measure_from_echo(now, id, b, segment);
+    take_in_order(now, id, b, segment.payload);
+  }
   return true;
 }
 
@@ -156,6 +159,7 @@ void Tcp::Impl::receive_synchronized(TimeNs now, ConnectionId id, const SegmentI
   // Sixth to eighth: urgent pointer, text and FIN, cut to the window.
   if (header.has(kTcpUrg)) take_urgent(id, header);
   if (payload.empty() && !fin) return;
+  if (payload.size() >= b.rcv_mss) measure_from_echo(now, id, b, segment);
   receive_data(now, id, seq, payload, fin);
 }
 

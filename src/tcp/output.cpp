@@ -149,12 +149,26 @@ bool Tcp::Impl::emit_new_data(TimeNs now, ConnectionId id, uint32_t max_payload,
   const bool fin =
       b.has(kFinQueued) && b.snd_nxt + bytes == b.snd_end && beyond(b.snd_una + b.snd_wnd, b.snd_nxt) > bytes;
   if (bytes == 0 && !fin) {
+    cold[id].delivery.wait_for(now, what_stops(id, b));
     if (b.snd_una == b.snd_nxt && !b.has(kPersist))
       start_persist(now, id, b.has(kCork) ? kCorkLimit : b.rtt.rto_ns());
     return false;
   }
   send_new(now, id, bytes, fin, mss, out);
+  Delivery& delivery = cold[id].delivery;
+  const bool starved = b.snd_nxt == b.snd_end && !b.has(kCwndLimited);
+  if (starved) delivery.starved();
+  const bool full = b.snd_end - b.snd_una >= b.tx_limit;
+  delivery.wait_for(now, starved && full ? Delivery::Limit::buffer : Delivery::Limit::network);
   return true;
+}
+
+// Why there is data, but none to be sent now.
+Delivery::Limit Tcp::Impl::what_stops(ConnectionId id, const ControlBlock& b) const {
+  const uint32_t most = std::min<uint32_t>(beyond(b.snd_end, b.snd_nxt), b.mss);
+  const bool window = beyond(b.snd_una + b.snd_wnd, b.snd_nxt) < most;
+  const bool network = beyond(b.cwnd, in_flight(id, b)) < most;
+  return window && !network ? Delivery::Limit::window : Delivery::Limit::network;
 }
 
 void Tcp::Impl::send_new(TimeNs now, ConnectionId id, uint32_t bytes, bool fin, uint32_t mss,
@@ -166,10 +180,12 @@ void Tcp::Impl::send_new(TimeNs now, ConnectionId id, uint32_t bytes, bool fin, 
   fill_header(now, id, b, b.snd_nxt, flags, out);
   fill_payload(id, b, b.snd_nxt, bytes, mss, out);
   b.data_segments_out += bytes <= mss ? 1 : (bytes + mss - 1) / mss;
+  const bool idle = b.snd_una == b.snd_nxt;
   b.snd_nxt += bytes + (fin ? 1 : 0);
   b.snd_small = bytes % mss != 0 ? b.snd_nxt : later(b.snd_small, b.snd_una);
   b.flags &= ~(kPushDue | kProbeDue);
   if (!b.has(kTiming)) {
+    cold[id].delivery.begin(now, b.snd_una, idle, b.rtt_start);
     b.flags |= kTiming;
     b.rtt_seq = b.snd_nxt;
     b.rtt_start = now;

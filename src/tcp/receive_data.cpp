@@ -121,6 +121,20 @@ void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstByt
   }
 }
 
+// The round trip as a receiver sees it, from our ACK to what the peer sent at its word (Linux
+// tcp_rcv_rtt_measure_ts). Only full segments, which a sender does not hold back; one for each timestamp.
+void Tcp::Impl::measure_from_echo(TimeNs now, ConnectionId id, const ControlBlock& b,
+                                  const SegmentIn& segment) {
+  const uint32_t echo = segment.header.options.ts_echo;
+  ColdBlock& c = cold[id];
+  if (!b.has(kTimestamps) || echo == 0 || echo == c.rcv_rtt_echo) return;
+  c.rcv_rtt_echo = echo;
+  const uint32_t ticks = timestamp(now, b.ts_offset) - echo;
+  if (ticks >= kGreatestRto / kTimestampTick) return;
+  const uint32_t rtt_us = std::max(ticks, 1u) * static_cast<uint32_t>(kTimestampTick / kMicrosecond);
+  c.rcv_rtt = c.rcv_rtt == 0 ? rtt_us * 8 : c.rcv_rtt - c.rcv_rtt / 8 + rtt_us;
+}
+
 // The urgent pointer means the byte before the one it points to, as everywhere (RFC 6093 section 3.2). What
 // was read, or is older than what is known, means nothing any more (Linux tcp_check_urg).
 void Tcp::Impl::take_urgent(ConnectionId id, const TcpHeader& header) {

@@ -24,6 +24,7 @@
 #include "base/random.hpp"
 #include "base/siphash.hpp"
 #include "base/time.hpp"
+#include "tcp/delivery.hpp"
 #include "tcp/segment.hpp"
 #include "wire/address.hpp"
 
@@ -139,6 +140,8 @@ struct Info {
   uint32_t data_segments_out = 0, data_segments_in = 0;
   uint32_t duplicate_sacks = 0, out_of_order_in = 0;
   uint32_t backlog = 0;  // of a listener
+  uint32_t receive_rtt_us = 0;
+  Delivery delivery;
   uint8_t send_scale = 0, receive_scale = 0;
   bool timestamps = false, sack = false;
 };

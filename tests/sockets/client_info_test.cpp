@@ -36,6 +36,8 @@ TEST_P(InfoTest, OfAFreshConnection) {
     says[kInfoSegments] = pair(3, 2);
     says[kInfoDataSegments] = pair(1, 0);
     says[kInfoBuffers] = pair(65'536, 87'040);
+    says[kInfoRate] = 1000;
+    says[kInfoReceiveRtt] = pair(0, 1);
   }
   const auto [a, b] = connection();
   EXPECT_EQ(send(a, "hello"), 5);
@@ -62,6 +64,8 @@ TEST_P(InfoTest, OfAFreshConnection) {
   EXPECT_EQ(info.tcpi_bytes_sent, 5u);
   EXPECT_EQ(info.tcpi_notsent_bytes, 0u);
   EXPECT_GT(info.tcpi_snd_wnd, 0u);
+  EXPECT_GT(info.tcpi_delivery_rate, 0u);
+  EXPECT_EQ(info.tcpi_delivery_rate_app_limited, 1);
   os->close(a);
   os->close(b);
 }
@@ -80,6 +84,11 @@ TEST_P(InfoTest, InTroubleCountsSegments) {
   says[kInfoOrder] = pair(6, 1);
   says[kInfoDataSegments] = pair(100, 0);
   says[kInfoLastSent] = 250;
+  says[kInfoRate] = 5'000'000'000;
+  says[kInfoReceiveRtt] = pair(20'000, 1);
+  says[kInfoBusy] = 9000;
+  says[kInfoWindowStops] = 2000;
+  says[kInfoBufferStops] = 1000;
   const auto [a, b] = connection();
   const tcp_info info = ask(a);
   EXPECT_EQ(info.tcpi_state, 4);     // TCP_FIN_WAIT1
@@ -99,6 +108,12 @@ TEST_P(InfoTest, InTroubleCountsSegments) {
   EXPECT_EQ(info.tcpi_reord_seen, 1u);
   EXPECT_EQ(info.tcpi_delivered, 100u - 12 - 7);
   EXPECT_EQ(info.tcpi_last_data_sent, 250u);
+  EXPECT_EQ(info.tcpi_delivery_rate, 5'000'000'000u);
+  EXPECT_EQ(info.tcpi_delivery_rate_app_limited, 1);
+  EXPECT_EQ(info.tcpi_busy_time, 9000u);
+  EXPECT_EQ(info.tcpi_rwnd_limited, 2000u);
+  EXPECT_EQ(info.tcpi_sndbuf_limited, 1000u);
+  EXPECT_EQ(info.tcpi_rcv_rtt, 20'000u);
   os->close(a);
   os->close(b);
 }

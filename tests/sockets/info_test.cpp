@@ -36,6 +36,26 @@ TEST_F(InfoCall, TellsOfBytesSegmentsAndTimes) {
   EXPECT_EQ(high(client, kInfoBuffers), OneStack::kSize.stream_bytes);
 }
 
+TEST_F(InfoCall, TellsHowFastDataArrivesAndWhatStopsIt) {
+  const auto [listener, client, server] = stack_.connected();
+  stack_.write(client, std::string(3000, 'i'));
+  stack_.pass(100 * kMillisecond);
+  EXPECT_GT(ask(client, kInfoRate), 0u);
+  EXPECT_EQ(low(client, kInfoReceiveRtt), 1u) << "the program could have sent more";
+  EXPECT_GT(ask(client, kInfoBusy), 0u);
+  EXPECT_EQ(ask(server, kInfoBusy), 0u);
+  // More than the peer reads: its window closes, and that counts on while it is closed.
+  stack_.write(client, std::string(OneStack::kSize.stream_bytes, 'w'));
+  stack_.pass(100 * kMillisecond);
+  stack_.write(client, std::string(5000, 'w'));
+  stack_.pass(100 * kMillisecond);
+  const uint64_t stopped = ask(client, kInfoWindowStops);
+  EXPECT_GT(stopped, 50'000u);
+  stack_.pass(100 * kMillisecond);
+  EXPECT_GE(ask(client, kInfoWindowStops), stopped + 90'000);
+  EXPECT_GE(ask(client, kInfoBusy), ask(client, kInfoWindowStops));
+}
+
 TEST_F(InfoCall, TellsOfAListenersQueue) {
   const uint32_t listener = stack_.listener(7, 5);
   for (int i = 0; i < 2; ++i) stack_.connect(stack_.open(true), 7);
