@@ -111,12 +111,30 @@ void Tcp::Impl::begin(TimeNs now, ConnectionId id, const Flow& flow, uint32_t ha
   b.rtt = {};
   b.ssthresh = UINT32_MAX;
   b.scales = 0;
-  c.path_mss = path.mss;
+  c.link_mss = path.link_mss;
   c.peer_mss = kDefaultMss;
-  set_mss(id);
+  use_path_mss(now, id, path.mss);
   b.cwnd = b.mss;
   table.insert(hash, id);
   ports.connection_opened(flow.local_port);
+}
+
+void Tcp::Impl::use_path_mss(TimeNs now, ConnectionId id, uint16_t path_mss) {
+  ControlBlock& b = blocks[id];
+  ColdBlock& c = cold[id];
+  c.path_mss = path_mss;
+  set_mss(id);
+  b.flags &= ~kSmallPath;
+  if (path_mss >= c.link_mss) return;
+  b.flags |= kSmallPath;
+  c.path_deadline = now + kPathMtuExpires;
+  wheel.arm(id, c.path_deadline);
+}
+
+// RFC 6691: what we announce is what we can take.
+uint16_t Tcp::Impl::announced_mss(ConnectionId id) const {
+  const ColdBlock& c = cold[id];
+  return c.options.max_segment != 0 ? std::min(c.options.max_segment, c.link_mss) : c.link_mss;
 }
 
 void Tcp::Impl::set_mss(ConnectionId id) {

@@ -13,9 +13,10 @@ inline constexpr uint16_t kDefaultMss = 536;  // RFC 9293 section 3.7.1: if the 
 // least that links cut super-frames into.
 inline constexpr uint16_t kLeastMss = 112;
 inline constexpr uint16_t kLeastPathMtu = 552;  // Linux route.min_pmtu: smaller ICMP claims are ignored
-inline constexpr uint32_t kInitialWindowSegments = 10;  // RFC 6928
-inline constexpr uint32_t kMaxStreamBytes = 1u << 30;   // RFC 7323 section 2.3: the largest window
-inline constexpr uint32_t kTimestampBytes = 12;         // the option and two bytes of padding
+inline constexpr DurationNs kPathMtuExpires = 600 * kSecond;  // RFC 1191 section 6.3, Linux mtu_expires
+inline constexpr uint32_t kInitialWindowSegments = 10;        // RFC 6928
+inline constexpr uint32_t kMaxStreamBytes = 1u << 30;         // RFC 7323 section 2.3: the largest window
+inline constexpr uint32_t kTimestampBytes = 12;               // the option and two bytes of padding
 
 // ---- retransmission (RFC 6298)
 inline constexpr DurationNs kInitialRto = 1 * kSecond;

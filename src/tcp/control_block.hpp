@@ -51,6 +51,7 @@ enum Flag : uint32_t {
   kLateAcks = 1u << 26,   // the peer holds ACKs back for longer than kPeerAckDelay
   kAborting = 1u << 27,   // a reset follows what the windows let out of what was written
   kUrgentOut = 1u << 28,  // bytes before snd_up are not acknowledged
+  kSmallPath = 1u << 29,  // path_mss is less than link_mss, until path_deadline
 };
 
 // With any of these, a segment is not one that header prediction handles.
@@ -140,7 +141,8 @@ struct ColdBlock {
   Endpoint bound;  // what bind() said; port 0: not bound
   bool reuse_address = false;
   bool reuse_port = false;
-  uint16_t path_mss = 0;                // without options
+  uint16_t link_mss = 0;                // without options: what a peer may send us
+  uint16_t path_mss = 0;                // and what reaches it
   uint16_t peer_mss = 0;                // as the peer said it
   ConnectionId parent = kNoConnection;  // the listener, until accept()
   uint32_t backlog = 0;                 // of a listener
@@ -154,6 +156,7 @@ struct ColdBlock {
   TimeNs keep_probe_time = 0;
   TimeNs stalled_since = 0;     // when what timed out first was sent, for TCP_USER_TIMEOUT
   TimeNs last_invalid_ack = 0;  // for kInvalidAckInterval
+  TimeNs path_deadline = 0;     // with kSmallPath: when a larger one is tried
 
   // ---- receive
   IntervalSet<32> out_of_order;  // what the rx ring holds beyond rcv_nxt

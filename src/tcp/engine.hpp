@@ -9,7 +9,7 @@
 //   header.cpp            what it says
 //   timeouts.cpp          what is due
 //   connection.cpp        life and death of a block
-//   delivery.hpp          how fast that is, and what stops it
+//   delivery.hpp          how fast data reaches the peer, and what stops more
 //   buffers.cpp           how large its windows and buffers are
 //   program.cpp           calls from the program
 //   tcp.cpp               the public face, and what it lets others see
@@ -166,6 +166,7 @@ struct Tcp::Impl {
   void retransmission_timeout(TimeNs now, ConnectionId id);
   void slow_timeout(TimeNs now, ConnectionId id);
   void resume(TimeNs now);
+  void try_wider_path(TimeNs now, ConnectionId id);
   bool gives_up(TimeNs now, ConnectionId id);
   void start_persist(TimeNs now, ConnectionId id, DurationNs after);
   void restart_keepalive(TimeNs now, ConnectionId id);
@@ -183,6 +184,8 @@ struct Tcp::Impl {
   void tune_send_buffer(ConnectionId id, ControlBlock& b);
   void begin(TimeNs now, ConnectionId id, const Flow& flow, uint32_t hash, const Path& path, uint32_t iss);
   void set_mss(ConnectionId id);
+  void use_path_mss(TimeNs now, ConnectionId id, uint16_t path_mss);
+  uint16_t announced_mss(ConnectionId id) const;
   void leave_table(ConnectionId id);
   void leave_listener(ConnectionId id);
   void fail(ConnectionId id, int error);

@@ -9,7 +9,6 @@ namespace skerry::tcp {
 
 void Tcp::Impl::emit_syn(TimeNs now, ConnectionId id, SegmentOut& out) {
   ControlBlock& b = blocks[id];
-  const ColdBlock& c = cold[id];
   const bool passive = b.state == State::syn_received;
   b.flags &= ~kSynDue;
   fill_header(now, id, b, b.iss, passive ? kTcpSyn | kTcpAck : kTcpSyn, out);
@@ -20,7 +19,7 @@ void Tcp::Impl::emit_syn(TimeNs now, ConnectionId id, SegmentOut& out) {
   header.window = static_cast<uint16_t>(std::min<uint32_t>(b.rx_limit, UINT16_MAX));
   if (passive) b.rcv_adv = b.rcv_nxt + header.window;
   options.has_mss = true;
-  options.mss = c.options.max_segment != 0 ? std::min(c.options.max_segment, c.path_mss) : c.path_mss;
+  options.mss = announced_mss(id);
   options.has_window_scale = !passive || b.scales != 0;
   options.window_scale = rcv_scale;
   options.sack_permitted = !passive || b.has(kSack);

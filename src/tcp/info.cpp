@@ -59,7 +59,7 @@ Info Tcp::info(ConnectionId id) const {
     info.resent = c.recovery.resent_bytes();
   }
   info.receive_mss = b.rcv_mss;
-  info.advertised_mss = c.options.max_segment != 0 ? std::min(c.options.max_segment, c.path_mss) : c.path_mss;
+  info.advertised_mss = impl_->announced_mss(id);
   info.path_mtu = c.path_mss == 0 ? 0 : c.path_mss + (b.flow.remote.is_v4() ? 40u : 60u);
   info.receive_buffer = b.rx_limit;
   info.send_buffer = b.tx_limit;

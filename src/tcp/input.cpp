@@ -186,8 +186,7 @@ bool Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int
   if (next_hop_mtu != 0) {
     const uint32_t headers = flow.remote.is_v4() ? 40 : 60;
     if (next_hop_mtu < kLeastPathMtu || next_hop_mtu - headers >= c.path_mss) return true;
-    c.path_mss = static_cast<uint16_t>(next_hop_mtu - headers);
-    set_mss(id);
+    use_path_mss(now, id, static_cast<uint16_t>(next_hop_mtu - headers));
     if (b.state == State::syn_sent || b.state == State::syn_received) return true;
     // What is in flight was too large: it is sent again at once, and congestion is not to blame (RFC 1191
     // section 6.5).

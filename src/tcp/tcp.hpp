@@ -49,10 +49,11 @@ struct Limits {
   uint32_t time_wait = 4096;    // the oldest is dropped beyond this
 };
 
-// What the path to a peer can do, told by IP when a connection is made (RFC 6691).
+// What the path to a peer can do, told by IP when a connection is made (RFC 6691, RFC 1191).
 struct Path {
   IpAddress source;          // the address we speak from
-  uint16_t mss = 1460;       // largest TCP payload in one packet on the wire, without options
+  uint16_t mss = 1460;       // largest TCP payload in one packet that arrives, without options
+  uint16_t link_mss = 1460;  // the same of our own link: what a peer may send us
   uint32_t super_frame = 0;  // largest payload of one SegmentOut if the link cuts segments, else 0
   bool reachable = false;    // false: no route
   bool loops = false;        // never leaves the host

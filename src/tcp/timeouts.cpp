@@ -1,6 +1,6 @@
 // What is due: retransmission (RFC 6298 section 5), the reordering window (RFC 8985 section 6.3), persist
 // (RFC 9293 section 3.8.6.1), delayed ACK, keepalive (section 3.8.4), the end of FIN-WAIT-2 and of TIME-WAIT,
-// and giving up (section 3.8.3, RFC 5482).
+// a larger path MTU (RFC 1191 section 6.3), and giving up (section 3.8.3, RFC 5482).
 #include <algorithm>
 #include <cerrno>
 
@@ -37,8 +37,10 @@ void Tcp::Impl::expire_connection(TimeNs now, ConnectionId id) {
   if (!b.has(kInUse) || b.state == State::closed) return;
   if (b.slow_deadline <= now) slow_timeout(now, id);
   if (!b.has(kInUse) || b.state == State::closed) return;
+  if (b.has(kSmallPath) && cold[id].path_deadline <= now) try_wider_path(now, id);
   const TimeNs next = std::min({b.has(kAckDelayed) ? b.ack_deadline : kNever, b.retransmit_deadline,
-                                b.slow_deadline, b.has(kScoreboard) ? cold[id].reorder_deadline : kNever});
+                                b.slow_deadline, b.has(kScoreboard) ? cold[id].reorder_deadline : kNever,
+                                b.has(kSmallPath) ? cold[id].path_deadline : kNever});
   if (next != kNever) wheel.arm(id, next);
 }
 
@@ -68,6 +70,13 @@ void Tcp::Impl::retransmission_timeout(TimeNs now, ConnectionId id) {
     deadline = std::min(deadline, std::max(now + 1, c.stalled_since + c.options.user_timeout));
   arm_retransmit(deadline, id, b);
   queue_output(id);
+}
+
+// RFC 1191 section 6.3. If the path is as small as it was, a router says so again.
+void Tcp::Impl::try_wider_path(TimeNs now, ConnectionId id) {
+  const Flow& flow = blocks[id].flow;
+  const Path path = path_lookup ? path_lookup(path_context, flow.local, flow.remote) : Path{};
+  use_path_mss(now, id, path.reachable ? path.mss : cold[id].path_mss);
 }
 
 void Tcp::Impl::resume(TimeNs now) {

@@ -46,7 +46,7 @@ class Host {
         random(settings.seed),
         tcp(arena(), limits, streams(), ids, SipKey{settings.seed, 7}, random) {
     path.source = address;
-    path.mss = settings.mss;
+    path.mss = path.link_mss = settings.mss;
     path.super_frame = settings.super_frame;
     path.reachable = true;
     tcp.set_path_lookup(

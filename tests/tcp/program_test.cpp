@@ -297,6 +297,19 @@ TEST_F(Program, MaxSegment) {  // TCP_MAXSEG
   EXPECT_EQ(sent[0].options.mss, 600);
 }
 
+// RFC 6691 section 3: what we can take is what our link carries, whatever the path does.
+TEST_F(Program, TheLinksSegmentIsAnnouncedOnASmallPath) {
+  host_.path.mss = 960;
+  const ConnectionId id = host_.open();
+  ASSERT_EQ(host_.tcp.connect(now_, id, {IpAddress::v4(kPeerAddress), 8080}), 0);
+  EXPECT_EQ(peer_.drain(now_).at(0).options.mss, 1460);
+  EXPECT_EQ(host_.tcp.info(id).advertised_mss, 1460u);
+  peer_.our_port = host_.tcp.local(host_.listen(81)).port;
+  peer_.settings.port = 8081;
+  peer_.syn(now_, kTcpSyn);
+  EXPECT_EQ(peer_.drain(now_).at(0).options.mss, 1460);
+}
+
 TEST_F(Program, EventsAreTakenOnce) {
   const ConnectionId id = peer_.accept(now_);
   peer_.send(now_, kTcpAck, 1, 1, "a");

@@ -423,6 +423,45 @@ TEST_F(Send, ASmallerPathIsUsedAtOnce) {  // RFC 1191 section 6.5
   EXPECT_EQ(drain().size(), 1u);
 }
 
+TEST_F(Send, APathThatBecameWiderIsFoundOut) {  // RFC 1191 section 6.3
+  start();
+  write(2000);
+  drain();
+  host_->tcp.unreachable(now_, host_->tcp.local(id_), host_->tcp.remote(id_), peer_->our_isn + 1, 90, 1000);
+  drain();
+  ack(2001);
+  peer_->run(now_, now_ + 590 * kSecond);
+  write(2000);
+  EXPECT_EQ(drain()[0].payload.size(), 960u);
+  ack(4001);
+  peer_->run(now_, now_ + 20 * kSecond);
+  write(2000);
+  EXPECT_EQ(drain()[0].payload.size(), 1460u);
+  // It did not: that is said again, and believed for as long.
+  host_->tcp.unreachable(now_, host_->tcp.local(id_), host_->tcp.remote(id_), peer_->our_isn + 4001, 90,
+                         1000);
+  EXPECT_EQ(drain()[0].payload.size(), 960u);
+  ack(6001);
+  peer_->run(now_, now_ + 590 * kSecond);
+  EXPECT_EQ(info().mss, 960u);
+  peer_->run(now_, now_ + 20 * kSecond);
+  EXPECT_EQ(info().mss, 1460u);
+  EXPECT_EQ(host_->tcp.deadline(), kNever);
+}
+
+TEST_F(Send, APathThatIsStillSmallIsAskedForAgain) {
+  HostSettings settings;
+  host_.emplace(kOurAddress, settings);
+  host_->path.mss = 960;
+  peer_.emplace(*host_);
+  id_ = peer_->accept(now_);
+  peer_->run(now_, now_ + 610 * kSecond);
+  EXPECT_EQ(info().mss, 960u);
+  host_->path.mss = 1460;
+  peer_->run(now_, now_ + 600 * kSecond);
+  EXPECT_EQ(info().mss, 1460u);
+}
+
 TEST_F(Send, SackBlocksTakeRoomFromFullSegments) {  // RFC 6691
   start();
   peer_->send(now_, kTcpAck, 100, 1, "out of order");
