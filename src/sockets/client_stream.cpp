@@ -23,7 +23,7 @@ ssize_t nothing_to_read(uint32_t socket, uint32_t status) {
   return -ENOTCONN;
 }
 
-constexpr ssize_t kLookAgain = -4096;  // no errno: an urgent byte was stepped over
+constexpr ssize_t kLookAgain = -4096;  // no errno: something came meanwhile, and it may be urgent
 
 // Copies what is there up to an urgent byte, at most what `to` takes.
 ssize_t take(uint32_t socket, Pieces& to, int flags) {
@@ -31,17 +31,16 @@ ssize_t take(uint32_t socket, Pieces& to, int flags) {
   const SocketOut& out = state.out[socket];
   const Lock lock(in.rx_lock);
   if (!lock) return -EINTR;
-  const uint32_t read = in.rx_read.load(std::memory_order_relaxed);
+  uint32_t read = in.rx_read.load(std::memory_order_relaxed);
   uint32_t available = out.rx_written.load(std::memory_order_acquire) - read;
+  if (has_urgent(socket)) [[unlikely]]
+    available = readable_to_mark(socket, read, available, (flags & MSG_PEEK) != 0);
   if (available == 0) {
     const uint32_t status = out.status.load(std::memory_order_acquire);
     if (status & kListening) return -ENOTCONN;
     available = out.rx_written.load(std::memory_order_acquire) - read;
     if (available == 0) return nothing_to_read(socket, status);
-  }
-  if (has_urgent(socket)) [[unlikely]] {
-    available = readable_to_mark(socket, read, available);
-    if (available == 0) return kLookAgain;
+    return kLookAgain;
   }
   const size_t bytes = std::min<size_t>(available, to.left());
   const uint32_t place = (read - out.rx_base.load(std::memory_order_relaxed)) & (capacity() - 1);

@@ -50,7 +50,7 @@ uint32_t urgent_level(uint32_t socket, uint32_t ready) {
   return ready;
 }
 
-uint32_t readable_to_mark(uint32_t socket, uint32_t read, uint32_t available) {
+uint32_t readable_to_mark(uint32_t socket, uint32_t& read, uint32_t available, bool peek) {
   const Mark mark = mark_of(socket, read);
   if (static_cast<int32_t>(mark.distance) < 0) {
     pass(socket, mark);
@@ -58,10 +58,11 @@ uint32_t readable_to_mark(uint32_t socket, uint32_t read, uint32_t available) {
   }
   if (mark.distance != 0) return std::min(available, mark.distance);
   if (available == 0) return 0;
-  pass(socket, mark);
+  if (!peek) pass(socket, mark);
   if (is_inline(socket)) return available;
-  state.in[socket].rx_read.store(read + 1, std::memory_order_release);
-  return 0;
+  ++read;
+  if (!peek) state.in[socket].rx_read.store(read, std::memory_order_release);
+  return available - 1;
 }
 
 uint32_t input_to_mark(uint32_t socket, uint32_t available) {

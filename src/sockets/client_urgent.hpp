@@ -20,9 +20,9 @@ inline bool has_urgent(uint32_t socket) {
 // `ready` as poll(2) has it, with EPOLLPRI while the byte is there and without input if there is no other.
 uint32_t urgent_level(uint32_t socket, uint32_t ready);
 
-// Bytes that may be read at position `read`, of `available`: none beyond the mark. At the mark itself the
-// byte is stepped over, and the answer is 0: look again from rx_read on. Under rx_lock.
-uint32_t readable_to_mark(uint32_t socket, uint32_t read, uint32_t available);
+// Bytes that may be read at position `read`, of `available`: none beyond the mark. At the mark itself `read`
+// steps over the byte, and so does rx_read unless `peek`. Under rx_lock.
+uint32_t readable_to_mark(uint32_t socket, uint32_t& read, uint32_t available, bool peek);
 
 // What FIONREAD says where there are `available` bytes.
 uint32_t input_to_mark(uint32_t socket, uint32_t available);

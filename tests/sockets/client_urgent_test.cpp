@@ -71,6 +71,39 @@ TEST_P(UrgentTest, OnlyMsgOobReadsTheByteAndOnce) {
   EXPECT_EQ(receive(b_), "d");
 }
 
+TEST_P(UrgentTest, APeekAtTheMarkLeavesItWhereItIs) {
+  EXPECT_EQ(send(a_, "abc", MSG_OOB), 3);
+  EXPECT_EQ(send(a_, "de"), 2);
+  wait_for_mark(2);
+  EXPECT_EQ(receive(b_, 10, MSG_PEEK), "ab");
+  EXPECT_EQ(receive(b_), "ab");
+  wait_until([&] { return receive(b_, 10, MSG_PEEK | MSG_DONTWAIT) == "de"; });
+  EXPECT_EQ(ask(SIOCATMARK), 1);
+  EXPECT_EQ(receive_urgent(), "c");
+  EXPECT_EQ(receive(b_, 10, MSG_PEEK), "de");
+  EXPECT_EQ(ask(SIOCATMARK), 1);
+  EXPECT_EQ(receive(b_), "de");
+  EXPECT_EQ(ask(SIOCATMARK), 0);
+}
+
+TEST_P(UrgentTest, APeekAtTheMarkWithNothingBehindItFindsNothing) {
+  EXPECT_EQ(send(a_, "c", MSG_OOB), 1);
+  EXPECT_EQ(wait_for(b_, POLLPRI), POLLPRI);
+  EXPECT_EQ(receive(b_, 10, MSG_PEEK | MSG_DONTWAIT), "error 11");
+  EXPECT_EQ(ask(SIOCATMARK), 1);
+  EXPECT_EQ(receive_urgent(), "c");
+}
+
+TEST_P(UrgentTest, APeekAtAnInlineMarkLeavesItWhereItIs) {
+  set_inline();
+  EXPECT_EQ(send(a_, "c", MSG_OOB), 1);
+  EXPECT_EQ(wait_for(b_, POLLPRI | POLLIN), POLLPRI | POLLIN);
+  EXPECT_EQ(receive(b_, 10, MSG_PEEK), "c");
+  EXPECT_EQ(ask(SIOCATMARK), 1);
+  EXPECT_EQ(receive(b_), "c");
+  EXPECT_EQ(ask(SIOCATMARK), 0);
+}
+
 TEST_P(UrgentTest, AloneItIsNoInput) {
   EXPECT_EQ(send(a_, "!", MSG_OOB), 1);
   EXPECT_EQ(wait_for(b_, POLLPRI | POLLIN), POLLPRI);
