@@ -120,6 +120,7 @@ int32_t Server::bind(Call& request) {
   if (error != 0) return -error;
   request.endpoint.port = local.port;
   view_.names(id).local = request.endpoint;
+  sockets_[id].bound_address = request.endpoint.address;
   return 0;
 }
 
@@ -149,7 +150,6 @@ int32_t Server::connect(TimeNs now, Call& request) {
     set_status(id, 0, kConnecting);
     return -error;
   }
-  socket.bound_address = view_.names(id).local.address;
   show_names(id);
   return 0;
 }

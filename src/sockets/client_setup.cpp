@@ -194,9 +194,7 @@ int local_name(uint32_t socket, sockaddr* address, socklen_t* length) {
 
 int remote_name(uint32_t socket, sockaddr* address, socklen_t* length) {
   if (address == nullptr || length == nullptr) return -EFAULT;
-  const uint32_t status = status_of(socket);
-  const bool over = (status & (kFinSeen | kHungUp)) == (kFinSeen | kHungUp);
-  if (!(status & kConnected) || over) return -ENOTCONN;
+  if ((status_of(socket) & (kConnected | kOver)) != kConnected) return -ENOTCONN;
   to_sockaddr(state.names[socket].remote, state.names[socket].v6, address, length);
   return 0;
 }

@@ -45,6 +45,7 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
     set_status(id, kPeerClosed | kFinSeen | (both ? uint32_t{kHungUp} : 0));
     tell = true;
   }
+  if (event.bits & tcp::kFinished) set_status(id, kOver);
   if (event.bits & tcp::kFailed) {
     out.error.store(failure(id));
     set_status(id, kHungUp | kPeerClosed, kConnecting | kConnected);
@@ -101,13 +102,7 @@ uint32_t Server::accept_all(TimeNs now, uint32_t listener) {
     sockets_[*child].listener = listener;
     sockets_[*child].queue_position = queue.rx_written;
     show_names(*child);
-    publish_reads(*child);
-    const tcp::State state = tcp_.state(*child);
-    if (state == tcp::State::close_wait) set_status(*child, kPeerClosed | kFinSeen);
-    if (tcp_.error(*child) != 0) {
-      view_.out(*child).error.store(tcp_.error(*child));
-      set_status(*child, kPeerClosed | kHungUp, kConnected);
-    }
+    publish_reads(*child);  // what else happened to it comes as its next event
     ring[queue.rx_written / 4 & (capacity - 1)].store(*child, std::memory_order_relaxed);
     queue.rx_written += 4;
     ++counters_.accepted;

@@ -104,7 +104,7 @@ class Server {
     uint32_t tx_base = 0;
     bool sending = false;          // datagram sockets: in senders_
     stack::DatagramRules rules;    // datagram sockets
-    IpAddress bound_address;       // streams: the program's own, before connect() chose one
+    IpAddress bound_address;       // what bind() said, which a disconnected stream has again
     uint32_t tx_limit = 0;         // streams: as published
     uint32_t tx_urgent_count = 0;  // streams: urgent bytes that TCP knows of
   };

@@ -81,6 +81,7 @@ enum StatusBit : uint32_t {
   kWriteShut = 128,  // shutdown(SHUT_WR) was done
   kReadShut = 256,   // shutdown(SHUT_RD) was done
   kFinSeen = 512,    // the peer's FIN came: read gives 0 at the end, whatever went wrong afterwards
+  kOver = 1024,      // the connection is over, and has no peer's name any more
 };
 
 // Written by the stack, read by the program.

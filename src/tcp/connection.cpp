@@ -191,6 +191,7 @@ void Tcp::Impl::finish(ConnectionId id) {
   ControlBlock& b = blocks[id];
   leave_table(id);
   b.state = State::closed;
+  raise(id, kFinished);
   if (b.has(kOrphan)) discard(id);
 }
 

@@ -91,6 +91,7 @@ enum EventBit : uint32_t {
   kFailed = 16,      // error() is set: reset, refused, timed out, unreachable
   kPeerClosed = 32,  // FIN arrived: no bytes follow rx_written
   kUrgent = 128,     // the peer announced an urgent byte: urgent() says where
+  kFinished = 256,   // both directions are closed and acknowledged
   kGone = 64,  // closed by the program and finished: TCP is done with the index, its holder may release it
 };
 

@@ -338,6 +338,44 @@ TEST_F(ServerTest, AResetAfterTheLastByteOnlyStopsTheWriter) {
   EXPECT_TRUE(stack_.status(client) & kHungUp);
 }
 
+// Linux tcp_reset() in CLOSE-WAIT.
+TEST_F(ServerTest, AResetBehindTheLastByteBeforeAcceptOnlyStopsTheWriter) {
+  const uint32_t listener = stack_.listener(7), client = stack_.open(true);
+  stack_.connect(client, 7);
+  stack_.call(Op::shutdown, client, nullptr, 1);
+  stack_.settle();
+  stack_.call(Op::close, client, nullptr, 1);
+  stack_.settle();
+  const uint32_t server = stack_.accept(listener).value();
+  EXPECT_TRUE(stack_.status(server) & kFinSeen);
+  EXPECT_EQ(view_.out(server).error.load(), EPIPE);
+}
+
+// Linux inet_getname(): only a connection in CLOSED has no peer's name.
+TEST_F(ServerTest, AConnectionIsOverWhenBothFinsAreAcknowledged) {
+  const auto [listener, client, server] = stack_.connected();
+  stack_.call(Op::shutdown, client, nullptr, 1);
+  stack_.settle();
+  EXPECT_FALSE((stack_.status(client) | stack_.status(server)) & kOver);
+  stack_.call(Op::shutdown, server, nullptr, 1);
+  stack_.settle();
+  EXPECT_TRUE(stack_.status(client) & stack_.status(server) & kOver);
+}
+
+TEST_F(ServerTest, WhatBindSaidStaysWhenASocketIsDisconnected) {
+  for (const bool stream : {true, false}) {
+    const uint32_t id = stack_.open(stream);
+    Endpoint at{IpAddress::v4(kLoopback), 77};
+    ASSERT_EQ(stack_.call(Op::bind, id, &at), 0);
+    ASSERT_EQ(stack_.call(Op::disconnect, id), 0);
+    EXPECT_EQ(view_.names(id).local, at);
+    EXPECT_EQ(stack_.connect(id, 9), 0);
+    stack_.settle();
+    ASSERT_EQ(stack_.call(Op::disconnect, id), 0);
+    EXPECT_EQ(view_.names(id).local, at);
+  }
+}
+
 TEST_F(ServerTest, ShutdownWithoutAConnectionIsRefusedAndSeen) {
   const uint32_t stream = stack_.open(true), datagram = stack_.open(false);
   for (const uint32_t socket : {stream, datagram}) {
