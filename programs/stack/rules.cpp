@@ -156,7 +156,7 @@ Result<void> Rules::load(Fd memory, TimeNs now) {
     ::munmap(at, bytes);
     if (refusal) return Error{"the rules are refused: " + refusal->sentence, refusal->error};
   }
-  hooks_.use(filter::Engine(std::move(ruleset), now, secret_), now);
+  hooks_.use(filter::Engine(std::move(ruleset), now, secret_), now, secret_);
   memory_ = std::move(memory);
   return {};
 }

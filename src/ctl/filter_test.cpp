@@ -44,7 +44,11 @@ struct Fate {
 class Bench {
  public:
   Bench(filter::Ruleset ruleset, TimeNs begin, std::vector<std::vector<uint8_t>> addresses)
-      : engine_(std::move(ruleset), begin), now_(begin), addresses_(std::move(addresses)) {}
+      : engine_(std::move(ruleset), begin), now_(begin), addresses_(std::move(addresses)) {
+    if (!engine_.tracks()) return;
+    conntrack_ = std::make_unique<filter::Conntrack>(SipKey{});
+    engine_.track_with(conntrack_.get());
+  }
 
   Fate pass(const CapturedPacket& captured) {
     now_ = std::max(now_, captured.at);
@@ -94,6 +98,7 @@ class Bench {
   }
 
   Engine engine_;
+  std::unique_ptr<filter::Conntrack> conntrack_;  // if rules ask about connections
   TimeNs now_;  // of the latest packet: captures are not always in order, time is
   std::vector<std::vector<uint8_t>> addresses_;
   filter::Interface network_ = filter::network_interface();

@@ -12,10 +12,20 @@ namespace {
 
 constexpr unsigned kDeepestJump = 16;
 constexpr size_t kLongestHeader = 60;  // of IPv4, and of TCP
+constexpr size_t kLongestError = 200;  // an ICMP error, up to the ports of the packet that it quotes
+constexpr int32_t kConntrackPriority = -200;
+constexpr uint32_t kLoopbackIndex = 1;
 
 }  // namespace
 
-// Places for hits, and how far into packets the rules look.
+// A rule about connections makes Linux track those of its table's family.
+void Engine::track_family(Family family) {
+  if (family != Family::ip6) tracks_[false] = true;
+  if (family != Family::ip) tracks_[true] = true;
+  needed_bytes_ = std::max(needed_bytes_, kLongestError);
+}
+
+// Places for hits, how far into packets the rules look, and whether packets are tracked.
 void Engine::look_ahead() {
   size_t places = 0;
   for (const Chain& chain : ruleset_.chains) {
@@ -23,6 +33,9 @@ void Engine::look_ahead() {
     places += chain.rules.size() + 1;
     for (const Rule& rule : chain.rules) {
       for (const Expression& expression : rule.expressions) {
+        if (std::holds_alternative<LoadCt>(expression.action) ||
+            std::holds_alternative<StoreCt>(expression.action))
+          track_family(ruleset_.tables[chain.table].family);
         const auto* load = std::get_if<LoadPayload>(&expression.action);
         if (load == nullptr) continue;
         const size_t before = load->base == HeaderBase::transport ? kLongestHeader : 0;
@@ -162,12 +175,27 @@ void Engine::run_chain(Run& run, uint32_t base) {
   run.judgement.chain = base;
 }
 
+void Engine::track(Hook hook, Packet& packet, TimeNs now) {
+  if (packet.tracked.looked_up || conntrack_ == nullptr || !tracks_[packet.v6] ||
+      (hook != Hook::prerouting && hook != Hook::output))
+    return;
+  conntrack_->track(packet, now, packet.in != nullptr && packet.in->index == kLoopbackIndex);
+}
+
 Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
   Run run{*this, packet, now};
+  bool tracked = !tracks();
   for (const uint32_t base : at_[static_cast<size_t>(hook)][packet.v6]) {
+    if (!tracked && ruleset_.chains[base].priority >= kConntrackPriority) {
+      track(hook, packet, now);
+      tracked = true;
+    }
     run_chain(run, base);
     if (!run.judgement.accepted) break;
   }
+  if (!tracked && run.judgement.accepted) track(hook, packet, now);
+  if (conntrack_ != nullptr && run.judgement.accepted && (hook == Hook::input || hook == Hook::postrouting))
+    conntrack_->confirm(packet);
   run.judgement.mark = packet.mark;
   return run.judgement;
 }

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/time.hpp"
+#include "filter/conntrack.hpp"
 #include "filter/dynamic_set.hpp"
 #include "filter/packet.hpp"
 #include "filter/rule_index.hpp"
@@ -55,6 +56,11 @@ class Engine {
   Engine(Engine&&) = default;
   Engine& operator=(Engine&&) = default;
 
+  // Some rule asks about connections, or sets something of them; then packets are tracked, by `conntrack`,
+  // which outlives the engine and many others.
+  bool tracks() const { return tracks_[false] || tracks_[true]; }
+  void track_with(Conntrack* conntrack) { conntrack_ = conntrack; }
+
   // What the base chains at a hook say, in order of priority. The packet's headers have been read; its mark
   // changes.
   Judgement judge(Hook hook, Packet& packet, TimeNs now);
@@ -81,9 +87,11 @@ class Engine {
   struct Run;
   void begin(uint32_t stateful);
   void look_ahead();
+  void track_family(Family family);
   void hit(uint32_t chain, size_t rule, TimeNs now);
   const Element* find(uint32_t set, const uint8_t* key, TimeNs now);
   void run_chain(Run& run, uint32_t base);
+  void track(Hook hook, Packet& packet, TimeNs now);
 
   Ruleset ruleset_;
   std::vector<DynamicSet> dynamic_sets_;
@@ -93,6 +101,8 @@ class Engine {
   std::vector<size_t> first_hits_;       // by Ruleset::chains
   std::vector<RuleIndex> indexes_;       // by Ruleset::chains
   size_t needed_bytes_ = 0;
+  Conntrack* conntrack_ = nullptr;
+  std::array<bool, 2> tracks_{};                                 // by v6
   std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_;  // base chains by hook and by v6
 };
 

@@ -69,6 +69,9 @@ class Import {
   bool payload(uint32_t, const Nest& nest, Action& action);
   bool extension(uint32_t, const Nest& nest, Action& action);
   bool meta(uint32_t, const Nest& nest, Action& action);
+  bool ct(uint32_t table, const Nest& nest, Action& action);
+  bool ct_set(const Nest& nest, CtKey key, Action& action);
+  bool notrack(uint32_t, const Nest& nest, Action& action);
   bool bitwise(uint32_t, const Nest& nest, Action& action);
   bool byteorder(uint32_t, const Nest& nest, Action& action);
   bool lookup(uint32_t table, const Nest& nest, Action& action);

@@ -60,6 +60,8 @@ bool Import::read(uint32_t table, const std::string& name, const Nest& nest, Act
        known({kExthdrTo, kExthdrType, kExthdrOffset, kExthdrLength, kExthdrFlags, kExthdrOperation}),
        &Import::extension},
       {"meta", known({kMetaTo, kMetaKey, kMetaFrom}), &Import::meta},
+      {"ct", known({kCtTo, kCtKey, kCtDirection, kCtFrom}), &Import::ct},
+      {"notrack", 0, &Import::notrack},
       {"bitwise",
        known({kBitwiseFrom, kBitwiseTo, kBitwiseLength, kBitwiseMask, kBitwiseXor, kBitwiseOperation,
               kBitwiseData}),

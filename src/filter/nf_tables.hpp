@@ -143,6 +143,7 @@ enum Exthdr : uint16_t {
   kExthdrFrom
 };
 enum Meta : uint16_t { kMetaTo = 1, kMetaKey, kMetaFrom };
+enum Ct : uint16_t { kCtTo = 1, kCtKey, kCtDirection, kCtFrom };
 enum Bitwise : uint16_t {
   kBitwiseFrom = 1,
   kBitwiseTo,

@@ -20,6 +20,17 @@ inline constexpr const char* kNetworkName = "eth0";
 Interface loopback_interface();
 Interface network_interface();
 
+struct Flow;
+
+// What connection tracking says of a packet (conntrack.hpp).
+enum class CtState : uint8_t { invalid, established, related, fresh, untracked };
+struct Tracked {
+  bool looked_up = false;  // it has been asked, or must not be
+  CtState state = CtState::invalid;
+  bool reply = false;    // the packet goes to who began the flow
+  Flow* flow = nullptr;  // null: it has none
+};
+
 struct Packet {
   ConstBytes bytes;     // from the IP header on: all of the packet, or what can be seen of it
   uint32_t length = 0;  // of the packet, as its header says
@@ -28,6 +39,8 @@ struct Packet {
   const Interface* out = nullptr;
   uint8_t type = 0;  // PACKET_HOST and its like
   uint32_t mark = 0;
+  bool damaged = false;  // its transport's checksum is known to be wrong
+  Tracked tracked;
 
   // What read() finds.
   bool v6 = false;

@@ -98,6 +98,34 @@ struct LoadMeta {
 struct StoreMark {
   Register from;
 };
+enum class CtKey : uint8_t {  // NFT_CT_*
+  state = 0,
+  direction = 1,
+  status = 2,
+  mark = 3,
+  expiration = 5,
+  l3protocol = 7,
+  source = 8,
+  destination = 9,
+  protocol = 10,
+  source_port = 11,
+  destination_port = 12,
+  labels = 13,
+  source_v4 = 19,
+  destination_v4 = 20,
+  source_v6 = 21,
+  destination_v6 = 22,
+};
+struct LoadCt {
+  Register to;
+  CtKey key;
+  bool reply;  // of the two sides: of who answers
+};
+struct StoreCt {
+  Register from;
+  CtKey key;  // mark, or labels, which are added to those that are set
+};
+struct Untrack {};
 struct Mask {
   Register from, to;
   Value mask, flip;
@@ -140,9 +168,9 @@ struct Reject {
   uint8_t code;
 };
 
-using Action =
-    std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta, StoreMark,
-                 Mask, Shift, SwapBytes, Lookup, Touch, TouchMapped, UpdateSet, Log, Reject>;
+using Action = std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta,
+                            StoreMark, LoadCt, StoreCt, Untrack, Mask, Shift, SwapBytes, Lookup, Touch,
+                            TouchMapped, UpdateSet, Log, Reject>;
 struct Expression {
   Action action;
   uint32_t attribute = 0;  // its Origin's; the sequence is the rule's

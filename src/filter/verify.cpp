@@ -100,6 +100,9 @@ class Verifier {
     return writes(action.to, name ? 16 : 4);
   }
   bool check(const StoreMark& action) { return reads(action.from, 4); }
+  bool check(const LoadCt& action) { return writes(action.to, bytes_of(action.key)); }
+  bool check(const StoreCt& action) { return reads(action.from, bytes_of(action.key)); }
+  bool check(const Untrack&) { return true; }
   bool check(const Mask& action) {
     return reads(action.from, action.mask.length) && writes(action.to, action.mask.length);
   }
@@ -141,6 +144,20 @@ class Verifier {
     if (action.kind == RejectKind::icmpx_unreachable && family != Family::inet)
       return refuse(at_, EINVAL, "reject with icmpx is for inet tables");
     return true;
+  }
+
+  unsigned bytes_of(CtKey key) const {
+    switch (key) {
+      case CtKey::labels:
+      case CtKey::source_v6:
+      case CtKey::destination_v6:
+        return 16;
+      case CtKey::source:
+      case CtKey::destination:
+        return ruleset_.tables[table_].family == Family::ip ? 4 : 16;
+      default:
+        return 4;
+    }
   }
 
   bool use_set(uint32_t index) {

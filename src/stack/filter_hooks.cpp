@@ -17,9 +17,11 @@ constexpr uint8_t kLoopedHeader[EthernetHeader::kBytes] = {0, 0, 0, 0, 0, 0, 0, 
 
 }  // namespace
 
-void FilterHooks::use(filter::Engine engine, TimeNs now) {
+void FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey& secret) {
   engine.take_over(engine_, now);
   engine_ = std::move(engine);
+  if (engine_.tracks() && conntrack_ == nullptr) conntrack_ = std::make_unique<filter::Conntrack>(secret);
+  engine_.track_with(conntrack_.get());
   events_.forget();
   active_ = !engine_.is_empty();
   copy_.resize(EthernetHeader::kBytes + engine_.needed_bytes());
@@ -44,6 +46,8 @@ void FilterHooks::take_whole(ConstBytes packet) {
   const size_t seen = std::min(packet.size(), copy_.size() - EthernetHeader::kBytes);
   std::memcpy(beginning, packet.data(), seen);
   packet_.read({beginning, seen}, packet.size());
+  packet_.tracked = {};
+  packet_.damaged = false;
 }
 
 bool FilterHooks::judge(filter::Packet& packet, filter::Hook hook, TimeNs now) {
@@ -57,13 +61,14 @@ bool FilterHooks::passes(filter::Hook hook, TimeNs now) {
   return judge(packet_, hook, now);
 }
 
-bool FilterHooks::passes_out(ConstBytes packet, bool loops, TimeNs now) {
+bool FilterHooks::passes_out(ConstBytes packet, bool loops, TimeNs now, bool answers) {
   // It lies where a neighbour can write: the rules see it as it is now, and a fault of that neighbour's is
   // refused.
   const size_t seen = std::min(packet.size(), leaving_.size());
   copy_once(leaving_.data(), packet.data(), seen);
   filter::Packet leaving;
   leaving.out = loops ? &loopback_ : &network_;
+  if (answers) leaving.tracked = {.looked_up = true, .state = filter::CtState::related, .reply = true};
   if (!leaving.read(ConstBytes(leaving_).first(seen), packet.size())) {
     hook_ = filter::Hook::output;
     judgement_ = {};

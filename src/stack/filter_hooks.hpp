@@ -1,11 +1,12 @@
 // Where rules stand in a stack: prerouting and input on a packet's way in, output and postrouting on its way
 // out, as in Linux for a host that forwards nothing. What is refused stays in a short memory, so that a
-// person can ask why.
+// person can ask why. Connections are tracked if rules ask about them, and known across rulesets.
 //
 // Read first: filter/engine.hpp. Invariant: what is judged is a private copy. On the way in, whoever goes on
 // with the packet takes its headers from that copy, never again from memory that a neighbour can write.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -21,9 +22,12 @@ class FilterHooks {
   FilterHooks() : engine_(filter::Ruleset{}) {}
 
   // From the next packet on; only between breaths. What has a name goes on counting where the one before was.
-  void use(filter::Engine engine, TimeNs now);
+  // `secret` is for the connections: strangers must not know where in the table theirs are.
+  void use(filter::Engine engine, TimeNs now, const SipKey& secret = {});
   // False: no hook has a chain, so that nothing here needs to be called.
   bool is_active() const { return active_; }
+  // Rules ask about connections: they judge packets whole, and need to know which are damaged.
+  bool tracks() const { return engine_.tracks(); }
   const filter::Engine& engine() const { return engine_; }
   const FilterEvents& events() const { return events_; }
 
@@ -31,6 +35,8 @@ class FilterHooks {
   // A packet has come: `ethernet` is its link header or null where it looped, `header` its IP header, both
   // copied before; `packet` begins with that header, all of it is there, and the rest is copied here.
   void take(const uint8_t* ethernet, ConstBytes header, ConstBytes packet, bool broadcast);
+  // The transport checksum of the packet taken last is wrong.
+  void note_damage() { packet_.damaged = true; }
   // The last piece made it a packet: what is known of the piece holds for it.
   void take_whole(ConstBytes packet);
   // What rules say to the packet taken last.
@@ -38,8 +44,9 @@ class FilterHooks {
   // The private copy of its transport header and what follows: at least 60 bytes, if there are as many.
   ConstBytes transport() const { return packet_.bytes.subspan(packet_.transport); }
 
-  // --- the way out: at both hooks
-  bool passes_out(ConstBytes packet, bool loops, TimeNs now);
+  // --- the way out: at both hooks. `answers`: the stack says why it refused another packet, which makes it
+  // part of that one's connection, though rules may have kept that from beginning.
+  bool passes_out(ConstBytes packet, bool loops, TimeNs now, bool answers = false);
 
   // Why the last one did not pass: at which hook, and what its sender is to be told.
   DropReason reason() const;
@@ -50,6 +57,7 @@ class FilterHooks {
 
   bool active_ = false;
   filter::Engine engine_;
+  std::unique_ptr<filter::Conntrack> conntrack_;  // since rules first asked about connections
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
   std::vector<uint8_t> copy_;     // link header and beginning of the packet taken last
   std::vector<uint8_t> leaving_;  // beginning of the last one on its way out

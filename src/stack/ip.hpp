@@ -166,7 +166,7 @@ class Ip {
   // filled in. Leaves it to the link where that takes it.
   void settle_checksum(Outgoing& out, const Way& way, uint32_t field);
   // Completes the packet and queues it for tx(), or for whom it loops to. False: a rule refuses it.
-  bool send(TimeNs now, Way& way, const Outgoing& out);
+  bool send(TimeNs now, Way& way, const Outgoing& out) { return send(now, way, out, false); }
   // A segment whose header is finished, given in pieces: sent as a packet that routers may cut, or cut by us
   // to at most `mtu` bytes of segment in a packet (RFC 791 section 3.2). 0; EAGAIN: not now, in a later
   // breath; EPERM: a rule refuses it.
@@ -225,6 +225,8 @@ class Ip {
   void abandon(Reassembly::Packet& packet, DropReason reason);
   void expire_fragments(TimeNs now);
 
+  // `answers`: as in FilterHooks::passes_out().
+  bool send(TimeNs now, Way& way, const Outgoing& out, bool answers);
   void dispatch(TimeNs now, Way& way, const Outgoing& out);
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
   [[gnu::cold, gnu::noinline]] void refused_out(ConstBytes packet);

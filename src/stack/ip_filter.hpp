@@ -72,7 +72,7 @@ void Ip<L>::send_resets(TimeNs now) {
       Outgoing out = open(reset_way_, TcpHeader::kMinBytes);
       reset.header.emit(out.transport);
       settle_checksum(out, reset_way_, TcpHeader::kChecksumOffset);
-      send(now, reset_way_, out);
+      send(now, reset_way_, out, true);
     }
   }
   resets_.clear();

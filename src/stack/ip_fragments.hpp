@@ -44,7 +44,12 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
   ++counters_.reassembled;
   const ConstBytes made = loopback_.data(frame).subspan(EthernetHeader::kBytes);
   if (filter_.is_active()) filter_.take_whole(made);
-  settle(frame, true, deliver(now, frame, header, made, true, intact));
+  if (filter_.tracks() && !intact && !checksum_intact(header, made.subspan(header.header_bytes)))
+    filter_.note_damage();
+  if (filter_.tracks() && !filter_.passes(filter::Hook::prerouting, now))
+    settle(frame, true, refused_in(now, frame, header, made, true, intact));
+  else
+    settle(frame, true, deliver(now, frame, header, made, true, intact));
   return {};
 }
 

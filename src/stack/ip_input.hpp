@@ -111,7 +111,12 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
   if (!intact && !Ipv4Header::checksum_intact({copy, copied})) return {DropReason::ipv4_checksum};
   if (filter_.is_active()) [[unlikely]] {
     filter_.take(ethernet, {copy, ip.header_bytes}, packet.first(ip.total_bytes), broadcast_frame);
-    if (!filter_.passes(filter::Hook::prerouting, now)) {
+    // Who tracks connections judges packets, not pieces.
+    const bool whole_later = filter_.tracks() && ip.is_fragment();
+    if (filter_.tracks() && !intact &&
+        !checksum_intact(ip, packet.subspan(ip.header_bytes, ip.payload_bytes())))
+      filter_.note_damage();
+    if (!whole_later && !filter_.passes(filter::Hook::prerouting, now)) {
       // Who would not be believed is not answered: the answer might go to a program of our own, or to many.
       if (!looped && judge_ipv4(ip, routes_, broadcast_frame)) return {filter_.reason()};
       return refused_in(now, frame, ip, packet, looped, intact);

@@ -131,7 +131,7 @@ void Ip<L>::settle_checksum(Outgoing& out, const Way& way, uint32_t field) {
 }
 
 template <Link L>
-bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out) {
+bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out, bool answers) {
   uint8_t* const to = out.ethernet();
   std::memcpy(to, way.headers.data(), kHeaderBytes);
   uint8_t* const ip = to + EthernetHeader::kBytes;
@@ -140,7 +140,7 @@ bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out) {
   InternetChecksum sum = way.sum;
   sum.add_be16(total);
   store_be16(ip + kIpv4ChecksumOffset, sum.finish());
-  if (filter_.is_active() && !filter_.passes_out({ip, total}, out.looped, now)) [[unlikely]] {
+  if (filter_.is_active() && !filter_.passes_out({ip, total}, out.looped, now, answers)) [[unlikely]] {
     refused_out({ip, total});
     cancel(out);
     return false;
@@ -203,7 +203,7 @@ void Ip<L>::send_icmp(TimeNs now) {
       sum.add({out.transport, bytes});
       header.checksum = sum.finish();
       header.emit(out.transport);
-      if (send(now, icmp_way_, out)) ++counters_.icmp_out;
+      if (send(now, icmp_way_, out, header.is_error())) ++counters_.icmp_out;
     }
     give_back(note.frame, note.looped);
   }

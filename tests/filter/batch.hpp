@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "filter/nf_tables.hpp"
+#include "filter/ruleset.hpp"
 
 namespace skerry::filter {
 

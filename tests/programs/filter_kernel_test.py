@@ -1,6 +1,6 @@
 """The filter gives the kernel's verdicts, marks and counters, on rules and packets drawn from seeds.
 
-By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_PACKETS=1000 ./test programs; the seed with which the
+By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_CONNECTIONS=1000 SKERRY_FILTER_PACKETS=1000 ./test programs; the seed with which the
 rulesets begin is SKERRY_FILTER_SEED.
 """
 
@@ -21,6 +21,7 @@ WORKER = Path(__file__).with_name("filter_kernel.py")
 
 class TheKernel(unittest.TestCase):
     RULESETS = int(os.environ.get("SKERRY_FILTER_RULESETS", 60))
+    CONNECTIONS = int(os.environ.get("SKERRY_FILTER_CONNECTIONS", 30))
     PACKETS = int(os.environ.get("SKERRY_FILTER_PACKETS", 300))
     SEED = int(os.environ.get("SKERRY_FILTER_SEED", 1))
 
@@ -33,7 +34,7 @@ class TheKernel(unittest.TestCase):
     def test_agrees_with_us(self):
         folder = tempfile.mkdtemp(prefix="skerry-filter-")
         code, output = run(["unshare", "--net", "python3", "-B", WORKER, ROOT / "build/skerry", "--seed", self.SEED, "--rulesets", self.RULESETS,
-                            "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.RULESETS, check=False, whole_group=True)
+                            "--connections", self.CONNECTIONS, "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.RULESETS + self.CONNECTIONS, check=False, whole_group=True)
         if code == SKIPPED:
             self.skipTest(output)
         self.assertEqual(code, 0, output)
@@ -41,6 +42,7 @@ class TheKernel(unittest.TestCase):
         counts = json.loads(output)
         # So that it cannot pass because nothing was compared.
         self.assertGreaterEqual(counts["rulesets"], self.RULESETS * .9, counts)
+        self.assertEqual(counts.get("rulesets about connections", 0), counts["connections compared"], counts)
         for what in ("counters of rules", "named objects", "counters of elements"):
             self.assertGreaterEqual(counts[what], self.RULESETS, counts)
         self.assertGreaterEqual(min(counts["accept"], counts["drop"]), counts["packets"] * .1, counts)

@@ -169,6 +169,58 @@ TEST_F(FilterHooksTest, PiecesMeetPreroutingAndTheWholeMeetsInput) {
   EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
 }
 
+Octets state_is(uint8_t bit) {
+  const Octets load = filter::expression(
+      "ct", join(attribute(filter::nft::kCtTo, be32(1)), attribute(filter::nft::kCtKey, be32(0))));
+  return join(load, filter::cmp(0, Octets{bit, 0, 0, 0}));
+}
+constexpr uint8_t kEstablished = 2, kRelated = 4;
+
+// Nothing but answers comes in, and what was known stays so when rules change.
+TEST_F(FilterHooksTest, AFlowOutlivesTheRules) {
+  const auto only_answers = [&](const Octets& more) {
+    return filter::batch(filter::table(), filter::base_chain("in", filter::Policy::drop),
+                         filter::rule("in", join(more, state_is(kEstablished), filter::verdict(1))));
+  };
+  use(only_answers({}));
+  peer_asks(1000);
+  EXPECT_TRUE(take_udp().empty()) << "no answer";
+  const Packet datagram = udp_datagram(kOurs, kPeer, 80, 1000, bytes_of("x"));
+  ASSERT_TRUE(ip_.find(way_, kPeer, 0));
+  const ConstBytes pieces[] = {datagram};
+  ASSERT_EQ(ip_.send_in_pieces(now_, way_, pieces, ip_.transport_mtu(way_)), 0);
+  use(only_answers(filter::counter()));
+  peer_asks(80);
+  EXPECT_EQ(take_udp().size(), 1u);
+}
+
+TEST_F(FilterHooksTest, WhoTracksConnectionsJudgesPacketsNotPieces) {
+  const Packet datagram = udp_datagram(kPeer, kOurs, 1000, 80, Packet(24, 'a'));
+  use(at(filter::Hook::prerouting, filter::counter(), state_is(kRelated)));
+  Ipv4Header header = from_peer(IpProtocol::kUdp);
+  header.identification = 7;
+  header.more_fragments = true;
+  peer_sends(ipv4_frame(header, Packet(datagram.begin(), datagram.begin() + 16)));
+  header.more_fragments = false;
+  header.fragment_offset = 16;
+  peer_sends(ipv4_frame(header, Packet(datagram.begin() + 16, datagram.end())));
+  ip_.rx(now_);
+  EXPECT_EQ(take_udp().size(), 1u);
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
+  EXPECT_EQ(ip_.filter().engine().tally(0).bytes, 52u);
+}
+
+// The packet begins no flow, because it is refused, and yet what is said about it belongs to something.
+TEST_F(FilterHooksTest, ARejectionIsRelatedToWhatItRejects) {
+  use(filter::batch(
+      filter::table(), filter::base_chain(), filter::rule("in", reject(2, 3)),
+      filter::chain("out", join(filter::hook(3), attribute(filter::nft::kChainPolicy, be32(0)))),
+      filter::rule("out", join(state_is(kRelated), filter::verdict(1)))));
+  peer_asks(80);
+  breathe();
+  EXPECT_EQ(peer_receives().size(), 1u);
+}
+
 TEST_F(FilterHooksTest, ARejectedDatagramIsAnsweredByIcmp) {
   use(at(filter::Hook::input, join(port_is(80), reject(2, 3))));  // icmpx admin-prohibited
   peer_asks(80);

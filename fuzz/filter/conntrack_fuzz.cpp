@@ -1,0 +1,32 @@
+// Connection tracking against any packets: of each the first byte is its length, the second how much time has
+// passed and whether it goes on to be confirmed.
+#include <vector>
+
+#include "base/check.hpp"
+#include "filter/conntrack.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace skerry;
+  using namespace skerry::filter;
+  constexpr uint32_t kMostFlows = 8;  // so that room runs out
+  Conntrack table({}, kMostFlows);
+  TimeNs now = kSecond;
+  while (size >= 2) {
+    const size_t length = std::min<size_t>(data[0], size - 2);
+    const uint8_t how = data[1];
+    const std::vector<uint8_t> bytes(data + 2, data + 2 + length);  // exactly: what lies behind is not theirs
+    data += 2 + length;
+    size -= 2 + length;
+    now += (how & 0x3f) * kSecond;
+    Packet packet;
+    if (!packet.read(bytes)) continue;
+    table.track(packet, now, (how & 0x40) != 0);
+    const Tracked& tracked = packet.tracked;
+    CHECK(tracked.looked_up);
+    CHECK((tracked.flow != nullptr) ==
+          (tracked.state != CtState::invalid && tracked.state != CtState::untracked));
+    CHECK(table.flows() <= kMostFlows);
+    if ((how & 0x80) == 0) table.confirm(packet);
+  }
+  return 0;
+}

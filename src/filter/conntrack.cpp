@@ -1,0 +1,301 @@
+#include "filter/conntrack.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "filter/protocols.hpp"
+
+namespace skerry::filter {
+
+namespace {
+
+constexpr uint32_t kNobody = UINT32_MAX;
+constexpr uint32_t kLookedAt = 64;  // flows, by one that finds the table full
+constexpr DurationNs kUdpQuestion = 30 * kSecond, kUdpStream = 120 * kSecond, kIcmpTimeout = 30 * kSecond,
+                     kGenericTimeout = 600 * kSecond, kUdpStreamAfter = 2 * kSecond;
+constexpr size_t kIcmpBytes = 8, kUdpBytes = 8;
+
+// Whether a type of ICMP begins a flow. The other that has an answer is one.
+bool asks(const Tuple& tuple) {
+  const uint8_t type = tuple.destination_port[0];
+  if (tuple.v6) return type == 128 || type == 139;
+  return type == 8 || type == 13 || type == 15 || type == 17;
+}
+
+bool is_icmp_error(bool v6, uint8_t type) {
+  return v6 ? type < 128 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
+// Router, neighbour and group messages of IPv6 belong to no flow.
+bool is_never_tracked(uint8_t icmp6_type) {
+  return (icmp6_type >= 130 && icmp6_type <= 136) || icmp6_type == 143;
+}
+
+struct Transport {
+  uint8_t protocol;
+  size_t offset;
+};
+
+// Of a whole packet or one that can be seen in part; none for a later fragment, or where headers cannot be
+// followed. Goes on behind an authentication header, other than rules do (ipv6_skip_exthdr() of the kernel).
+std::optional<Transport> find_transport(ConstBytes ip, bool v6) {
+  if (!v6) {
+    if (ip.size() < 20 || ip[0] >> 4 != 4) return std::nullopt;
+    const size_t header = (ip[0] & 15) * size_t{4};
+    if (header < 20 || header > ip.size() || (load_be16(ip.data() + 6) & 0x1fff) != 0) return std::nullopt;
+    return Transport{ip[9], header};
+  }
+  constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kAuthentication = 51, kNoNext = 59,
+                    kDestination = 60;
+  if (ip.size() < 40 || ip[0] >> 4 != 6) return std::nullopt;
+  Transport found{ip[6], 40};
+  while (found.protocol == kHopByHop || found.protocol == kRouting || found.protocol == kFragment ||
+         found.protocol == kAuthentication || found.protocol == kDestination || found.protocol == kNoNext) {
+    if (found.protocol == kNoNext || found.offset + 8 > ip.size()) return std::nullopt;
+    const uint8_t* head = ip.data() + found.offset;
+    size_t length = (size_t{head[1]} + 1) * 8;
+    if (found.protocol == kFragment) {
+      if ((load_be16(head + 2) & ~7) != 0) return std::nullopt;
+      length = 8;
+    } else if (found.protocol == kAuthentication) {
+      length = (size_t{head[1]} + 2) * 4;
+    }
+    found = {head[0], found.offset + length};
+  }
+  if (found.offset > ip.size()) return std::nullopt;
+  return found;
+}
+
+}  // namespace
+
+Conntrack::Conntrack(const SipKey& secret, uint32_t most_flows)
+    : secret_(secret),
+      most_flows_(most_flows),
+      flows_(new Flow[most_flows]),
+      buckets_(std::bit_ceil(size_t{most_flows} * 2), kNobody),
+      free_(kNobody),
+      pending_(kNobody) {}
+
+uint32_t Conntrack::bucket_of(const Tuple& tuple) const {
+  uint64_t hash = 0;
+  if (tuple.v6 != 0) {
+    hash = siphash24(secret_, {reinterpret_cast<const uint8_t*>(&tuple), sizeof tuple});
+  } else {
+    uint8_t key[15];
+    std::memcpy(key, tuple.source.data(), 4);
+    std::memcpy(key + 4, tuple.destination.data(), 4);
+    std::memcpy(key + 8, tuple.source_port.data(), 2);
+    std::memcpy(key + 10, tuple.destination_port.data(), 2);
+    key[12] = tuple.protocol;
+    key[13] = key[14] = 0;
+    hash = siphash24(secret_, key);
+  }
+  return static_cast<uint32_t>(hash & (buckets_.size() - 1));
+}
+
+void Conntrack::track(Packet& packet, TimeNs now, bool again) {
+  if (pending_ != kNobody) release(flows_[pending_]);
+  packet.tracked = {.looked_up = true};
+  const auto found = find_transport(packet.bytes, packet.v6);
+  if (!found || packet.damaged) return;
+  const ConstBytes transport = packet.bytes.subspan(found->offset);
+  const size_t bytes = packet.length - found->offset;
+  const bool is_icmp = packet.v6 ? found->protocol == kProtocolIcmp6 : found->protocol == kProtocolIcmp;
+  if (is_icmp && icmp(packet, transport, now)) return;
+  // The other family's ICMP is none.
+  if (!is_icmp && (found->protocol == kProtocolIcmp || found->protocol == kProtocolIcmp6)) return;
+  const auto tuple = Tuple::read(packet.bytes, packet.v6, found->protocol, found->offset);
+  if (!tuple) return;
+  for (;;) {
+    Found it = find(*tuple, now);
+    const bool known = it.flow != nullptr;
+    if (!known) it.flow = begin(*tuple, now);
+    if (it.flow == nullptr) return;
+    const bool replied = (it.flow->status & Flow::kSeenReply) != 0;
+    bool reopens = false;
+    if ((!again || !known) && !note(*it.flow, it.reply, packet, transport, bytes, now, reopens)) {
+      if (!known) release(*it.flow);
+      return;
+    }
+    if (reopens) {
+      remove(*it.flow);
+      continue;
+    }
+    packet.tracked.flow = it.flow;
+    packet.tracked.reply = it.reply;
+    packet.tracked.state = it.reply || replied ? CtState::established : CtState::fresh;
+    if (it.reply) it.flow->status |= Flow::kSeenReply;
+    return;
+  }
+}
+
+// False: not a valid part of the flow.
+bool Conntrack::note(Flow& flow, bool reply, const Packet& packet, ConstBytes transport, size_t bytes,
+                     TimeNs now, bool& reopens) {
+  switch (flow.tuples[0].protocol) {
+    case kProtocolTcp:
+      return note_tcp(flow, reply, transport, bytes, now, reopens);
+    case kProtocolUdp:
+      return note_udp(flow, transport, bytes, now);
+    case kProtocolIcmp:
+    case kProtocolIcmp6:
+      flow.expires = now + kIcmpTimeout;
+      return packet.v6 == (flow.tuples[0].v6 != 0) && asks(flow.tuples[0]);
+    default:
+      flow.expires = now + kGenericTimeout;
+      return true;
+  }
+}
+
+bool Conntrack::note_tcp(Flow& flow, bool reply, ConstBytes transport, size_t bytes, TimeNs now,
+                         bool& reopens) {
+  TcpSegment segment;
+  if (!segment.read(transport, bytes)) return false;
+  if ((flow.status & Flow::kConfirmed) == 0 && !flow.tcp.begin(segment)) return false;
+  const TcpFlow::Known known{.replied = (flow.status & Flow::kSeenReply) != 0,
+                             .assured = (flow.status & Flow::kAssured) != 0,
+                             .left = flow.expires > now ? flow.expires - now : 0};
+  const TcpFlow::Outcome outcome = flow.tcp.segment(segment, reply, known);
+  if (outcome.timeout != 0 && !outcome.over) flow.expires = now + outcome.timeout;
+  if (outcome.assured) flow.status |= Flow::kAssured;
+  reopens = outcome.fate == TcpFlow::Fate::reopens;
+  if (outcome.over && (flow.status & Flow::kConfirmed) != 0) remove(flow);
+  return outcome.fate != TcpFlow::Fate::invalid;
+}
+
+bool Conntrack::note_udp(Flow& flow, ConstBytes transport, size_t bytes, TimeNs now) {
+  if (transport.size() < kUdpBytes) return false;
+  const uint16_t length = load_be16(transport.data() + 4);
+  if (length < kUdpBytes || length > bytes) return false;
+  if ((flow.status & Flow::kConfirmed) == 0) flow.stream_at = now + kUdpStreamAfter;
+  const bool stream = (flow.status & Flow::kSeenReply) != 0 && now > flow.stream_at;
+  flow.expires = now + (stream ? kUdpStream : kUdpQuestion);
+  if (stream) flow.status |= Flow::kAssured;
+  return true;
+}
+
+// True: all is said about the packet.
+bool Conntrack::icmp(Packet& packet, ConstBytes transport, TimeNs now) {
+  constexpr uint8_t kLastType = 18;  // that RFC 1122 knows
+  if (transport.size() < kIcmpBytes) return true;
+  const uint8_t type = transport[0];
+  if (packet.v6 && is_never_tracked(type)) {
+    packet.tracked.state = CtState::untracked;
+    return true;
+  }
+  if (!packet.v6 && type > kLastType) return true;
+  if (!is_icmp_error(packet.v6, type)) return false;
+  relate(packet, packet.bytes.size() - transport.size() + kIcmpBytes, now);
+  return true;
+}
+
+// An error belongs to the flow of the packet that it quotes, if it goes to who sent that.
+void Conntrack::relate(Packet& packet, size_t inner_offset, TimeNs now) {
+  const ConstBytes quoted = packet.bytes.subspan(inner_offset);
+  const auto transport = find_transport(quoted, packet.v6);
+  if (!transport) return;
+  const auto tuple = Tuple::read(quoted, packet.v6, transport->protocol, transport->offset);
+  if (!tuple) return;
+  const auto answer = tuple->inverse();
+  if (!answer) return;
+  const Found it = find(*answer, now);
+  if (it.flow == nullptr) return;
+  const size_t size = packet.v6 ? 16 : 4, from = packet.v6 ? 24 : 16;
+  if (std::memcmp(packet.bytes.data() + from, answer->destination.data(), size) != 0) return;
+  packet.tracked.flow = it.flow;
+  packet.tracked.reply = it.reply;
+  packet.tracked.state = CtState::related;
+}
+
+void Conntrack::confirm(const Packet& packet) {
+  if (pending_ == kNobody || packet.tracked.flow != &flows_[pending_]) return;
+  Flow& flow = flows_[pending_];
+  pending_ = kNobody;
+  flow.status |= Flow::kConfirmed;
+  link(flow, true);
+  link(flow, false);
+}
+
+Conntrack::Found Conntrack::find(const Tuple& tuple, TimeNs now) {
+  for (uint32_t node = buckets_[bucket_of(tuple)]; node != kNobody;) {
+    Flow& flow = flows_[node / 2];
+    const bool reply = node % 2 != 0;
+    if (flow.tuples[reply] == tuple) {
+      if (flow.expires > now) return {&flow, reply};
+      remove(flow);
+      return {};
+    }
+    node = flow.next[reply];
+  }
+  return {};
+}
+
+Flow* Conntrack::begin(const Tuple& tuple, TimeNs now) {
+  const auto answer = tuple.inverse();
+  if (!answer) return nullptr;
+  uint32_t index = free_;
+  if (index != kNobody) {
+    free_ = flows_[index].next[0];
+  } else if (fresh_ < most_flows_) {
+    index = fresh_++;
+  } else if (index = make_room(now); index == kNobody) {
+    ++refused_;
+    return nullptr;
+  }
+  Flow& flow = flows_[index];
+  flow = {};
+  flow.tuples = {tuple, *answer};
+  pending_ = index;
+  ++flows_in_use_;
+  return &flow;
+}
+
+// The first flow from the hand on whose time is over, that nobody has answered or that is about to end: of
+// those that strangers can make at will there are always some.
+uint32_t Conntrack::make_room(TimeNs now) {
+  for (uint32_t i = 0; i < std::min(kLookedAt, most_flows_); ++i) {
+    Flow& flow = flows_[hand_];
+    const uint32_t index = hand_;
+    hand_ = hand_ + 1 < most_flows_ ? hand_ + 1 : 0;
+    const bool closing = flow.tuples[0].protocol == kProtocolTcp && flow.tcp.is_closing();
+    if (flow.expires > now && (flow.status & Flow::kAssured) != 0 && !closing) continue;
+    if (flow.expires > now) ++early_drops_;
+    remove(flow);
+    free_ = flow.next[0];
+    return index;
+  }
+  return kNobody;
+}
+
+void Conntrack::link(Flow& flow, bool reply) {
+  flow.bucket[reply] = bucket_of(flow.tuples[reply]);
+  uint32_t& bucket = buckets_[flow.bucket[reply]];
+  flow.next[reply] = bucket;
+  bucket = index_of(flow) * 2 + reply;
+}
+
+void Conntrack::unlink(const Flow& flow, bool reply) {
+  const uint32_t wanted = index_of(flow) * 2 + reply;
+  uint32_t* node = &buckets_[flow.bucket[reply]];
+  while (*node != wanted) node = &flows_[*node / 2].next[*node % 2];
+  *node = flow.next[reply];
+}
+
+// Ends a flow that is known. What it was can be read until the next packet is tracked.
+void Conntrack::remove(Flow& flow) {
+  unlink(flow, false);
+  unlink(flow, true);
+  release(flow);
+}
+
+void Conntrack::release(Flow& flow) {
+  const uint32_t index = index_of(flow);
+  if (pending_ == index) pending_ = kNobody;
+  flow.status |= Flow::kDying;
+  flow.next[0] = free_;
+  free_ = index;
+  --flows_in_use_;
+}
+
+}  // namespace skerry::filter

@@ -1,0 +1,111 @@
+// Connection tracking: which flow a packet belongs to, in which direction, and whether it is a valid part of
+// it. A flow begins with a packet that passed all rules, and is forgotten when its time is over.
+//
+// Read first: docs/filter.md, "Connections"; conntrack_tcp.hpp for TCP. What is which state is Linux's
+// (nf_conntrack_core.c and its protocols), timeouts are its sysctls as they come.
+//
+// Invariants: pure; nothing is allocated after the constructor. Strangers cannot choose their bucket, and a
+// full table looks at a bounded number of flows for one to drop. A flow that rules look at stays where it is
+// until the next packet is tracked.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+#include "base/siphash.hpp"
+#include "base/time.hpp"
+#include "filter/conntrack_tcp.hpp"
+#include "filter/packet.hpp"
+
+namespace skerry::filter {
+
+// What packets of one flow and direction have in common. Of ICMP the source port is the identifier, the
+// destination port type and code; of other protocols without ports both are 0.
+struct Tuple {
+  std::array<uint8_t, 16> source, destination;  // IPv4: the first four, then zeros
+  std::array<uint8_t, 2> source_port, destination_port;
+  uint8_t protocol, v6;
+  uint16_t unused;
+
+  // That of the packet whose IP header `ip` begins with and whose transport header lies at `transport`; none
+  // if it is cut off.
+  static std::optional<Tuple> read(ConstBytes ip, bool v6, uint8_t protocol, size_t transport);
+  // That of an answer; none if there is no answer to this.
+  std::optional<Tuple> inverse() const;
+  friend bool operator==(const Tuple& one, const Tuple& other) {
+    return std::memcmp(&one, &other, sizeof one) == 0;
+  }
+};
+static_assert(std::has_unique_object_representations_v<Tuple>);
+
+struct Flow {
+  enum Status : uint32_t { kSeenReply = 2, kAssured = 4, kConfirmed = 8, kDying = 512 };  // IPS_*
+
+  std::array<Tuple, 2> tuples;  // as it began, and the answer
+  std::array<uint32_t, 2> next, bucket;
+  TimeNs expires;
+  TimeNs stream_at;  // of UDP: when it is more than a question
+  uint32_t status;
+  uint32_t mark;
+  std::array<uint8_t, 16> labels;
+  TcpFlow tcp;
+};
+
+class Conntrack {
+ public:
+  static constexpr uint32_t kMostFlows = 65'536;  // some 16 MiB, touched as used
+
+  // `secret` keeps strangers from filling one bucket.
+  explicit Conntrack(const SipKey& secret, uint32_t most_flows = kMostFlows);
+
+  // Finds the packet's flow, or begins one, and notes what the packet means for it. `again`: it looped, and
+  // was noted on its way out.
+  void track(Packet& packet, TimeNs now, bool again = false);
+  // The packet has passed all rules: the flow that it began is known from now on.
+  void confirm(const Packet& packet);
+
+  uint32_t flows() const { return flows_in_use_; }
+  uint64_t early_drops() const { return early_drops_; }
+  // Packets that would have begun a flow when there was no room, which makes them invalid.
+  uint64_t refused() const { return refused_; }
+
+ private:
+  struct Found {
+    Flow* flow = nullptr;
+    bool reply = false;
+  };
+
+  uint32_t bucket_of(const Tuple& tuple) const;
+  Found find(const Tuple& tuple, TimeNs now);
+  Flow* begin(const Tuple& tuple, TimeNs now);
+  bool note(Flow& flow, bool reply, const Packet& packet, ConstBytes transport, size_t bytes, TimeNs now,
+            bool& reopens);
+  bool note_tcp(Flow& flow, bool reply, ConstBytes transport, size_t bytes, TimeNs now, bool& reopens);
+  bool note_udp(Flow& flow, ConstBytes transport, size_t bytes, TimeNs now);
+  bool icmp(Packet& packet, ConstBytes transport, TimeNs now);
+  void relate(Packet& packet, size_t inner_offset, TimeNs now);
+
+  uint32_t index_of(const Flow& flow) const { return static_cast<uint32_t>(&flow - flows_.get()); }
+  void link(Flow& flow, bool reply);
+  void unlink(const Flow& flow, bool reply);
+  void remove(Flow& flow);
+  void release(Flow& flow);
+  uint32_t make_room(TimeNs now);
+
+  SipKey secret_;
+  uint32_t most_flows_;
+  std::unique_ptr<Flow[]> flows_;
+  std::vector<uint32_t> buckets_;  // 2 * flow + direction; a power of two
+  uint32_t fresh_ = 0;             // flows from here on were never used
+  uint32_t free_;                  // list of flows by next[0]
+  uint32_t pending_;               // begun by the last packet, and not confirmed yet
+  uint32_t hand_ = 0;              // where make_room() goes on
+  uint32_t flows_in_use_ = 0;
+  uint64_t early_drops_ = 0, refused_ = 0;
+};
+
+}  // namespace skerry::filter

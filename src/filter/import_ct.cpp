@@ -1,0 +1,91 @@
+// What a rule asks of connection tracking, and what it tells it.
+#include <cerrno>
+
+#include "filter/import.hpp"
+
+namespace skerry::filter {
+
+namespace {
+
+// Who asks for one side must say which, and for the others must not (nft_ct_get_init()).
+bool has_sides(CtKey key) {
+  switch (key) {
+    case CtKey::source:
+    case CtKey::destination:
+    case CtKey::source_port:
+    case CtKey::destination_port:
+    case CtKey::source_v4:
+    case CtKey::destination_v4:
+    case CtKey::source_v6:
+    case CtKey::destination_v6:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_known(CtKey key) {
+  switch (key) {
+    case CtKey::state:
+    case CtKey::direction:
+    case CtKey::status:
+    case CtKey::mark:
+    case CtKey::expiration:
+    case CtKey::l3protocol:
+    case CtKey::protocol:
+    case CtKey::labels:
+      return true;
+    default:
+      return has_sides(key);
+  }
+}
+
+}  // namespace
+
+bool Import::ct(uint32_t table, const Nest& nest, Action& action) {
+  using namespace nft;
+  uint32_t number = 0;
+  if (!reader_.need(nest, {kCtKey}, "ct") || !reader_.number(nest, kCtKey, number)) return false;
+  if (nest.has(kCtFrom) == nest.has(kCtTo))
+    return reader_.refuse(nest.at, EINVAL, "ct reads or sets, one of both");
+  const auto key = static_cast<CtKey>(number);
+  if (number > UINT8_MAX || !is_known(key))
+    return reader_.refuse(nest[kCtKey].at, EOPNOTSUPP,
+                          "this key of ct is not supported (docs/filter.md lists what is)");
+  if (nest.has(kCtFrom)) return ct_set(nest, key, action);
+  LoadCt load{.to = 0, .key = key, .reply = false};
+  if (!register_number(nest, kCtTo, load.to)) return false;
+  if (nest.has(kCtDirection)) {
+    const ConstBytes direction = nest[kCtDirection].bytes;
+    const bool any = key == CtKey::l3protocol || key == CtKey::protocol;
+    if (direction.size() != 1 || direction[0] > 1 || !(any || has_sides(key)))
+      return reader_.refuse(nest[kCtDirection].at, EINVAL, "this has no original and no reply side");
+    load.reply = direction[0] == 1;
+  } else if (has_sides(key)) {
+    return reader_.refuse(nest.at, EINVAL, "ct is asked for one side, but not for which");
+  }
+  const bool any_family = key == CtKey::source || key == CtKey::destination;
+  if (any_family && ruleset_.tables[table].family == Family::inet)
+    return reader_.refuse(nest[kCtKey].at, EOPNOTSUPP, "write ct original ip saddr, or ip6 saddr");
+  action = load;
+  return true;
+}
+
+bool Import::ct_set(const Nest& nest, CtKey key, Action& action) {
+  using namespace nft;
+  StoreCt store{.from = 0, .key = key};
+  if (key != CtKey::mark && key != CtKey::labels)
+    return reader_.refuse(nest[kCtKey].at, EOPNOTSUPP, "of ct only mark and label can be set");
+  if (nest.has(kCtDirection))
+    return reader_.refuse(nest[kCtDirection].at, EINVAL, "this has no original and no reply side");
+  if (!register_number(nest, kCtFrom, store.from)) return false;
+  action = store;
+  return true;
+}
+
+bool Import::notrack(uint32_t, const Nest&, Action& action) {
+  action = Untrack{};
+  return true;
+}
+
+}  // namespace skerry::filter
