@@ -9,6 +9,7 @@
 #include "preload/interpose.hpp"
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_options.hpp"
+#include "sockets/client_signals.hpp"
 
 namespace skerry::preload {
 namespace {
@@ -20,6 +21,14 @@ using sockets::kNoSocket;
 // The one argument behind `command`, whatever its type, is a register's worth.
 long one_argument(va_list list) {
   return va_arg(list, long);
+}
+
+// F_GETOWN as libc has it: the kernel's own answer for a group looks like an error.
+int control_descriptor(int fd, int command, long argument) {
+  if (command != F_GETOWN) return finish(client::fcntl(fd, command, argument));
+  f_owner_ex owner{};
+  const int result = client::fcntl(fd, F_GETOWN_EX, reinterpret_cast<long>(&owner));
+  return result < 0 ? finish(result) : client::owner_number(owner);
 }
 
 bool belongs_to_kernel(unsigned long request) {
@@ -60,7 +69,7 @@ SKERRY_EXPORT int fcntl(int fd, int command, ...) {
   va_start(list, command);
   const long argument = one_argument(list);
   va_end(list);
-  return finish(client::fcntl(fd, command, argument));
+  return control_descriptor(fd, command, argument);
 }
 
 SKERRY_EXPORT int fcntl64(int fd, int command, ...) {
@@ -68,7 +77,7 @@ SKERRY_EXPORT int fcntl64(int fd, int command, ...) {
   va_start(list, command);
   const long argument = one_argument(list);
   va_end(list);
-  return finish(client::fcntl(fd, command, argument));
+  return control_descriptor(fd, command, argument);
 }
 
 SKERRY_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept {

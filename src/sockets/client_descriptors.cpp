@@ -6,6 +6,7 @@
 #include "sockets/client_call.hpp"
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_options.hpp"
+#include "sockets/client_signals.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace skerry::sockets::client {
@@ -183,12 +184,23 @@ int fcntl(int fd, int command, long argument) {
       return O_RDWR | (now & kNonBlocking ? O_NONBLOCK : 0) | (now & kAsync ? O_ASYNC : 0);
     }
     if (command == F_SETFL) {
-      const uint32_t kept = flags.load(std::memory_order_relaxed) & kConnectDue;
-      flags.store(kept | (argument & O_NONBLOCK ? kNonBlocking : 0u) | (argument & O_ASYNC ? kAsync : 0u),
-                  std::memory_order_relaxed);
+      const uint32_t before = flags.load(std::memory_order_relaxed);
+      const uint32_t now = (before & kConnectDue) | (argument & O_NONBLOCK ? kNonBlocking : 0u) |
+                           (argument & O_ASYNC ? kAsync : 0u);
+      flags.store(now, std::memory_order_relaxed);
+      return (now ^ before) & kAsync ? set_async(socket, now & kAsync) : 0;
+    }
+    if (command == F_SETOWN) return set_owner(socket, static_cast<int>(argument));
+    if (command == F_SETOWN_EX || command == F_GETOWN_EX) {
+      if (argument == 0) return -EFAULT;
+      auto* const owner = reinterpret_cast<f_owner_ex*>(argument);
+      if (command == F_SETOWN_EX) return set_owner(socket, *owner);
+      *owner = owner_of(socket);
       return 0;
     }
-    if (command == F_SETOWN || command == F_GETOWN || command == F_SETSIG || command == F_GETSIG) return 0;
+    // With a signal of its own comes the number of the socket's descriptor, which the kernel does not know.
+    if (command == F_SETSIG) return argument == 0 ? 0 : -EINVAL;
+    if (command == F_GETSIG) return 0;
   }
   return static_cast<int>(system_call(SYS_fcntl, fd, command, argument));
 }

@@ -24,7 +24,8 @@ int close_range(uint32_t first, uint32_t last, uint32_t flags);
 int dup(int fd);
 int dup3(int from, int to, int flags);
 int dup2(int from, int to);
-// F_DUPFD and F_DUPFD_CLOEXEC, F_GETFL and F_SETFL of sockets; other commands go to the kernel.
+// F_DUPFD and F_DUPFD_CLOEXEC; of sockets F_GETFL, F_SETFL and what client_signals.hpp names. F_GETOWN is not
+// answered, as its answer may be negative: ask F_GETOWN_EX. Other commands go to the kernel.
 int fcntl(int fd, int command, long argument);
 
 // ---- for the session

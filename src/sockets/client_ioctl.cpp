@@ -6,6 +6,7 @@
 
 #include "sockets/client_datagram.hpp"
 #include "sockets/client_options.hpp"
+#include "sockets/client_signals.hpp"
 #include "sockets/client_urgent.hpp"
 
 namespace skerry::sockets::client {
@@ -37,8 +38,17 @@ int control(uint32_t socket, unsigned long request, void* argument) {
         in.flags.fetch_or(flag, std::memory_order_relaxed);
       else
         in.flags.fetch_and(~flag, std::memory_order_relaxed);
-      return 0;
+      return flag == kAsync ? set_async(socket, on) : 0;
     }
+    case FIOSETOWN:
+    case SIOCSPGRP: {
+      int owner = 0;
+      std::memcpy(&owner, argument, sizeof owner);
+      return set_owner(socket, owner);
+    }
+    case FIOGETOWN:
+    case SIOCGPGRP:
+      return answer(static_cast<uint32_t>(owner_number(owner_of(socket))));
     default:
       return -ENOTTY;
   }

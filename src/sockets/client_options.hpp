@@ -39,7 +39,8 @@ void inherit_options(uint32_t listener, uint32_t accepted);
 // SO_LINGER with zero seconds: close() resets the connection.
 bool aborts_on_close(uint32_t socket);
 
-// FIONREAD, FIONBIO, FIOASYNC, SIOCOUTQ, SIOCATMARK of a socket; -ENOTTY for what is not a socket's.
+// FIONREAD, FIONBIO, FIOASYNC, SIOCOUTQ, SIOCATMARK, FIOSETOWN and the like of a socket; -ENOTTY for what is
+// not a socket's.
 int control(uint32_t socket, unsigned long request, void* argument);
 
 }  // namespace skerry::sockets::client

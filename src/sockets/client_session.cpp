@@ -8,6 +8,7 @@
 #include "sockets/client_call.hpp"
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_epoll.hpp"
+#include "sockets/client_signals.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace skerry::sockets::client {
@@ -102,6 +103,7 @@ Attach attach(const char* listener_name) {
 void detach() {
   if (!state.attached) return;
   release_thread_waiter();
+  release_bells();
   reset_descriptors();
   forget_posted();
   close_descriptor(state.anchor);

@@ -5,6 +5,7 @@
 #include "base/contention.hpp"
 #include "sockets/client_epoll_set.hpp"
 #include "sockets/client_session.hpp"
+#include "sockets/client_signals.hpp"
 
 namespace skerry::sockets::client {
 namespace {
@@ -145,6 +146,7 @@ void release_thread_waiter() {
 // The doorbells of epoll sets stay open: the child shares those sets.
 void forget_waiters_after_fork() {
   own_waiter = 0;
+  forget_bells_after_fork();
   for (uint32_t waiter = 0; waiter < kMaxWaiters; ++waiter)
     if (epoll_descriptors[waiter].load(std::memory_order_relaxed) == 0) forget_doorbell(waiter);
 }

@@ -25,6 +25,7 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
   }
   if (event.bits & tcp::kUrgent) {
     publish_urgent(id);
+    wakeups_.urgent(id);
     tell = true;
   }
   if (event.bits & tcp::kReadable) {
@@ -168,6 +169,10 @@ void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   names.send_timeout_ns.store(0, std::memory_order_relaxed);
   names.option_bits.store(0, std::memory_order_relaxed);
   for (std::atomic<uint64_t>& value : names.option_values) value.store(0, std::memory_order_relaxed);
+  names.owner.store(0, std::memory_order_relaxed);
+  names.owner_type.store(0, std::memory_order_relaxed);
+  names.urgent_bell.store(0, std::memory_order_relaxed);
+  names.async_bell.store(0, std::memory_order_relaxed);
   out.status.store(sockets_[id].status, std::memory_order_release);
 }
 

@@ -16,7 +16,8 @@
 // seq_cst.
 //   program -> stack: Control::stack_armed, rung by a byte into the session pipe (the stack sleeps on several
 //   pipes). stack -> program: Waiter::armed, rung by futex (kFutex) or by a byte into the waiter's own pipe
-//   (kPipe), for threads that sleep in the kernel's epoll or poll beside other descriptors.
+//   (kPipe), for threads that sleep in the kernel's epoll or poll beside other descriptors. Nobody sleeps on
+//   a waiter that brings signals (kSignal).
 #pragma once
 
 #include <atomic>
@@ -145,11 +146,17 @@ struct alignas(64) SocketNames {
   std::atomic<uint64_t> send_timeout_ns;
   std::atomic<uint64_t> option_bits;  // what getsockopt must give back; the program's own encoding
   std::atomic<uint64_t> option_values[8];
+  // F_SETOWN, and the waiters + 1 that bring its signals: the stack tells the first of urgent data; the other
+  // is among the socket's watchers.
+  std::atomic<int32_t> owner;
+  std::atomic<uint32_t> owner_type;
+  std::atomic<uint32_t> urgent_bell;
+  std::atomic<uint32_t> async_bell;
 };
 
 enum DescriptionFlag : uint32_t {
   kNonBlocking = 1,  // O_NONBLOCK
-  kAsync = 2,        // O_ASYNC as set, without effect
+  kAsync = 2,        // O_ASYNC
   kConnectDue = 4,   // a connect() left before it knew; the next one tells what became of it
 };
 
@@ -173,7 +180,8 @@ constexpr uint32_t datagram_bytes(uint32_t payload_bytes) {
 // ------------------------------------------------------------------------------------------------------------
 // waiter
 
-enum Armed : uint32_t { kAwake = 0, kFutex = 1, kPipe = 2 };
+// kSignal: a byte into the pipe each time, from which the kernel makes a signal; it stays armed.
+enum Armed : uint32_t { kAwake = 0, kFutex = 1, kPipe = 2, kSignal = 3 };
 
 // One epoll set, or one thread that blocks or polls. Allocated by the program: its word of
 // SessionView::waiter_owners() by compare-and-swap from 0 to the process slot + 1 of its maker. Those words

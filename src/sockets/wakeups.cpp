@@ -46,6 +46,8 @@ uint32_t Wakeups::ring() {
   for (const uint32_t socket : sockets_) {
     const uint8_t marks = std::exchange(marks_[socket], uint8_t{0});
     const uint32_t times = std::exchange(times_[socket], 0u);
+    if ((marks & kUrgent) != 0) [[unlikely]]
+      ring_bell(view_.names(socket).urgent_bell.load(std::memory_order_relaxed));
     const bool wish = (marks & kFreed) != 0 && take_wish(socket);
     if (wish || (marks & kHappened) != 0) tell_watchers(socket, std::max(times, 1u));
   }
@@ -79,7 +81,10 @@ void Wakeups::tell_watchers(uint32_t socket, uint32_t times) {
   if (has_exclusive) tell_exclusive(socket, times);
   if (in.watch_all.load(std::memory_order_relaxed) != 0) {
     for (uint32_t waiter = 0; waiter < view_.size().waiters; ++waiter) {
-      if (view_.waiter_owners()[waiter].load(std::memory_order_relaxed) != 0) tell(waiter, socket);
+      // A signal that nothing asked for would be worse than one too few.
+      const bool in_use = view_.waiter_owners()[waiter].load(std::memory_order_relaxed) != 0;
+      if (in_use && view_.waiter(waiter).armed.load(std::memory_order_relaxed) != kSignal)
+        tell(waiter, socket);
     }
   }
 }
@@ -110,6 +115,12 @@ bool Wakeups::tell(uint32_t waiter, uint32_t socket) {
   return true;
 }
 
+void Wakeups::ring_bell(uint32_t bell) {
+  if (bell == 0 || bell > view_.size().waiters || is_told_[bell - 1]) return;
+  is_told_[bell - 1] = true;
+  told_.push_back(bell - 1);
+}
+
 uint32_t Wakeups::wake_told() {
   uint32_t woken = 0;
   for (const uint32_t waiter : told_) {
@@ -124,14 +135,15 @@ uint32_t Wakeups::wake_told() {
 // True if it slept.
 bool Wakeups::wake(uint32_t waiter) {
   std::atomic<uint32_t>& armed = view_.waiter(waiter).armed;
-  if (armed.load() == kAwake) return false;
-  const uint32_t how = armed.exchange(kAwake);
+  const uint32_t before = armed.load();
+  if (before == kAwake) return false;
+  const uint32_t how = before == kSignal ? before : armed.exchange(kAwake);
   if (how == kFutex) {
     futex_wake(armed, INT_MAX);
     return true;
   }
-  if (how != kPipe || !pipes_[waiter]) return false;
-  // EAGAIN means that a byte is waiting already; EPIPE that the sleeper is gone.
+  if ((how != kPipe && how != kSignal) || !pipes_[waiter]) return false;
+  // EAGAIN means that a byte is waiting already, and signals all the same; EPIPE that the sleeper is gone.
   const char byte = 1;
   const ssize_t ignored = ::write(pipes_[waiter].get(), &byte, 1);
   static_cast<void>(ignored);

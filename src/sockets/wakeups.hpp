@@ -28,6 +28,8 @@ class Wakeups {
   void touch(uint32_t socket, uint32_t times = 1);
   // tx_acked moved: ring() tells them if the program wants to know and there is space enough.
   void freed(uint32_t socket) { mark(socket, kFreed); }
+  // The peer announced an urgent byte: ring() has the kernel signal the socket's owner (F_SETOWN).
+  void urgent(uint32_t socket) { mark(socket, kUrgent); }
   // Sets the ready bits and wakes who sleeps. Returns how many were woken.
   uint32_t ring();
   // The waiter's owner died. Whoever shares an epoll set with it looks again; nobody else is taken for
@@ -42,12 +44,13 @@ class Wakeups {
   const uint64_t& rings() const { return rings_; }
 
  private:
-  enum Mark : uint8_t { kHappened = 1, kFreed = 2 };
+  enum Mark : uint8_t { kHappened = 1, kFreed = 2, kUrgent = 4 };
   void mark(uint32_t socket, Mark how);
   bool take_wish(uint32_t socket);
   void tell_watchers(uint32_t socket, uint32_t times);
   void tell_exclusive(uint32_t socket, uint32_t times);
   bool tell(uint32_t waiter, uint32_t socket);
+  void ring_bell(uint32_t bell);
   uint32_t wake_told();
   bool wake(uint32_t waiter);
 

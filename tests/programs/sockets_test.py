@@ -124,6 +124,38 @@ class Loopback(SkerryCase):
                   "print(far.recv(100).decode())\n")
         self.assertEqual(self.ask(PYTHON, "-c", script).strip(), "to and fro")
 
+    def test_the_kernel_signals_for_the_stack(self):
+        """SIGURG to the owner of a socket, SIGIO with O_ASYNC; a child gets what its group owns."""
+        output = self.ask(PYTHON, "-c", '''
+import fcntl, os, signal, socket
+wanted = {signal.SIGURG, signal.SIGIO}
+signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+def told():
+    return signal.Signals(signal.sigtimedwait(wanted, 20).si_signo).name
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    a = socket.create_connection(listener.getsockname())
+    b, _ = listener.accept()
+fcntl.fcntl(b, fcntl.F_SETOWN, os.getpid())
+assert fcntl.fcntl(b, fcntl.F_GETOWN) == os.getpid()
+a.send(b"!", socket.MSG_OOB)
+print(told(), b.recv(1, socket.MSG_OOB))
+fcntl.fcntl(b, fcntl.F_SETFL, fcntl.fcntl(b, fcntl.F_GETFL) | os.O_ASYNC)
+a.send(b"plain")
+print(told(), b.recv(5))
+os.setpgid(0, 0)
+fcntl.fcntl(b, fcntl.F_SETFL, 0)
+fcntl.fcntl(b, fcntl.F_SETOWN, -os.getpgrp())
+assert fcntl.ioctl(b, 0x8904, bytes(4)) == (-os.getpgrp()).to_bytes(4, "little", signed=True)  # SIOCGPGRP
+read, write = os.pipe()
+if os.fork() == 0:
+    os.write(write, b".")
+    os._exit(0 if told() == "SIGURG" else 1)
+os.read(read, 1)
+a.send(b"?", socket.MSG_OOB)
+print(os.wait()[1], told())
+''')
+        self.assertEqual(output.splitlines(), ["SIGURG b'!'", "SIGIO b'plain'", "0 SIGURG"])
+
     def test_the_hosts_loopback_is_another(self):
         """A listener on the host's 127.0.0.1 is not reached from inside a cell."""
         import socket

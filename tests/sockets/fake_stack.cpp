@@ -193,6 +193,7 @@ void FakeStack::pump_stream(uint32_t id) {
     SocketOut& out = view_.out(socket.peer);
     out.urgent_position.store(view_.in(id).tx_urgent.load() - 1);
     out.urgent_count.fetch_add(1);
+    wakeups_->urgent(socket.peer);
     wakeups_->touch(socket.peer);
   }
   const uint32_t bytes = std::min(waiting, rx_space(socket.peer));

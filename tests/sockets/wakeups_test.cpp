@@ -1,7 +1,12 @@
 // What the stack reads of a waiter it reads when it rings, behind the words that it published before.
 #include "sockets/wakeups.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
 
 #include "one_stack.hpp"
 #include "sockets/notes.hpp"
@@ -54,6 +59,43 @@ TEST_F(WakeupsTest, SpaceIsToldToWhoWishedForItAndWhenAThirdIsFree) {
   wakeups_.freed(kSocket);
   wakeups_.ring();
   EXPECT_EQ(notes(kWaiter), Sockets{}) << "nobody wished again";
+}
+
+// Nobody reads the pipe of a waiter that brings signals, and nobody arms it again.
+TEST_F(WakeupsTest, AWaiterThatBringsSignalsStaysArmedAndItsPipeMayFill) {
+  static std::atomic<int> signals = 0;
+  const auto count = [](int) { ++signals; };
+  struct sigaction before {
+  }, counting{};
+  counting.sa_handler = count;
+  ASSERT_EQ(::sigaction(SIGURG, &counting, &before), 0);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  while (::write(ends[1], "full", 4) > 0) {
+  }
+  ASSERT_EQ(::fcntl(ends[0], F_SETOWN, ::getpid()), 0);
+  ASSERT_EQ(::fcntl(ends[0], F_SETSIG, SIGURG), 0);
+  ASSERT_EQ(::fcntl(ends[0], F_SETFL, O_NONBLOCK | O_ASYNC), 0);
+  wakeups_.set_pipe(kWaiter, Fd(ends[1]));
+  view_.waiter(kWaiter).armed.store(kSignal);
+  view_.names(kSocket).urgent_bell.store(kWaiter + 1);
+  for (int i = 1; i <= 3; ++i) {
+    wakeups_.urgent(kSocket);
+    EXPECT_EQ(wakeups_.ring(), 1u);
+    for (int turn = 0; turn < 5000 && signals < i; ++turn) ::usleep(1000);
+    EXPECT_EQ(signals, i);
+  }
+  wakeups_.touch(kSocket);
+  EXPECT_EQ(wakeups_.ring(), 0u) << "data is not urgent";
+  view_.waiter_owners()[kWaiter].store(1);
+  view_.in(kSocket).watch_all.store(1);
+  wakeups_.touch(kSocket);
+  EXPECT_EQ(wakeups_.ring(), 0u);
+  view_.names(kSocket).urgent_bell.store(OneStack::kSize.waiters + 1);
+  wakeups_.urgent(kSocket);
+  EXPECT_EQ(wakeups_.ring(), 0u) << "there is no such waiter";
+  ::close(ends[0]);
+  ::sigaction(SIGURG, &before, nullptr);
 }
 
 TEST_F(WakeupsTest, ANoteUnderASummaryBitThatIsSetAlreadyIsTaken) {

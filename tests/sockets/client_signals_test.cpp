@@ -1,0 +1,160 @@
+// SIGURG and SIGIO for sockets, as the kernel has them: F_SETOWN, O_ASYNC, and the ioctls of the same
+// meaning.
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+
+#include <array>
+#include <atomic>
+
+#include "client_case.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+std::array<std::atomic<int>, 65> counts;
+
+class SignalsTest : public OsCase {
+ protected:
+  void SetUp() override {
+    for (auto& count : counts) count = 0;
+    struct sigaction counting {};
+    counting.sa_handler = [](int signal) { ++counts[static_cast<size_t>(signal)]; };
+    counting.sa_flags = SA_RESTART;
+    ::sigaction(SIGURG, &counting, &urgent_before_);
+    ::sigaction(SIGIO, &counting, &io_before_);
+    OsCase::SetUp();
+    std::tie(a_, b_) = connection();
+  }
+  void TearDown() override {
+    os->close(a_);
+    os->close(b_);
+    OsCase::TearDown();
+    ::sigaction(SIGURG, &urgent_before_, nullptr);
+    ::sigaction(SIGIO, &io_before_, nullptr);
+  }
+  int own(long owner) { return os->fcntl(b_, F_SETOWN, owner); }
+  f_owner_ex owner() {
+    f_owner_ex answer{};
+    EXPECT_EQ(os->fcntl(b_, F_GETOWN_EX, reinterpret_cast<long>(&answer)), 0);
+    return answer;
+  }
+  // A signal is there when what caused it is, or a moment later.
+  bool came(int signal, int times = 1) {
+    for (int turn = 0; turn < 5000 && counts[static_cast<size_t>(signal)] < times; ++turn) ::usleep(1000);
+    return counts[static_cast<size_t>(signal)] >= times;
+  }
+  void pass_plain_data() {
+    EXPECT_EQ(send(a_, "plain"), 5);
+    EXPECT_EQ(receive(b_, 5, MSG_WAITALL), "plain");
+  }
+  int count(int signal) { return counts[static_cast<size_t>(signal)]; }
+
+  int a_ = -1, b_ = -1;
+  struct sigaction urgent_before_ {
+  }, io_before_{};
+};
+ON_KERNEL_AND_CLIENT(SignalsTest);
+
+TEST_P(SignalsTest, TheOwnerIsToldOfUrgentDataAndOfNothingElse) {
+  EXPECT_EQ(own(::getpid()), 0);
+  pass_plain_data();
+  EXPECT_EQ(count(SIGURG), 0);
+  EXPECT_EQ(send(a_, "u", MSG_OOB), 1);
+  EXPECT_TRUE(came(SIGURG));
+  EXPECT_EQ(receive(b_, 1, MSG_OOB), "u");
+  pass_plain_data();
+  EXPECT_EQ(send(a_, "v", MSG_OOB), 1);
+  EXPECT_TRUE(came(SIGURG, 2));
+  EXPECT_EQ(count(SIGURG), 2);
+  EXPECT_EQ(count(SIGIO), 0);
+}
+
+TEST_P(SignalsTest, WithoutAnOwnerNobodyIsTold) {
+  EXPECT_EQ(own(::getpid()), 0);
+  EXPECT_EQ(own(0), 0);
+  EXPECT_EQ(send(a_, "u", MSG_OOB), 1);
+  EXPECT_EQ(wait_for(b_, POLLPRI), POLLPRI);
+  EXPECT_EQ(count(SIGURG), 0);
+}
+
+TEST_P(SignalsTest, AThreadCanBeTheOwner) {
+  const f_owner_ex thread{F_OWNER_TID, ::gettid()};
+  EXPECT_EQ(os->fcntl(b_, F_SETOWN_EX, reinterpret_cast<long>(&thread)), 0);
+  EXPECT_EQ(send(a_, "u", MSG_OOB), 1);
+  EXPECT_TRUE(came(SIGURG));
+  EXPECT_EQ(owner().type, F_OWNER_TID);
+}
+
+TEST_P(SignalsTest, WhoCanBeAnOwner) {
+  EXPECT_EQ(owner().pid, 0);
+  EXPECT_EQ(own(-::getpgrp()), 0);
+  EXPECT_EQ(owner().type, F_OWNER_PGRP);
+  EXPECT_EQ(owner().pid, ::getpgrp());
+  EXPECT_EQ(own(0x3fff'ffff), -ESRCH);
+  EXPECT_EQ(own(INT32_MIN), -EINVAL);
+  EXPECT_EQ(owner().pid, ::getpgrp());
+  EXPECT_EQ(own(::getpid()), 0);
+  EXPECT_EQ(owner().type, F_OWNER_PID);
+  const f_owner_ex nothing{static_cast<__pid_type>(9), ::getpid()};
+  EXPECT_EQ(os->fcntl(b_, F_SETOWN_EX, reinterpret_cast<long>(&nothing)), -EINVAL);
+  EXPECT_EQ(os->fcntl(b_, F_GETSIG, 0), 0);
+  EXPECT_EQ(os->fcntl(b_, F_SETSIG, 0), 0);
+}
+
+TEST_P(SignalsTest, TheIoctlsMeanTheSame) {
+  for (const auto& [set, get] : {std::pair<unsigned long, unsigned long>{FIOSETOWN, FIOGETOWN},
+                                 std::pair<unsigned long, unsigned long>{SIOCSPGRP, SIOCGPGRP}}) {
+    int pid = -::getpgrp();
+    EXPECT_EQ(os->control(b_, set, &pid), 0);
+    int answer = 0;
+    EXPECT_EQ(os->control(b_, get, &answer), 0);
+    EXPECT_EQ(answer, pid);
+    EXPECT_EQ(owner().type, F_OWNER_PGRP);
+    pid = ::getpid();
+    EXPECT_EQ(os->control(b_, set, &pid), 0);
+    EXPECT_EQ(owner().type, F_OWNER_PID);
+  }
+  EXPECT_EQ(send(a_, "u", MSG_OOB), 1);
+  EXPECT_TRUE(came(SIGURG));
+}
+
+TEST_P(SignalsTest, AsyncTellsOfInputWhicheverWasSetFirst) {
+  EXPECT_EQ(os->fcntl(b_, F_SETFL, O_ASYNC), 0);
+  EXPECT_EQ(own(::getpid()), 0);
+  EXPECT_EQ(send(a_, "x"), 1);
+  EXPECT_TRUE(came(SIGIO));
+  EXPECT_EQ(os->fcntl(b_, F_SETFL, 0), 0);
+  EXPECT_EQ(receive(b_), "x");
+  const int before = count(SIGIO);
+  pass_plain_data();
+  EXPECT_EQ(count(SIGIO), before);
+  int on = 1;
+  EXPECT_EQ(os->control(b_, FIOASYNC, &on), 0);
+  EXPECT_EQ(send(a_, "x"), 1);
+  EXPECT_TRUE(came(SIGIO, before + 1));
+}
+
+TEST_P(SignalsTest, AsyncTellsOfTheEnd) {
+  EXPECT_EQ(own(::getpid()), 0);
+  EXPECT_EQ(os->fcntl(b_, F_SETFL, O_ASYNC), 0);
+  EXPECT_EQ(os->shutdown(a_, SHUT_WR), 0);
+  EXPECT_TRUE(came(SIGIO));
+}
+
+TEST_P(SignalsTest, AsyncTellsADatagramSocketToo) {
+  const int fd = os->socket(AF_INET, SOCK_DGRAM);
+  const sockaddr_in any = loopback(0);
+  EXPECT_EQ(os->bind(fd, as_sockaddr(any), sizeof any), 0);
+  EXPECT_EQ(os->fcntl(fd, F_SETOWN, ::getpid()), 0);
+  EXPECT_EQ(os->fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK), 0);
+  const sockaddr_in to = loopback(port_of(fd));
+  EXPECT_EQ(os->send(fd, "d", 1, 0, as_sockaddr(to), sizeof to), 1);
+  EXPECT_TRUE(came(SIGIO));
+  os->close(fd);
+}
+
+}  // namespace
+}  // namespace skerry::sockets
