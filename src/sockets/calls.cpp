@@ -73,7 +73,7 @@ int32_t Server::perform(TimeNs now, Call& request) {
     case Op::connect:
       return connect(now, request);
     case Op::disconnect:
-      return disconnect(id);
+      return disconnect(now, id);
     case Op::shutdown:
       return shutdown(now, request);
     case Op::set_options: {
@@ -150,26 +150,38 @@ int32_t Server::connect(TimeNs now, Call& request) {
     set_status(id, 0, kConnecting);
     return -error;
   }
+  view_.out(id).error.store(0);  // that of an attempt before (tcp_connect_init)
   show_names(id);
   return 0;
 }
 
-// A datagram socket that was connected is so no more; a stream that could not connect is as good as new, but
-// a connection cannot be undone so.
-int32_t Server::disconnect(uint32_t id) {
-  const Socket& socket = sockets_[id];
-  if (socket.kind == Kind::datagram) {
-    udp_.disconnect(id);
-    view_.names(id).local = udp_.local(id);
-    view_.names(id).remote = Endpoint{};
-    set_status(id, 0, kConnected);
+// A datagram socket that was connected is so no more; a stream is as good as new, whatever it was.
+int32_t Server::disconnect(TimeNs now, uint32_t id) {
+  if (sockets_[id].kind == Kind::stream) {
+    disconnect_stream(now, id);
     return 0;
   }
-  if (socket.counted || tcp_.state(id) != tcp::State::closed) return -EOPNOTSUPP;
-  view_.out(id).error.store(0);
-  view_.names(id).local.address = socket.bound_address;
-  set_status(id, 0, kConnecting | kHungUp | kPeerClosed | kReadShut | kWriteShut);
+  udp_.disconnect(id);
+  view_.names(id).local = udp_.local(id);
+  view_.names(id).remote = Endpoint{};
+  set_status(id, 0, kConnected);
   return 0;
+}
+
+void Server::disconnect_stream(TimeNs now, uint32_t id) {
+  Socket& socket = sockets_[id];
+  if (socket.listening) abandon_queue(now, id);
+  const int error = tcp_.disconnect(now, id);
+  if (socket.counted) --connected_;
+  socket.counted = socket.listening = false;
+  socket.rx_written = socket.tx_urgent_count = 0;
+  clear_positions(id);
+  SocketNames& names = view_.names(id);
+  names.local.address = socket.bound_address;  // its port is shown on, even if it was given back
+  names.remote = Endpoint{};
+  if (error != 0) view_.out(id).error.store(error);
+  set_status(id, 0, socket.status & ~(kOpen | kStream));
+  wakeups_.touch(id, kEverybody);
 }
 
 int32_t Server::shutdown(TimeNs now, const Call& request) {
@@ -179,10 +191,17 @@ int32_t Server::shutdown(TimeNs now, const Call& request) {
   const uint32_t status = sockets_[id].status;
   const bool stream = sockets_[id].kind == Kind::stream;
   const tcp::State state = stream ? tcp_.state(id) : tcp::State::closed;
+  // What does not read any more listens no more, and does not wait for an answer (inet_shutdown).
+  if (state == tcp::State::listen || state == tcp::State::syn_sent) {
+    if (state == tcp::State::syn_sent || how != 1) disconnect_stream(now, id);
+    wakeups_.touch(id, kEverybody);
+    return 0;
+  }
   // Then there is nothing to shut, but who polls shall see that somebody wanted to (inet_shutdown).
   const bool unconnected =
       stream ? state == tcp::State::closed || state == tcp::State::time_wait : (status & kConnected) == 0;
-  if (!unconnected && how != 0 && stream && !sockets_[id].listening) {
+  if (!unconnected && stream && how != 1) tcp_.shutdown_read(id);
+  if (!unconnected && stream && how != 0) {
     take_positions(now, id);  // FIN goes behind what was written
     if (sockets_[id].orphan) return -ECONNABORTED;
     const int error = tcp_.shutdown_write(now, id);
@@ -281,15 +300,18 @@ void Server::release(TimeNs now, uint32_t id, bool abort) {
     return;
   }
   socket.orphan = true;
-  if (socket.listening) {
-    for (uint32_t child = 0; child < sockets_.size(); ++child) {
-      if (sockets_[child].kind != Kind::stream || sockets_[child].listener != id) continue;
-      const bool waits = waits_in_queue(sockets_[child]);
-      sockets_[child].listener = kNoSocket;
-      if (waits && !sockets_[child].orphan && !is_held(child)) release(now, child, true);
-    }
-  }
+  if (socket.listening) abandon_queue(now, id);
   tcp_.close(now, id, abort);
+}
+
+// Nobody will accept what waits in the listener's queue.
+void Server::abandon_queue(TimeNs now, uint32_t listener) {
+  for (uint32_t child = 0; child < sockets_.size(); ++child) {
+    if (sockets_[child].kind != Kind::stream || sockets_[child].listener != listener) continue;
+    const bool waits = waits_in_queue(sockets_[child]);
+    sockets_[child].listener = kNoSocket;
+    if (waits && !sockets_[child].orphan && !is_held(child)) release(now, child, true);
+  }
 }
 
 // Not as long as it is carried: the index would be another socket's when the carrier asks for it.

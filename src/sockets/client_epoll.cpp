@@ -11,7 +11,7 @@ namespace skerry::sockets::client {
 constinit EpollSet epoll_sets[kMaxWaiters] = {};
 constinit std::atomic<uint32_t> epoll_descriptors[kMaxWaiters] = {};
 constinit ExtraInterest extra_interests[kMaxExtraInterests] = {};
-constinit const char doorbell_mark = 0, nudge_mark = 0;
+constinit const char doorbell_mark = 0, nudge_mark = 0, nested_mark = 0;
 
 namespace {
 
@@ -50,6 +50,11 @@ bool is_epoll_descriptor(int fd) {
   return system_call(SYS_epoll_ctl, fd, EPOLL_CTL_MOD, state.anchor, word(&event)) == -ENOENT;
 }
 
+// Whoever asks anew is told what is there, edge or not.
+uint32_t seen_nothing(uint32_t socket) {
+  return state.out[socket].news.load(std::memory_order_relaxed) - 1;
+}
+
 ExtraInterest* find_extra(uint32_t waiter, uint32_t socket, uint32_t fd) {
   for (ExtraInterest& extra : extra_interests)
     if (extra.waiter == waiter + 1 && extra.socket == socket && extra.fd == fd) return &extra;
@@ -69,14 +74,16 @@ int add(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_eve
   const bool exclusive = event.events & EPOLLEXCLUSIVE;
   Interest& interest = state.view.interest(waiter, socket);
   const auto number = static_cast<uint32_t>(fd);
-  if (set.nested_in > 0 || (exclusive && (event.events & ~kBesideExclusive))) return -EINVAL;
+  if (exclusive && (event.events & ~kBesideExclusive)) return -EINVAL;
   const bool taken = interest.events.load(std::memory_order_relaxed) != 0;
   if (taken) {
     if (interest.fd.load(std::memory_order_relaxed) == number) return -EEXIST;
     if (set.extras > 0 && find_extra(waiter, socket, number)) return -EEXIST;
     ExtraInterest* extra = free_extra();
     if (extra == nullptr) return -ENOSPC;
-    *extra = {waiter + 1, socket, number, event.events | kAlways, event.data.u64};
+    *extra = {waiter + 1,     socket,
+              number,         event.events | kAlways,
+              event.data.u64, {.input = 0, .output = 0, .news = seen_nothing(socket)}};
     ++set.extras;
     if (!exclusive) {
       unwatch(socket, waiter);
@@ -85,6 +92,7 @@ int add(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_eve
   } else {
     interest.fd.store(number, std::memory_order_relaxed);
     interest.data.store(event.data.u64, std::memory_order_relaxed);
+    interest.seen_news.store(seen_nothing(socket), std::memory_order_relaxed);
     interest.events.store(event.events | kAlways, std::memory_order_relaxed);
     member_word(set, socket) |= member_bit(socket);
     watch(socket, waiter, exclusive ? kExclusive : 0);
@@ -101,12 +109,14 @@ int modify(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_
       interest.fd.load(std::memory_order_relaxed) == number) {
     if (interest.events.load(std::memory_order_relaxed) & EPOLLEXCLUSIVE) return -EINVAL;
     interest.data.store(event.data.u64, std::memory_order_relaxed);
+    interest.seen_news.store(seen_nothing(socket), std::memory_order_relaxed);
     interest.events.store(event.events | kAlways, std::memory_order_relaxed);
   } else {
     ExtraInterest* extra = set.extras > 0 ? find_extra(waiter, socket, number) : nullptr;
     if (extra == nullptr) return -ENOENT;
     extra->events = event.events | kAlways;
     extra->data = event.data.u64;
+    extra->seen.news = seen_nothing(socket);
   }
   look_again(set, socket);
   return 0;
@@ -171,25 +181,6 @@ int change_kernel_member(int epoll_fd, int operation, int fd, const epoll_event*
   return result;
 }
 
-bool has_sockets(const EpollSet& set) {
-  for (uint32_t index = 0; index < state.size.sockets / 64; ++index)
-    if (set.members[index] != 0) return true;
-  return false;
-}
-
-// One set inside another, or in a kernel set: its descriptor is readable only while a thread sleeps on it, so
-// whoever waits outside would not hear of its sockets. Refused as long as it has some; add() does the same
-// the other way round.
-int change_nested(int epoll_fd, int operation, int fd, const epoll_event* event) {
-  EpollSet& inner = epoll_sets[fd_index(entry_of(fd))];
-  const Lock lock(inner.lock);
-  if (operation == EPOLL_CTL_ADD && has_sockets(inner)) return -EINVAL;
-  const int result = change_kernel_member(epoll_fd, operation, fd, event);
-  if (result == 0 && operation == EPOLL_CTL_ADD) ++inner.nested_in;
-  if (result == 0 && operation == EPOLL_CTL_DEL && inner.nested_in > 0) --inner.nested_in;
-  return result;
-}
-
 void adopt(int fd, uint32_t kernel_members) {
   const uint32_t waiter = claim_waiter();
   if (waiter == kNoWaiter) return;
@@ -206,10 +197,10 @@ void adopt_epoll(int fd) {
 
 int change_epoll(int epoll_fd, int operation, int fd, const epoll_event* event) {
   const uint32_t entry = entry_of(fd);
+  const bool nested = fd_kind(entry) == FdKind::epoll && entry != entry_of(epoll_fd);
   if (fd_kind(entry) == FdKind::internal) return -EBADF;
-  if (fd_kind(entry) == FdKind::epoll && entry != entry_of(epoll_fd))
-    return change_nested(epoll_fd, operation, fd, event);
-  if (fd_kind(entry) != FdKind::socket) return change_kernel_member(epoll_fd, operation, fd, event);
+  if (fd_kind(entry) != FdKind::socket && !nested)
+    return change_kernel_member(epoll_fd, operation, fd, event);
   if (event == nullptr && operation != EPOLL_CTL_DEL) return -EFAULT;
   uint32_t waiter = waiter_of(epoll_fd);
   if (waiter == kNoWaiter) {
@@ -220,6 +211,7 @@ int change_epoll(int epoll_fd, int operation, int fd, const epoll_event* event) 
     if (waiter == kNoWaiter) return -ENOSPC;
   }
   EpollSet& set = epoll_sets[waiter];
+  if (nested) return change_nested({set, waiter, epoll_fd}, operation, fd, event);
   const Lock lock(set.lock);
   const uint32_t socket = fd_index(entry);
   if (operation == EPOLL_CTL_DEL) return remove(set, waiter, socket, fd);
@@ -236,6 +228,7 @@ void hold_epoll(uint32_t waiter) {
 
 void drop_epoll(uint32_t waiter) {
   if (epoll_descriptors[waiter].fetch_sub(1) != 1) return;
+  forget_nested(waiter);
   EpollSet& set = epoll_sets[waiter];
   const Lock lock(set.lock);
   const bool ours = is_ours(waiter);
@@ -250,7 +243,7 @@ void drop_epoll(uint32_t waiter) {
   for (auto& summary : set.look_summary) summary.store(0, std::memory_order_relaxed);
   for (uint32_t index = 0; index < state.size.sockets / 64; ++index) set.look[index] = 0;
   set.doorbell_added = set.nudge_added = false;
-  set.next = set.nested_in = 0;
+  set.next = 0;
   if (ours)
     release_waiter(waiter);
   else

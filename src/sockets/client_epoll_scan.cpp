@@ -18,6 +18,7 @@ void take_notes(const Wake& wake) {
   std::atomic<uint64_t>* ready = state.view.ready(wake.waiter);
   for (uint32_t i = 0; i < summary_words(); ++i) {
     if (waiter.ready_summary[i].load(std::memory_order_relaxed) == 0) continue;
+    ++wake.set.notes_taken;
     uint64_t words = waiter.ready_summary[i].exchange(0, std::memory_order_seq_cst);
     std::atomic<uint64_t>& summary = wake.set.look_summary[i];
     summary.store(summary.load(std::memory_order_relaxed) | words, std::memory_order_relaxed);
@@ -29,9 +30,33 @@ void take_notes(const Wake& wake) {
   }
 }
 
+constexpr uint32_t kAboutInput = EPOLLIN | EPOLLRDNORM | EPOLLPRI | EPOLLRDBAND;
+constexpr uint32_t kAboutOutput = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+
+// Linux wakes an edge-triggered interest for what it asks (ep_poll_callback), of a datagram socket also
+// after each send (sock_def_write_space): so the stack is asked to tell, before the look.
+Seen look_at_words(uint32_t socket, uint32_t events) {
+  const SocketOut& out = state.out[socket];
+  if ((events & kAboutOutput) && !(out.status.load(std::memory_order_relaxed) & kStream))
+    state.in[socket].want_space.store(1, std::memory_order_seq_cst);
+  return {.input = out.rx_written.load(std::memory_order_acquire),
+          .output = out.room.load(std::memory_order_acquire),
+          .news = out.news.load(std::memory_order_relaxed)};
+}
+
+bool is_edge(const Seen& before, const Seen& now, uint32_t events) {
+  return before.news != now.news || (before.input != now.input && (events & kAboutInput)) ||
+         (before.output != now.output && (events & kAboutOutput));
+}
+
 // One interest: whether it is ready, and whether to look again without a new note (level-triggered).
-bool report(uint32_t socket, uint32_t& events, uint64_t data, epoll_event& event, bool& again) {
+bool report(uint32_t socket, uint32_t& events, uint64_t data, Seen& seen, epoll_event& event, bool& again) {
   if ((events & ~kBehaviour) == 0) return false;
+  if (events & EPOLLET) {
+    const Seen before = seen;
+    seen = look_at_words(socket, events);
+    if (!is_edge(before, seen, events)) return false;
+  }
   const uint32_t ready = level(socket, events) & events & ~kBehaviour;
   if (ready == 0) return false;
   event.events = ready;
@@ -43,6 +68,19 @@ bool report(uint32_t socket, uint32_t& events, uint64_t data, epoll_event& event
   return true;
 }
 
+// The same without taking it.
+bool would_report(uint32_t socket, uint32_t events, const Seen& seen) {
+  if ((events & ~kBehaviour) == 0) return false;
+  if ((events & EPOLLET) && !is_edge(seen, look_at_words(socket, events), events)) return false;
+  return (level(socket, events) & events & ~kBehaviour) != 0;
+}
+
+Seen seen_by(const Interest& interest) {
+  return {.input = interest.seen_input.load(std::memory_order_relaxed),
+          .output = interest.seen_output.load(std::memory_order_relaxed),
+          .news = interest.seen_news.load(std::memory_order_relaxed)};
+}
+
 int report_extras(const Wake& wake, uint32_t socket, epoll_event* events, int max, bool& again) {
   int count = 0;
   for (ExtraInterest& extra : extra_interests) {
@@ -51,7 +89,7 @@ int report_extras(const Wake& wake, uint32_t socket, epoll_event* events, int ma
       again = true;
       break;
     }
-    if (report(socket, extra.events, extra.data, events[count], again)) ++count;
+    if (report(socket, extra.events, extra.data, extra.seen, events[count], again)) ++count;
   }
   return count;
 }
@@ -61,8 +99,15 @@ int report_socket(const Wake& wake, uint32_t socket, epoll_event* events, int ma
   uint32_t asked = interest.events.load(std::memory_order_relaxed);
   if (asked == 0) return 0;
   const uint32_t before = asked;
-  int count = report(socket, asked, interest.data.load(std::memory_order_relaxed), events[0], again) ? 1 : 0;
+  Seen seen = asked & EPOLLET ? seen_by(interest) : Seen{};
+  int count =
+      report(socket, asked, interest.data.load(std::memory_order_relaxed), seen, events[0], again) ? 1 : 0;
   if (asked != before) interest.events.store(asked, std::memory_order_relaxed);
+  if (before & EPOLLET) {
+    interest.seen_input.store(seen.input, std::memory_order_relaxed);
+    interest.seen_output.store(seen.output, std::memory_order_relaxed);
+    interest.seen_news.store(seen.news, std::memory_order_relaxed);
+  }
   if (wake.set.extras > 0) count += report_extras(wake, socket, events + count, max - count, again);
   return count;
 }
@@ -130,14 +175,14 @@ bool is_ready(const Wake& wake) {
   for (uint32_t index = 0; index < state.size.sockets / 64; ++index)
     for (uint64_t bits = wake.set.look[index]; bits != 0; bits &= bits - 1) {
       const uint32_t socket = index * 64 + static_cast<uint32_t>(__builtin_ctzll(bits));
-      const auto is_met = [&](uint32_t asked) {
-        return (asked & ~kBehaviour) != 0 && (level(socket, asked) & asked & ~kBehaviour) != 0;
-      };
-      if (is_met(state.view.interest(wake.waiter, socket).events.load(std::memory_order_relaxed)))
+      const Interest& interest = state.view.interest(wake.waiter, socket);
+      if (would_report(socket, interest.events.load(std::memory_order_relaxed), seen_by(interest)))
         return true;
       if (wake.set.extras == 0) continue;
       for (const ExtraInterest& extra : extra_interests)
-        if (extra.waiter == wake.waiter + 1 && extra.socket == socket && is_met(extra.events)) return true;
+        if (extra.waiter == wake.waiter + 1 && extra.socket == socket &&
+            would_report(socket, extra.events, extra.seen))
+          return true;
     }
   return false;
 }

@@ -17,7 +17,8 @@ struct EpollSet {
   std::atomic<bool> kernel_first;  // who fills a short events array first, in turns
   std::atomic<uint32_t> calls_since_look;
   std::atomic<TimeNs> last_look_ns;  // when the kernel's set was looked at
-  uint32_t nested_in;                // kernel sets that hold this one
+  uint32_t nested;                   // sets in this one
+  uint32_t notes_taken;              // how often the stack had noted something
   uint32_t next;                     // socket after the last one that filled an events array
   uint32_t extras;                   // interests in a socket beyond its first
   // Sockets to look at: the stack's notes once taken, and level-triggered ones again.
@@ -31,6 +32,11 @@ extern EpollSet epoll_sets[kMaxWaiters];
 // large and this is searched.
 extern std::atomic<uint32_t> epoll_descriptors[kMaxWaiters];
 
+// What a socket's words were: an edge is a difference of these that matters to who asked.
+struct Seen {
+  uint32_t input, output, news;
+};
+
 // A further interest of one set in one socket, made through a dup() of its descriptor.
 struct ExtraInterest {
   uint32_t waiter;  // + 1, 0 = free
@@ -38,12 +44,13 @@ struct ExtraInterest {
   uint32_t fd;
   uint32_t events;
   uint64_t data;
+  Seen seen;
 };
 inline constexpr uint32_t kMaxExtraInterests = 256;
 extern ExtraInterest extra_interests[kMaxExtraInterests];
 
-// Events that the program never sees: the stack's ring, and another thread's nudge.
-extern const char doorbell_mark, nudge_mark;
+// Events that the program never sees: the stack's ring, another thread's nudge, a set in this one.
+extern const char doorbell_mark, nudge_mark, nested_mark;
 inline uint64_t mark_data(const char& mark) {
   return reinterpret_cast<uint64_t>(&mark);
 }
@@ -69,6 +76,20 @@ bool has_notes(const Wake& wake);
 int take_sockets(const Wake& wake, epoll_event* events, int max);
 // Whether take_sockets() would find one.
 bool is_ready(const Wake& wake);
+
+// client_epoll_nested.cpp: sets in this one. epoll_ctl() with the inner's descriptor; the ready ones; whether
+// there is one; with the lock held: whatever makes one ready wakes who sleeps here.
+int change_nested(const Wake& outer, int operation, int fd, const epoll_event* event);
+int take_nested(const Wake& outer, epoll_event* events, int max);
+bool has_ready_nested(const Wake& outer);
+void arm_nested(const Wake& outer);
+void disarm_nested(const Wake& outer);
+void forget_nested(uint32_t waiter);  // this process has no descriptor of the set any more
+// As arm_epoll() and disarm_epoll().
+void arm_set(const Wake& wake);
+void disarm_set(const Wake& wake);
+// What rang before, as far as nobody sleeps who has to hear it.
+void forget_rings(const Wake& wake);
 
 // Both with the lock held. Threads asleep on the set look again: there is something for them.
 void nudge(const Wake& wake);

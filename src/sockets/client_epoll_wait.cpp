@@ -30,13 +30,14 @@ Wake wake_of(int epoll_fd) {
 
 enum class From { look, sleep };
 
-// Takes our own events out of what the kernel gave. A byte in the pipe stays there for those who sleep; a
-// nudge was used up by being seen, so it is given again.
+// Takes our own events out of what the kernel gave; take_nested() says what a set in this one has. A byte in
+// the pipe stays there for those who sleep; a nudge was used up by being seen, so it is given again.
 int only_theirs(const Wake& wake, epoll_event* events, int count, From from) {
   int kept = 0;
   for (int i = 0; i < count; ++i) {
     const bool rung = events[i].data.u64 == mark_data(doorbell_mark);
     const bool nudged = events[i].data.u64 == mark_data(nudge_mark);
+    if (events[i].data.u64 == mark_data(nested_mark)) continue;
     if (!rung && !nudged) {
       events[kept++] = events[i];
       continue;
@@ -68,6 +69,7 @@ int take_both(const Wake& wake, epoll_event* events, int max) {
   if (kernel_first) count = take_kernel(wake, events, max);
   if (count < 0) return count;
   count += take_sockets(wake, events + count, max - count);
+  count += take_nested(wake, events + count, max - count);
   if (due) set.kernel_first.store(!kernel_first, std::memory_order_relaxed);
   if (due ? !kernel_first && count < max : count == 0) {
     const int found = take_kernel(wake, events + count, max - count);
@@ -97,11 +99,13 @@ Armed enter_sleep(const Wake& wake, bool for_kernel) {
   wake.set.sleepers.fetch_add(1);
   const Armed how = way_to_sleep(wake);
   arm(wake.waiter, how);
+  arm_nested(wake);
   return how;
 }
 
 void leave_sleep(const Wake& wake) {
   const Lock lock(wake.set.lock);
+  disarm_nested(wake);
   if (wake.set.sleepers.fetch_sub(1) > 1)
     arm(wake.waiter, way_to_sleep(wake));
   else
@@ -126,7 +130,7 @@ int sleep_in_kernel(const Wake& wake, epoll_event* events, int max, TimeNs deadl
 int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
   const Armed how = enter_sleep(wake, mask != nullptr);
   long result = 0;
-  if (!has_notes(wake)) {
+  if (!has_notes(wake) && !has_ready_nested(wake)) {
     if (how == kPipe)
       result = sleep_in_kernel(wake, events, max, deadline, mask);
     else
@@ -204,19 +208,36 @@ int wait_epoll(int epoll_fd, epoll_event* events, int max, DurationNs timeout_ns
   return result;
 }
 
+void arm_set(const Wake& wake) {
+  enter_sleep(wake, true);
+}
+
 void arm_epoll(int epoll_fd) {
-  enter_sleep(wake_of(epoll_fd), true);
+  arm_set(wake_of(epoll_fd));
 }
 
 bool is_epoll_ready(int epoll_fd) {
-  return is_ready(wake_of(epoll_fd));
+  const Wake wake = wake_of(epoll_fd);
+  return is_ready(wake) || has_ready_nested(wake);
 }
 
-void disarm_epoll(int epoll_fd) {
-  const Wake wake = wake_of(epoll_fd);
+void forget_rings(const Wake& wake) {
+  const Lock lock(wake.set.lock);
+  if (!wake.set.doorbell_added || wake.set.sleepers.load() != 0) return;
+  drain(doorbell(wake.waiter));
+  if (!wake.set.nudge_added) return;
+  system_call(SYS_epoll_ctl, wake.epoll_fd, EPOLL_CTL_DEL, always_readable, 0);
+  wake.set.nudge_added = false;
+}
+
+void disarm_set(const Wake& wake) {
   leave_sleep(wake);
   const Lock lock(wake.set.lock);
   if (wake.set.sleepers.load() == 0) drain(doorbell(wake.waiter));
+}
+
+void disarm_epoll(int epoll_fd) {
+  disarm_set(wake_of(epoll_fd));
 }
 
 }  // namespace skerry::sockets::client

@@ -19,6 +19,11 @@ Endpoint peer_of(const DatagramHeader& header) {
   return {.address = header.peer, .port = header.peer_port};
 }
 
+// That of a socket that reads no more: nobody sent it.
+bool is_end(const Received& received) {
+  return received.header.peer.is_unspecified();
+}
+
 // Ancillary data, appended as long as the program left room.
 class Ancillary {
  public:
@@ -117,7 +122,8 @@ ssize_t receive(uint32_t socket, const iovec* pieces, size_t count, int flags, s
     return result;
   }
   const Received received = receive_datagram(socket, to, flags);
-  if (received.result >= 0)
+  if (received.result >= 0 && is_end(received) && length != nullptr) *length = 0;
+  if (received.result >= 0 && !is_end(received))
     to_sockaddr(peer_of(received.header), state.names[socket].v6 != 0, address, length);
   return received.result;
 }
@@ -137,6 +143,11 @@ ssize_t receive_message(uint32_t socket, msghdr* message, int flags) {
   const Received received = receive_datagram(socket, to, flags);
   if (received.result < 0) return received.result;
   message->msg_flags = received.flags;
+  if (is_end(received)) {
+    message->msg_namelen = 0;
+    message->msg_controllen = 0;
+    return 0;
+  }
   socklen_t length = message->msg_namelen;
   to_sockaddr(peer_of(received.header), state.names[socket].v6 != 0,
               static_cast<sockaddr*>(message->msg_name), &length);
@@ -150,11 +161,18 @@ int receive_messages(uint32_t socket, mmsghdr* messages, unsigned count, int fla
                               ? kNever
                               : monotonic_ns() + static_cast<TimeNs>(timeout->tv_sec) * kSecond +
                                     static_cast<TimeNs>(timeout->tv_nsec);
+  if (!(flags & MSG_ERRQUEUE))
+    if (const int error = take_error(socket); error != 0) return error;  // before what is there (do_recvmmsg)
   unsigned done = 0;
   int call_flags = flags & ~MSG_WAITFORONE;
   while (done < count) {
     const ssize_t result = receive_message(socket, &messages[done].msg_hdr, call_flags);
-    if (result < 0) return done > 0 ? static_cast<int>(done) : static_cast<int>(result);
+    if (result < 0 && done == 0) return static_cast<int>(result);
+    if (result < 0) {
+      if (result != -EAGAIN && result != -EINTR)  // the next call tells (do_recvmmsg)
+        state.out[socket].error.store(static_cast<int32_t>(-result), std::memory_order_relaxed);
+      break;
+    }
     messages[done++].msg_len = static_cast<unsigned>(result);
     if (flags & MSG_WAITFORONE) call_flags |= MSG_DONTWAIT;
     if (deadline != kNever && monotonic_ns() >= deadline) break;

@@ -181,7 +181,7 @@ int shutdown(uint32_t socket, int how) {
   if (how < SHUT_RD || how > SHUT_RDWR) return -EINVAL;
   Request request{.op = Op::shutdown, .socket = socket};
   request.value[0] = static_cast<uint64_t>(how);
-  if (status_of(socket) & kConnected)  // what became of the attempt needs no telling any more (inet_shutdown)
+  if (status_of(socket) & kConnected || is_under_way(socket))  // inet_shutdown: nobody waits for it any more
     state.in[socket].flags.fetch_and(~uint32_t{kConnectDue}, std::memory_order_relaxed);
   return call(request);
 }

@@ -87,6 +87,7 @@ struct FromPieces {
   Pieces& pieces;
 
   size_t left() const { return pieces.left(); }
+  bool is_at_end() const { return false; }
   ssize_t fill(uint8_t* ring, uint32_t place, size_t bytes) {
     pieces.to_ring(ring, capacity(), place, bytes);
     return static_cast<ssize_t>(bytes);
@@ -101,6 +102,10 @@ struct FromFile {
   size_t bytes_left;
 
   size_t left() const { return bytes_left; }
+  bool is_at_end() const {
+    char byte;
+    return system_call(SYS_pread64, file, word(&byte), 1, position) == 0;
+  }
   ssize_t fill(uint8_t* ring, uint32_t place, size_t bytes) {
     bytes = std::min(bytes, kBite);
     const size_t first = std::min<size_t>(bytes, capacity() - place);
@@ -117,7 +122,7 @@ struct FromFile {
 template <class Source>
 ssize_t put(uint32_t socket, Source& from, int flags) {
   if (!can_send(socket)) [[unlikely]]
-    return cannot_send(socket, flags);
+    return from.is_at_end() ? 0 : cannot_send(socket, flags);
   if (from.left() == 0) return 0;
   SocketIn& in = state.in[socket];
   const Lock lock(in.tx_lock);
@@ -155,6 +160,7 @@ ssize_t put_all(uint32_t socket, Source& from, int flags) {
   ssize_t done = 0;
   TimeNs deadline = 0;
   for (;;) {
+    if (done > 0 && !can_send(socket)) return done;  // why, the next call tells
     const ssize_t put_now = put(socket, from, flags);
     if (put_now > 0) done += put_now;
     if (put_now >= 0 && (put_now == 0 || from.left() == 0)) return done;
@@ -181,6 +187,10 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
   ssize_t done = 0;
   TimeNs deadline = 0;
   for (;;) {
+    if (done > 0 && state.out[socket].error.load(std::memory_order_acquire) != 0 &&
+        state.out[socket].rx_written.load(std::memory_order_acquire) ==
+            state.in[socket].rx_read.load(std::memory_order_relaxed))
+      return done;  // the next call tells
     const ssize_t got = take(socket, to, flags);
     if (got == kLookAgain) continue;
     if (got > 0) {

@@ -44,7 +44,7 @@ bool Server::deliver(TimeNs now, uint32_t id, const Endpoint& from, const Endpoi
   ring_store(ring, capacity, (at + static_cast<uint32_t>(sizeof header)) & mask, payload.data(), length);
   socket.rx_written += datagram_bytes(length);
   out.rx_written.store(socket.rx_written, std::memory_order_release);
-  wakeups_.touch(id);
+  wakeups_.touch_input(id);
   return true;
 }
 

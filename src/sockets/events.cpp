@@ -15,7 +15,7 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
   bool tell = false;
 
   if (event.bits & tcp::kAcceptable) {
-    wakeups_.touch(id, accept_all(now, id));
+    wakeups_.touch_input(id, accept_all(now, id));
   }
   if (event.bits & tcp::kEstablished) {
     show_names(id);
@@ -30,7 +30,7 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
   }
   if (event.bits & tcp::kReadable) {
     publish_reads(id);
-    tell = true;
+    wakeups_.touch_input(id);
   }
   if (event.bits & tcp::kAcked) {
     if (tcp_.send_buffer(id) != socket.tx_limit) [[unlikely]]
@@ -103,6 +103,7 @@ uint32_t Server::accept_all(TimeNs now, uint32_t listener) {
     sockets_[*child].listener = listener;
     sockets_[*child].queue_position = queue.rx_written;
     show_names(*child);
+    if (!queue.bound_address.is_unspecified()) sockets_[*child].bound_address = tcp_.local(*child).address;
     publish_reads(*child);  // what else happened to it comes as its next event
     ring[queue.rx_written / 4 & (capacity - 1)].store(*child, std::memory_order_relaxed);
     queue.rx_written += 4;
@@ -139,28 +140,18 @@ uint32_t Server::window_step(uint32_t id) const {
 void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   sockets_[id] =
       Socket{.kind = kind, .status = kOpen | (kind == Kind::stream ? uint32_t{kStream} : 0) | status};
+  clear_positions(id);
   SocketOut& out = view_.out(id);
-  out.rx_written.store(0, std::memory_order_relaxed);
-  out.rx_base.store(0, std::memory_order_relaxed);
-  out.tx_acked.store(0, std::memory_order_relaxed);
-  out.tx_limit.store(view_.size().stream_bytes, std::memory_order_relaxed);
-  out.urgent_count.store(0, std::memory_order_relaxed);
   out.error.store(0, std::memory_order_relaxed);
-  out.rx_tell_at.store(1, std::memory_order_relaxed);
+  out.room.store(0, std::memory_order_relaxed);
+  out.news.store(0, std::memory_order_relaxed);
   out.rx_drops.store(0, std::memory_order_relaxed);
   SocketIn& in = view_.in(id);
-  in.rx_read.store(0, std::memory_order_relaxed);
-  in.tx_written.store(0, std::memory_order_relaxed);
-  in.tx_base.store(0, std::memory_order_relaxed);
-  in.want_space.store(0, std::memory_order_relaxed);
   for (std::atomic<uint16_t>& watcher : in.watchers) watcher.store(0, std::memory_order_relaxed);
   in.watch_all.store(0, std::memory_order_relaxed);
   in.flags.store(0, std::memory_order_relaxed);
   in.rx_lock.store(0, std::memory_order_relaxed);
   in.tx_lock.store(0, std::memory_order_relaxed);
-  in.urgent_passed.store(0, std::memory_order_relaxed);
-  in.urgent_taken.store(0, std::memory_order_relaxed);
-  in.tx_urgent_count.store(0, std::memory_order_relaxed);
   SocketNames& names = view_.names(id);
   names.local = Endpoint{};
   names.remote = Endpoint{};
@@ -174,6 +165,25 @@ void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   names.urgent_bell.store(0, std::memory_order_relaxed);
   names.async_bell.store(0, std::memory_order_relaxed);
   out.status.store(sockets_[id].status, std::memory_order_release);
+}
+
+// Both rings are empty and at their beginnings.
+void Server::clear_positions(uint32_t id) {
+  SocketOut& out = view_.out(id);
+  out.rx_written.store(0, std::memory_order_relaxed);
+  out.rx_base.store(0, std::memory_order_relaxed);
+  out.tx_acked.store(0, std::memory_order_relaxed);
+  out.tx_limit.store(view_.size().stream_bytes, std::memory_order_relaxed);
+  out.urgent_count.store(0, std::memory_order_relaxed);
+  out.rx_tell_at.store(1, std::memory_order_relaxed);
+  SocketIn& in = view_.in(id);
+  in.rx_read.store(0, std::memory_order_relaxed);
+  in.tx_written.store(0, std::memory_order_relaxed);
+  in.tx_base.store(0, std::memory_order_relaxed);
+  in.want_space.store(0, std::memory_order_relaxed);
+  in.urgent_passed.store(0, std::memory_order_relaxed);
+  in.urgent_taken.store(0, std::memory_order_relaxed);
+  in.tx_urgent_count.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace skerry::sockets

@@ -118,6 +118,7 @@ class Server {
   void show_names(uint32_t id);
   void set_status(uint32_t id, uint32_t set, uint32_t clear = 0);
   void begin(uint32_t id, Kind kind, uint32_t status);
+  void clear_positions(uint32_t id);
   void publish_send_buffer(uint32_t id);
   void publish_urgent(uint32_t id);
   uint32_t window_step(uint32_t id) const;
@@ -134,7 +135,8 @@ class Server {
   bool is_live(uint32_t slot) const;
   int32_t bind(Call& request);
   int32_t connect(TimeNs now, Call& request);
-  int32_t disconnect(uint32_t id);
+  int32_t disconnect(TimeNs now, uint32_t id);
+  void disconnect_stream(TimeNs now, uint32_t id);
   int32_t shutdown(TimeNs now, const Call& request);
   void set_options(TimeNs now, const Call& request);
   void info(TimeNs now, Call& request) const;
@@ -143,6 +145,7 @@ class Server {
   void tell_of_waiting(uint32_t id);
   void let_go(TimeNs now, uint32_t id, bool abort);
   void release(TimeNs now, uint32_t id, bool abort);
+  void abandon_queue(TimeNs now, uint32_t listener);
   void free_index(uint32_t id);
   void sweep(TimeNs now);
 

@@ -100,6 +100,8 @@ struct alignas(64) SocketOut {
   // first and may not have come yet.
   std::atomic<uint32_t> urgent_count;
   std::atomic<uint32_t> urgent_position;
+  std::atomic<uint32_t> room;  // how often want_space was fulfilled
+  std::atomic<uint32_t> news;  // how often something else happened, but for input
 };
 
 // Who has `queued` of at most `most` bytes in its ring is writable: a third is free (Linux
@@ -197,6 +199,8 @@ struct Interest {
   std::atomic<uint32_t> events;  // EPOLLIN..., 0 = no interest
   std::atomic<uint32_t> fd;
   std::atomic<uint64_t> data;
+  // Edge-triggered: what the socket's words were when it was last looked at.
+  std::atomic<uint32_t> seen_input, seen_output, seen_news;
 };
 
 // --------------------------------------------------------------------------------------------------------------
@@ -214,7 +218,7 @@ enum class Op : uint32_t {
   listen,    // value[0]: backlog
   connect,   // endpoint                                    -> 0: under way (stream) or done (datagram), or
              // -errno
-  disconnect,   // connect(AF_UNSPEC): datagrams, and streams that could not connect
+  disconnect,   // connect(AF_UNSPEC)
   shutdown,     // value[0]: 0 SHUT_RD, 1 SHUT_WR, 2 both
   set_options,  // value[0..7]: OptionValue
   info,         // -> value: InfoValue, see session_info.hpp

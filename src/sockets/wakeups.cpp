@@ -18,6 +18,11 @@ void futex_wake(std::atomic<uint32_t>& word, int how_many) {
   ::syscall(SYS_futex, &word, FUTEX_WAKE, how_many, nullptr, nullptr, 0);
 }
 
+// Only the stack writes it.
+void count(std::atomic<uint32_t>& word) {
+  word.store(word.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 Wakeups::Wakeups(SessionView view)
@@ -36,6 +41,11 @@ void Wakeups::mark(uint32_t socket, Mark how) {
 }
 
 void Wakeups::touch(uint32_t socket, uint32_t times) {
+  count(view_.out(socket).news);
+  touch_input(socket, times);
+}
+
+void Wakeups::touch_input(uint32_t socket, uint32_t times) {
   mark(socket, kHappened);
   times_[socket] += times;
 }
@@ -65,7 +75,9 @@ bool Wakeups::take_wish(uint32_t socket) {
   const uint32_t queued =
       in.tx_written.load(std::memory_order_relaxed) - out.tx_acked.load(std::memory_order_relaxed);
   const uint32_t most = out.tx_limit.load(std::memory_order_relaxed);
-  return is_writable(most, queued) && in.want_space.exchange(0) != 0;
+  if (!is_writable(most, queued) || in.want_space.exchange(0) == 0) return false;
+  count(view_.out(socket).room);
+  return true;
 }
 
 void Wakeups::tell_watchers(uint32_t socket, uint32_t times) {

@@ -26,6 +26,8 @@ class Wakeups {
   // Something happened to the socket, and its words say so: ring() tells every waiter that watches it, and as
   // many sleepers among the exclusive ones as things happened.
   void touch(uint32_t socket, uint32_t times = 1);
+  // The same where all that happened is that rx_written moved.
+  void touch_input(uint32_t socket, uint32_t times = 1);
   // tx_acked moved: ring() tells them if the program wants to know and there is space enough.
   void freed(uint32_t socket) { mark(socket, kFreed); }
   // The peer announced an urgent byte: ring() has the kernel signal the socket's owner (F_SETOWN).

@@ -71,6 +71,7 @@ void Tcp::Impl::reuse_block(ConnectionId id) {
   fresh.bound = c.bound;
   fresh.reuse_address = c.reuse_address;
   fresh.reuse_port = c.reuse_port;
+  fresh.port_was_picked = c.port_was_picked;
   c = fresh;
   b = ControlBlock{};
   b.flags = kInUse | kOwned;
@@ -179,6 +180,7 @@ void Tcp::Impl::fail(ConnectionId id, int error) {
   }
   cold[id].error = error;
   leave_table(id);
+  give_back_port(id);
   if (b.state < State::established)
     b.snd_una = b.iss + 1;  // positions stay meaningful: nothing is acknowledged
   b.state = State::closed;
@@ -186,10 +188,19 @@ void Tcp::Impl::fail(ConnectionId id, int error) {
   if (b.has(kOrphan)) discard(id);
 }
 
+// What ended, or was undone, holds its port only if somebody asked for that one (Linux tcp_set_state).
+void Tcp::Impl::give_back_port(ConnectionId id) {
+  ColdBlock& c = cold[id];
+  if (c.bound.port == 0 || !c.port_was_picked) return;
+  ports.release(id, c.bound.port);
+  c.bound.port = 0;
+}
+
 // The connection ends in order.
 void Tcp::Impl::finish(ConnectionId id) {
   ControlBlock& b = blocks[id];
   leave_table(id);
+  give_back_port(id);
   b.state = State::closed;
   raise(id, kFinished);
   if (b.has(kOrphan)) discard(id);

@@ -52,6 +52,7 @@ enum Flag : uint32_t {
   kAborting = 1u << 27,   // a reset follows what the windows let out of what was written
   kUrgentOut = 1u << 28,  // bytes before snd_up are not acknowledged
   kSmallPath = 1u << 29,  // path_mss is less than link_mss, until path_deadline
+  kReadOver = 1u << 30,   // the program reads no more
 };
 
 // With any of these, a segment is not one that header prediction handles.
@@ -141,6 +142,7 @@ struct ColdBlock {
   Endpoint bound;  // what bind() said; port 0: not bound
   bool reuse_address = false;
   bool reuse_port = false;
+  bool port_was_picked = false;         // nobody asked for bound.port
   uint16_t link_mss = 0;                // without options: what a peer may send us
   uint16_t path_mss = 0;                // and what reaches it
   uint16_t peer_mss = 0;                // as the peer said it

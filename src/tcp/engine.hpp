@@ -213,6 +213,8 @@ struct Tcp::Impl {
   bool urgent(ConnectionId id, uint32_t tx_urgent);
   bool read(TimeNs now, ConnectionId id, uint32_t rx_read);
   int shutdown_write(ConnectionId id);
+  int disconnect(TimeNs now, ConnectionId id);
+  void give_back_port(ConnectionId id);
   void set_options(TimeNs now, ConnectionId id, const Options& options);
   void close(TimeNs now, ConnectionId id, bool abort);
   void close_listener(TimeNs now, ConnectionId id);

@@ -16,6 +16,7 @@ int Tcp::Impl::bind(ConnectionId id, Endpoint& local, bool reuse_address, bool r
   if (port == 0) return EADDRINUSE;
   const int error = ports.bind(id, {local.address, port}, reuse_address, reuse_port);
   if (error != 0) return error;
+  c.port_was_picked = local.port == 0;
   local.port = port;
   c.bound = local;
   c.reuse_address = reuse_address;
@@ -157,6 +158,23 @@ int Tcp::Impl::shutdown_write(ConnectionId id) {
   if (b.state == State::close_wait) b.state = State::last_ack;
   if (b.state >= State::established) queue_output(id);
   return 0;
+}
+
+// Linux tcp_disconnect(): nobody is told but by a reset, and a port that nobody asked for is given back.
+int Tcp::Impl::disconnect(TimeNs now, ConnectionId id) {
+  use(id);
+  ControlBlock& b = blocks[id];
+  const State state = b.state;
+  if (state == State::listen) close_listener(now, id);
+  const bool tells = state == State::syn_received || state == State::established ||
+                     state == State::close_wait || state == State::fin_wait_1 || state == State::fin_wait_2;
+  if (tells || ((state == State::closing || state == State::last_ack) && has_more(b))) reset_peer(now, id);
+  if (state >= State::syn_sent) leave_table(id);
+  event_bits[id] = 0;
+  if (event_links.is_linked(id)) event_links.remove(events, id);
+  if (state != State::closed) give_back_port(id);
+  reuse_block(id);
+  return tells || state == State::syn_sent ? ECONNRESET : 0;
 }
 
 void Tcp::Impl::set_options(TimeNs now, ConnectionId id, const Options& options) {

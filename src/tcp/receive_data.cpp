@@ -3,6 +3,7 @@
 // so each byte is copied once; a bounded list of intervals says what is there, and what does not fit is
 // dropped.
 #include <algorithm>
+#include <cerrno>
 
 #include "base/ring_math.hpp"
 #include "tcp/constants.hpp"
@@ -70,6 +71,11 @@ void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstByt
     if (b.has(kAborting)) return;  // the reset is on its way
     reset_peer(now, id);
     finish(id);
+    return;
+  }
+  if (b.has(kReadOver) && b.has(kFinQueued) && !payload.empty()) {  // Linux tcp_rcv_state_process
+    reset_peer(now, id);
+    fail(id, ECONNRESET);
     return;
   }
   const uint32_t end = seq + static_cast<uint32_t>(payload.size());

@@ -82,6 +82,14 @@ int Tcp::shutdown_write(TimeNs, ConnectionId id) {
   return impl_->shutdown_write(id);
 }
 
+void Tcp::shutdown_read(ConnectionId id) {
+  impl_->blocks[id].flags |= kReadOver;
+}
+
+int Tcp::disconnect(TimeNs now, ConnectionId id) {
+  return impl_->disconnect(now, id);
+}
+
 void Tcp::close(TimeNs now, ConnectionId id, bool abort) {
   impl_->close(now, id, abort);
 }

@@ -212,6 +212,12 @@ class Tcp {
   // The program's read position; may open the window. False: the program lied (beyond what was written).
   bool read(TimeNs now, ConnectionId id, uint32_t rx_read);
   int shutdown_write(TimeNs now, ConnectionId id);  // FIN after what has been written
+  // What comes once both directions are shut meets a reset, as on Linux; until then it is taken in.
+  void shutdown_read(ConnectionId id);
+  // connect(AF_UNSPEC): the peer of a connection is reset, a listener resets what was not accepted, and the
+  // index is as new, but for its options and the address that the program bound; positions begin at 0. What
+  // SO_ERROR says of it then.
+  int disconnect(TimeNs now, ConnectionId id);
   // The program is done with it: FIN, or RST if unread bytes remain (RFC 2525 section 2.17) or `abort`
   // (linger 0), behind what the windows let out of what was written. kGone follows, at once or after the
   // handshake; TIME-WAIT holds no index of the pool. A listener resets what was not accepted.

@@ -3,6 +3,9 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
+#include <tuple>
 #include <vector>
 
 #include "client_case.hpp"
@@ -331,26 +334,121 @@ TEST_P(EpollTest, WrongCallsAreRefused) {
   os->close(b);
 }
 
-// The outer set would never hear of the sockets of the inner one.
-TEST(ClientEpoll, ASetWithSocketsIsRefusedInsideAnother) {
-  AttachedClient attached;
-  const std::unique_ptr<Os> os = client_os();
-  const int outer = os->epoll_create(), inner = os->epoll_create(), event = ::eventfd(0, EFD_NONBLOCK);
-  const int socket = os->socket(AF_INET, SOCK_DGRAM);
-  epoll_event interest{.events = EPOLLIN, .data = {.u64 = 1}};
-  ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, event, &interest), 0);
-  ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, socket, &interest), 0);
-  EXPECT_EQ(os->epoll_ctl(outer, EPOLL_CTL_ADD, inner, &interest), -EINVAL);
-  ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_DEL, socket, nullptr), 0);
-  EXPECT_EQ(os->epoll_ctl(outer, EPOLL_CTL_ADD, inner, &interest), 0) << "the kernel's own it may hold";
-  EXPECT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, socket, &interest), -EINVAL);
-  ASSERT_EQ(::eventfd_write(event, 1), 0);
+TEST_P(EpollTest, AnEdgeIsToldOnlyToWhoAskedForIt) {
+  const auto [a, b] = connection();
+  ASSERT_EQ(add(b, EPOLLOUT | EPOLLET, 7), 0);
+  EXPECT_EQ(wait(0), (Events{{7, EPOLLOUT}}));
+  const int other = os->epoll_create();
+  const epoll_event input{.events = EPOLLIN, .data = {.u64 = 1}};
+  ASSERT_EQ(os->epoll_ctl(other, EPOLL_CTL_ADD, b, &input), 0);
+  send(a, "x");
   epoll_event found{};
-  EXPECT_EQ(os->epoll_wait(outer, &found, 1, 20'000), 1);
-  ASSERT_EQ(os->epoll_ctl(outer, EPOLL_CTL_DEL, inner, nullptr), 0);
-  EXPECT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, socket, &interest), 0);
-  for (const int fd : {outer, inner, socket}) os->close(fd);
+  ASSERT_EQ(os->epoll_wait(other, &found, 1, 20'000), 1);
+  EXPECT_EQ(wait(0), Events{}) << "input is nothing to a writer";
+  os->close(other);
+  os->close(a);
+  os->close(b);
+}
+
+TEST_P(EpollTest, AnEdgeTriggeredDatagramSocketCanBeWrittenAgainAfterEachSend) {
+  const int a = os->socket(AF_INET, SOCK_DGRAM), b = os->socket(AF_INET, SOCK_DGRAM);
+  sockaddr_in name = loopback(0);
+  ASSERT_EQ(os->bind(a, as_sockaddr(name), sizeof name), 0);
+  name = loopback(port_of(a));
+  ASSERT_EQ(os->connect(b, as_sockaddr(name), sizeof name), 0);
+  ASSERT_EQ(add(b, EPOLLIN | EPOLLOUT | EPOLLET, 7), 0);
+  EXPECT_EQ(wait(0), (Events{{7, EPOLLOUT}}));
+  EXPECT_EQ(wait(0), Events{});
+  for (int round = 0; round < 3; ++round) {
+    send(b, "x");
+    EXPECT_EQ(wait(20'000), (Events{{7, EPOLLOUT}}));
+    EXPECT_EQ(wait(0), Events{});
+  }
+  os->close(a);
+  os->close(b);
+}
+
+class NestedEpollTest : public EpollTest {
+ protected:
+  void SetUp() override {
+    EpollTest::SetUp();
+    inner = os->epoll_create();
+    std::tie(a, b) = connection();
+    const epoll_event input{.events = EPOLLIN, .data = {.u64 = 1}};
+    ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, b, &input), 0);
+  }
+  void TearDown() override {
+    for (const int fd : {a, b, inner}) os->close(fd);
+    EpollTest::TearDown();
+  }
+
+  int inner = -1, a = -1, b = -1;
+};
+ON_KERNEL_AND_CLIENT(NestedEpollTest);
+
+TEST_P(NestedEpollTest, TheOuterSetHearsOfTheInnersSockets) {
+  ASSERT_EQ(add(inner, EPOLLIN, 7), 0);
+  EXPECT_EQ(add(inner, EPOLLIN, 7), -EEXIST);
+  EXPECT_EQ(wait(0), Events{});
+  std::thread sender([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that the outer sleeps, most likely
+    send(a, "x");
+  });
+  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
+  EXPECT_EQ(wait(0), (Events{{7, EPOLLIN}})) << "level-triggered";
+  sender.join();
+  receive(b);
+  EXPECT_EQ(wait(0), Events{});
+  ASSERT_EQ(change(EPOLL_CTL_DEL, inner, 0, 0), 0);
+  EXPECT_EQ(change(EPOLL_CTL_DEL, inner, 0, 0), -ENOENT);
+  send(a, "y");
+  EXPECT_EQ(wait(30), Events{});
+}
+
+TEST_P(NestedEpollTest, TheKernelsDescriptorsCountToo) {
+  const int event = ::eventfd(0, EFD_NONBLOCK);
+  const epoll_event input{.events = EPOLLIN, .data = {.u64 = 2}};
+  ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, event, &input), 0);
+  ASSERT_EQ(add(inner, EPOLLIN, 7), 0);
+  EXPECT_EQ(wait(0), Events{});
+  ASSERT_EQ(::eventfd_write(event, 1), 0);
+  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
+  eventfd_t value = 0;
+  ASSERT_EQ(::eventfd_read(event, &value), 0);
+  EXPECT_EQ(wait(0), Events{});
   ::close(event);
+}
+
+TEST_P(NestedEpollTest, AnEdgeIsToldOnce) {
+  ASSERT_EQ(add(inner, EPOLLIN | EPOLLET, 7), 0);
+  send(a, "x");
+  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
+  EXPECT_EQ(wait(30), Events{});
+  send(a, "y");
+  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
+  ASSERT_EQ(modify(inner, EPOLLIN | EPOLLONESHOT, 8), 0);
+  EXPECT_EQ(wait(20'000), (Events{{8, EPOLLIN}}));
+  EXPECT_EQ(wait(30), Events{});
+}
+
+TEST_P(NestedEpollTest, ThreeDeepAndNoCircle) {
+  const int middle = os->epoll_create();
+  const epoll_event input{.events = EPOLLIN, .data = {.u64 = 3}};
+  ASSERT_EQ(os->epoll_ctl(middle, EPOLL_CTL_ADD, inner, &input), 0);
+  ASSERT_EQ(add(middle, EPOLLIN, 7), 0);
+  EXPECT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, set, &input), -ELOOP);
+  EXPECT_EQ(add(set, EPOLLIN, 9), -EINVAL);
+  send(a, "x");
+  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
+  pollfd one{.fd = set, .events = POLLIN, .revents = 0};
+  EXPECT_EQ(os->poll(&one, 1, 20'000), 1);
+  receive(b);
+  EXPECT_EQ(os->poll(&one, 1, 0), 0);
+  os->close(inner);
+  inner = -1;
+  send(a, "y");
+  EXPECT_EQ(wait(30), Events{}) << "the innermost is gone";
+  os->close(middle);
 }
 
 }  // namespace

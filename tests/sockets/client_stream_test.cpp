@@ -73,6 +73,20 @@ TEST_P(StreamTest, WaitallWaitsForAll) {
   os->close(b);
 }
 
+TEST_P(StreamTest, AnErrorBehindWhatWasReceivedIsLeftToTheNextCall) {
+  const auto [a, b] = connection();
+  send(a, "ab");
+  wait_for(b, POLLIN);
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  EXPECT_EQ(os->set_option(a, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+  os->close(a);
+  EXPECT_TRUE(wait_for(b, POLLRDHUP) & POLLERR);
+  EXPECT_EQ(receive(b, 4, MSG_WAITALL), "ab");
+  EXPECT_EQ(receive(b), "error 104");
+  EXPECT_EQ(receive(b), "");
+  os->close(b);
+}
+
 TEST_P(StreamTest, NonBlockingSaysSo) {
   const auto [a, b] = connection();
   EXPECT_EQ(os->fcntl(a, F_SETFL, O_RDWR | O_NONBLOCK), 0);

@@ -169,7 +169,7 @@ void FakeStack::append(uint32_t id, const std::vector<uint8_t>& bytes) {
   ring_store(view_.rx(id), size_.stream_bytes, place, bytes.data(), static_cast<uint32_t>(bytes.size()));
   socket.rx_written += static_cast<uint32_t>(bytes.size());
   view_.out(id).rx_written.store(socket.rx_written);
-  wakeups_->touch(id);
+  wakeups_->touch_input(id);
 }
 
 void FakeStack::freed(uint32_t id, uint32_t taken) {

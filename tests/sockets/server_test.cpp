@@ -384,6 +384,61 @@ TEST_F(ServerTest, ShutdownWithoutAConnectionIsRefusedAndSeen) {
   }
 }
 
+TEST_F(ServerTest, ADisconnectedStreamIsAsNew) {
+  const auto [listener, client, server] = stack_.connected();
+  stack_.write(client, "x");
+  stack_.settle();
+  const uint32_t connections = stack_.server().connected();
+  ASSERT_EQ(stack_.call(Op::disconnect, client), 0);
+  EXPECT_EQ(view_.out(client).error.load(), ECONNRESET);
+  EXPECT_EQ(stack_.status(client), kOpen | kStream);
+  EXPECT_EQ(view_.out(server).error.load(), ECONNRESET) << "the peer is told";
+  EXPECT_EQ(stack_.server().connected(), connections - 1);
+  ASSERT_EQ(stack_.connect(client, 7), 0);
+  stack_.settle();
+  const std::optional<uint32_t> again = stack_.accept(listener);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(view_.out(client).error.load(), 0) << "a new attempt begins without the old error";
+  stack_.write(client, "positions begin again");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(*again), "positions begin again");
+  EXPECT_EQ(stack_.server().counters().faults, 0u);
+}
+
+TEST_F(ServerTest, AListenerThatReadsNoMoreIsNone) {
+  const uint32_t listener = stack_.listener(7), client = stack_.open(true), late = stack_.open(true);
+  ASSERT_EQ(stack_.connect(client, 7), 0);
+  stack_.settle();
+  EXPECT_EQ(stack_.call(Op::shutdown, listener, nullptr, 1), 0);
+  EXPECT_TRUE(stack_.status(listener) & kListening) << "SHUT_WR is nothing to it";
+  EXPECT_EQ(stack_.call(Op::shutdown, listener, nullptr, 0), 0);
+  stack_.settle();
+  EXPECT_EQ(stack_.status(listener), kOpen | kStream);
+  EXPECT_EQ(view_.out(client).error.load(), ECONNRESET) << "nobody will accept it";
+  ASSERT_EQ(stack_.connect(late, 7), 0);
+  stack_.settle();
+  EXPECT_EQ(view_.out(late).error.load(), ECONNREFUSED);
+  EXPECT_EQ(stack_.call(Op::listen, listener, nullptr, 4), 0);
+  ASSERT_EQ(stack_.connect(stack_.open(true), 7), 0);
+  stack_.settle();
+  EXPECT_TRUE(stack_.accept(listener));
+}
+
+TEST_F(ServerTest, DataForWhatIsShutBothWaysMeetsAReset) {
+  const auto [listener, client, server] = stack_.connected();
+  ASSERT_EQ(stack_.call(Op::shutdown, server, nullptr, 0), 0);
+  stack_.write(client, "still taken in");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(server), "still taken in");
+  ASSERT_EQ(stack_.call(Op::shutdown, server, nullptr, 1), 0);
+  stack_.settle();
+  EXPECT_EQ(view_.out(server).error.load(), 0);
+  stack_.write(client, "too much");
+  stack_.settle();
+  EXPECT_EQ(view_.out(server).error.load(), ECONNRESET);
+  EXPECT_EQ(view_.out(client).error.load(), EPIPE);
+}
+
 TEST_F(ServerTest, CallsThatMakeNoSenseGetAnError) {
   EXPECT_EQ(stack_.call(Op::close, 5), -EBADF);
   EXPECT_EQ(stack_.call(Op::close, UINT32_MAX), -EBADF);
