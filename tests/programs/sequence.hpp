@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -89,16 +90,19 @@ class Sequence {
   void option_calls(Random& random, int slot);
   void descriptor_calls(Random& random, int slot);
   void change_set(Random& random, int slot);
-  void wait_on_set(int set);
+  void wait_on_set(Random& random, int set);
   void poll_and_select(Random& random);
   void put(int slot, int fd, bool v6);
+  void leave_sets(int fd);
+  static int pass(int fd);
 
   uint64_t seed_;
   Barrier& barrier_;
   Line line_;
   Slot slots_[kSlots];
   int sets_[kSets];
-  bool has_forked_ = false;
+  bool has_forked_ = false, left_one_ = false;
+  std::set<int> added_;  // descriptors that were put into a set at some time
   pid_t child_ = 0;
   int to_child_ = -1, from_child_ = -1;
   char data_[8192];

@@ -4,8 +4,11 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -45,14 +48,28 @@ int set_int(int fd, int level, int name, int value) {
 
 void Sequence::put(int slot, int fd, bool v6) {
   if (fd < 0) return;
+  leave_sets(slots_[slot].fd);
   if (slots_[slot].fd >= 0) close(slots_[slot].fd);
   slots_[slot] = {fd, v6};
+}
+
+// A set keeps an interest for as long as any process has the socket, on Linux; ours ends it with the last
+// descriptor of its own process (docs/sockets.md). Who leaves it before sees no difference.
+void Sequence::leave_sets(int fd) {
+  if (!has_forked_)
+    left_one_ = left_one_ || added_.contains(fd);
+  else
+    for (const int set : sets_) epoll_ctl(set, EPOLL_CTL_DEL, fd, nullptr);
 }
 
 void Sequence::call(Random& random) {
   const int slot = random.below(kSlots);
   switch (random.below(20)) {
     case 0:
+      if (random.one_in(8)) {  // the kernel's own stand beside ours in every set and every poll()
+        line_.say("s%d = eventfd", slot);
+        return put(slot, eventfd(static_cast<unsigned>(random.below(2)), EFD_NONBLOCK), false);
+      }
       return make(random, slot, random.one_in(2));
     case 1:
     case 2:
@@ -73,7 +90,7 @@ void Sequence::call(Random& random) {
       return change_set(random, slot);
     case 13:
     case 14:
-      return wait_on_set(random.below(kSets));
+      return wait_on_set(random, random.below(kSets));
     case 15:
       return poll_and_select(random);
     default:
@@ -152,11 +169,10 @@ void Sequence::name_calls(Random& random, int slot) {
     case 2:
     case 3:
       address = loopback(of.v6, port_of(slots_[other].fd), length);
-      if (random.one_in(10) && !is_stream(of.fd)) address.ss_family = AF_UNSPEC;  // not compared for streams
+      if (random.one_in(10)) address.ss_family = AF_UNSPEC;
       line_.say("connect s%d to s%d%s", slot, other, address.ss_family == AF_UNSPEC ? ", unspecified" : "");
       line_.gave(connect(of.fd, as_name(address), length));
-      if (is_stream(
-              of.fd)) {  // what became of it: not compared is asking only after a reset (docs/sockets.md)
+      if (is_stream(of.fd) && address.ss_family != AF_UNSPEC) {  // what became of it
         barrier_.pass();
         line_.say(", again");
         line_.gave(connect(of.fd, as_name(address), length));
@@ -173,11 +189,7 @@ void Sequence::name_calls(Random& random, int slot) {
       return put(to, fd, v6);
     }
     case 5: {
-      int how = random.below(4);
-      sockaddr_storage peer{};
-      length = sizeof peer;
-      // Not compared: data that meets a connection which reads no more (docs/sockets.md).
-      if (is_stream(of.fd) && getpeername(of.fd, as_name(peer), &length) == 0) how = SHUT_WR;
+      const int how = random.one_in(2) ? SHUT_WR : random.below(4);
       line_.say("shutdown s%d %d", slot, how);
       line_.gave(shutdown(of.fd, how));
       return;
@@ -227,13 +239,40 @@ void Sequence::option_calls(Random& random, int slot) {
   }
 }
 
+// To ourselves, over a Unix socket.
+int Sequence::pass(int fd) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) != 0) return -1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  char byte = 0;
+  iovec piece{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+  *rights = {.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+  memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  int got = -1;
+  if (sendmsg(ends[0], &message, 0) == 1 && recvmsg(ends[1], &message, 0) == 1 &&
+      CMSG_FIRSTHDR(&message) != nullptr)
+    memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof got);
+  const int error = errno;
+  close(ends[0]);
+  close(ends[1]);
+  errno = error;
+  return got;
+}
+
 void Sequence::descriptor_calls(Random& random, int slot) {
   Slot& of = slots_[slot];
   const int other = random.below(kSlots);
-  switch (random.below(7)) {
+  switch (random.below(8)) {
     case 0:
     case 1:
     case 2:
+      leave_sets(of.fd);
       line_.say("close s%d", slot);
       line_.gave(close(of.fd));
       of = {};
@@ -245,10 +284,17 @@ void Sequence::descriptor_calls(Random& random, int slot) {
       return put(other, fd, of.v6);
     }
     case 4:
+      if (slots_[other].fd != of.fd && fcntl(of.fd, F_GETFD) >= 0) leave_sets(slots_[other].fd);
       line_.say("dup2 s%d s%d", slot, other);
       if (line_.gave(dup2(of.fd, slots_[other].fd) < 0 ? -1 : 0) == 0) slots_[other].v6 = of.v6;
       return;
     case 5: {
+      line_.say("s%d = passed s%d", other, slot);
+      const int fd = pass(of.fd);
+      line_.gave(fd < 0 ? fd : 0);
+      return put(other, fd, of.v6);
+    }
+    case 6: {
       int bytes = -1;
       line_.say("FIONREAD s%d", slot);
       if (line_.gave(ioctl(of.fd, FIONREAD, &bytes)) == 0) line_.say(" %d", bytes);
@@ -274,15 +320,25 @@ void Sequence::send_or_receive(Random& random, int slot) {
     const int flags = dont_wait | (random.one_in(3) ? MSG_NOSIGNAL : 0);
     const int other = random.below(kSlots);
     iovec pieces[2] = {{data_, bytes / 3}, {data_ + bytes / 3, bytes - bytes / 3}};
-    const int how = random.below(4);
-    line_.say("%s s%d %zu flags %x to s%d",
-              how == 0   ? "write"
-              : how == 1 ? "sendto"
-              : how == 2 ? "sendmsg"
-                         : "send",
-              slot, bytes, how == 0 ? 0u : static_cast<unsigned>(flags), other);
+    static constexpr const char* kWays[] = {"write",  "sendto",   "sendmsg", "send",
+                                            "writev", "sendmmsg", "sendfile"};
+    const int how = random.below(static_cast<int>(std::size(kWays)) - (is_stream(of.fd) ? 0 : 1));
+    line_.say("%s s%d %zu flags %x to s%d", kWays[how], slot, bytes, static_cast<unsigned>(flags), other);
     if (how == 0) {
       line_.gave(write(of.fd, data_, bytes));
+    } else if (how == 4) {
+      line_.gave(writev(of.fd, pieces, 2));
+    } else if (how == 5) {
+      mmsghdr one{};
+      one.msg_hdr.msg_iov = pieces, one.msg_hdr.msg_iovlen = 2;
+      if (line_.gave(sendmmsg(of.fd, &one, 1, flags)) > 0) line_.say(" %u", one.msg_len);
+    } else if (how == 6) {
+      const int file = memfd_create("sequences", 0);
+      off_t position = random.below(20);
+      if (write(file, data_, bytes) < 0) line_.say(" no file");
+      line_.gave(sendfile(of.fd, file, &position, bytes));
+      line_.say(" at %d", static_cast<int>(position));
+      close(file);
     } else if (how == 1) {
       address = loopback(of.v6, port_of(slots_[other].fd), length);
       line_.gave(sendto(of.fd, data_, bytes, flags, as_name(address), length));
@@ -299,21 +355,29 @@ void Sequence::send_or_receive(Random& random, int slot) {
   static constexpr int kFlags[] = {0,           0, 0, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_PEEK | MSG_TRUNC,
                                    MSG_ERRQUEUE};
   int flags = kFlags[random.below(std::size(kFlags))];
-  const int how = random.below(3);
-  memset(data_, 0, bytes);
+  static constexpr const char* kWays[] = {"read", "recvfrom", "recvmsg", "readv", "recvmmsg"};
+  const int how = random.below(std::size(kWays));
+  memset(data_, 0, sizeof data_);
   // A blocking one that waits for everything gives up after its time-out, with what it has.
   if (how != 1) length = 0;
-  line_.say("%s s%d %zu flags %x",
-            how == 0   ? "read"
-            : how == 1 ? "recvfrom"
-                       : "recvmsg",
-            slot, bytes, how == 0 ? 0u : static_cast<unsigned>(flags | dont_wait));
-  iovec piece{data_, bytes};
+  line_.say("%s s%d %zu flags %x", kWays[how], slot, bytes, static_cast<unsigned>(flags | dont_wait));
+  iovec piece{data_, bytes}, pieces[2] = {{data_, bytes / 3}, {data_ + bytes / 3, bytes - bytes / 3}};
+  if (how == 4) {
+    mmsghdr two[2] = {};
+    for (mmsghdr& one : two) one.msg_hdr.msg_iov = pieces, one.msg_hdr.msg_iovlen = 2;
+    two[1].msg_hdr.msg_iovlen = 1;
+    const int count = recvmmsg(of.fd, two, 2, flags | dont_wait, nullptr);
+    line_.gave(count);
+    for (int i = 0; i < count; ++i)
+      line_.say(" %u flags %x", two[i].msg_len, static_cast<unsigned>(two[i].msg_hdr.msg_flags));
+    return;
+  }
   msghdr message{};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
   const ssize_t got = how == 0   ? read(of.fd, data_, bytes)
                       : how == 1 ? recvfrom(of.fd, data_, bytes, flags | dont_wait, as_name(address), &length)
+                      : how == 3 ? readv(of.fd, pieces, 2)
                                  : recvmsg(of.fd, &message, flags | dont_wait);
   if (line_.gave(got) < 0) return;
   line_.say(" %08x", hash_of(data_, std::min(bytes, static_cast<size_t>(got))));
@@ -321,32 +385,35 @@ void Sequence::send_or_receive(Random& random, int slot) {
   if (how == 2) line_.say(" message flags %x", static_cast<unsigned>(message.msg_flags));
 }
 
-// Not compared (docs/sockets.md): a set that two processes share since a fork, each with descriptors of its
-// own.
 void Sequence::change_set(Random& random, int slot) {
-  if (has_forked_) return;
   static constexpr uint32_t kEvents[] = {EPOLLIN,  EPOLLOUT, EPOLLIN | EPOLLOUT, EPOLLIN | EPOLLRDHUP,
                                          EPOLLPRI, 0};
-  static constexpr uint32_t kModes[] = {0, 0, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT};
+  static constexpr uint32_t kModes[] = {
+      0, 0, EPOLLET, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT, EPOLLEXCLUSIVE, EPOLLEXCLUSIVE | EPOLLET};
   static constexpr int kOperations[] = {EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD,
                                         EPOLL_CTL_DEL};
   const int set = random.below(kSets), operation = kOperations[random.below(std::size(kOperations))];
   epoll_event event{};
   event.events = kEvents[random.below(std::size(kEvents))] | kModes[random.below(std::size(kModes))];
-  event.data.u32 = static_cast<uint32_t>(slot);
-  line_.say("epoll_ctl e%d %s s%d %x", set,
+  const bool nested = random.one_in(10);
+  // The kernel tells an edge of a set in a set at times when nothing has changed.
+  if (nested && (event.events & EPOLLET)) event.events &= ~EPOLLET;
+  event.data.u32 = static_cast<uint32_t>(nested ? kSlots + 1 : slot);
+  const int fd = nested ? sets_[1 - set] : slots_[slot].fd;
+  line_.say("epoll_ctl e%d %s %c%d %x", set,
             operation == EPOLL_CTL_ADD   ? "ADD"
             : operation == EPOLL_CTL_MOD ? "MOD"
                                          : "DEL",
-            slot, event.events);
-  line_.gave(epoll_ctl(sets_[set], operation, slots_[slot].fd, &event));
+            nested ? 'e' : 's', nested ? 1 - set : slot, event.events);
+  if (line_.gave(epoll_ctl(sets_[set], operation, fd, &event)) == 0) added_.insert(fd);
 }
 
-void Sequence::wait_on_set(int set) {
-  if (has_forked_) return;
+void Sequence::wait_on_set(Random& random, int set) {
   epoll_event events[32];
+  const timespec none{};
   line_.say("epoll_wait e%d", set);
-  const int count = epoll_wait(sets_[set], events, std::size(events), 0);
+  const int count = random.one_in(4) ? epoll_pwait2(sets_[set], events, std::size(events), &none, nullptr)
+                                     : epoll_wait(sets_[set], events, std::size(events), 0);
   line_.gave(count);
   std::sort(events, events + std::max(count, 0), [](const epoll_event& a, const epoll_event& b) {
     return a.data.u32 != b.data.u32 ? a.data.u32 < b.data.u32 : a.events < b.events;
@@ -360,9 +427,10 @@ void Sequence::poll_and_select(Random& random) {
     pollfd fds[kSlots + 1];
     for (int i = 0; i < kSlots; ++i)
       fds[i] = {.fd = slots_[i].fd, .events = kEvents[random.below(std::size(kEvents))], .revents = 0};
-    fds[kSlots] = {.fd = has_forked_ ? -1 : sets_[0], .events = POLLIN, .revents = 0};
+    fds[kSlots] = {.fd = sets_[0], .events = POLLIN, .revents = 0};
     line_.say("poll");
-    line_.gave(poll(fds, kSlots + 1, 0));
+    const timespec none{};
+    line_.gave(random.one_in(4) ? ppoll(fds, kSlots + 1, &none, nullptr) : poll(fds, kSlots + 1, 0));
     for (const pollfd& fd : fds) line_.say(" %x", static_cast<unsigned>(fd.revents));
     return;
   }

@@ -177,6 +177,9 @@ void Sequence::fork_child() {
   if (pipe(there) != 0 || pipe(back) != 0) give_up("pipe");
   child_ = fork();
   if (child_ < 0) give_up("fork");
+  // What is closed now leaves the sets before (leave_sets()), but something may have been closed without.
+  if (child_ == 0 || left_one_)
+    for (int& set : sets_) close(set), set = epoll_create1(0);
   if (child_ == 0) {
     has_forked_ = true;
     close(there[1]);
