@@ -16,11 +16,11 @@ struct EpollSet {
   bool nudge_added;
   std::atomic<bool> kernel_first;  // who fills a short events array first, in turns
   std::atomic<uint32_t> calls_since_look;
-  std::atomic<TimeNs> last_look_ns;  // when the kernel's set was looked at
-  uint32_t nested;                   // sets in this one
-  uint32_t notes_taken;              // how often the stack had noted something
-  uint32_t next;                     // socket after the last one that filled an events array
-  uint32_t extras;                   // interests in a socket beyond its first
+  std::atomic<TimeNs> last_look_ns;   // when the kernel's set was looked at
+  std::atomic<uint32_t> nested;       // sets in this one
+  std::atomic<uint32_t> notes_taken;  // how often the stack had noted something
+  uint32_t next;                      // socket after the last one that filled an events array
+  uint32_t extras;                    // interests in a socket beyond its first
   // Sockets to look at: the stack's notes once taken, and level-triggered ones again.
   std::atomic<uint64_t> look_summary[kReadyWords / 64];
   uint64_t look[kReadyWords];
