@@ -92,9 +92,3 @@ SKERRY_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept {
   if (is_interface_request(request)) return finish(answer_interface_request(request, pointer));
   return finish(client::control(socket, request, pointer));
 }
-
-// A child of the kernel's vfork() would share our tables but not the descriptors that they describe. A child
-// of fork() has its own of both, and its exec() finds them.
-SKERRY_EXPORT pid_t vfork() {
-  return fork();
-}

@@ -40,11 +40,11 @@ bool Lock::wait(std::atomic<uint32_t>& word, uint32_t owner, uint32_t self) {
   for (uint32_t turn = 0;; ++turn) {
     uint32_t seen = 0;
     if (word.compare_exchange_strong(seen, self, std::memory_order_acquire)) return true;
-    if (turn < 64) {
+    if (turn < 64 && !few_calls) {
       system_call(SYS_sched_yield);
       continue;
     }
-    if (system_call(SYS_tkill, seen, 0) == -ESRCH &&
+    if (!few_calls && system_call(SYS_tkill, seen, 0) == -ESRCH &&
         word.compare_exchange_strong(seen, self, std::memory_order_acquire))
       return true;
     const timespec pause = to_timespec(50 * kMicrosecond);

@@ -74,6 +74,9 @@ void forget_session();
 uint32_t thread_id();
 void forget_thread();
 
+// Set: locks make no other system call than nanosleep. See get_by_with_few_calls().
+inline constinit std::atomic<bool> few_calls = false;
+
 // A lock whose word may lie in shared memory. The word holds the owner's thread id, so that a lock whose
 // owner was killed is taken over, and a signal handler that meets its own thread's lock does not wait for
 // itself. Held for the length of a copy, never while sleeping.

@@ -13,6 +13,12 @@ namespace skerry::sockets::client {
 inline constexpr int kYieldsBeforeSleep = 30;
 inline constinit std::atomic<int> yields_before_sleep = kYieldsBeforeSleep;
 
+// From now on this process reads, writes, polls, shuts down and closes its sockets with no other system calls
+// than futex, read, write, close and nanosleep, which every program that forbids itself some (seccomp(2)) has
+// to keep. For the calling thread; another one needs gettid once. Descriptors of the kernel's in the same
+// poll(), epoll sets, and fork need what they need.
+void get_by_with_few_calls();
+
 // The yields of one wait: `while (!ready && yields.again())`.
 class Yields {
  public:

@@ -35,8 +35,9 @@ Error system_error(const std::string& what) {
 
 // What a server that root started needs to change its user and to own its files; nothing for the network,
 // mounts or other namespaces. For everybody else the kernel keeps none of them across execve.
-constexpr int kKeptCapabilities[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
-                                     CAP_KILL,  CAP_SETGID,       CAP_SETUID, CAP_NET_BIND_SERVICE};
+constexpr int kKeptCapabilities[] = {CAP_CHOWN,     CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
+                                     CAP_KILL,      CAP_SETGID,       CAP_SETUID, CAP_NET_BIND_SERVICE,
+                                     CAP_SYS_CHROOT};
 
 Result<void> drop_capabilities() {
   const bool root = ::geteuid() == 0;

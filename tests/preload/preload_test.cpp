@@ -107,8 +107,8 @@ INSTANTIATE_TEST_SUITE_P(All, PreloadInCell,
                          ::testing::Values("exec_keeps", "exec_bare", "exec_closes", "spawn",
                                            "standard_output", "vfork_and_exec", "close_everything", "threads",
                                            "names", "interfaces", "stdio", "pass_to_a_child",
-                                           "pass_to_itself", "pass_and_lose", "many_datagrams",
-                                           "send_a_file"),
+                                           "pass_to_itself", "pass_and_lose", "many_datagrams", "send_a_file",
+                                           "few_system_calls"),
                          [](const auto& one) { return std::string(one.param); });
 
 TEST(PreloadOutside, PassesThrough) {

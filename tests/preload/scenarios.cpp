@@ -308,6 +308,7 @@ constexpr Scenario kScenarios[] = {
     {"pass_and_lose", pass_and_lose, nullptr},
     {"many_datagrams", many_datagrams, nullptr},
     {"send_a_file", send_a_file, nullptr},
+    {"few_system_calls", few_system_calls, nullptr},
 };
 
 }  // namespace

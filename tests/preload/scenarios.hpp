@@ -29,3 +29,6 @@ void pass_to_itself();
 void pass_and_lose();
 void many_datagrams();
 void send_a_file();
+
+// scenarios_processes.cpp
+void few_system_calls();
