@@ -6,6 +6,7 @@
 #include "sockets/client_call.hpp"
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_options.hpp"
+#include "sockets/client_session.hpp"
 #include "sockets/client_signals.hpp"
 #include "sockets/client_wait.hpp"
 
@@ -103,8 +104,12 @@ Lock lock_table() {
 }
 
 void install_over(int fd, uint32_t socket, bool close_on_exec) {
-  const Lock lock(table_lock);
-  if (system_call(SYS_dup3, state.anchor, fd, close_on_exec ? O_CLOEXEC : 0) >= 0) install_at(fd, socket);
+  {
+    const Lock lock(table_lock);
+    const long installed = system_call(SYS_dup3, state.anchor, fd, close_on_exec ? O_CLOEXEC : 0);
+    if (installed >= 0) place(installed, fd_entry(FdKind::socket, socket));
+  }
+  if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
 }
 
 void install_epoll(int fd, uint32_t waiter) {
@@ -263,6 +268,7 @@ void count_again_after_fork() {
   for (uint32_t fd = 0; fd < limit; ++fd) {
     const uint32_t entry = state.fds[fd].load(std::memory_order_relaxed);
     if (fd_kind(entry) == FdKind::socket) hold(entry);
+    if (entry == kCarrierEntry) forget_internal(static_cast<int>(fd));
   }
   for_each_reference([](uint32_t socket) {
     if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);

@@ -14,7 +14,8 @@ int install(uint32_t socket, bool close_on_exec);
 int reserve(bool close_on_exec);
 void install_at(int fd, uint32_t socket);
 Lock lock_table();
-// Makes the kernel's `fd`, whatever it was, a descriptor of the socket.
+// Makes the kernel's `fd`, whatever it was, a descriptor of the socket, of which the stack has given this
+// process a reference. If that cannot be, the reference is given back.
 void install_over(int fd, uint32_t socket, bool close_on_exec);
 // Makes `fd`, a kernel epoll descriptor, an epoll set of ours.
 void install_epoll(int fd, uint32_t waiter);
@@ -27,6 +28,10 @@ int dup2(int from, int to);
 // F_DUPFD and F_DUPFD_CLOEXEC; of sockets F_GETFL, F_SETFL and what client_signals.hpp names. F_GETOWN is not
 // answered, as its answer may be negative: ask F_GETOWN_EX. Other commands go to the kernel.
 int fcntl(int fd, int command, long argument);
+
+// A connection that carries a socket to another process (client_passing.hpp): internal, and not a forked
+// child's.
+inline constexpr uint32_t kCarrierEntry = fd_entry(FdKind::internal, 1);
 
 // ---- for the session
 void set_entry(int fd, uint32_t entry);

@@ -7,6 +7,7 @@
 #include "sockets/client_anchor.hpp"
 #include "sockets/client_call.hpp"
 #include "sockets/client_descriptors.hpp"
+#include "sockets/client_session.hpp"
 
 namespace skerry::sockets::client {
 namespace {
@@ -32,15 +33,21 @@ void for_each_descriptor(const msghdr& message, Visit visit) {
   }
 }
 
-// A connection to the stack that stands for the socket, or -errno.
+// A connection to the stack that stands for the socket, or -errno. It is in the table from its first moment
+// on, so that a child that is forked while it is on its way does not keep it, and with it the socket.
 int make_carrier(uint32_t socket) {
-  const int connection = connect_anchor();
-  if (connection < 0) return connection;
+  int connection = -1;
+  {
+    const Lock table = lock_table();
+    connection = connect_anchor();
+    if (connection < 0) return connection;
+    set_entry(connection, kCarrierEntry);
+  }
   AnchorReply reply;
   const AnchorRequest request{
       .op = AnchorOp::carry, .slot = state.slot, .pid = process_id(), .socket = socket};
   if (ask_anchor(connection, request, reply, nullptr, 0)) return connection;
-  close_descriptor(connection);
+  forget_internal(connection);
   return -ETOOMANYREFS;
 }
 
@@ -74,7 +81,8 @@ Passing::Passing(const msghdr& message) : message_(message) {
 }
 
 Passing::~Passing() {
-  for (uint32_t i = 0; i < count_; ++i) close_descriptor(carriers_[i]);
+  const Lock table = lock_table();
+  for (uint32_t i = 0; i < count_; ++i) forget_internal(carriers_[i]);
 }
 
 void Passing::carry(int& number) {

@@ -308,6 +308,9 @@ constexpr Scenario kScenarios[] = {
     {"pass_and_lose", pass_and_lose, nullptr},
     {"many_datagrams", many_datagrams, nullptr},
     {"send_a_file", send_a_file, nullptr},
+    {"fork_while_passing", fork_while_passing, nullptr},
+    {"pass_beyond_the_table", pass_beyond_the_table, nullptr},
+    {"calls_by_number", calls_by_number, nullptr},
     {"few_system_calls", few_system_calls, nullptr},
 };
 

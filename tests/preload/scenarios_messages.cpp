@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -67,6 +69,48 @@ bool is_over(int fd) {
 }
 
 }  // namespace
+
+// A child that is forked while a message is on its way does not keep what the message carries.
+void fork_while_passing() {
+  constexpr int kChildren = 6, kMessages = 200;
+  int ends[2], over[2];
+  EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && pipe(over) == 0);
+  const auto [one, other] = connected(7060);
+  std::atomic<int> passed = 0;
+  std::thread passing([&, socket = other] {
+    for (; passed < kMessages; ++passed) pass(ends[0], {socket});
+  });
+  pid_t children[kChildren];
+  for (int i = 0; i < kChildren; ++i) {
+    while (passed < (i + 1) * kMessages / (kChildren + 2)) std::this_thread::yield();
+    children[i] = fork();
+    if (children[i] != 0) continue;
+    for (const int number : {one, other, ends[0], ends[1], over[1]}) close(number);
+    char byte;
+    _exit(read(over[0], &byte, 1) == 0 ? 0 : 1);
+  }
+  passing.join();
+  for (const int number : {other, ends[0], ends[1]}) close(number);
+  EXPECT(is_over(one));
+  close(over[1]);
+  for (const pid_t child : children) EXPECT(status_of(child) == 0);
+}
+
+// A socket that comes with a number which is no socket's is nobody's then.
+void pass_beyond_the_table() {
+  constexpr int kTable = 65536;
+  const rlimit most{kTable + 100, kTable + 100};
+  if (setrlimit(RLIMIT_NOFILE, &most) != 0) return;  // not allowed here
+  int ends[2];
+  EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  const auto [one, other] = connected(7061);
+  pass(ends[0], {other});
+  close(other);
+  while (dup(ends[0]) < kTable - 1) {
+  }
+  EXPECT(fetch(ends[1]).front() == kTable);
+  EXPECT(is_over(one));
+}
 
 // A worker that was there before the connection gets it, beside a descriptor of the kernel's; the parent
 // forgets it.

@@ -1,4 +1,4 @@
-// What processes do to each other and to themselves: seccomp(2).
+// What processes do to themselves: seccomp(2), and system calls by their number.
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -57,4 +57,24 @@ void few_system_calls() {
   EXPECT(status_of(child) == 0);
   close(other);
   EXPECT(read(one, bytes, 4) == 0);
+}
+
+// syscall(2): libuv closes its sockets with it.
+void calls_by_number() {
+  const int listening = static_cast<int>(syscall(SYS_socket, AF_INET, SOCK_STREAM, 0));
+  const sockaddr_in address = loopback(7041);
+  EXPECT(syscall(SYS_bind, listening, &address, sizeof address) == 0 &&
+         syscall(SYS_listen, listening, 8) == 0);
+  const int one = connect_to(7041);
+  const auto other = static_cast<int>(syscall(SYS_accept4, listening, nullptr, nullptr, SOCK_CLOEXEC));
+  EXPECT(other >= 0 && syscall(SYS_write, other, "ping", 4) == 4);
+  char bytes[4];
+  EXPECT(read(one, bytes, 4) == 4 && std::memcmp(bytes, "ping", 4) == 0);
+  pollfd asked{one, POLLIN, 0};
+  EXPECT(syscall(SYS_poll, &asked, 1, 0) == 0);
+  EXPECT(syscall(SYS_close, other) == 0);
+  EXPECT(syscall(SYS_read, one, bytes, 4) == 0);
+  EXPECT(syscall(SYS_dup2, one, other) == other && syscall(SYS_close_range, other, other, 0) == 0);
+  EXPECT(syscall(SYS_getpid) == getpid());
+  EXPECT(syscall(SYS_read, -1, bytes, 4) == -1 && errno == EBADF);
 }
