@@ -51,10 +51,12 @@ int32_t Server::perform(TimeNs now, Call& request) {
     case Op::close: {
       if (request.process >= view_.size().processes) return -EINVAL;
       view_.refs(request.process)[id / 64].fetch_and(~(uint64_t{1} << (id % 64)));
-      if (!is_held(id))
+      if (!is_held(id)) {
+        wakeups_.closed(id);
         let_go(now, id, request.value[0] != 0);
-      else
+      } else {
         tell_of_waiting(id);
+      }
       return 0;
     }
     case Op::bind:
@@ -346,7 +348,8 @@ void Server::sweep(TimeNs now) {
         continue;
       }
     }
-    let_go(now, id, false);
+    const uint64_t options = view_.names(id).option_bits.load(std::memory_order_relaxed);
+    let_go(now, id, options & kResetsOnClose);
   }
 }
 

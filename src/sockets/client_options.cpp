@@ -165,6 +165,7 @@ int set_special(uint32_t socket, int level, int name, const void* value, socklen
     std::memcpy(&how, value, sizeof how);
     set_place(socket, kLingerSeconds, static_cast<uint32_t>(how.l_linger));
     set_bit(socket, kOptLinger, how.l_onoff != 0);
+    set_bit(socket, kResetsOnClose, how.l_onoff != 0 && how.l_linger == 0);
     return 0;
   }
   if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) {
@@ -289,7 +290,7 @@ void inherit_options(uint32_t listener, uint32_t accepted) {
 }
 
 bool aborts_on_close(uint32_t socket) {
-  return has_option(socket, kOptLinger) && get_place(socket, kLingerSeconds) == 0;
+  return has_option(socket, kResetsOnClose);
 }
 
 }  // namespace skerry::sockets::client

@@ -15,6 +15,7 @@ struct Poll {
   nfds_t count;
   pollfd* kernel;
   bool has_kernel = false;
+  bool changed = false;  // a number became the kernel's since the kernel was asked
 };
 
 bool is_set(FdKind kind) {
@@ -32,8 +33,9 @@ void split(Poll& poll) {
   poll.kernel[poll.count] = {.fd = -1, .events = POLLIN, .revents = 0};
 }
 
-// Our part: sets revents, counts what is ready.
-int look(const Poll& poll) {
+// Our part: sets revents, counts what is ready. A number that another thread has closed or reused since it
+// was split off is the kernel's from now on: it has the answer, and Java wakes its readers so.
+int look(Poll& poll) {
   int ready = 0;
   for (nfds_t i = 0; i < poll.count; ++i) {
     pollfd& fd = poll.fds[i];
@@ -46,6 +48,10 @@ int look(const Poll& poll) {
       fd.revents = POLLNVAL;
     else if (is_set(fd_kind(entry)) && is_epoll_ready(fd.fd))
       fd.revents = static_cast<short>(asked & (POLLIN | POLLRDNORM));
+    if (entry == 0 && fd.fd >= 0 && poll.kernel[i].fd < 0) {
+      poll.kernel[i] = fd;
+      poll.has_kernel = poll.changed = true;
+    }
     if (fd.revents != 0) ++ready;
   }
   return ready;
@@ -61,8 +67,9 @@ int merge(const Poll& poll, int ready) {
   return ready;
 }
 
-int look_at_both(const Poll& poll) {
+int look_at_both(Poll& poll) {
   const int ready = look(poll);
+  poll.changed = false;
   if (!poll.has_kernel) return ready;
   const timespec none{};
   const long found =
@@ -103,7 +110,7 @@ int sleep(Poll& poll, uint32_t waiter, TimeNs deadline, const sigset_t* mask) {
     return slept == -ETIMEDOUT && soon < deadline ? 0 : slept;
   }
   arm(waiter, in_kernel ? kPipe : kFutex);
-  if (look(poll) > 0) {
+  if (look(poll) > 0 || poll.changed) {
     disarm(waiter);
     return 0;
   }

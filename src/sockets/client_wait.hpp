@@ -58,7 +58,8 @@ void release_thread_waiter();      // at the thread's end
 void forget_waiters_after_fork();  // in the child: they are the parent's, and so are their pipes
 bool prepare_thread_exit();        // once: makes threads release their waiters when they end
 
-// A blocking call of this thread on one socket.
+// A blocking call of this thread on one socket. If another thread takes the last descriptor of it away
+// meanwhile: -EBADF.
 class Wait {
  public:
   explicit Wait(uint32_t socket);
@@ -80,6 +81,10 @@ class Wait {
         if (waiter_ != kNoWaiter) disarm(waiter_);
         return 0;
       }
+      if (!is_held_here()) {
+        if (waiter_ != kNoWaiter) disarm(waiter_);
+        return -EBADF;
+      }
       const int slept = sleep(deadline);
       if (slept == 0) continue;
       if (ready()) return 0;
@@ -90,6 +95,9 @@ class Wait {
  private:
   void take_note();
   int sleep(TimeNs deadline);
+  bool is_held_here() const {
+    return state.refs[socket_ / 64].load(std::memory_order_relaxed) >> (socket_ % 64) & 1;
+  }
 
   uint32_t socket_;
   uint32_t waiter_;

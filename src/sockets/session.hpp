@@ -252,6 +252,8 @@ enum OptionBit : uint64_t {
   kMayBeCut = 64,
   kTrustsLink = 128,
   kForStack = 255,
+  // SO_LINGER with 0 seconds. The stack looks at it in SocketNames where nobody is left who could say so.
+  kResetsOnClose = 1 << 22,
 };
 
 inline constexpr uint32_t kCallValues = 32;

@@ -50,8 +50,19 @@ void Wakeups::touch_input(uint32_t socket, uint32_t times) {
   times_[socket] += times;
 }
 
+void Wakeups::closed(uint32_t socket) {
+  const SocketIn& in = view_.in(socket);
+  for (const std::atomic<uint16_t>& place : in.watchers) {
+    const uint32_t waiter = (place.load(std::memory_order_relaxed) & ~uint32_t{kExclusive}) - 1;
+    if (waiter < view_.size().waiters &&
+        view_.waiter(waiter).armed.load(std::memory_order_relaxed) != kSignal)
+      tell(waiter, socket);
+  }
+  if (in.watch_all.load(std::memory_order_relaxed) != 0) tell_watchers(socket, kEverybody);
+}
+
 uint32_t Wakeups::ring() {
-  if (sockets_.empty()) return 0;
+  if (sockets_.empty() && told_.empty()) return 0;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   for (const uint32_t socket : sockets_) {
     const uint8_t marks = std::exchange(marks_[socket], uint8_t{0});

@@ -32,6 +32,9 @@ class Wakeups {
   void freed(uint32_t socket) { mark(socket, kFreed); }
   // The peer announced an urgent byte: ring() has the kernel signal the socket's owner (F_SETOWN).
   void urgent(uint32_t socket) { mark(socket, kUrgent); }
+  // Nobody holds the socket any more. Who sleeps on it all the same (another thread closed it) is told at the
+  // next ring(), and noted now, because until then the index may be another socket's.
+  void closed(uint32_t socket);
   // Sets the ready bits and wakes who sleeps. Returns how many were woken.
   uint32_t ring();
   // The waiter's owner died. Whoever shares an epoll set with it looks again; nobody else is taken for

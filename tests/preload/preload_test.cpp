@@ -108,8 +108,8 @@ INSTANTIATE_TEST_SUITE_P(All, PreloadInCell,
                                            "standard_output", "vfork_and_exec", "close_everything", "threads",
                                            "names", "interfaces", "stdio", "pass_to_a_child",
                                            "pass_to_itself", "pass_and_lose", "many_datagrams", "send_a_file",
-                                           "few_system_calls", "calls_by_number", "fork_while_passing",
-                                           "pass_beyond_the_table"),
+                                           "few_system_calls", "calls_by_number", "closed_under_a_thread",
+                                           "fork_while_passing"),
                          [](const auto& one) { return std::string(one.param); });
 
 TEST(PreloadOutside, PassesThrough) {

@@ -309,7 +309,7 @@ constexpr Scenario kScenarios[] = {
     {"many_datagrams", many_datagrams, nullptr},
     {"send_a_file", send_a_file, nullptr},
     {"fork_while_passing", fork_while_passing, nullptr},
-    {"pass_beyond_the_table", pass_beyond_the_table, nullptr},
+    {"closed_under_a_thread", closed_under_a_thread, nullptr},
     {"calls_by_number", calls_by_number, nullptr},
     {"few_system_calls", few_system_calls, nullptr},
 };

@@ -28,10 +28,10 @@ void pass_to_a_child();
 void pass_to_itself();
 void pass_and_lose();
 void fork_while_passing();
-void pass_beyond_the_table();
 void many_datagrams();
 void send_a_file();
 
 // scenarios_processes.cpp
 void few_system_calls();
 void calls_by_number();
+void closed_under_a_thread();

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -94,22 +93,6 @@ void fork_while_passing() {
   EXPECT(is_over(one));
   close(over[1]);
   for (const pid_t child : children) EXPECT(status_of(child) == 0);
-}
-
-// A socket that comes with a number which is no socket's is nobody's then.
-void pass_beyond_the_table() {
-  constexpr int kTable = 65536;
-  const rlimit most{kTable + 100, kTable + 100};
-  if (setrlimit(RLIMIT_NOFILE, &most) != 0) return;  // not allowed here
-  int ends[2];
-  EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-  const auto [one, other] = connected(7061);
-  pass(ends[0], {other});
-  close(other);
-  while (dup(ends[0]) < kTable - 1) {
-  }
-  EXPECT(fetch(ends[1]).front() == kTable);
-  EXPECT(is_over(one));
 }
 
 // A worker that was there before the connection gets it, beside a descriptor of the kernel's; the parent

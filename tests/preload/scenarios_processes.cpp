@@ -1,4 +1,5 @@
-// What processes do to themselves: seccomp(2), and system calls by their number.
+// What processes do to themselves: seccomp(2), system calls by their number, and closing under another
+// thread.
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "scenarios.hpp"
@@ -77,4 +79,25 @@ void calls_by_number() {
   EXPECT(syscall(SYS_dup2, one, other) == other && syscall(SYS_close_range, other, other, 0) == 0);
   EXPECT(syscall(SYS_getpid) == getpid());
   EXPECT(syscall(SYS_read, -1, bytes, 4) == -1 && errno == EBADF);
+}
+
+// Java closes so: dup2() of something hung up over the number, and a signal, which may come before the other
+// thread sleeps.
+void closed_under_a_thread() {
+  const int listening = listener(7042);
+  int ends[2];
+  EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  close(ends[1]);
+  for (int round = 0; round < 40; ++round) {
+    const int one = connect_to(7042);
+    const int other = accept(listening, nullptr, nullptr);
+    std::thread polls([&] {
+      pollfd asked{one, POLLIN, 0};
+      EXPECT(poll(&asked, 1, -1) == 1 && (asked.revents & POLLHUP) != 0);
+    });
+    usleep(static_cast<unsigned>(round) * 50);
+    EXPECT(dup2(ends[0], one) == one);
+    polls.join();
+    for (const int number : {one, other}) close(number);
+  }
 }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "client_case.hpp"
+#include "sockets/client_anchor.hpp"
 #include "sockets/client_call.hpp"
 #include "sockets/client_descriptors.hpp"
 
@@ -198,6 +199,32 @@ TEST(ClientDescriptors, CallSlotsAreGivenBack) {
   client::detach();
   ASSERT_EQ(client::attach(AttachedClient::name().c_str()), client::Attach::attached);
   EXPECT_EQ(busy(), 0u);
+}
+
+// The stack has given the reference, and then there is no number for it.
+TEST(ClientDescriptors, AClaimThatFailsHalfWayLeavesNothingOpen) {
+  AttachedClient attached;
+  const std::unique_ptr<Os> os = client_os();
+  const int fd = os->socket(AF_INET, SOCK_STREAM);
+  const uint32_t socket = client::socket_of(fd);
+  const int carrier = client::connect_anchor();
+  AnchorReply reply;
+  AnchorRequest request{
+      .op = AnchorOp::carry, .slot = client::state.slot, .pid = client::process_id(), .socket = socket};
+  ASSERT_TRUE(client::ask_anchor(carrier, request, reply, nullptr, 0));
+  os->close(fd);
+  client::wait_for_posted();
+  request = {.op = AnchorOp::claim,
+             .slot = client::state.slot,
+             .pid = client::process_id(),
+             .session = client::state.control->mac};
+  ASSERT_TRUE(client::ask_anchor(carrier, request, reply, nullptr, 0));
+  ASSERT_EQ(reply.socket, socket);
+  client::install_over(-1, socket, false);
+  ::close(carrier);
+  for (int i = 0; i < 20'000 && attached.stack().sockets_in_use() != 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(attached.stack().sockets_in_use(), 0u);
 }
 
 TEST(ClientDescriptors, WithoutAListenerNothingHappens) {

@@ -25,7 +25,10 @@ int FakeStack::perform(Call& call) {
   if (id >= size_.sockets || !sockets_[id].used || sockets_[id].orphan) return -EBADF;
   switch (op) {
     case Op::close:
-      if (!is_held(id)) release(id, call.value[0] != 0);
+      if (!is_held(id)) {
+        wakeups_->closed(id);
+        release(id, call.value[0] != 0);
+      }
       return 0;
     case Op::bind:
       return bind(call);

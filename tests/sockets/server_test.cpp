@@ -173,6 +173,14 @@ TEST_F(ServerTest, AnotherSleeperIsToldWhenTheOneThatWasToldEnds) {
   EXPECT_EQ(awake(), 1u);
 }
 
+TEST_F(ServerTest, WhoSleepsOnASocketThatIsClosedIsTold) {
+  const uint32_t socket = stack_.open(true);
+  view_.in(socket).watchers[0].store(1);
+  view_.waiter(0).armed.store(kFutex);
+  stack_.close(socket);
+  EXPECT_EQ(view_.waiter(0).armed.load(), kAwake);
+}
+
 TEST_F(ServerTest, ASleeperThatWasKilledIsNoSleeper) {
   const uint32_t listener = stack_.listener(7);
   stack_.server().process_arrived(1);
@@ -241,6 +249,16 @@ TEST_F(ServerTest, AProcessThatIsKilledEndsItsStreamsAsACloseWould) {
   EXPECT_EQ(stack_.read(client), answer);
   EXPECT_EQ(view_.out(client).error.load(), 0) << "a reset instead of the end of the stream";
   EXPECT_TRUE(stack_.status(client) & kPeerClosed);
+}
+
+TEST_F(ServerTest, AProcessThatIsKilledResetsWhereACloseWould) {
+  const auto [listener, client, server] = stack_.connected();
+  view_.names(server).option_bits = kResetsOnClose;
+  stack_.server().process_arrived(1);
+  view_.refs(1)[client / 64].fetch_or(uint64_t{1} << (client % 64));
+  stack_.server().process_died(kProcess);
+  stack_.settle();
+  EXPECT_EQ(view_.out(client).error.load(), static_cast<uint32_t>(ECONNRESET));
 }
 
 TEST_F(ServerTest, ASocketThatWasConnectedIsNotConnectedAgain) {

@@ -1,0 +1,30 @@
+"""fork, exec, posix_spawn, daemons, passed descriptors and kills: a peer sees on a stack what it sees on plain Linux."""
+
+import unittest
+from pathlib import Path
+
+from lab.namespace import Namespace
+from lab.process import run
+from skerry_case import SkerryCase
+
+PROGRAM = ("/usr/bin/python3", str(Path(__file__).with_name("process_ends.py")))
+
+
+class Processes(SkerryCase):
+    LIMIT_S = 240
+
+    def test_a_peer_sees_what_it_sees_on_linux(self):
+        with Namespace() as plain:
+            plain.run("ip", "link", "set", "lo", "up")
+            expected = run([*plain.inside(), *PROGRAM], timeout_s=110)[1].splitlines()
+        self.assertGreater(len(expected), 20, expected)
+        ours = self.serve("sh", "-c", '"$@"; echo over; exec sleep infinity', "sh", *PROGRAM)
+        ours.wait_for("over\n", timeout_s=110)
+        self.assertEqual(ours.output().splitlines()[:-1], expected)
+        self.assertGreater(self.stack_counter("sockets.accepted"), 20, "another stack carried this")
+        # And nothing is left: every descriptor's end, however it came, gave its socket back.
+        self.wait_until(lambda: self.stack_counter("sockets.in_use") == 0, ours, timeout_s=30)
+
+
+if __name__ == "__main__":
+    unittest.main()
