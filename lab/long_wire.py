@@ -9,9 +9,10 @@ import contextlib
 import random
 
 from lab.namespace import Namespace
+from lab.on_a_wire import SkerryOnAWire
 from lab.plain import ADDRESSES, PlainLinux
 from lab.process import Failure, Running
-from lab.skerry import BUILD, Skerry
+from lab.skerry import BUILD
 
 ROUND_TRIP_MS = 20
 LOSS_PERCENT = 1  # of the frames of each direction
@@ -67,28 +68,8 @@ class PlainLinuxFarApart(PlainLinux):
         return self
 
 
-class SkerryFarAway(Skerry):
+class SkerryFarAway(SkerryOnAWire):
     """The server on a stack; the client is plain Linux, as on the other side."""
 
-    def __enter__(self):
-        with contextlib.ExitStack() as stack:
-            host = stack.enter_context(Namespace())
-            self.far = stack.enter_context(Namespace(beside=host))
-            self.wire = stack.enter_context(LongWire({"server": host, "client": self.far}))
-            self.far.run("ip", "address", "add", f"{ADDRESSES['client']}/24", "dev", "veth")
-            self.before = host.inside()
-            super().__enter__()
-            self.namespaces = stack.pop_all()
-        return self
-
-    def __exit__(self, *what):
-        super().__exit__(*what)
-        return self.namespaces.__exit__(*what)
-
-    def address(self, role):
-        return ADDRESSES[role]
-
-    def start(self, role, core, argv):
-        if role == "client":
-            return Running([*self.far.inside(), "taskset", "--cpu-list", core, *argv])
-        return self.begin("run", "--uplink", "afxdp:veth", "--core", core, "--address", f"{ADDRESSES[role]}/24", "--", *argv)
+    def lay_wire(self, stack, host):
+        self.wire = stack.enter_context(LongWire({"server": host, "client": self.far}))

@@ -99,7 +99,7 @@ Result<supervisor::ControlClient> connect_or_start(const Question& question,
   if (client || !is_absent(client.error())) return client;
   const supervisor::UplinkName uplink = question.request.uplink.value_or(supervisor::default_uplink(machine));
   const Result<supervisor::Plan> plan =
-      supervisor::default_plan(question.composition, uplink, question.subnet, machine);
+      supervisor::default_plan(question.composition, uplink, question.subnet, question.request.core, machine);
   if (!plan) return plan.error();
   if (!question.request.network.empty() && question.request.network != plan->name) {
     return Error{fmt::format("\"{}\" is not running: start it with `skerry up`", question.composition)};

@@ -48,7 +48,8 @@ Result<const Network*> choose_network(const std::string& name, const Plan& plan)
 }  // namespace
 
 Result<Plan> default_plan(const std::string& name, const UplinkName& uplink,
-                          const std::optional<Subnet>& subnet, const Machine& machine) {
+                          const std::optional<Subnet>& subnet, std::optional<unsigned> first_core,
+                          const Machine& machine) {
   if (const std::string defect = name_defect(name, kMaxNetworkName); !defect.empty()) {
     return Error{fmt::format("the network's name \"{}\" {}", name, defect)};
   }
@@ -62,6 +63,7 @@ Result<Plan> default_plan(const std::string& name, const UplinkName& uplink,
   }
   if (!defect.empty()) return Error{defect};
   Plan plan{.name = name, .ends_with_last = true};
+  if (uplink.kind == Uplink::tap) network.core = first_core;
   add_network(plan, network);
   place(plan, machine.cores);
   return plan;

@@ -15,9 +15,11 @@ namespace skerry::supervisor {
 inline constexpr std::string_view kDefaultNetwork = "default";
 
 // A plan of one empty network of that name, 10.77.0.0/16 unless `subnet` says otherwise. With a TAP uplink
-// the first of 10.77.0.0/16 to 10.127.0.0/16 that the host is not in. Errors: one sentence.
+// the first of 10.77.0.0/16 to 10.127.0.0/16 that the host is not in. `first_core`: that of the program which
+// is to be the first in it, if its user chose one. Errors: one sentence.
 Result<Plan> default_plan(const std::string& name, const UplinkName& uplink,
-                          const std::optional<Subnet>& subnet, const Machine& machine);
+                          const std::optional<Subnet>& subnet, std::optional<unsigned> first_core,
+                          const Machine& machine);
 
 // The program that the request asks for, ready for add_program. Errors: one sentence that says what to write
 // instead.

@@ -1,8 +1,8 @@
 // Which core each process runs on. The rules are measured (ARCHITECTURE.md, "placement"): waking a sleeper on
 // the same core costs a tenth of waking one on another core, so a program and its stack share one; the
-// vswitch takes the core with more slack, because there it delays nobody, and a driver goes with its vswitch,
-// also one that serves a single program.
-// If no second core is in the game, everybody is told: they wait by other rules then.
+// vswitch takes the core with more slack, because there it delays nobody, but behind a TAP it stands beside
+// the first program. A driver goes with its vswitch, also one that serves a single program. If no second core
+// is in the game, everybody is told: they wait by other rules then.
 #include <algorithm>
 #include <map>
 
@@ -26,6 +26,18 @@ unsigned least_loaded(const Loads& loads, bool highest_of_equals) {
   return best;
 }
 
+// What a TAP leads to are programs of this host, and they need a core as well.
+bool stands_beside_program(const Plan& plan, const Process& vswitch) {
+  return plan.network(vswitch.network)->uplink == Uplink::tap;
+}
+
+const Process* first_program(const Plan& plan, std::string_view network) {
+  for (const Process& process : plan.processes) {
+    if (process.kind == ProcessKind::program && process.network == network) return &process;
+  }
+  return nullptr;  // the first is still to come, and will get the lowest core
+}
+
 }  // namespace
 
 void place(Plan& plan, const std::vector<unsigned>& cores) {
@@ -35,7 +47,8 @@ void place(Plan& plan, const std::vector<unsigned>& cores) {
   for (const Process& process : plan.processes) {
     if (!process.core || !loads.contains(*process.core)) continue;
     if (process.kind == ProcessKind::program) loads[*process.core] += kProgramLoad;
-    if (process.kind == ProcessKind::vswitch) loads[*process.core] += kVswitchLoad;
+    if (process.kind == ProcessKind::vswitch && !stands_beside_program(plan, process))
+      loads[*process.core] += kVswitchLoad;
   }
 
   const auto put = [&](unsigned core, const auto& belongs) {
@@ -51,8 +64,10 @@ void place(Plan& plan, const std::vector<unsigned>& cores) {
   }
   for (const Process& vswitch : plan.processes) {
     if (vswitch.kind != ProcessKind::vswitch || vswitch.core) continue;
-    const unsigned core = least_loaded(loads, true);
-    loads[core] += kVswitchLoad;
+    const bool beside_program = stands_beside_program(plan, vswitch);
+    const Process* const program = beside_program ? first_program(plan, vswitch.network) : nullptr;
+    const unsigned core = program ? *program->core : least_loaded(loads, !beside_program);
+    if (!beside_program) loads[core] += kVswitchLoad;
     put(core, [&](const Process& p) { return p.network == vswitch.network && p.program.empty(); });
   }
   for (const Process& vswitch : plan.processes) {

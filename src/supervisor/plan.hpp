@@ -227,7 +227,8 @@ Result<Addition> add_program(Plan& plan, Program program);
 void remove_program(Plan& plan, std::string_view program);
 
 // Chooses a core for every process that has none, by the rules of ARCHITECTURE.md "placement": a program and
-// its stack share a core, the least loaded; a vswitch and its drivers take the core with most slack.
+// its stack share a core, the least loaded; a vswitch and its drivers take the core with most slack, or
+// behind a TAP that of the first program.
 // Processes that have a core keep it.
 void place(Plan& plan, const std::vector<unsigned>& cores);
 

@@ -236,7 +236,7 @@ Fd capture_pipe() {
 
 FakeSupervisor::Answers capturing() {
   supervisor::Plan plan =
-      *supervisor::default_plan("lan", supervisor::Uplink::none, {}, supervisor::this_machine());
+      *supervisor::default_plan("lan", supervisor::Uplink::none, {}, {}, supervisor::this_machine());
   const supervisor::Program program{.name = "redis", .network = "lan"};
   CHECK(supervisor::add_program(plan, program));
   return {{Command::plan,

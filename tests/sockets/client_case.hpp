@@ -111,6 +111,14 @@ class OsCase : public ::testing::TestWithParam<const char*> {
     EXPECT_GE(os->poll(&one, 1, 20'000), 0);
     return one.revents;
   }
+  // `to` reads all that `from` has sent, and then `from` may write again.
+  void expect_room_once_read(int from, int to, size_t sent) {
+    std::thread reader([&] {
+      for (size_t got = 0; got < sent;) got += receive(to, 1 << 20).size();
+    });
+    EXPECT_EQ(wait_for(from, POLLOUT), POLLOUT);
+    reader.join();
+  }
   bool is_client() const { return attached_.has_value(); }
   FakeStack& stack() { return attached_->stack(); }
 

@@ -189,13 +189,37 @@ TEST(Plan, UnsoundJsonIsRefused) {
 }
 
 TEST(Placement, ProgramAndStackShareACoreAndTheVswitchTakesTheOther) {
-  Plan plan = lan(Uplink::tap);
+  Plan plan = lan();
   add(plan, "redis");
   place(plan, {0, 1});
   EXPECT_EQ(plan.process("redis")->core, 0u);
   EXPECT_EQ(plan.process("redis.stack")->core, 0u);
   EXPECT_EQ(plan.process("lan.vswitch")->core, 1u);
+}
+
+TEST(Placement, BehindATapTheHostsProgramsHaveTheOtherCore) {
+  Plan plan = lan(Uplink::tap);
+  Program pinned = program("redis");
+  pinned.core = 1;
+  ASSERT_TRUE(add_program(plan, pinned));
+  add(plan, "second");
+  place(plan, {0, 1});
+  EXPECT_EQ(plan.process("lan.vswitch")->core, 1u);
   EXPECT_EQ(plan.process("lan.tap")->core, 1u);
+  EXPECT_EQ(plan.process("second")->core, 0u);
+}
+
+TEST(Placement, BehindATapThatIsThereFirstProgramsSpreadAsEver) {
+  for (const std::optional<unsigned> chosen : {std::optional<unsigned>(), std::optional<unsigned>(1)}) {
+    Plan plan = *default_plan("lan", Uplink::tap, std::nullopt, chosen, fake_machine());
+    Program first = program("first");
+    first.core = chosen;
+    ASSERT_TRUE(add_program(plan, first));
+    add(plan, "second");
+    place(plan, {0, 1});
+    EXPECT_EQ(plan.process("first")->core, plan.process("lan.tap")->core);
+    EXPECT_NE(plan.process("second")->core, plan.process("first")->core);
+  }
 }
 
 TEST(Placement, ProgramsSpreadAndTheVswitchAvoidsTheFirst) {
@@ -287,7 +311,7 @@ RunRequest curl() {
 }
 
 TEST(Attach, DefaultPlanIsSoundAndEndsWithItsLastProgram) {
-  const Result<Plan> plan = default_plan("default", Uplink::none, std::nullopt, fake_machine());
+  const Result<Plan> plan = default_plan("default", Uplink::none, std::nullopt, std::nullopt, fake_machine());
   ASSERT_TRUE(plan);
   EXPECT_THAT(check_plan(*plan), ElementsAre());
   EXPECT_TRUE(plan->ends_with_last);
@@ -297,25 +321,25 @@ TEST(Attach, DefaultPlanIsSoundAndEndsWithItsLastProgram) {
 TEST(Attach, TapAvoidsTheHostsOwnNetworks) {
   Machine machine = fake_machine();
   machine.host_subnets = {{"eth0", *parse_subnet("10.76.0.0/15")}};
-  const Result<Plan> plan = default_plan("default", Uplink::tap, std::nullopt, machine);
+  const Result<Plan> plan = default_plan("default", Uplink::tap, std::nullopt, std::nullopt, machine);
   ASSERT_TRUE(plan);
   EXPECT_EQ(format_subnet(plan->networks.front().subnet), "10.78.0.0/16");
-  EXPECT_FALSE(default_plan("default", Uplink::tap, std::nullopt, fake_machine(false)));
+  EXPECT_FALSE(default_plan("default", Uplink::tap, std::nullopt, std::nullopt, fake_machine(false)));
 }
 
 TEST(Attach, WithoutRootTheUplinkIsUserWherePasstIs) {
   EXPECT_EQ(default_uplink(fake_machine(false, true)), Uplink::user);
   EXPECT_EQ(default_uplink(fake_machine(false, false)), Uplink::none);
   EXPECT_EQ(default_uplink(fake_machine(true, true)), Uplink::none);
-  EXPECT_TRUE(default_plan("default", Uplink::user, std::nullopt, fake_machine(false, true)));
+  EXPECT_TRUE(default_plan("default", Uplink::user, std::nullopt, std::nullopt, fake_machine(false, true)));
   const Result<Plan> without =
-      default_plan("default", Uplink::user, std::nullopt, fake_machine(false, false));
+      default_plan("default", Uplink::user, std::nullopt, std::nullopt, fake_machine(false, false));
   ASSERT_FALSE(without);
   EXPECT_EQ(without.error().message, "uplink \"user\" needs passt: apt install passt, or write \"none\"");
 }
 
 TEST(Attach, APortIsPublishedOnce) {
-  Plan plan = *default_plan("default", Uplink::user, std::nullopt, fake_machine());
+  Plan plan = *default_plan("default", Uplink::user, std::nullopt, std::nullopt, fake_machine());
   RunRequest request = curl();
   request.publish = {{0, 8080, 80, false}};
   ASSERT_TRUE(add_program(plan, *admit(request, plan, fake_machine())));
@@ -327,7 +351,7 @@ TEST(Attach, APortIsPublishedOnce) {
 }
 
 TEST(Attach, NamesAreMadeUnique) {
-  Plan plan = *default_plan("default", Uplink::none, std::nullopt, fake_machine());
+  Plan plan = *default_plan("default", Uplink::none, std::nullopt, std::nullopt, fake_machine());
   for (const char* expected : {"curl", "curl-2", "curl-3"}) {
     const Result<Program> admitted = admit(curl(), plan, fake_machine());
     ASSERT_TRUE(admitted);
@@ -338,7 +362,7 @@ TEST(Attach, NamesAreMadeUnique) {
 }
 
 TEST(Attach, RefusalsSayWhatToDo) {
-  Plan plan = *default_plan("default", Uplink::none, std::nullopt, fake_machine());
+  Plan plan = *default_plan("default", Uplink::none, std::nullopt, std::nullopt, fake_machine());
   RunRequest first = curl();
   first.address = 0x0a4d0005;
   first.name = "taken";

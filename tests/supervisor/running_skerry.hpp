@@ -216,7 +216,7 @@ class RunningSkerry {
 };
 
 inline Plan empty_plan(const std::string& name, bool ends_with_last = false, Uplink uplink = Uplink::none) {
-  Result<Plan> plan = default_plan(name, uplink, std::nullopt, this_machine());
+  Result<Plan> plan = default_plan(name, uplink, std::nullopt, std::nullopt, this_machine());
   EXPECT_TRUE(plan) << plan.error().message;
   plan->ends_with_last = ends_with_last;
   return std::move(*plan);
