@@ -5,6 +5,9 @@ worst case, go through both. Of the kernel's time for a packet (written to a TAP
 nothing is: reading the headers is counted. Needs root.
 
 `ip` and `inet` are the kernel's two families; `linear` is our interpreter rule after rule, `ours` with its index.
+
+`typical` are the rules of a host that tracks connections, and packets of flows that were answered; there `linear` judges each of them,
+and `ours` remembers those that are alike, as a stack does. Both track all.
 """
 
 import argparse
@@ -12,6 +15,7 @@ import fcntl
 import ipaddress
 import json
 import os
+import socket
 import statistics
 import struct
 import subprocess
@@ -55,11 +59,37 @@ def ruleset(family, kind, count):
     return "\n".join([f"table {family} t {{", sets, "chain c {", "type filter hook prerouting priority 0; policy drop", *rules, "}", "}", ""])
 
 
+def typical(family, last):
+    """The rules of a host; `last`: behind them nothing passes, so that nobody's time for what passes is counted."""
+    blocked = ", ".join(f"198.51.{i}.0/25" for i in range(32))
+    return f"""table {family} t {{
+set blocked {{ type ipv4_addr; flags interval; elements = {{ {blocked} }}
+}}
+chain c {{
+type filter hook prerouting priority 0; policy drop
+iifname lo accept
+ip saddr @blocked drop
+ct state invalid drop
+ct state established,related accept
+icmp type echo-request limit rate 10/second accept
+tcp dport {{ 22, 80, 443 }} ct state new accept
+udp dport 53 accept
+}}
+}}
+""" + (LAST if last else "")
+
+
+LAST = """table ip last {
+chain c {
+type filter hook prerouting priority 300; policy drop
+}
+}
+"""
 SHORT = {"one field": "linear", "five fields": "linear5", "mixed masks": "mixed", "hash set": "hash", "interval set": "interval",
          "concatenated ranges": "concat"}
 CASES = [(kind, count) for kind in ("one field", "five fields", "mixed masks") for count in (1, 10, 100, 1000, 10000)]
 CASES += [("hash set", count) for count in (100, 10000, 100000)] + [("interval set", count) for count in (100, 10000, 100000)]
-CASES += [("concatenated ranges", 100), ("concatenated ranges", 1000)]
+CASES += [("concatenated ranges", 100), ("concatenated ranges", 1000), ("typical", 0)]
 
 
 def run(words, **options):
@@ -75,20 +105,33 @@ class Kernel:
         fcntl.ioctl(self.tap, TUNSETIFF, struct.pack("16sH22x", b"eth0", IFF_TAP | IFF_NO_PI))
         run(["ip", "link", "set", "eth0", "address", "02:00:00:00:00:01", "up"])
         run(["ip", "addr", "add", "10.9.0.1/16", "dev", "eth0"])
+        run(["ip", "neigh", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "eth0", "nud", "permanent"])
+        self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.server.bind(("10.9.0.1", 53))
+        self.server.settimeout(10)
 
     def load(self, text):
         run(["nft", "-f", "-"], input="flush ruleset\n" + text)
 
-    def cost(self, count):
-        return float(run([BUILD / "bench-filter", "write", str(self.tap), str(count)], pass_fds=[self.tap]))
+    def cost(self, count, what="write"):
+        return float(run([BUILD / "bench-filter", what, str(self.tap), str(count)], pass_fds=[self.tap]))
+
+    def answer_flows(self):
+        """Each flow once more in both directions: it is established then."""
+        self.cost(0, "write-flows")
+        for _ in range(64):
+            self.server.sendto(*self.server.recvfrom(100))
+        flows = int(Path("/proc/sys/net/netfilter/nf_conntrack_count").read_text())
+        if flows < 64:
+            raise SystemExit(f"the kernel tracks {flows} flows of 64")
 
 
-def ours(text, count, folder):
+def ours(text, count, folder, what="judge"):
     with open(Path(folder, "batch"), "wb") as batch:
         done = subprocess.run([BUILD / "skerry-nftc", "lo", "eth0"], input=text.encode(), stdout=batch, stderr=subprocess.PIPE, timeout=300)
     if done.returncode:
         raise SystemExit(f"skerry-nftc: {done.stderr.decode()[:500]}")
-    return [float(line) for line in run([BUILD / "bench-filter", "judge", Path(folder, "batch"), str(count)]).splitlines()]
+    return [float(line) for line in run([BUILD / "bench-filter", what, Path(folder, "batch"), str(count)]).splitlines()]
 
 
 def measure(kind, count, rounds, kernel, folder):
@@ -109,10 +152,27 @@ def measure(kind, count, rounds, kernel, folder):
     return seen
 
 
+def measure_typical(rounds, packets, kernel, folder):
+    seen = {"empty": [], "ip": [], "inet": [], "linear": [], "ours": []}
+    for _ in range(rounds):
+        for family in ("ip", "inet"):
+            kernel.load(LAST)
+            empty = kernel.cost(packets, "write-flows")
+            kernel.load(typical(family, last=False))
+            kernel.answer_flows()
+            kernel.load(typical(family, last=True))
+            seen["empty"].append(empty)
+            seen[family].append(kernel.cost(packets, "write-flows") - empty)
+        linear, remembers = ours(typical("ip", last=False), packets, folder, "judge-flows")
+        seen["linear"].append(linear)
+        seen["ours"].append(remembers)
+    return seen
+
+
 def line(kind, count, seen):
     """As every bench writes it: nanoseconds a packet, the kernel's in its fastest family; the ratio is how many times ours is better."""
     ours, kernel = statistics.median(seen["ours"]), statistics.median(seen["ip"])
-    return {"bench": "filter", "case": f"{SHORT[kind]}_{count}", "ours": ours, "kernel": kernel, "ratio": kernel / ours, "unit": "ns/packet",
+    return {"bench": "filter", "case": f"{SHORT[kind]}_{count}" if count else kind, "ours": ours, "kernel": kernel, "ratio": kernel / ours, "unit": "ns/packet",
             "ours_runs": seen["ours"], "kernel_runs": seen["ip"], "kernel_inet_runs": seen["inet"], "ours_without_index_runs": seen["linear"]}
 
 
@@ -133,9 +193,10 @@ def main():
         for kind, count in CASES:
             if options.quick and count > 1000:
                 continue
-            seen = measure(kind, count, 1 if options.quick else options.rounds, kernel, folder)
+            rounds = 1 if options.quick else options.rounds
+            seen = measure(kind, count, rounds, kernel, folder) if count else measure_typical(rounds, 200_000, kernel, folder)
             row = {way: statistics.median(runs) for way, runs in seen.items()}
-            print(f"{count:>7} {kind:20}{row['ip']:12.0f}{row['inet']:10.0f}{row['linear']:10.0f}{row['ours']:9.0f}{row['ip'] / row['ours']:12.1f} ×", flush=True)
+            print(f"{count or '':>7} {kind:20}{row['ip']:12.0f}{row['inet']:10.0f}{row['linear']:10.0f}{row['ours']:9.0f}{row['ip'] / row['ours']:12.1f} ×", flush=True)
             if out:
                 print(json.dumps(line(kind, count, seen)), file=out, flush=True)
 

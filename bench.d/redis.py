@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lab import peers
-from lab.filtered import Filtered
+from lab.filtered import STATEFUL, Filtered, name_of
 from lab.on_a_wire import SkerryOnAWire
 from lab.plain import PlainLinux
 from lab.proc import cpu_ns
@@ -150,17 +150,18 @@ def tell_losses(case, counts):
     """What rules cost against none, in the same rounds: of the rate, and of the server's processor time for a request."""
     losses = {}
     for count in counts:
-        rate, cpu = case.loss(f"{count} rules"), case.loss(f"{count} rules", "cpu_us", lower_is_better=True)
+        rate, cpu = case.loss(name_of(count)), case.loss(name_of(count), "cpu_us", lower_is_better=True)
         if rate and cpu:
             losses[count] = {"loss_pct": rate[0], "loss_ci": rate[1], "cpu_loss_pct": cpu[0], "cpu_loss_ci": cpu[1]}
-            print(f"{count} rules: {rate[0]:.1f} % fewer requests [{rate[1][0]:.1f}..{rate[1][1]:.1f}], "
+            print(f"{name_of(count)}: {rate[0]:.1f} % fewer requests [{rate[1][0]:.1f}..{rate[1][1]:.1f}], "
                   f"{cpu[0]:.1f} % more processor time for each [{cpu[1][0]:.1f}..{cpu[1][1]:.1f}] (95 %)")
     if losses:
-        case.more = losses[max(losses)] | {"rules": max(losses), "losses": losses}
+        most = max(losses, key=lambda count: 0 if count == STATEFUL else count)
+        case.more = losses[most] | {"rules": most, "losses": losses}
 
 
 def titles(chosen):
-    beside = [peer.name for peer in (peers.installed() if chosen.peers else [])] + [f"{count} rules" for count in chosen.filter]
+    beside = [peer.name for peer in (peers.installed() if chosen.peers else [])] + [name_of(count) for count in chosen.filter]
     return options.TITLES | {name: name for name in beside}
 
 
@@ -185,8 +186,9 @@ def main():
                         help="how many clients (50)")
     parser.add_argument("--hog", action="store_true", help="with a busy loop on each of the two cores")
     parser.add_argument("--peers", action="store_true", help="get_p1 alone, and beside pasta, slirp4netns and gVisor where installed")
-    parser.add_argument("--filter", type=lambda text: [int(word) for word in text.split(",")], default=[], metavar="N,M",
-                        help="get_p1 alone, without rules and with N, with M, … of five fields at both hooks of the server's stack")
+    parser.add_argument("--filter", type=lambda text: [word if word == STATEFUL else int(word) for word in text.split(",")], default=[],
+                        metavar="N,M", help="get_p1 alone, without rules and with N, with M, … of five fields at both hooks of the server's "
+                                            f"stack; '{STATEFUL}': with those of a host that tracks connections")
     chosen = options.parse(parser)
     if chosen.peers or chosen.filter:
         chosen.cases = ["get_p1"]

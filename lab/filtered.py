@@ -13,17 +13,50 @@ def five_field_rules(count):
     return "table ip cost {\n" + "".join(chains) + "}\n"
 
 
-class Filtered(Skerry):
-    """The same as Skerry, with so many rules at both hooks of the server's stack."""
+STATEFUL = "stateful"
 
-    def __init__(self, count):
+
+def name_of(which):
+    return f"{which} rules"
+
+
+def stateful_rules(port):
+    """As a host has them: answers, what the server is asked, and little else."""
+    return f"""table inet host {{
+set blocked {{
+type ipv4_addr; flags interval
+elements = {{ {", ".join(f"198.51.{i}.0/25" for i in range(32))} }}
+}}
+chain input {{
+type filter hook input priority 0; policy drop
+iifname lo accept
+ip saddr @blocked drop
+ct state invalid drop
+ct state established,related accept
+icmp type echo-request limit rate 10/second accept
+tcp dport {{ 22, 80, 443, {port} }} ct state new accept
+udp dport 53 accept
+}}
+chain output {{
+type filter hook output priority 0; policy accept
+ct state invalid drop
+ip daddr 169.254.0.0/16 reject
+}}
+}}
+"""
+
+
+class Filtered(Skerry):
+    """The same as Skerry, with so many rules at both hooks of the server's stack, or with STATEFUL ones."""
+
+    def __init__(self, which):
         super().__init__()
-        self.name = f"{count} rules"
-        self.count = count
+        self.name = name_of(which)
+        self.text = stateful_rules(6379) if which == STATEFUL else five_field_rules(which)
 
     def start(self, role, core, argv):
         if role != "server":
             return super().start(role, core, argv)
         rules = Path(self.folder.name, "rules.nft")
-        rules.write_text(five_field_rules(self.count))
+        rules.write_text(self.text)
         return self.begin("run", "--uplink", "none", "--core", core, "--address", self.address(role), "--filter", str(rules), "--", *argv)

@@ -1,14 +1,17 @@
 // What one packet costs, for ./bench filter, which draws the rulesets and prepares the kernel:
 //
-//   bench-filter judge BATCH COUNT     our engine, from the compiled rules in BATCH: rule after rule, and by
-//   its index bench-filter write DESCRIPTOR COUNT    the kernel: as many packets written to a TAP device
+//   bench-filter judge BATCH COUNT        our engine, from the compiled rules in BATCH: rule after rule, and
+//                                         by its index
+//   bench-filter write DESCRIPTOR COUNT   the kernel: as many packets written to a TAP device
+//   bench-filter judge-flows, write-flows the same with flows that are answered before; ours tracks them
 //
-// Each prints nanoseconds a packet, one line a way. The packets are a round of 64 TCP segments from as many
-// ports, whose headers are read anew each time.
+// Each prints nanoseconds a packet, one line a way. The packets are a round of 64 TCP segments, or of
+// datagrams in flows, from as many ports, whose headers are read anew each time.
 #include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -27,7 +30,7 @@ constexpr size_t kEthernetBytes = 14, kFrameBytes = 54, kRound = 64;
 using Frame = std::array<uint8_t, kFrameBytes>;
 
 // From 10.9.0.2 to 10.9.0.1, the address of the TAP device, whose MAC address is 02:…:01.
-std::array<Frame, kRound> frames() {
+std::array<Frame, kRound> frames(bool flows) {
   std::array<Frame, kRound> round{};
   for (size_t i = 0; i < kRound; ++i) {
     Frame& frame = round[i];
@@ -42,6 +45,14 @@ std::array<Frame, kRound> frames() {
     store_be16(&frame[kEthernetBytes + 22], 80);
     frame[kEthernetBytes + 32] = 5 << 4;
     frame[kEthernetBytes + 33] = 2;  // SYN
+    if (!flows) continue;
+    constexpr uint8_t kUdp = 17;
+    frame[kEthernetBytes + 9] = kUdp;
+    store_be16(&frame[kEthernetBytes + 10],
+               static_cast<uint16_t>(load_be16(&frame[kEthernetBytes + 10]) - (kUdp - 6)));
+    store_be16(&frame[kEthernetBytes + 22], 53);
+    store_be16(&frame[kEthernetBytes + 24], 20);
+    store_be16(&frame[kEthernetBytes + 26], 0);
   }
   return round;
 }
@@ -53,8 +64,8 @@ uint64_t now() {
 }
 
 template <class Each>
-void measure(uint64_t count, Each each) {
-  const auto round = frames();
+void measure(uint64_t count, bool flows, Each each) {
+  const auto round = frames(flows);
   for (size_t i = 0; i < kRound; ++i) each(round[i]);
   const uint64_t begin = now();
   for (uint64_t i = 0; i < count; ++i) each(round[i % kRound]);
@@ -81,7 +92,7 @@ int judge(const char* path, uint64_t count) {
   const filter::Interface eth0 = filter::network_interface();
   for (const auto search : {filter::Engine::Search::linear, filter::Engine::Search::indexed}) {
     filter::Engine engine(ruleset, 0, {}, search);
-    measure(count, [&](const Frame& frame) {
+    measure(count, false, [&](const Frame& frame) {
       filter::Packet packet;
       packet.link = ConstBytes(frame).first(kEthernetBytes);
       packet.in = &eth0;
@@ -92,8 +103,51 @@ int judge(const char* path, uint64_t count) {
   return 0;
 }
 
-int write_frames(int descriptor, uint64_t count) {
-  measure(count, [&](const Frame& frame) {
+// As a stack does: what is alike is judged once, after it was tracked.
+int judge_flows(const char* path, uint64_t count) {
+  filter::Ruleset ruleset;
+  if (const auto refusal = filter::load(content(path), ruleset)) {
+    std::fprintf(stderr, "%s\n", refusal->sentence.c_str());
+    return 1;
+  }
+  const filter::Interface eth0 = filter::network_interface();
+  for (const bool remembers : {false, true}) {
+    filter::Engine engine(ruleset);
+    filter::Conntrack conntrack({1, 2});
+    engine.track_with(&conntrack);
+    const auto pass = [&](const Frame& frame, bool answer) {
+      using filter::Hook;
+      const TimeNs time = 3 * kSecond;
+      filter::Packet packet;
+      packet.link = ConstBytes(frame).first(kEthernetBytes);
+      (answer ? packet.out : packet.in) = &eth0;
+      if (!packet.read(ConstBytes(frame).subspan(kEthernetBytes))) std::abort();
+      std::optional<filter::VerdictMemory::Look> look;
+      if (remembers) {
+        engine.track(Hook::prerouting, packet, time);
+        look = engine.look(packet.bytes, answer, false, packet.tracked);
+        if (look && engine.recall(*look, packet.length, time)) return;
+        engine.record();
+      }
+      for (const Hook hook :
+           answer ? std::array{Hook::output, Hook::postrouting} : std::array{Hook::prerouting, Hook::input})
+        if (!engine.judge(hook, packet, time).accepted) std::abort();
+      if (look) engine.remember(*look);
+    };
+    for (Frame frame : frames(true)) {
+      pass(frame, false);
+      uint8_t* const ip = frame.data() + kEthernetBytes;
+      std::swap_ranges(ip + 12, ip + 16, ip + 16);
+      std::swap_ranges(ip + 20, ip + 22, ip + 22);
+      pass(frame, true);
+    }
+    measure(count, true, [&](const Frame& frame) { pass(frame, false); });
+  }
+  return 0;
+}
+
+int write_frames(int descriptor, uint64_t count, bool flows) {
+  measure(count, flows, [&](const Frame& frame) {
     if (::write(descriptor, frame.data(), frame.size()) != static_cast<ssize_t>(frame.size())) std::abort();
   });
   return 0;
@@ -107,5 +161,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   const uint64_t count = std::strtoull(argv[3], nullptr, 10);
-  return argv[1] == std::string("judge") ? judge(argv[2], count) : write_frames(std::atoi(argv[2]), count);
+  const std::string what = argv[1];
+  if (what == "judge") return judge(argv[2], count);
+  if (what == "judge-flows") return judge_flows(argv[2], count);
+  return write_frames(std::atoi(argv[2]), count, what == "write-flows");
 }

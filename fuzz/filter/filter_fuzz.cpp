@@ -1,5 +1,6 @@
-// The loader against any bytes, the engine against what the loader lets pass, and its index against rule
-// after rule: the first byte is the length of a packet that follows, the rest is the netlink batch.
+// The loader against any bytes, the engine against what the loader lets pass, its index against rule after
+// rule, and what it remembers against what it judges: the first byte is the length of a packet that follows,
+// the rest is the netlink batch.
 #include "base/check.hpp"
 #include "filter/engine.hpp"
 #include "filter/load.hpp"
@@ -32,5 +33,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CHECK(judgement.chain == expected.chain && judgement.rule == expected.rule);
     CHECK(judgement.mark == expected.mark && judgement.logs == expected.logs);
   }
+  for (int round = 0; round < 3; ++round) {
+    packet.mark = same.mark = 0;
+    const auto look = packet.v6 ? std::nullopt : indexed.look(packet.bytes, false, false, {});
+    bool passes = look && indexed.recall(*look, packet.length, 1000);
+    if (!passes) {
+      indexed.record();
+      passes = indexed.judge(Hook::prerouting, packet, 1000).accepted &&
+               indexed.judge(Hook::input, packet, 1000).accepted;
+      if (passes && look) indexed.remember(*look);
+    }
+    CHECK(passes == (linear.judge(Hook::prerouting, same, 1000).accepted &&
+                     linear.judge(Hook::input, same, 1000).accepted));
+  }
+  for (uint32_t i = 0; i < linear.ruleset().stateful.size(); ++i)
+    CHECK(indexed.tally(i).packets == linear.tally(i).packets &&
+          indexed.tally(i).bytes == linear.tally(i).bytes);
   return 0;
 }

@@ -37,7 +37,11 @@ struct Tuple {
   // That of an answer; none if there is no answer to this.
   std::optional<Tuple> inverse() const;
   friend bool operator==(const Tuple& one, const Tuple& other) {
-    return std::memcmp(&one, &other, sizeof one) == 0;
+    uint64_t a[5], b[5];
+    static_assert(sizeof one == sizeof a);
+    std::memcpy(a, &one, sizeof a);
+    std::memcpy(b, &other, sizeof b);
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4])) == 0;
   }
 };
 static_assert(std::has_unique_object_representations_v<Tuple>);

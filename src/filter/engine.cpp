@@ -38,16 +38,20 @@ void Engine::look_ahead() {
           track_family(ruleset_.tables[chain.table].family);
         const auto* load = std::get_if<LoadPayload>(&expression.action);
         if (load == nullptr) continue;
+        memory_.watch(*load);
         const size_t before = load->base == HeaderBase::transport ? kLongestHeader : 0;
         needed_bytes_ = std::max(needed_bytes_, before + load->offset + load->length);
       }
     }
   }
   hits_.resize(places);
+  if (places > 0) memory_.make_room();
 }
 
 void Engine::hit(uint32_t chain, size_t rule, TimeNs now) {
-  Hits& hits = hits_[first_hits_[chain] + rule];
+  const size_t place = first_hits_[chain] + rule;
+  Hits& hits = hits_[place];
+  memory_.note(static_cast<VerdictMemory::Effect>(place));
   ++hits.packets;
   hits.last = now;
 }
@@ -106,6 +110,7 @@ Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
     const Chain& chain = ruleset_.chains[i];
     const Table& table = ruleset_.tables[chain.table];
     if (!chain.is_base || table.dormant) continue;
+    if (chain.priority < kConntrackPriority) tracks_before_rules_ = false;
     for (const bool v6 : {false, true}) {
       if (table.family == (v6 ? Family::ip : Family::ip6)) continue;
       std::vector<uint32_t>& there = at_[static_cast<size_t>(chain.hook)][v6];

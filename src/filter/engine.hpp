@@ -16,6 +16,7 @@
 #include "filter/packet.hpp"
 #include "filter/rule_index.hpp"
 #include "filter/ruleset.hpp"
+#include "filter/verdict_memory.hpp"
 
 namespace skerry::filter {
 
@@ -65,6 +66,41 @@ class Engine {
   // changes.
   Judgement judge(Hook hook, Packet& packet, TimeNs now);
 
+  // --- packets alike (verdict_memory.hpp). For both hooks of a packet's way together:
+  //
+  //   if (tracks_first()) track(); if (look = look(…) and recall(*look, …)) it passes;
+  //   else record(); judge() at both; if they let it pass: remember(*look)
+  //
+  // Packets are tracked, and no rule is run before they are.
+  bool tracks_first() const { return tracks() && tracks_before_rules_; }
+  void track(Hook hook, Packet& packet, TimeNs now);
+  // `packet` is the beginning of an IPv4 packet that is not for many. None: it is to be judged.
+  std::optional<VerdictMemory::Look> look(ConstBytes packet, bool leaves, bool loops,
+                                          const Tracked& tracked) const {
+    if (packet.size() < VerdictMemory::kSeenBytes) return std::nullopt;
+    if (tracks() && (!tracks_before_rules_ || tracked.state != CtState::established)) return std::nullopt;
+    return memory_.look(packet.data(), leaves, loops, tracked);
+  }
+  // True: one like it has passed, and this one of `length` bytes has counted where that did.
+  bool recall(const VerdictMemory::Look& look, uint32_t length, TimeNs now) {
+    const VerdictMemory::Passed* passed = memory_.find(look);
+    if (passed == nullptr) return false;
+    for (uint32_t i = 0; i < passed->effects; ++i) {
+      const VerdictMemory::Effect effect = passed->effect[i];
+      if ((effect & VerdictMemory::kTally) != 0) {
+        Tally& tally = tallies_[effect & ~VerdictMemory::kTally];
+        ++tally.packets;
+        tally.bytes += length;
+      } else {
+        ++hits_[effect].packets;
+        hits_[effect].last = now;
+      }
+    }
+    return true;
+  }
+  void record() { memory_.begin(); }
+  void remember(const VerdictMemory::Look& look) { memory_.keep(look); }
+
   // What rules of the same name have gathered goes on: counters, quotas and limits with a name, and what is
   // in sets that change. Nothing is taken from one that is declared otherwise now.
   void take_over(const Engine& old, TimeNs now);
@@ -91,7 +127,6 @@ class Engine {
   void hit(uint32_t chain, size_t rule, TimeNs now);
   const Element* find(uint32_t set, const uint8_t* key, TimeNs now);
   void run_chain(Run& run, uint32_t base);
-  void track(Hook hook, Packet& packet, TimeNs now);
 
   Ruleset ruleset_;
   std::vector<DynamicSet> dynamic_sets_;
@@ -102,7 +137,9 @@ class Engine {
   std::vector<RuleIndex> indexes_;       // by Ruleset::chains
   size_t needed_bytes_ = 0;
   Conntrack* conntrack_ = nullptr;
-  std::array<bool, 2> tracks_{};                                 // by v6
+  std::array<bool, 2> tracks_{};  // by v6
+  bool tracks_before_rules_ = true;
+  VerdictMemory memory_;
   std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_;  // base chains by hook and by v6
 };
 

@@ -42,6 +42,8 @@ struct Engine::Run {
     store(to, reinterpret_cast<const uint8_t*>(&number), sizeof number);
   }
   void stop_rule() { verdict.code = Code::stop_rule; }
+  // What this rule does or sees may be another for the next packet that looks the same.
+  void not_again() { engine.memory_.forget(); }
 
   void operator()(const LoadImmediate& action) {
     store(action.to, action.value.bytes.data(), action.value.length);
@@ -81,6 +83,7 @@ struct Engine::Run {
   }
 
   void operator()(const LoadPayload& action) {
+    if (!VerdictMemory::is_of_flow(action)) not_again();
     uint8_t loaded[kRegisters * 4];
     size_t begin = action.offset;
     bool there = true;
@@ -112,6 +115,7 @@ struct Engine::Run {
   }
 
   void operator()(const LoadExtension& action) {
+    not_again();
     if (action.kind == ExtensionKind::tcp) return load_tcp_option(action);
     std::optional<ExtensionHeader> found;
     if (packet.v6) found = find_extension(packet.bytes, action.type);
@@ -151,6 +155,7 @@ struct Engine::Run {
             : packet.in;
     switch (action.key) {
       case MetaKey::length:
+        not_again();
         return store_number(action.to, packet.length);
       case MetaKey::protocol:
         return store_number(action.to, __builtin_bswap16(packet.v6 ? kEtherIpv6 : kEtherIpv4));
@@ -192,16 +197,20 @@ struct Engine::Run {
       case CtKey::direction:
         return store_number(action.to, static_cast<uint8_t>(tracked.reply));
       case CtKey::status:
+        not_again();
         return store_number(action.to, flow.status);
       case CtKey::mark:
+        not_again();
         return store_number(action.to, flow.mark);
       case CtKey::expiration:
+        not_again();
         return store_number(action.to, milliseconds_left(flow));
       case CtKey::l3protocol:
         return store_number(action.to, static_cast<uint8_t>(tuple.v6 != 0 ? Family::ip6 : Family::ip));
       case CtKey::protocol:
         return store_number(action.to, tuple.protocol);
       case CtKey::labels:
+        not_again();
         return store(action.to, flow.labels.data(), flow.labels.size());
       case CtKey::source_port:
         return store(action.to, tuple.source_port.data(), 2);
@@ -242,6 +251,7 @@ struct Engine::Run {
     return 0;
   }
   void operator()(const StoreCt& action) {
+    not_again();
     Flow* flow = packet.tracked.flow;
     if (flow == nullptr) return;
     if (action.key == CtKey::mark) {
@@ -252,6 +262,7 @@ struct Engine::Run {
   }
   // nft_notrack_eval().
   void operator()(const Untrack&) {
+    not_again();
     if (packet.tracked.flow == nullptr) packet.tracked = {.looked_up = true, .state = CtState::untracked};
   }
 
@@ -289,6 +300,7 @@ struct Engine::Run {
   }
 
   void operator()(const Lookup& action) {
+    if (engine.dynamic_of_[action.set] != nullptr) not_again();
     const Element* element = engine.find(action.set, at(action.from), now);
     if ((element != nullptr) == action.inverted) return stop_rule();
     if (element == nullptr) return;
@@ -307,6 +319,7 @@ struct Engine::Run {
 
   // nft_dynset_eval().
   void operator()(const UpdateSet& action) {
+    not_again();
     DynamicSet& set = *engine.dynamic_of_[action.set];
     const Set& declared = engine.ruleset_.sets[action.set];
     const uint8_t* key = at(action.key);
@@ -329,6 +342,7 @@ struct Engine::Run {
 
   void operator()(const Touch& action) { touch(action.stateful); }
   void operator()(const TouchMapped& action) {
+    if (engine.dynamic_of_[action.set] != nullptr) not_again();
     const Element* element = engine.find(action.set, at(action.from), now);
     if (element == nullptr) return stop_rule();
     touch(element->stateful);
@@ -336,6 +350,10 @@ struct Engine::Run {
   void touch(uint32_t index) {
     const Stateful& stateful = engine.ruleset_.stateful[index];
     Tally& tally = engine.tallies_[index];
+    if (stateful.kind == StatefulKind::counter)
+      engine.memory_.note(index | VerdictMemory::kTally);
+    else
+      not_again();
     switch (stateful.kind) {
       case StatefulKind::counter:
         ++tally.packets;
@@ -362,6 +380,7 @@ struct Engine::Run {
   }
 
   void operator()(const Log& action) {
+    not_again();
     if (judgement.logs < Judgement::kMostLogs) judgement.logged[judgement.logs++] = action.log;
   }
   void operator()(const Reject& action) {

@@ -24,30 +24,58 @@ void FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey& secret) {
   engine_.track_with(conntrack_.get());
   events_.forget();
   active_ = !engine_.is_empty();
-  copy_.resize(EthernetHeader::kBytes + engine_.needed_bytes());
+  copy_.resize(kLinkBytes + engine_.needed_bytes());
   leaving_.resize(engine_.needed_bytes());
 }
 
+// As much as TCP and UDP look at; the rest follows where rules have to be run.
 void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes packet, bool broadcast) {
-  std::memcpy(copy_.data(), ethernet != nullptr ? ethernet : kLoopedHeader, EthernetHeader::kBytes);
+  constexpr size_t kTransportBytes = 60;
+  looped_ = ethernet == nullptr;
+  to_many_ = broadcast;
+  damaged_ = known_ = false;
+  look_.reset();
+  std::memcpy(copy_.data(), looped_ ? kLoopedHeader : ethernet, kLinkBytes);
+  uint8_t* const transport = copy_.data() + kLinkBytes + header.size();
+  header_bytes_ = header.size();
+  std::memcpy(transport - header.size(), header.data(), header.size());
+  frame_ = packet;
+  if (packet.size() >= header.size() + kTransportBytes) [[likely]] {
+    copied_ = header.size() + kTransportBytes;
+    copy_once(transport, packet.data() + header.size(), kTransportBytes);
+  } else {
+    copied_ = packet.size();
+    copy_once(transport, packet.data() + header.size(), copied_ - header.size());
+  }
+}
+
+void FilterHooks::copy_rest() {
+  if (frame_.empty()) return;
+  const size_t whole = frame_.size(), seen = std::min(whole, copy_.size() - kLinkBytes);
+  copy_once(copy_.data() + kLinkBytes + copied_, frame_.data() + copied_, seen - copied_);
+  copied_ = seen;
+  frame_ = {};
+  open(whole);
+}
+
+// What is copied becomes what rules see.
+void FilterHooks::open(size_t whole) {
   packet_ = {};
-  packet_.link = ConstBytes(copy_).first(EthernetHeader::kBytes);
-  packet_.in = ethernet != nullptr ? &network_ : &loopback_;
-  packet_.type = broadcast ? kBroadcast : kToUs;
-  uint8_t* const beginning = copy_.data() + EthernetHeader::kBytes;
-  const size_t seen = std::min(packet.size(), copy_.size() - EthernetHeader::kBytes);
-  std::memcpy(beginning, header.data(), header.size());
-  copy_once(beginning + header.size(), packet.data() + header.size(), seen - header.size());
-  packet_.read({beginning, seen}, packet.size());
+  packet_.link = ConstBytes(copy_).first(kLinkBytes);
+  packet_.in = looped_ ? &loopback_ : &network_;
+  packet_.type = to_many_ ? kBroadcast : kToUs;
+  packet_.damaged = damaged_;
+  packet_.read(ConstBytes(copy_).subspan(kLinkBytes, copied_), whole);
 }
 
 void FilterHooks::take_whole(ConstBytes packet) {
-  uint8_t* const beginning = copy_.data() + EthernetHeader::kBytes;
-  const size_t seen = std::min(packet.size(), copy_.size() - EthernetHeader::kBytes);
-  std::memcpy(beginning, packet.data(), seen);
-  packet_.read({beginning, seen}, packet.size());
-  packet_.tracked = {};
-  packet_.damaged = false;
+  header_bytes_ = Ipv4Header::kMinBytes;
+  copied_ = std::min(packet.size(), copy_.size() - kLinkBytes);
+  std::memcpy(copy_.data() + kLinkBytes, packet.data(), copied_);
+  frame_ = {};
+  const uint32_t mark = tracks() ? 0 : packet_.mark;  // that rules gave its last piece
+  open(packet.size());
+  packet_.mark = mark;
 }
 
 bool FilterHooks::judge(filter::Packet& packet, filter::Hook hook, TimeNs now) {
@@ -57,15 +85,46 @@ bool FilterHooks::judge(filter::Packet& packet, filter::Hook hook, TimeNs now) {
   return judgement_.accepted;
 }
 
+bool FilterHooks::is_known(TimeNs now) {
+  const auto length = static_cast<uint32_t>(frame_.size());
+  filter::Tracked tracked;
+  if (engine_.tracks_first()) {
+    copy_rest();
+    engine_.track(filter::Hook::prerouting, packet_, now);
+    tracked = packet_.tracked;
+  }
+  if (to_many_) return false;
+  look_ = engine_.look(ConstBytes(copy_).subspan(kLinkBytes, copied_), false, looped_, tracked);
+  return look_ && engine_.recall(*look_, length, now);
+}
+
 bool FilterHooks::passes(filter::Hook hook, TimeNs now) {
-  return judge(packet_, hook, now);
+  if (hook == filter::Hook::prerouting && !frame_.empty()) {
+    known_ = is_known(now);
+    engine_.record();
+  }
+  if (known_) return true;
+  copy_rest();
+  if (!judge(packet_, hook, now)) return false;
+  if (hook == filter::Hook::input && look_) engine_.remember(*look_);
+  return true;
 }
 
 bool FilterHooks::passes_out(ConstBytes packet, bool loops, TimeNs now, bool answers) {
   // It lies where a neighbour can write: the rules see it as it is now, and a fault of that neighbour's is
   // refused.
+  const auto length = static_cast<uint32_t>(packet.size());
+  constexpr size_t kSeen = filter::VerdictMemory::kSeenBytes;
+  std::optional<filter::VerdictMemory::Look> look;
+  size_t copied = 0;
+  if (!engine_.tracks() && length >= kSeen) [[likely]] {
+    copy_once(leaving_.data(), packet.data(), kSeen);
+    copied = kSeen;
+    look = engine_.look(ConstBytes(leaving_).first(kSeen), true, loops, {});
+    if (look && engine_.recall(*look, length, now)) return true;
+  }
   const size_t seen = std::min(packet.size(), leaving_.size());
-  copy_once(leaving_.data(), packet.data(), seen);
+  copy_once(leaving_.data() + copied, packet.data() + copied, seen - copied);
   filter::Packet leaving;
   leaving.out = loops ? &loopback_ : &network_;
   if (answers) leaving.tracked = {.looked_up = true, .state = filter::CtState::related, .reply = true};
@@ -74,7 +133,16 @@ bool FilterHooks::passes_out(ConstBytes packet, bool loops, TimeNs now, bool ans
     judgement_ = {};
     return false;
   }
-  return judge(leaving, filter::Hook::output, now) && judge(leaving, filter::Hook::postrouting, now);
+  if (engine_.tracks_first()) {
+    engine_.track(filter::Hook::output, leaving, now);
+    look = engine_.look(leaving.bytes, true, loops, leaving.tracked);
+    if (look && engine_.recall(*look, length, now)) return true;
+  }
+  engine_.record();
+  if (!judge(leaving, filter::Hook::output, now) || !judge(leaving, filter::Hook::postrouting, now))
+    return false;
+  if (look) engine_.remember(*look);
+  return true;
 }
 
 DropReason FilterHooks::reason() const {

@@ -36,13 +36,15 @@ class FilterHooks {
   // copied before; `packet` begins with that header, all of it is there, and the rest is copied here.
   void take(const uint8_t* ethernet, ConstBytes header, ConstBytes packet, bool broadcast);
   // The transport checksum of the packet taken last is wrong.
-  void note_damage() { packet_.damaged = true; }
+  void note_damage() { damaged_ = packet_.damaged = true; }
   // The last piece made it a packet: what is known of the piece holds for it.
   void take_whole(ConstBytes packet);
   // What rules say to the packet taken last.
   bool passes(filter::Hook hook, TimeNs now);
   // The private copy of its transport header and what follows: at least 60 bytes, if there are as many.
-  ConstBytes transport() const { return packet_.bytes.subspan(packet_.transport); }
+  ConstBytes transport() const {
+    return ConstBytes(copy_).subspan(kLinkBytes, copied_).subspan(header_bytes_);
+  }
 
   // --- the way out: at both hooks. `answers`: the stack says why it refused another packet, which makes it
   // part of that one's connection, though rules may have kept that from beginning.
@@ -53,15 +55,25 @@ class FilterHooks {
   const std::optional<filter::Reject>& reject() const { return judgement_.reject; }
 
  private:
+  static constexpr size_t kLinkBytes = 14;  // of copy_, before the packet
+
   bool judge(filter::Packet& packet, filter::Hook hook, TimeNs now);
+  void copy_rest();
+  void open(size_t whole);
+  bool is_known(TimeNs now);
 
   bool active_ = false;
   filter::Engine engine_;
   std::unique_ptr<filter::Conntrack> conntrack_;  // since rules first asked about connections
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
-  std::vector<uint8_t> copy_;     // link header and beginning of the packet taken last
-  std::vector<uint8_t> leaving_;  // beginning of the last one on its way out
-  filter::Packet packet_;
+  std::vector<uint8_t> copy_;             // link header and beginning of the packet taken last
+  std::vector<uint8_t> leaving_;          // beginning of the last one on its way out
+  size_t copied_ = 0, header_bytes_ = 0;  // of the packet in copy_
+  ConstBytes frame_;                      // where the rest of it is; empty: all is copied
+  bool looped_ = false, to_many_ = false, damaged_ = false;
+  bool known_ = false;                               // one like it passed both hooks
+  std::optional<filter::VerdictMemory::Look> look_;  // to remember it by
+  filter::Packet packet_;                            // once all is copied
   filter::Judgement judgement_;
   filter::Hook hook_{};
   FilterEvents events_;

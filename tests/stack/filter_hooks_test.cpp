@@ -169,6 +169,32 @@ TEST_F(FilterHooksTest, PiecesMeetPreroutingAndTheWholeMeetsInput) {
   EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
 }
 
+// The second is not judged, and yet it counts; new rules know nothing of it.
+TEST_F(FilterHooksTest, PacketsAlikeCountEachAndNewRulesJudgeThemAnew) {
+  const Packet payload(100, 'a');
+  use(at(filter::Hook::input, join(port_is(80), filter::counter(), filter::verdict(1))));
+  for (int i = 0; i < 3; ++i) {
+    peer_asks(80, payload);
+    peer_asks(81, payload);
+    EXPECT_EQ(take_udp().size(), 2u);
+  }
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 3u);
+  EXPECT_EQ(ip_.filter().engine().tally(0).bytes, 3 * 128u);
+  EXPECT_EQ(ip_.filter().engine().hits(0, 0).packets, 3u);
+  EXPECT_EQ(ip_.filter().engine().hits(0, filter::kNone).packets, 3u) << "of the other port";
+  use(at(filter::Hook::input, join(port_is(80), filter::verdict(kDrop))));
+  peer_asks(80, payload);
+  EXPECT_TRUE(take_udp().empty());
+}
+
+TEST_F(FilterHooksTest, PacketsAlikeCountOnTheirWayOutToo) {
+  use(at(filter::Hook::output, join(port_is(2000), filter::counter())));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(stack_sends(kPeer, Packet(100, 'a')));
+  breathe();
+  EXPECT_EQ(peer_receives().size(), 3u);
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 3u);
+}
+
 Octets state_is(uint8_t bit) {
   const Octets load = filter::expression(
       "ct", join(attribute(filter::nft::kCtTo, be32(1)), attribute(filter::nft::kCtKey, be32(0))));

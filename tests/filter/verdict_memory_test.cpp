@@ -1,0 +1,208 @@
+// An engine that remembers against one that judges each packet: over rulesets and packets drawn from seeds,
+// every verdict, counter, limit, quota and hit is the same, and what limits or logs is never remembered.
+#include "filter/verdict_memory.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/check.hpp"
+#include "base/random.hpp"
+#include "filter/batch.hpp"
+#include "filter/engine.hpp"
+#include "filter/load.hpp"
+
+namespace skerry::filter {
+namespace {
+
+constexpr uint32_t kNetwork = 1, kTransport = 2;
+constexpr int32_t kDrop = 0, kAccept = 1, kJump = -3, kReturn = -5;
+
+class Draw {
+ public:
+  explicit Draw(uint64_t seed) : random_(seed) {}
+
+  Octets rules(const std::string& chain_name, uint32_t count, bool may_jump) {
+    Octets all;
+    for (uint32_t i = 0; i < count; ++i)
+      all = join(all, rule(chain_name, join(test(), does(), end(may_jump))));
+    return all;
+  }
+  // Of few flows, between two of which all else differs.
+  Octets packet() {
+    Octets bytes(60);
+    bytes[0] = one_of({0x45, 0x45, 0x45, 0x45, 0x46});
+    bytes[3] = static_cast<uint8_t>(50 + random_.below(3));
+    bytes[5] = small();
+    bytes[7] = one_of({0, 0, 0, 0, 0, 0, 5});
+    bytes[8] = one_of({64, 64, 63});
+    bytes[9] = one_of({6, 6, 17, 1});
+    bytes[15] = one_of({1, 2});
+    bytes[19] = one_of({1, 2});
+    bytes[21] = one_of({1, 2});
+    bytes[23] = one_of({1, 2});
+    bytes[27] = small();  // sequence number, or UDP's checksum
+    bytes[32] = 5 << 4;
+    bytes[33] = one_of({0x10, 0x10, 0x18, 2});
+    return bytes;
+  }
+
+ private:
+  uint8_t small() { return static_cast<uint8_t>(random_.below(6)); }
+  uint8_t one_of(std::initializer_list<uint8_t> values) {
+    return values.begin()[random_.below(static_cast<uint32_t>(values.size()))];
+  }
+  static Octets meta(uint32_t key) {
+    return expression("meta", join(attribute(nft::kMetaTo, be32(1)), attribute(nft::kMetaKey, be32(key))));
+  }
+  Octets test() {
+    const uint32_t comparison = random_.below(2);
+    switch (random_.below(40)) {
+      case 0:
+        return join(payload(kTransport, 4, 4), cmp(comparison, {0, 0, 0, small()}));
+      case 1:
+        return join(payload(kNetwork, 4, 2), cmp(comparison, {0, small()}));
+      case 2:
+        return join(meta(0), cmp(comparison, {51, 0, 0, 0}));
+      case 3:
+        return join(meta(3), cmp(comparison, {small(), 0, 0, 0}));
+      case 4:
+        return join(payload(kTransport, 13, 1), cmp(comparison, {one_of({0x10, 2})}));
+      case 5:
+        return join(payload(kNetwork, 8, 2), cmp(comparison, {64, one_of({6, 17})}));
+      case 6:
+        return join(payload(kNetwork, 12, 8), cmp(comparison, {0, 0, 0, 1, 0, 0, 0, 2}));
+      case 7:
+        return join(payload(kNetwork, 40, 1), cmp(comparison, {0}));
+      case 8:
+        return {};
+      default:
+        return join(payload(kTransport, one_of({0, 2}), 2), cmp(comparison, {0, one_of({1, 2})}));
+    }
+  }
+  Octets does() {
+    switch (random_.below(40)) {
+      case 0:
+        return expression("quota", join(attribute(nft::kQuotaBytes, be64(500)),
+                                        attribute(nft::kQuotaFlags, be32(random_.below(2)))));
+      case 1:
+        return expression("limit",
+                          join(attribute(nft::kLimitRate, be64(1)), attribute(nft::kLimitUnit, be64(1)),
+                               attribute(nft::kLimitBurst, be32(5 + random_.below(30)))));
+      case 2:
+        return expression("log", attribute(nft::kLogPrefix, text("seen")));
+      case 3:
+      case 4: {
+        const Octets value_of = expression("immediate", join(attribute(nft::kImmediateTo, be32(1)),
+                                                             value(nft::kImmediateData, {small(), 0, 0, 0})));
+        return join(value_of, expression("meta", join(attribute(nft::kMetaKey, be32(3)),
+                                                      attribute(nft::kMetaFrom, be32(1)))));
+      }
+      case 5:
+      case 6:
+        return {};
+      default:
+        return counter();
+    }
+  }
+  Octets end(bool may_jump) {
+    const uint32_t chosen = random_.below(8);
+    if (chosen == 0) return verdict(kDrop);
+    if (chosen <= 2) return verdict(kAccept);
+    if (chosen == 3) return verdict(kReturn);
+    return chosen == 4 && may_jump ? verdict(kJump, "below") : Octets{};
+  }
+
+  Random random_;
+};
+
+struct Seen {
+  bool accepted;
+  unsigned logs = 0;
+};
+
+// As a stack does it, on the way in.
+Seen judge(Engine& engine, const Octets& bytes, TimeNs now, size_t* recalled) {
+  Packet packet;
+  CHECK(packet.read(bytes));
+  std::optional<VerdictMemory::Look> look;
+  if (recalled != nullptr) {
+    look = engine.look(packet.bytes, false, false, {});
+    if (look && engine.recall(*look, packet.length, now)) {
+      ++*recalled;
+      return {true};
+    }
+    engine.record();
+  }
+  const Judgement first = engine.judge(Hook::prerouting, packet, now);
+  if (!first.accepted) return {false, first.logs};
+  const Judgement second = engine.judge(Hook::input, packet, now);
+  if (second.accepted && look) engine.remember(*look);
+  return {second.accepted, unsigned{first.logs} + second.logs};
+}
+
+TEST(VerdictMemory, ChangesNoVerdictAndNoCount) {
+  size_t recalled = 0;
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
+    Draw draw(seed);
+    Ruleset ruleset;
+    const auto refused = load(batch(table(), chain("pre", hook(0)), base_chain("in"), chain("below"),
+                                    draw.rules("pre", seed % 4, true), draw.rules("in", seed % 13, true),
+                                    draw.rules("below", 3, false)),
+                              ruleset);
+    ASSERT_FALSE(refused) << refused->sentence;
+    Engine remembers(ruleset), judges(ruleset);
+    for (TimeNs i = 1; i <= 300; ++i) {
+      const Octets packet = draw.packet();
+      const TimeNs now = i * kSecond / 10;
+      const Seen got = judge(remembers, packet, now, &recalled);
+      const Seen expected = judge(judges, packet, now, nullptr);
+      ASSERT_EQ(got.accepted, expected.accepted) << "seed " << seed << ", packet " << i;
+      ASSERT_EQ(got.logs, expected.logs) << "seed " << seed << ", packet " << i;
+    }
+    for (uint32_t i = 0; i < ruleset.stateful.size(); ++i) {
+      ASSERT_EQ(remembers.tally(i).packets, judges.tally(i).packets) << "seed " << seed;
+      ASSERT_EQ(remembers.tally(i).bytes, judges.tally(i).bytes) << "seed " << seed;
+      ASSERT_EQ(remembers.tally(i).consumed, judges.tally(i).consumed) << "seed " << seed;
+    }
+    for (uint32_t i = 0; i < ruleset.chains.size(); ++i) {
+      for (uint32_t rule = 0; rule <= ruleset.chains[i].rules.size(); ++rule) {
+        const uint32_t index = rule < ruleset.chains[i].rules.size() ? rule : kNone;
+        ASSERT_EQ(remembers.hits(i, index).packets, judges.hits(i, index).packets) << "seed " << seed;
+        ASSERT_EQ(remembers.hits(i, index).last, judges.hits(i, index).last) << "seed " << seed;
+      }
+    }
+  }
+  EXPECT_GT(recalled, 10'000U) << "so that it cannot pass because nothing was remembered";
+}
+
+TEST(VerdictMemory, KnowsWhichWayAndInWhichState) {
+  Ruleset ruleset;
+  ASSERT_FALSE(load(batch(table(), base_chain()), ruleset));
+  Engine engine(ruleset);
+  Octets plain(60);
+  plain[0] = 0x45;
+  plain[9] = 6;
+  const auto look = [&](bool leaves, bool loops, Tracked tracked) {
+    const auto found = engine.look(plain, leaves, loops, tracked);
+    CHECK(found.has_value());
+    return *found;
+  };
+  engine.record();
+  engine.remember(look(false, false, {}));
+  EXPECT_TRUE(engine.recall(look(false, false, {}), 60, 1));
+  EXPECT_FALSE(engine.recall(look(true, false, {}), 60, 1));
+  EXPECT_FALSE(engine.recall(look(false, true, {}), 60, 1));
+  EXPECT_FALSE(engine.recall(look(false, false, {.reply = true}), 60, 1));
+  EXPECT_FALSE(engine.recall(look(false, false, {.state = CtState::established}), 60, 1));
+  EXPECT_FALSE(engine.look(ConstBytes(plain).first(39), false, false, {})) << "too short";
+}
+
+TEST(VerdictMemory, AStackWithoutRulesHasNone) {
+  Engine engine{Ruleset{}};
+  Octets plain(60);
+  plain[0] = 0x45;
+  plain[9] = 6;
+  EXPECT_FALSE(engine.look(plain, false, false, {}));
+}
+
+}  // namespace
+}  // namespace skerry::filter
