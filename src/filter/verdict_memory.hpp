@@ -54,11 +54,15 @@ class VerdictMemory {
     if (passed_.empty() || packet[0] != 0x45 || (load_be16(packet + 6) & 0x3fff) != 0) return std::nullopt;
     if (packet[9] != kTcp && packet[9] != kUdp) return std::nullopt;
     Look look;
-    static constexpr size_t kPlaces[] = {0, 8, 16, 32};  // between them nothing is compared
-    for (size_t i = 0; i < std::size(kPlaces); ++i) {
-      std::memcpy(&look[i], packet + kPlaces[i], 8);
-      look[i] &= mask_[i];
-    }
+    // Never across what was just written in two pieces: a load waits until both have left for the cache.
+    uint32_t destination, ports;
+    std::memcpy(&look[0], packet, 8);
+    std::memcpy(&look[1], packet + 8, 8);
+    std::memcpy(&destination, packet + 16, 4);
+    std::memcpy(&ports, packet + 20, 4);
+    std::memcpy(&look[3], packet + 32, 8);
+    look[2] = destination | uint64_t{ports} << 32;
+    for (size_t i = 0; i < mask_.size(); ++i) look[i] &= mask_[i];
     look[4] = 1U | unsigned{leaves} << 1 | unsigned{loops} << 2 | unsigned{tracked.reply} << 3 |
               static_cast<unsigned>(tracked.state) << 4;
     return look;

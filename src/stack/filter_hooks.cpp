@@ -38,7 +38,10 @@ void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes pa
   std::memcpy(copy_.data(), looped_ ? kLoopedHeader : ethernet, kLinkBytes);
   uint8_t* const transport = copy_.data() + kLinkBytes + header.size();
   header_bytes_ = header.size();
-  std::memcpy(transport - header.size(), header.data(), header.size());
+  if (header.size() == Ipv4Header::kMinBytes) [[likely]]
+    std::memcpy(transport - Ipv4Header::kMinBytes, header.data(), Ipv4Header::kMinBytes);
+  else
+    std::memcpy(transport - header.size(), header.data(), header.size());
   frame_ = packet;
   if (packet.size() >= header.size() + kTransportBytes) [[likely]] {
     copied_ = header.size() + kTransportBytes;
@@ -98,7 +101,7 @@ bool FilterHooks::is_known(TimeNs now) {
   return look_ && engine_.recall(*look_, length, now);
 }
 
-bool FilterHooks::passes(filter::Hook hook, TimeNs now) {
+bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
   if (hook == filter::Hook::prerouting && !frame_.empty()) {
     known_ = is_known(now);
     engine_.record();

@@ -40,7 +40,7 @@ class FilterHooks {
   // The last piece made it a packet: what is known of the piece holds for it.
   void take_whole(ConstBytes packet);
   // What rules say to the packet taken last.
-  bool passes(filter::Hook hook, TimeNs now);
+  bool passes(filter::Hook hook, TimeNs now) { return known_ || asks(hook, now); }
   // The private copy of its transport header and what follows: at least 60 bytes, if there are as many.
   ConstBytes transport() const {
     return ConstBytes(copy_).subspan(kLinkBytes, copied_).subspan(header_bytes_);
@@ -61,6 +61,7 @@ class FilterHooks {
   void copy_rest();
   void open(size_t whole);
   bool is_known(TimeNs now);
+  bool asks(filter::Hook hook, TimeNs now);
 
   bool active_ = false;
   filter::Engine engine_;
