@@ -31,6 +31,7 @@ struct RunOptions {
   std::string filter;
   std::vector<std::string> shares;
   std::vector<std::string> publish;
+  bool strict = false;
   std::vector<std::string> argv;
 };
 
@@ -54,6 +55,7 @@ Result<Question> read_options(const RunOptions& options) {
   if (slash != std::string::npos) request.network = options.net.substr(slash + 1);
   request.name = options.name;
   request.core = options.core;
+  request.strict = options.strict;
   request.argv = options.argv;
   if (!options.address.empty()) {
     request.address = parse_ipv4(options.address);
@@ -229,13 +231,16 @@ void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) 
       ->allow_extra_args(false);
   command->add_option("--filter", options->filter,
                       "file of nftables rules that its stack has from its first packet on (docs/filter.md)");
+  command->add_flag(
+      "--strict", options->strict,
+      "stop it, with the stack of the call, where it asks the kernel for a socket of the Internet\n"
+      "past Skerry, instead of giving it one that reaches nobody");
   // Refused, never ignored: whoever asks for a wall must not run without one.
   struct NotYet {
     const char* name;
     CLI::Option* option;
   };
-  const std::vector<NotYet> not_yet = {{"--allow", command->add_option("--allow")->group("")},
-                                       {"--strict", command->add_flag("--strict")->group("")}};
+  const std::vector<NotYet> not_yet = {{"--allow", command->add_option("--allow")->group("")}};
   command->footer(
       "Ends with the program's status; 125 if Skerry failed, 126 and 127 if the program cannot be executed "
       "or\n"

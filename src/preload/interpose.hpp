@@ -44,6 +44,8 @@ Number finish(Number result) {
 
 // One a file of names, called by start().
 void resolve_exec();
+// After `skerry run --strict`: SIGSYS tells where a socket past this library was asked for, and ends.
+void begin_strict();
 void resolve_io();
 void resolve_sockets();
 void resolve_stdio();

@@ -25,6 +25,7 @@ __attribute__((constructor)) void start() {
   resolve_waiting();
   resolve_netdb();
   const client::Attach result = client::attach(sockets::kListenerName + 1);
+  begin_strict();
   if (result == client::Attach::attached)
     pthread_atfork(client::fork_prepare, client::fork_parent, client::fork_child);
   if (result == client::Attach::refused)

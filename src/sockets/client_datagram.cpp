@@ -132,7 +132,10 @@ ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const I
     header.peer_port = peer.port;
   }
   if (const int error = take_error(socket); error != 0) return error;
-  if (status & kWriteShut) return -EPIPE;  // a signal is for streams
+  if (status & kWriteShut) {
+    take_any_port(socket);
+    return -EPIPE;  // a signal is for streams
+  }
   TimeNs deadline = 0;
   while (!put(socket, from, header)) {
     if (may_not_wait(socket, flags)) return -EAGAIN;

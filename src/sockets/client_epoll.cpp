@@ -114,6 +114,7 @@ int modify(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_
   } else {
     ExtraInterest* extra = set.extras > 0 ? find_extra(waiter, socket, number) : nullptr;
     if (extra == nullptr) return -ENOENT;
+    if (extra->events & EPOLLEXCLUSIVE) return -EINVAL;
     extra->events = event.events | kAlways;
     extra->data = event.data.u64;
     extra->seen.news = seen_nothing(socket);

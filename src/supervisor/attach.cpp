@@ -88,6 +88,7 @@ Result<Program> admit(const RunRequest& request, const Plan& plan, const Machine
                   .shares = request.shares,
                   .publish = request.publish,
                   .core = request.core,
+                  .strict = request.strict,
                   .attached = true};
   if (program.name.empty()) program.name = unused_name(name_from(request.executable), plan);
   std::string defect = name_defect(program.name, kMaxProgramName);

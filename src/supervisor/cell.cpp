@@ -105,6 +105,7 @@ Result<CellSpec> parse_cell(const std::string& name, const nlohmann::json& setti
     spec.view.hosts = settings.value("hosts", spec.view.hosts);
     spec.view.resolver = settings.value("resolver", "");
     spec.preload = settings.value("preload", preload);
+    spec.strict = settings.value("strict", false);
     if (settings.contains("core")) spec.core = settings["core"].get<unsigned>();
     if (spec.argv.empty()) return Error{"the program's argv is empty"};
     return spec;

@@ -45,6 +45,7 @@ struct CellSpec {
   std::map<std::string, std::string> environment;  // added to the launcher's
   std::string preload;                             // absolute path of the library; empty: none
   std::optional<unsigned> core;                    // where the program runs, beside its stack
+  bool strict = false;                             // a socket past the preload library stops it
   CellView view;
 };
 

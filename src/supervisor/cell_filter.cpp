@@ -65,12 +65,22 @@ bool describe(const FilterHandle& filter) {
   return true;
 }
 
+// The preload library answers these before they become system calls.
+bool stop_at_internet_sockets(const FilterHandle& filter) {
+  for (const int family : {AF_INET, AF_INET6}) {
+    const scmp_arg_cmp is_family = SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family));
+    if (seccomp_rule_add_array(filter.get(), SCMP_ACT_TRAP, SCMP_SYS(socket), 1, &is_family) != 0)
+      return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-Result<void> filter_program() {
+Result<void> filter_program(bool strict) {
   const FilterHandle filter(seccomp_init(SCMP_ACT_ALLOW), &seccomp_release);
   if (!filter || seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) != 0 ||
-      !describe(filter))
+      !describe(filter) || (strict && !stop_at_internet_sockets(filter)))
     return Error{"cannot describe the program's system calls to libseccomp"};
   const int failure = seccomp_load(filter.get());
   if (failure != 0)

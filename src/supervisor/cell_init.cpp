@@ -102,6 +102,7 @@ std::vector<std::string> surroundings(const CellSpec& spec) {
       variables.try_emplace(std::string(text.substr(0, equals)), text.substr(equals + 1));
   }
   for (const auto& [name, value] : spec.environment) variables[name] = value;
+  if (spec.strict) variables["SKERRY_STRICT"] = "1";
   if (!spec.preload.empty()) {
     std::string& preload = variables["LD_PRELOAD"];
     preload = preload.empty() ? spec.preload : spec.preload + ":" + preload;
@@ -121,7 +122,7 @@ std::vector<std::string> surroundings(const CellSpec& spec) {
   environment.push_back(nullptr);
   release_signals();
   ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-  if (const Result<void> filtered = filter_program(); !filtered) {
+  if (const Result<void> filtered = filter_program(spec.strict); !filtered) {
     ::dprintf(2, "skerry: %s: %s\n", spec.name.c_str(), filtered.error().message.c_str());
     ::_exit(kExitFailed);
   }

@@ -92,6 +92,7 @@ RunRequest parse_run(const json& body) {
   }
   if (body.contains("filter")) run.filter = absolute_path(plain_text(body["filter"], "filter"), "filter");
   run.filter_lines = parse_lines(body);
+  run.strict = body.value("strict", false);
   return run;
 }
 
@@ -105,6 +106,7 @@ json run_to_json(const RunRequest& run) {
   for (const Publish& publish : run.publish) body["publish"].push_back(format_publish(publish));
   if (run.address) body["address"] = format_ipv4(*run.address);
   if (run.core) body["core"] = *run.core;
+  if (run.strict) body["strict"] = true;
   if (run.uplink) body["uplink"] = to_string(*run.uplink);
   if (!run.filter.empty()) body["filter"] = run.filter;
   if (!run.filter_lines.empty()) body["filter_lines"] = run.filter_lines;

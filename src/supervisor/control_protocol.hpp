@@ -77,6 +77,7 @@ struct RunRequest {
   std::optional<UplinkName> uplink;    // absent: whatever the network has
   std::vector<std::string> shares;     // absolute paths
   std::vector<Publish> publish;
+  bool strict = false;
   std::string filter;  // absolute path of the rules' text, which come compiled with the request; or empty
   std::vector<uint32_t> filter_lines;  // as Program's
 };

@@ -278,6 +278,7 @@ Result<Addition> add_program(Plan& plan, Program program) {
                        {"working_directory", program.working_directory},
                        {"shares", program.shares},
                        {"address", format_ipv4(program.address)}};
+  if (program.strict) launcher.settings["strict"] = true;
   if (network->uplink == Uplink::user && joins_host(program))
     launcher.settings["resolver"] = format_ipv4(network->subnet.gateway());
   grant_basics(plan, launcher);

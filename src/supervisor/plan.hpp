@@ -132,6 +132,7 @@ struct Program {
   Restart restart = Restart::never;
   std::optional<unsigned> core;  // of the program and its stack
   StackLimits stack;
+  bool strict = false;    // a socket past the preload library stops it
   bool attached = false;  // started by `skerry run`: its life is the caller's, not the supervisor's
 };
 

@@ -73,7 +73,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Network, name, subnet, uplink, interface, que
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StackLimits, sockets, stream_bytes, lossy_seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Program, name, argv, executable, env, working_directory, stdout_path,
                                    stderr_path, network, address, mac, filter, filter_lines, joins, shares,
-                                   publish, restart, core, stack, attached)
+                                   publish, restart, core, stack, strict, attached)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Object, name, kind, bytes, interface, host_address, guest_address, publish)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Grant, fd, object, access)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Process, name, kind, network, program, core, restart, settings, grants)

@@ -56,7 +56,6 @@ TEST_F(Commands, AWrongCommandLineGetsOneSentence) {
       {{"why", "x"}, 1, "skerry why: nothing is running"},
       {{"filter", "list"}, 2, "skerry filter: stack is required"},
       {{"run", "--allow", "a:1", "true"}, 125, "skerry run: --allow is not there yet"},
-      {{"run", "--strict", "true"}, 125, "skerry run: --strict is not there yet"},
       {{"run", "--uplink", "afxdp:", "true"}, 125, "skerry run: there is no uplink \"afxdp:\""},
       {{"run", "--uplink", "x", "true"}, 125, "skerry run: there is no uplink \"x\""},
       {{"run", "--address", "1.2", "true"}, 125, "skerry run: \"1.2\" is no IPv4 address"},

@@ -35,6 +35,22 @@ class Walls(SkerryCase):
         code, output = self.skerry.command(*start, "/bin/sh", "-c", f"{program} {address} {port}; exit $?", check=False)
         self.assertEqual((code, output), (0, ""))
 
+    def test_strict_stops_at_a_raw_socket_and_says_from_where(self):
+        """Also in a child of the program; a Unix socket is not stopped, nor what goes through libc, and without --strict nothing is."""
+        program = self.folder / "strict_socket"
+        run(["g++", "-std=c++20", "-O1", "-rdynamic", "-o", program, HERE / "strict_socket.cpp"], timeout_s=60)
+        for strict, family, status in (("--strict", 2, 159), ("--strict", 10, 159), ("--strict", 1, 0), (None, 2, 0)):
+            options = ["run", "--uplink", "none", *([strict] if strict else []), "--share", str(self.folder), "--"]
+            for command in ([program, str(family)], ["/bin/sh", "-c", f"{program} {family}; exit $?"]):
+                code, output = self.skerry.command(*options, *command, check=False)
+                self.assertEqual(code, status, output)
+                if status:
+                    self.assertRegex(output, r"skerry: --strict: .*\n.*strict_socket\(ask_past_libc\+.*\n.*strict_socket\(main\+")
+                    self.assertNotIn("kernel", output)
+                else:
+                    self.assertEqual(output, "kernel 1\n")
+        self.assertEqual(self.ask(PYTHON, "-c", "import socket; socket.socket(); print('fine')", options=["--strict"]), "fine\n")
+
     def test_skerrys_processes_are_out_of_reach(self):
         """The program sees itself and its cell's init, which it cannot kill; no stack, vswitch or supervisor."""
         script = ("import os, signal\n"

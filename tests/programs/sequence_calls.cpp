@@ -153,12 +153,17 @@ void Sequence::name_calls(Random& random, int slot) {
   sockaddr_storage address = loopback(of.v6, 0, length);
   switch (random.below(8)) {
     case 0: {
-      int reuse = 0;
+      int reuse = 0, listens = 0;
       length = sizeof reuse;
       getsockopt(of.fd, SOL_SOCKET, SO_REUSEADDR, &reuse, &length);
-      // Not compared: SO_REUSEADDR beside who has it not. A port of the other protocol may by chance be one
-      // that waits for late segments of a sequence before.
-      const bool taken = random.one_in(3) && reuse == 0 && is_stream(of.fd) == is_stream(slots_[other].fd);
+      getsockopt(slots_[other].fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length);
+      sockaddr_storage peer{};
+      length = sizeof peer;
+      const bool lives = listens != 0 || getpeername(slots_[other].fd, as_name(peer), &length) == 0;
+      // Not compared: SO_REUSEADDR beside who has it not. A port that nobody holds, or a socket of the other
+      // protocol, may by chance be one that waits for late segments of a sequence before.
+      const bool taken = random.one_in(3) && reuse == 0 && lives && other != slot &&
+                         is_stream(of.fd) == is_stream(slots_[other].fd);
       address = loopback(of.v6, 0, length);
       if (taken) address = loopback(of.v6, port_of(slots_[other].fd), length);
       if (taken && reinterpret_cast<sockaddr_in&>(address).sin_port == htons(1))

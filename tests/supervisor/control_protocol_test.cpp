@@ -32,6 +32,7 @@ TEST(ControlProtocol, RunSurvives) {
                  .uplink = Uplink::tap,
                  .shares = {"/srv/data"},
                  .publish = {{0x7f000001, 8080, 80, false}, {0, 53, 53, true}},
+                 .strict = true,
                  .filter = "/srv/web.nft",
                  .filter_lines = {4, 5}};
   const std::string line = format_request(request);
@@ -44,6 +45,7 @@ TEST(ControlProtocol, RunSurvives) {
   EXPECT_EQ(parsed->run.core, 1u);
   EXPECT_EQ(parsed->run.uplink, Uplink::tap);
   EXPECT_EQ(parsed->run.publish, request.run.publish);
+  EXPECT_TRUE(parsed->run.strict);
   EXPECT_EQ(parsed->run.filter, "/srv/web.nft");
   EXPECT_THAT(parsed->run.filter_lines, ElementsAre(4, 5));
 }
