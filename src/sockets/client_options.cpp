@@ -253,6 +253,7 @@ int set_option(uint32_t socket, int level, int name, const void* value, socklen_
   if (option->kind == Kind::bit) set_bit(socket, option->where, number != 0);
   if (option->kind == Kind::number) {
     if (number < option->least || number > option->most) return -EINVAL;
+    if (level == IPPROTO_IP && name == IP_TOS && is_stream(socket)) number &= ~3;  // those are ECN's
     set_place(socket, static_cast<uint32_t>(option->where), static_cast<uint32_t>(number));
   }
   return option->to_stack ? tell_stack(socket) : 0;
