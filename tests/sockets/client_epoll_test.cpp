@@ -334,16 +334,6 @@ TEST_P(EpollTest, WrongCallsAreRefused) {
   os->close(b);
 }
 
-TEST_P(EpollTest, AnExclusiveInterestCannotBeModifiedThroughADuplicateEither) {
-  const auto [a, b] = connection();
-  const int c = os->dup(b);
-  ASSERT_EQ(add(b, EPOLLIN, 1), 0);
-  ASSERT_EQ(add(c, EPOLLIN | EPOLLEXCLUSIVE, 2), 0);
-  EXPECT_EQ(modify(c, EPOLLOUT, 2), -EINVAL);
-  EXPECT_EQ(modify(b, EPOLLOUT, 1), 0);
-  for (const int fd : {a, b, c}) os->close(fd);
-}
-
 TEST_P(EpollTest, AnEdgeIsToldOnlyToWhoAskedForIt) {
   const auto [a, b] = connection();
   ASSERT_EQ(add(b, EPOLLOUT | EPOLLET, 7), 0);
