@@ -223,6 +223,21 @@ TEST_F(Receive, AClosedWindowOpensByAnUpdate) {
   EXPECT_EQ(update.window, 600u) << "the update is not delayed";
 }
 
+TEST_F(Receive, AWindowThatDoublesDoesNotWaitForADelayedAck) {  // section 3.8.6.2.2
+  start();
+  data(1, std::string(60000, 'x'));
+  EXPECT_GT(one().window, 0u);
+  data(60001, std::string(100, 'x'));
+  EXPECT_TRUE(peer_->drain(now_).empty()) << "its ACK is delayed";
+  host_->read(now_, id_, 100);
+  EXPECT_TRUE(peer_->drain(now_).empty()) << "so little more is not worth a segment";
+  read();
+  const Sent update = one();
+  EXPECT_EQ(update.ack, 60101u);
+  EXPECT_GE(update.window << 1, 65534u);
+  EXPECT_TRUE(peer_->run(now_, now_ + kSecond).empty()) << "it was the delayed ACK too";
+}
+
 TEST_F(Receive, ProbesOfAClosedWindowAreAnswered) {  // section 3.8.6.1
   HostSettings small;
   small.stream_bytes = 1024;

@@ -147,6 +147,8 @@ class SimulatedNic {
     count_one("duplicated", rx_.counters().duplicated + tx_.counters().duplicated);
     count_one("damaged", rx_.counters().flipped + tx_.counters().flipped);
     count_one("reordered", rx_.counters().reordered + tx_.counters().reordered);
+    count_one("stalled", stalled_);
+    count_one("held", held_);
   }
 
  private:
@@ -170,7 +172,7 @@ class SimulatedNic {
   void move() {
     const TimeNs now = clock_();
     carrier_.set(!down(now));
-    if (stalled(now)) return;
+    if (stalled(now)) return count(stalled_);
     for (const Slot& slot : sent_) {
       put_on_wire(slot, now);
       const DurationNs reads_for = plan_.completion_ns == 0 ? 0 : random_.next() % plan_.completion_ns;
@@ -178,7 +180,7 @@ class SimulatedNic {
     }
     sent_.clear();
     std::erase_if(reading_, [&](const Slot& slot) {
-      if (slot.due > now) return false;
+      if (slot.due > now) return ++held_, false;
       slots_.release(slot.index);
       return true;
     });
@@ -211,6 +213,8 @@ class SimulatedNic {
   Carrier carrier_;  // when it moved last
   LinkCounters counters_;
   uint64_t down_ = 0, no_slot_ = 0, refused_ = 0, too_long_ = 0;
+  uint64_t stalled_ = 0;  // calls that found the card stalled
+  uint64_t held_ = 0;     // slots that a call found not given back yet
 };
 
 }  // namespace skerry
