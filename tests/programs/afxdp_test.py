@@ -137,6 +137,7 @@ class Redis(WireCase):
         self.assertGreater(requests_per_second(output, "GET"), 0, output)
         unfinished = self.skerry.counters(self.driver()["name"])["unfinished_checksums"]
         self.assertLess(unfinished, 20, "one finished checksum in 65536 looks like an unfinished one")
+        self.assert_stack_carried(5000, self.before)
 
     def has_link(self, up):
         """Waits until driver and stack say so, and everything that shows it to a person."""

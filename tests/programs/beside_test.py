@@ -13,8 +13,10 @@ class Beside(SkerryCase):
     def check(self, *flags, environment=()):
         program = self.folder / "beside"
         run(["g++", "-std=c++20", "-O1", "-g", *flags, "-o", program, SOURCE], timeout_s=90)
-        output = self.ask("env", *environment, program, options=["--share", str(self.folder)])
-        self.assertEqual(output, "hello\n")
+        started = self.serve("sh", "-c", '"$@" && echo ended; exec sleep infinity', "sh", "env", *environment, program, ready="ended", within_s=60,
+                             options=("--uplink", "none", "--share", self.folder))
+        self.assertEqual(started.output(), "hello\nended\n")
+        self.assertEqual(self.stack_counter("tcp.active_opens"), 1, "the stream was not the stack's")
 
     def test_another_malloc(self):
         """As a library that is preloaded too, by the program's own environment."""

@@ -56,12 +56,14 @@ class BetweenStacks(Iperf3, SkerryCase):
         end = self.measure("--bidir")["end"]
         self.assertGreater(end["sum_received"]["bytes"], 1 << 20)
         self.assertGreater(end["sum_received_bidir_reverse"]["bytes"], 1 << 20)
+        self.assert_stack_carried(16, self.before)  # a MiB, if all came in super-frames
 
     def test_zero_copy_and_small_buffers(self):
         """--zerocopy is sendfile(); the socket options are those that iperf3 reads back and checks."""
         self.start("--uplink", "none")
         self.check_tcp(1 << 20, 1, "--zerocopy")
         self.check_tcp(1 << 20, 1, "--window", "64K", "--set-mss", "1000", "--no-delay", "--congestion", "cubic")
+        self.assert_stack_carried(32, self.before)
 
 
 @needs_tap

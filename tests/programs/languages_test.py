@@ -8,6 +8,7 @@ from skerry_case import SkerryCase, needs
 
 HERE = Path(__file__).parent
 SERVER_AT = "10.77.0.2"
+READY_WITHIN_S = 60  # a JVM that compiles its source, seven processes of node: all on one core
 THREE_SERVERS = """
 cd "$1"
 redis-server --save "" --protected-mode no --bind 0.0.0.0 --port 6379 --daemonize yes --logfile "" --dir "$1" >/dev/null
@@ -33,7 +34,8 @@ class Languages(SkerryCase):
         self.digest = hashlib.sha256(data).hexdigest()
 
     def both(self, *program, least_frames):
-        self.serve(*program, "serve", SERVER_AT, self.folder / "data", ready="ready", options=("--uplink", "none", "--share", self.folder))
+        self.serve(*program, "serve", SERVER_AT, self.folder / "data", ready="ready", within_s=READY_WITHIN_S,
+                   options=("--uplink", "none", "--share", self.folder))
         before = self.stack_frames()
         output = self.ask(*program, "ask", SERVER_AT, self.digest, timeout_s=120)
         self.assertEqual(output.split()[-1], "equal", output)
@@ -52,7 +54,8 @@ class Languages(SkerryCase):
     @needs("redis-server", "socat", "curl")
     def test_three_servers_of_one_script(self):
         """One is a daemon, one a job, one an orphan with a child for each connection; when one ends the others go on."""
-        server = self.serve("sh", "-c", THREE_SERVERS, "sh", self.folder, ready="ready", options=("--uplink", "none", "--share", self.folder))
+        server = self.serve("sh", "-c", THREE_SERVERS, "sh", self.folder, ready="ready", within_s=READY_WITHIN_S,
+                            options=("--uplink", "none", "--share", self.folder))
         before = self.stack_frames()
         ask_all = (f"redis-cli -h {SERVER_AT} set key word; redis-cli -h {SERVER_AT} get key; "
                    f"curl --silent --show-error --max-time 20 http://{SERVER_AT}:8080/data | sha256sum; "

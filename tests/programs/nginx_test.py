@@ -96,6 +96,7 @@ class BetweenStacks(Nginx, SkerryCase):
         digest = self.make_file()
         self.start(sendfile="off")
         self.assertEqual(self.digest_of("/large"), digest)
+        self.assert_stack_carried(FILE_MIB // 2, self.before)
 
     def test_many_kept_connections(self):
         self.start()
@@ -109,6 +110,7 @@ class BetweenStacks(Nginx, SkerryCase):
         output = self.ask("bash", "-c", f"for i in $(seq 40); do curl --silent --max-time 20 {SITE}/worker; echo; done", timeout_s=80)
         self.assertEqual(len(output.split()), 40, output)
         self.assertGreater(len(set(output.split())), 1, output)
+        self.assert_stack_carried(40 * 3, self.before)
 
     def test_reload_and_quit(self):
         """HUP: new workers take over the inherited listeners; QUIT: all end by themselves."""
@@ -118,6 +120,7 @@ class BetweenStacks(Nginx, SkerryCase):
         for worker in range(3, 7):
             server.wait_for(f"worker process {worker} exited with code 0", timeout_s=20)
         self.assertNotEqual(self.curl(f"{SITE}/worker"), first)
+        self.assert_stack_carried(2 * 3, self.before)
         server.process.send_signal(signal.SIGQUIT)
         self.assertEqual(server.wait(timeout_s=10), 0, server.output())
 

@@ -60,14 +60,22 @@ async function askStream() {
   if (sha256(await all(socket)) !== sha256(data)) throw new Error('the stream came back different');
 }
 
+// A datagram may be lost, so it is sent again while no answer comes; then an answer may come twice.
 function askDatagrams() {
   return new Promise((done, failed) => {
-    let back = 0;
+    let back = 0, again = 0;
+    const ask = () => socket.send(`number ${back}`, PORTS.datagrams, address);
+    const timer = setInterval(() => ++again < 20 ? ask() : failed(new Error(`no answer to number ${back}`)), 1000);
     const socket = dgram.createSocket('udp4', (message) => {
-      if (message.toString() !== `number ${back}`) failed(new Error(`not ${back}: ${message}`));
-      if (++back === 50) { socket.close(); done(); } else socket.send(`number ${back}`, PORTS.datagrams, address);
+      const number = Array.from({ length: back + 1 }, (_, one) => `number ${one}`).indexOf(message.toString());
+      if (number < 0) failed(new Error(`not ${back}: ${message}`));
+      if (number !== back) return;
+      if (++back < 50) return ask();
+      clearInterval(timer);
+      socket.close();
+      done();
     });
-    socket.send('number 0', PORTS.datagrams, address);
+    ask();
   });
 }
 

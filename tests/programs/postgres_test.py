@@ -67,12 +67,14 @@ class BetweenStacks(Postgres, SkerryCase):
         self.start()
         self.pgbench("--initialize", "--scale=1", "--quiet")
         self.check_pgbench(self.pgbench("--client=4", "--jobs=2", "--time=3", "--select-only", "--connect"))
+        self.assert_stack_carried(10 * 5, self.before)
 
     def test_ninety_processes_at_once(self):
         """As many as its own limit of a hundred lets in; the server's processes share the listener and nothing else."""
         server = self.start()
         self.pgbench("--initialize", "--scale=1", "--quiet")
         self.check_pgbench(self.pgbench("--client=90", "--jobs=2", "--time=2", "--select-only"))
+        self.assert_stack_carried(90 * 3, self.before)
         server.process.send_signal(signal.SIGINT)  # its "fast shutdown"
         self.assertEqual(server.wait(timeout_s=20), 0, server.output())
         self.assertIn("database system is shut down", server.output())
@@ -84,6 +86,7 @@ class BetweenStacks(Postgres, SkerryCase):
         output = self.ask("bash", "-c", f"{psql} --command 'select pg_sleep(60)' 2>&1 & "
                                         f"until {psql} -At --command \"{running}\" | grep -q 1; do sleep 0.1; done; kill -INT $!; wait")
         self.assertIn("canceling statement due to user request", output)
+        self.assert_stack_carried(3 * 3, self.before)
 
 
 @needs_tap

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 SOURCES = (HERE / "sequences.cpp", HERE / "sequence_calls.cpp")
 CALLS = 40  # of a sequence, as in sequence.hpp
 AT_ONCE = 1000  # sequences of one process, so that one that hangs is soon found
-PATIENCE_MS = (5, 50)  # after each call, before a difference is believed: the stack and a busy machine may need time
+PATIENCE_MS = (5, 50, 500)  # after each call, before a difference is believed: the stack and a busy machine may need time
 
 
 class Sequences(SkerryCase):

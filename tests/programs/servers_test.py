@@ -124,6 +124,7 @@ with socket.create_connection(('{SERVER_AT}', 53), 10) as one:
         for name in ("first", "second"):
             (self.folder / name).mkdir()
         self.start(*SERVER, "--dir", self.folder / "first", "--repl-diskless-sync-delay", "0", "--io-threads", "4", "--io-threads-do-reads", "yes", ready=READY)
+        before = self.before
         self.ask("redis-benchmark", "-h", SERVER_AT, "-q", "-t", "set", "-n", "3000", "-r", "100000", "-c", "20", "-P", "4", timeout_s=80)
         self.start(*SERVER, "--dir", self.folder / "second", "--replicaof", SERVER_AT, "6379", ready="Finished with success", address=PROXY_AT)
         # WAIT is about what its own connection wrote.
@@ -133,6 +134,8 @@ with socket.create_connection(('{SERVER_AT}', 53), 10) as one:
         size = self.ask("redis-cli", "-h", SERVER_AT, "dbsize").strip()
         self.assertGreater(int(size), 2500)
         self.assertEqual(self.ask("redis-cli", "-h", PROXY_AT, "dbsize").strip(), size)
+        self.assert_stack_carried(300, before)
+        self.assert_stack_carried(2 * 3, self.before, PROXY_AT)
 
     @needs("git")
     def test_git_clones_over_http(self):

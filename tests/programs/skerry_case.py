@@ -30,11 +30,11 @@ class SkerryCase(unittest.TestCase):
     def _too_late(self, *_):
         raise Failure(f"the test did not end within {self.LIMIT_S} s")
 
-    def serve(self, *argv, address="10.77.0.2", ready=None, options=("--uplink", "none")):
-        """Starts a program on a stack of its own; returns once it has printed `ready`."""
+    def serve(self, *argv, address="10.77.0.2", ready=None, within_s=20, options=("--uplink", "none")):
+        """Starts a program on a stack of its own; returns once it has printed `ready`, and fails if that takes longer than within_s."""
         server = self.skerry.begin("run", *options, "--address", address, "--", *argv)
         if ready:
-            server.wait_for(ready, timeout_s=20)
+            server.wait_for(ready, timeout_s=within_s)
         return server
 
     def ask(self, *argv, address="10.77.0.3", timeout_s=30, options=()):

@@ -49,8 +49,10 @@ class Ssh(SkerryCase):
         self.digest = hashlib.sha256(self.data).hexdigest()
         # Beside it in the same cell, a web server that only its own loopback reaches.
         script = (f"mkdir -p /run/sshd; {SERVE_FILES.format(folder=self.folder)} 8080 & "
+                  f"until {ASK} http://127.0.0.1:8080/ssh_config >/dev/null 2>&1; do sleep .1; done; "
                   f"exec /usr/sbin/sshd -D -e -f {self.folder}/sshd_config")
-        self.server = self.serve("sh", "-c", script, ready="Server listening on 0.0.0.0 port 22", options=("--uplink", "none", "--share", self.folder))
+        self.server = self.serve("sh", "-c", script, ready="Server listening on 0.0.0.0 port 22", within_s=60,
+                                 options=("--uplink", "none", "--share", self.folder))
         self.before = self.stack_frames()
 
     def client(self, script):
