@@ -6,17 +6,7 @@ namespace skerry::filter {
 
 namespace {
 
-constexpr uint8_t kFin = 1, kSyn = 2, kRst = 4, kAck = 16, kUrg = 32;
-constexpr size_t kHeaderBytes = 20;
 constexpr uint32_t kLeastAckWindow = 66'000;  // how far an ACK may lie back
-constexpr uint8_t kMostScale = 14;            // RFC 7323 section 2.3
-
-constexpr bool is_before(uint32_t a, uint32_t b) {
-  return static_cast<int32_t>(a - b) < 0;
-}
-constexpr bool is_behind(uint32_t a, uint32_t b) {
-  return is_before(b, a);
-}
 
 // nf_conntrack's sysctls as they come, by state.
 constexpr DurationNs kTimeouts[] = {0,
@@ -81,93 +71,7 @@ constexpr TcpState state_of(char letter) {
   }
 }
 
-// Calls each(kind, value) for the options of a header, up to the first that is damaged.
-template <class Each>
-void for_each_option(ConstBytes options, Each each) {
-  constexpr uint8_t kEnd = 0, kNothing = 1;
-  for (size_t at = 0; at < options.size() && options[at] != kEnd;) {
-    if (options[at] == kNothing) {
-      ++at;
-      continue;
-    }
-    if (at + 1 >= options.size()) return;
-    const size_t length = options[at + 1];
-    if (length < 2 || at + length > options.size()) return;
-    if (!each(options[at], options.subspan(at + 2, length - 2))) return;
-    at += length;
-  }
-}
-
-// What a SYN offers: flags of a TcpSide, and the scale.
-uint8_t offers(const TcpSegment& segment, uint8_t& scale) {
-  constexpr uint8_t kWindowScale = 3, kSackPermitted = 4;
-  uint8_t flags = 0;
-  scale = 0;
-  for_each_option(segment.options, [&](uint8_t kind, ConstBytes value) {
-    if (kind == kSackPermitted && value.empty()) flags |= TcpSide::kSackPermitted;
-    if (kind == kWindowScale && value.size() == 1) {
-      scale = std::min(value[0], kMostScale);
-      flags |= TcpSide::kScales;
-    }
-    return true;
-  });
-  return flags;
-}
-
-// The highest right edge among the first SACK option's blocks, or the ACK itself.
-uint32_t highest_sack(const TcpSegment& segment) {
-  constexpr uint8_t kSack = 5;
-  constexpr size_t kBlock = 8;
-  uint32_t highest = segment.ack;
-  for_each_option(segment.options, [&](uint8_t kind, ConstBytes value) {
-    if (kind != kSack || value.empty() || value.size() % kBlock != 0) return true;
-    for (size_t at = 0; at < value.size(); at += kBlock) {
-      const uint32_t edge = load_be32(value.data() + at + 4);
-      if (is_behind(edge, highest)) highest = edge;
-    }
-    return false;
-  });
-  return highest;
-}
-
 }  // namespace
-
-bool TcpSegment::read(ConstBytes transport, size_t bytes) {
-  if (bytes < kHeaderBytes || transport.size() < kHeaderBytes) return false;
-  const size_t header = (transport[12] >> 4) * size_t{4};
-  if (header < kHeaderBytes || header > bytes || header > transport.size()) return false;
-  const uint8_t flags = transport[13] & (kFin | kSyn | kRst | kAck | kUrg);
-  switch (flags & ~kUrg) {
-    case kSyn:
-      kind = TcpKind::syn;
-      break;
-    case kSyn | kAck:
-      kind = TcpKind::syn_ack;
-      break;
-    case kFin | kAck:
-      kind = TcpKind::fin;
-      break;
-    case kAck:
-      kind = TcpKind::ack;
-      break;
-    case kRst:
-    case kRst | kAck:
-      kind = TcpKind::rst;
-      break;
-    default:
-      return false;
-  }
-  if ((flags & kUrg) != 0 && (kind == TcpKind::rst || kind == TcpKind::syn_ack)) return false;
-  syn = (flags & kSyn) != 0;
-  ack_set = (flags & kAck) != 0;
-  rst = (flags & kRst) != 0;
-  seq = load_be32(transport.data() + 4);
-  ack = load_be32(transport.data() + 8);
-  end = seq + static_cast<uint32_t>(bytes - header) + (syn ? 1 : 0) + ((flags & kFin) != 0 ? 1 : 0);
-  window = load_be16(transport.data() + 14);
-  options = transport.subspan(kHeaderBytes, header - kHeaderBytes);
-  return true;
-}
 
 bool TcpFlow::begin(const TcpSegment& segment) {
   *this = {};
@@ -176,7 +80,7 @@ bool TcpFlow::begin(const TcpSegment& segment) {
   sender.end = sender.max_end = segment.end;
   sender.max_window = std::max<uint32_t>(segment.window, 1);
   if (segment.kind == TcpKind::syn) {
-    sender.flags = offers(segment, sender.scale);
+    sender.flags = segment.offers(sender.scale);
     return true;
   }
   if (segment.kind != TcpKind::ack) return false;
@@ -190,7 +94,7 @@ void TcpFlow::start_side(TcpSide& sender, TcpSide& receiver, const TcpSegment& s
   sender.end = sender.max_end = segment.end;
   sender.max_window = std::max<uint32_t>(segment.window, 1);
   if (!segment.options.empty())
-    sender.flags = static_cast<uint8_t>((sender.flags & TcpSide::kLiberal) | offers(segment, sender.scale));
+    sender.flags = static_cast<uint8_t>((sender.flags & TcpSide::kLiberal) | segment.offers(sender.scale));
   // Both scale or nobody does (RFC 7323 section 2.2).
   if (reply && (sender.flags & receiver.flags & TcpSide::kScales) == 0) sender.scale = receiver.scale = 0;
 }
@@ -201,7 +105,7 @@ TcpFlow::Place TcpFlow::place(const TcpSegment& segment, bool reply) {
   TcpSide& sender = sides_[reply];
   TcpSide& receiver = sides_[!reply];
   uint32_t seq = segment.seq, end = segment.end, ack = segment.ack, window = segment.window;
-  uint32_t sack = (receiver.flags & TcpSide::kSackPermitted) != 0 ? highest_sack(segment) : ack;
+  uint32_t sack = (receiver.flags & TcpSide::kSackPermitted) != 0 ? segment.highest_sack() : ack;
 
   if (sender.max_window == 0) {
     if (segment.syn) {
@@ -300,7 +204,7 @@ bool TcpFlow::ignore(const TcpSegment& segment, bool reply, TcpState& before, Tc
   last_end_ = segment.end;
   last_window_ = segment.window;
   if (segment.kind == TcpKind::syn && !reply) {
-    last_flags_ = offers(segment, last_scale_);
+    last_flags_ = segment.offers(last_scale_);
     // Its answer may be a challenge, which must not be taken for the last ACK.
     if (before == TcpState::last_ack) last_flags_ |= kChallengeExpected;
   }

@@ -27,6 +27,14 @@ enum class TcpState : uint8_t {
   syn_sent2,  // simultaneous open
 };
 
+// Sequence numbers (RFC 9293 section 3.4).
+constexpr bool is_before(uint32_t a, uint32_t b) {
+  return static_cast<int32_t>(a - b) < 0;
+}
+constexpr bool is_behind(uint32_t a, uint32_t b) {
+  return is_before(b, a);
+}
+
 // What a segment is for, by the strongest of its flags.
 enum class TcpKind : uint8_t { syn, syn_ack, fin, ack, rst, none };
 
@@ -35,6 +43,10 @@ struct TcpSegment {
   // False where there is no whole header or its flags cannot stand together. `transport` begins with the TCP
   // header; `bytes` of it are in the packet, of which all of the header can be seen.
   bool read(ConstBytes transport, size_t bytes);
+  // What a SYN offers: flags of a TcpSide, and the scale.
+  uint8_t offers(uint8_t& scale) const;
+  // The highest right edge among the first SACK option's blocks, or the ACK itself.
+  uint32_t highest_sack() const;
 
   TcpKind kind{};
   bool syn = false, ack_set = false, rst = false;

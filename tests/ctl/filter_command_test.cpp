@@ -59,8 +59,8 @@ TEST_F(FilterCommand, CheckNamesLineAndColumn) {
        ":4:17-17: Error: ", "chain b leads back to itself"},
       {"table ip t {\n chain c { type filter hook forward priority 0; }\n}\n",
        ":2:", "a stack forwards nothing"},
-      {"table ip t {\n chain c {\n  ct state new accept\n }\n}\n",
-       ":3:3-21: Error: ", "the expression ct is not supported"},
+      {"table ip t {\n chain c {\n  numgen random mod 2 0 drop\n }\n}\n",
+       ":3:3-28: Error: ", "the expression numgen is not supported"},
       {"table bridge t {\n}\n", ":1:", "bridge tables are not supported"},
   };
   for (const Wrong& wrong : all) {
