@@ -1,5 +1,5 @@
 // Connection tracking against any packets: of each the first byte is its length, the second how much time has
-// passed and whether it goes on to be confirmed.
+// passed, whether it is damaged, and whether it goes on to be confirmed. Of long ones the beginning is seen.
 #include <vector>
 
 #include "base/check.hpp"
@@ -9,18 +9,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace skerry;
   using namespace skerry::filter;
   constexpr uint32_t kMostFlows = 8;  // so that room runs out
+  constexpr size_t kSeen = 200;       // what the engine needs of an ICMP error
   Conntrack table({}, kMostFlows);
   TimeNs now = kSecond;
   while (size >= 2) {
     const size_t length = std::min<size_t>(data[0], size - 2);
     const uint8_t how = data[1];
-    const std::vector<uint8_t> bytes(data + 2, data + 2 + length);  // exactly: what lies behind is not theirs
+    const size_t seen = std::min(length, kSeen);
+    const std::vector<uint8_t> bytes(data + 2, data + 2 + seen);  // exactly: what lies behind is not theirs
     data += 2 + length;
     size -= 2 + length;
     now += (how & 0x3f) * kSecond;
     Packet packet;
-    if (!packet.read(bytes)) continue;
-    table.track(packet, now, (how & 0x40) != 0);
+    if (!packet.read(bytes, length)) continue;
+    packet.damaged = (how & 0x40) != 0;
+    table.track(packet, now);
     const Tracked& tracked = packet.tracked;
     CHECK(tracked.looked_up);
     CHECK((tracked.flow != nullptr) ==

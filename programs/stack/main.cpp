@@ -231,7 +231,7 @@ Result<void> StackProcess<Wire>::relink(ControlMessage& request) {
 template <class Wire>
 void StackProcess<Wire>::show_counters() {
   shown_.add(link_.counters());
-  shown_.add(ip_.counters(), ip_.drops());
+  shown_.add(ip_.counters(), ip_.drops(), ip_.filter());
   shown_.add(tcp_.counters());
   shown_.add(server_.counters(), server_.rings());
   shown_.add("session.faults", anchors_->faults());

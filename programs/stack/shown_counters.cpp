@@ -12,7 +12,8 @@ void ShownCounters::add(const LinkCounters& link) {
   add("link.faults", link.faults);
 }
 
-void ShownCounters::add(const stack::IpCounters& ip, const stack::DropCounters& drops) {
+void ShownCounters::add(const stack::IpCounters& ip, const stack::DropCounters& drops,
+                        const stack::FilterHooks& filter) {
   add("link.down", ip.link_down);
   add("link.flaps", ip.link_flaps);
   add("ip.packets_in", ip.packets_in);
@@ -25,6 +26,8 @@ void ShownCounters::add(const stack::IpCounters& ip, const stack::DropCounters& 
     const auto reason = static_cast<stack::DropReason>(i);
     add(std::string("drop.") + stack::drop_reason_name(reason), drops[reason]);
   }
+  flows_.emplace(Flows{filter, stats_.counter("filter.flows"), stats_.counter("filter.flows early dropped"),
+                       stats_.counter("filter.flows refused")});
 }
 
 void ShownCounters::add(const tcp::Counters& tcp) {

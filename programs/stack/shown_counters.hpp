@@ -2,6 +2,7 @@
 // this only knows where each number lies. The parts outlive it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,13 +23,14 @@ class ShownCounters {
     rows_.push_back({stats_.counter(name), &value});
   }
   void add(const LinkCounters& link);
-  void add(const stack::IpCounters& ip, const stack::DropCounters& drops);
+  void add(const stack::IpCounters& ip, const stack::DropCounters& drops, const stack::FilterHooks& filter);
   void add(const tcp::Counters& tcp);
   void add(const sockets::ServerCounters& sockets, const uint64_t& rings);
 
   // Copies all to the page; cheap, because it runs before every sleep.
   void publish() {
     for (Row& row : rows_) row.counter.set(*row.value);
+    if (flows_) flows_->publish();
   }
 
  private:
@@ -36,9 +38,23 @@ class ShownCounters {
     Counter counter;
     const uint64_t* value;
   };
+  // Of connections, whose table is there only since rules asked for it.
+  struct Flows {
+    const stack::FilterHooks& filter;
+    Counter in_use, early_dropped, refused;
+
+    void publish() {
+      const filter::Conntrack* conntrack = filter.conntrack();
+      if (conntrack == nullptr) return;
+      in_use.set(conntrack->flows());
+      early_dropped.set(conntrack->early_drops());
+      refused.set(conntrack->refused());
+    }
+  };
 
   Stats& stats_;
   std::vector<Row> rows_;
+  std::optional<Flows> flows_;
 };
 
 }  // namespace skerry

@@ -94,7 +94,7 @@ uint32_t Conntrack::bucket_of(const Tuple& tuple) const {
   return static_cast<uint32_t>(hash & (buckets_.size() - 1));
 }
 
-void Conntrack::track(Packet& packet, TimeNs now, bool again) {
+void Conntrack::track(Packet& packet, TimeNs now) {
   if (pending_ != kNobody) release(flows_[pending_]);
   packet.tracked = {.looked_up = true};
   const auto found = find_transport(packet.bytes, packet.v6);
@@ -114,7 +114,7 @@ void Conntrack::track(Packet& packet, TimeNs now, bool again) {
     if (it.flow == nullptr) return;
     const bool replied = (it.flow->status & Flow::kSeenReply) != 0;
     bool reopens = false;
-    if ((!again || !known) && !note(*it.flow, it.reply, packet, transport, bytes, now, reopens)) {
+    if (!note(*it.flow, it.reply, packet, transport, bytes, now, reopens)) {
       if (!known) release(*it.flow);
       return;
     }
@@ -123,6 +123,7 @@ void Conntrack::track(Packet& packet, TimeNs now, bool again) {
       continue;
     }
     packet.tracked.flow = it.flow;
+    packet.tracked.number = it.flow->number;
     packet.tracked.reply = it.reply;
     packet.tracked.state = it.reply || replied ? CtState::established : CtState::fresh;
     if (it.reply) it.flow->status |= Flow::kSeenReply;
@@ -153,6 +154,8 @@ bool Conntrack::note_tcp(Flow& flow, bool reply, ConstBytes transport, size_t by
   TcpSegment segment;
   if (!segment.read(transport, bytes)) return false;
   if ((flow.status & Flow::kConfirmed) == 0 && !flow.tcp.begin(segment)) return false;
+  if (flow.epoch != epoch_) flow.tcp.resume();
+  flow.epoch = epoch_;
   const TcpFlow::Known known{.replied = (flow.status & Flow::kSeenReply) != 0,
                              .assured = (flow.status & Flow::kAssured) != 0,
                              .left = flow.expires > now ? flow.expires - now : 0};
@@ -204,6 +207,7 @@ void Conntrack::relate(Packet& packet, size_t inner_offset, TimeNs now) {
   const size_t size = packet.v6 ? 16 : 4, from = packet.v6 ? 24 : 16;
   if (std::memcmp(packet.bytes.data() + from, answer->destination.data(), size) != 0) return;
   packet.tracked.flow = it.flow;
+  packet.tracked.number = it.flow->number;
   packet.tracked.reply = it.reply;
   packet.tracked.state = CtState::related;
 }
@@ -246,6 +250,8 @@ Flow* Conntrack::begin(const Tuple& tuple, TimeNs now) {
   Flow& flow = flows_[index];
   flow = {};
   flow.tuples = {tuple, *answer};
+  flow.number = ++begun_;
+  flow.epoch = epoch_;
   pending_ = index;
   ++flows_in_use_;
   return &flow;

@@ -53,6 +53,8 @@ struct Flow {
   std::array<uint32_t, 2> next, bucket;
   TimeNs expires;
   TimeNs stream_at;  // of UDP: when it is more than a question
+  uint32_t number;   // no other flow of the table has it
+  uint32_t epoch;    // when its last TCP segment came
   uint32_t status;
   uint32_t mark;
   std::array<uint8_t, 16> labels;
@@ -66,11 +68,13 @@ class Conntrack {
   // `secret` keeps strangers from filling one bucket.
   explicit Conntrack(const SipKey& secret, uint32_t most_flows = kMostFlows);
 
-  // Finds the packet's flow, or begins one, and notes what the packet means for it. `again`: it looped, and
-  // was noted on its way out.
-  void track(Packet& packet, TimeNs now, bool again = false);
+  // Finds the packet's flow, or begins one, and notes what the packet means for it.
+  void track(Packet& packet, TimeNs now);
   // The packet has passed all rules: the flow that it began is known from now on.
   void confirm(const Packet& packet);
+  // Packets have passed that were not tracked: how far open TCP connections have come is learned anew from
+  // what they send next (nf_ct_tcp_fixup()).
+  void resume() { ++epoch_; }
 
   uint32_t flows() const { return flows_in_use_; }
   uint64_t early_drops() const { return early_drops_; }
@@ -109,6 +113,8 @@ class Conntrack {
   uint32_t pending_;               // begun by the last packet, and not confirmed yet
   uint32_t hand_ = 0;              // where make_room() goes on
   uint32_t flows_in_use_ = 0;
+  uint32_t begun_ = 0;  // flows so far
+  uint32_t epoch_ = 0;
   uint64_t early_drops_ = 0, refused_ = 0;
 };
 

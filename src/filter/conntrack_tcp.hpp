@@ -90,6 +90,10 @@ class TcpFlow {
 
   // The first segment. False: no connection begins with it.
   bool begin(const TcpSegment& segment);
+  // Segments were not seen.
+  void resume() {
+    if (state_ == TcpState::established) sides_[0].max_window = sides_[1].max_window = 0;
+  }
   // Also for the first.
   Outcome segment(const TcpSegment& segment, bool reply, const Known& known);
 

@@ -14,7 +14,6 @@ constexpr unsigned kDeepestJump = 16;
 constexpr size_t kLongestHeader = 60;  // of IPv4, and of TCP
 constexpr size_t kLongestError = 200;  // an ICMP error, up to the ports of the packet that it quotes
 constexpr int32_t kConntrackPriority = -200;
-constexpr uint32_t kLoopbackIndex = 1;
 
 }  // namespace
 
@@ -184,7 +183,10 @@ void Engine::track(Hook hook, Packet& packet, TimeNs now) {
   if (packet.tracked.looked_up || conntrack_ == nullptr || !tracks_[packet.v6] ||
       (hook != Hook::prerouting && hook != Hook::output))
     return;
-  conntrack_->track(packet, now, packet.in != nullptr && packet.in->index == kLoopbackIndex);
+  conntrack_->track(packet, now);
+  if (!packet.answers) return;
+  packet.tracked.state = CtState::related;
+  if (packet.tracked.flow == nullptr) packet.tracked.reply = true;  // rules may have kept it from beginning
 }
 
 Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {

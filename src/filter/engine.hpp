@@ -60,6 +60,7 @@ class Engine {
   // Some rule asks about connections, or sets something of them; then packets are tracked, by `conntrack`,
   // which outlives the engine and many others.
   bool tracks() const { return tracks_[false] || tracks_[true]; }
+  bool tracks(bool v6) const { return tracks_[v6]; }
   void track_with(Conntrack* conntrack) { conntrack_ = conntrack; }
 
   // What the base chains at a hook say, in order of priority. The packet's headers have been read; its mark
@@ -79,6 +80,7 @@ class Engine {
                                           const Tracked& tracked) const {
     if (packet.size() < VerdictMemory::kSeenBytes) return std::nullopt;
     if (tracks() && (!tracks_before_rules_ || tracked.state != CtState::established)) return std::nullopt;
+    if (tracks() && tracked.flow == nullptr) return std::nullopt;  // it looped, and its flow is gone
     return memory_.look(packet.data(), leaves, loops, tracked);
   }
   // True: one like it has passed, and this one of `length` bytes has counted where that did.

@@ -28,6 +28,7 @@ struct Tracked {
   bool looked_up = false;  // it has been asked, or must not be
   CtState state = CtState::invalid;
   bool reply = false;    // the packet goes to who began the flow
+  uint32_t number = 0;   // Flow::number, by which one that waits knows whether `flow` is still its own
   Flow* flow = nullptr;  // null: it has none
 };
 
@@ -40,6 +41,7 @@ struct Packet {
   uint8_t type = 0;  // PACKET_HOST and its like
   uint32_t mark = 0;
   bool damaged = false;  // its transport's checksum is known to be wrong
+  bool answers = false;  // says why another was refused, which makes it related to that one's flow
   Tracked tracked;
 
   // What read() finds.

@@ -11,6 +11,7 @@ namespace skerry::stack {
 
 namespace {
 
+constexpr bool kIsV6 = false;                 // what a stack speaks
 constexpr uint8_t kToUs = 0, kBroadcast = 1;  // PACKET_HOST, PACKET_BROADCAST
 // A packet that looped has a link header too, on Linux as here: without addresses.
 constexpr uint8_t kLoopedHeader[EthernetHeader::kBytes] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0};
@@ -19,9 +20,12 @@ constexpr uint8_t kLoopedHeader[EthernetHeader::kBytes] = {0, 0, 0, 0, 0, 0, 0, 
 
 void FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey& secret) {
   engine.take_over(engine_, now);
+  const bool resumes = conntrack_ != nullptr && !engine_.tracks(kIsV6) && engine.tracks(kIsV6);
   engine_ = std::move(engine);
+  if (resumes) conntrack_->resume();
   if (engine_.tracks() && conntrack_ == nullptr) conntrack_ = std::make_unique<filter::Conntrack>(secret);
   engine_.track_with(conntrack_.get());
+  left_ = {};
   events_.forget();
   active_ = !engine_.is_empty();
   copy_.resize(kLinkBytes + engine_.needed_bytes());
@@ -68,6 +72,11 @@ void FilterHooks::open(size_t whole) {
   packet_.in = looped_ ? &loopback_ : &network_;
   packet_.type = to_many_ ? kBroadcast : kToUs;
   packet_.damaged = damaged_;
+  if (looped_) {
+    packet_.tracked = expected_;
+    filter::Flow*& flow = packet_.tracked.flow;
+    if (flow != nullptr && flow->number != expected_.number) flow = nullptr;  // over, and its place taken
+  }
   packet_.read(ConstBytes(copy_).subspan(kLinkBytes, copied_), whole);
 }
 
@@ -117,6 +126,7 @@ bool FilterHooks::passes_out(ConstBytes packet, bool loops, TimeNs now, bool ans
   // It lies where a neighbour can write: the rules see it as it is now, and a fault of that neighbour's is
   // refused.
   const auto length = static_cast<uint32_t>(packet.size());
+  left_ = {};
   constexpr size_t kSeen = filter::VerdictMemory::kSeenBytes;
   std::optional<filter::VerdictMemory::Look> look;
   size_t copied = 0;
@@ -130,7 +140,7 @@ bool FilterHooks::passes_out(ConstBytes packet, bool loops, TimeNs now, bool ans
   copy_once(leaving_.data() + copied, packet.data() + copied, seen - copied);
   filter::Packet leaving;
   leaving.out = loops ? &loopback_ : &network_;
-  if (answers) leaving.tracked = {.looked_up = true, .state = filter::CtState::related, .reply = true};
+  leaving.answers = answers;
   if (!leaving.read(ConstBytes(leaving_).first(seen), packet.size())) {
     hook_ = filter::Hook::output;
     judgement_ = {};
@@ -139,12 +149,16 @@ bool FilterHooks::passes_out(ConstBytes packet, bool loops, TimeNs now, bool ans
   if (engine_.tracks_first()) {
     engine_.track(filter::Hook::output, leaving, now);
     look = engine_.look(leaving.bytes, true, loops, leaving.tracked);
-    if (look && engine_.recall(*look, length, now)) return true;
+    if (look && engine_.recall(*look, length, now)) {
+      left_ = leaving.tracked;
+      return true;
+    }
   }
   engine_.record();
   if (!judge(leaving, filter::Hook::output, now) || !judge(leaving, filter::Hook::postrouting, now))
     return false;
   if (look) engine_.remember(*look);
+  left_ = leaving.tracked;
   return true;
 }
 

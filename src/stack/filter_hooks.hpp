@@ -30,11 +30,15 @@ class FilterHooks {
   bool tracks() const { return engine_.tracks(); }
   const filter::Engine& engine() const { return engine_; }
   const FilterEvents& events() const { return events_; }
+  // Null: no rules have asked about connections yet.
+  const filter::Conntrack* conntrack() const { return conntrack_.get(); }
 
   // --- the way in
   // A packet has come: `ethernet` is its link header or null where it looped, `header` its IP header, both
   // copied before; `packet` begins with that header, all of it is there, and the rest is copied here.
   void take(const uint8_t* ethernet, ConstBytes header, ConstBytes packet, bool broadcast);
+  // What was known of the next packet, which looped, when it left; it is not tracked again.
+  void expect_looped(const filter::Tracked& tracked) { expected_ = tracked; }
   // The transport checksum of the packet taken last is wrong.
   void note_damage() { damaged_ = packet_.damaged = true; }
   // The last piece made it a packet: what is known of the piece holds for it.
@@ -49,6 +53,8 @@ class FilterHooks {
   // --- the way out: at both hooks. `answers`: the stack says why it refused another packet, which makes it
   // part of that one's connection, though rules may have kept that from beginning.
   bool passes_out(ConstBytes packet, bool loops, TimeNs now, bool answers = false);
+  // What is known of the last that passed: to be kept with it if it loops.
+  const filter::Tracked& left_as() const { return left_; }
 
   // Why the last one did not pass: at which hook, and what its sender is to be told.
   DropReason reason() const;
@@ -64,6 +70,7 @@ class FilterHooks {
   bool asks(filter::Hook hook, TimeNs now);
 
   bool active_ = false;
+  filter::Tracked left_, expected_;  // of looped packets
   filter::Engine engine_;
   std::unique_ptr<filter::Conntrack> conntrack_;  // since rules first asked about connections
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();

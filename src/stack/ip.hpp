@@ -209,7 +209,7 @@ class Ip {
   void resume(TimeNs now);
   Fate receive_frame(TimeNs now, const Frame& frame);
   Fate receive_arp(TimeNs now, ConstBytes packet);
-  Fate receive_looped(TimeNs now, const Frame& frame);
+  Fate receive_looped(TimeNs now, const Loopback::Looped& looped);
   // `ethernet` is a copy of the link header; null: the packet looped.
   Fate receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* ethernet,
                     bool broadcast_frame);
@@ -275,7 +275,8 @@ class Ip {
   std::array<Frame, kTxQueue + 1> tx_;  // the last place is only passed through by what loops
   uint32_t tx_count_ = 0;
 
-  // Last, so that what every packet needs lies together: without rules only one word of this is looked at.
+  // Last, so that what every packet needs lies together: without rules only the beginning of this is looked
+  // at.
   FilterHooks filter_;
   TcpResets resets_;
   Way reset_way_{IpProtocol::kTcp};

@@ -3,9 +3,14 @@
 
 namespace skerry::stack {
 
-// Of TCP and UDP. What is not known yet, because the packet is a piece, is not held against it.
+// Of TCP, UDP and ICMP. What is not known yet, because the packet is a piece, is not held against it.
 inline bool checksum_intact(const Ipv4Header& ip, ConstBytes transport) {
   if (ip.is_fragment()) return true;
+  if (ip.protocol == IpProtocol::kIcmp) {
+    InternetChecksum sum;
+    sum.add(transport);
+    return sum.intact();
+  }
   if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp) return true;
   if (ip.protocol == IpProtocol::kUdp && transport.size() >= UdpHeader::kBytes &&
       load_be16(transport.data() + UdpHeader::kChecksumOffset) == 0)
@@ -93,7 +98,7 @@ void Ip<L>::loop_reset(const TcpReset& reset) {
   uint8_t* const packet = loopback_.data(*frame).data() + EthernetHeader::kBytes;
   ip.emit(packet);
   reset.header.emit(packet + Ipv4Header::kMinBytes);
-  loopback_.send(*frame);
+  loopback_.send(*frame, {.looked_up = true, .state = filter::CtState::related, .reply = true});
 }
 
 }  // namespace skerry::stack

@@ -8,8 +8,8 @@ uint32_t Ip<L>::rx(TimeNs now) {
   starved_ = false;
   uint32_t work = 0;
   for (uint32_t waiting = std::min(loopback_.waiting(), kBatch); waiting > 0; --waiting, ++work) {
-    const Frame frame = loopback_.receive();
-    settle(frame, true, receive_looped(now, frame));
+    const Loopback::Looped looped = loopback_.receive();
+    settle(looped.frame, true, receive_looped(now, looped));
   }
   uint32_t left = receive_limit_;
   while (left > 0) {
@@ -85,7 +85,9 @@ auto Ip<L>::receive_arp(TimeNs now, ConstBytes packet) -> Fate {
 }
 
 template <Link L>
-auto Ip<L>::receive_looped(TimeNs now, const Frame& frame) -> Fate {
+auto Ip<L>::receive_looped(TimeNs now, const Loopback::Looped& looped) -> Fate {
+  const Frame& frame = looped.frame;
+  filter_.expect_looped(looped.tracked);
   return receive_ipv4(now, frame, loopback_.data(frame).subspan(EthernetHeader::kBytes), nullptr, false);
 }
 

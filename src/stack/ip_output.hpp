@@ -156,7 +156,7 @@ void Ip<L>::dispatch(TimeNs now, Way& way, const Outgoing& out) {
     send_to_neighbour(now, way, out);
   } else if (out.looped) {
     ++counters_.looped;
-    loopback_.send(*out.frame);
+    loopback_.send(*out.frame, filter_.left_as());
   } else {
     ++tx_count_;  // a broadcast
   }

@@ -1,6 +1,6 @@
 // The loopback: frames that we send to ourselves, in memory that nobody else has. They look like the link's
 // frames, with an Ethernet header's room in front that is never filled, and come back in the order in which
-// they went.
+// they went, with what connection tracking knew of them.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,18 @@
 #include "base/bytes.hpp"
 #include "base/check.hpp"
 #include "base/index_pool.hpp"
+#include "filter/packet.hpp"
 #include "link/frame.hpp"
 
 namespace skerry::stack {
 
 class Loopback {
  public:
+  struct Looped {
+    Frame frame;
+    filter::Tracked tracked;
+  };
+
   static constexpr uint32_t kMtu = 65535;
 
   // Memory is touched as frames are used, the last used first.
@@ -39,15 +45,17 @@ class Loopback {
   void give_back(const Frame& frame) { pool_.release(frame.slot); }
 
   // Every frame has a place in the queue, so there is always room.
-  void send(const Frame& frame) { queue_[(head_ + waiting_++) % queue_.size()] = frame; }
+  void send(const Frame& frame, const filter::Tracked& tracked = {}) {
+    queue_[(head_ + waiting_++) % queue_.size()] = {frame, tracked};
+  }
   uint32_t waiting() const { return waiting_; }
   // Only if something is waiting.
-  Frame receive() {
+  Looped receive() {
     CHECK(waiting_ > 0);
-    const Frame frame = queue_[head_];
+    const Looped looped = queue_[head_];
     head_ = (head_ + 1) % static_cast<uint32_t>(queue_.size());
     --waiting_;
-    return frame;
+    return looped;
   }
 
  private:
@@ -56,7 +64,7 @@ class Loopback {
   static constexpr size_t kStride = (kMaxFrame + 63) / 64 * 64 + 192;
 
   IndexPool pool_;
-  std::vector<Frame> queue_;
+  std::vector<Looped> queue_;
   uint32_t head_ = 0;
   uint32_t waiting_ = 0;
   std::unique_ptr<uint8_t[]> memory_;

@@ -137,6 +137,20 @@ TEST_F(ConntrackTest, AResetMustBeWhereTheReceiverIs) {
   EXPECT_EQ(pass(segment(true, {kRst, 200})).flow->tcp.state(), TcpState::closed);
 }
 
+// What passed meanwhile was not seen; nf_ct_tcp_fixup().
+TEST_F(ConntrackTest, AConnectionIsTakenUpWhereItHasCome) {
+  establish();
+  table_.resume();
+  EXPECT_EQ(state(segment(true, {kAck, 90'200, 70'100, 1000, 10})), CtState::established);
+  EXPECT_EQ(state(segment(false, {kAck, 70'100, 90'210})), CtState::established);
+  EXPECT_EQ(state(segment(false, {kAck, 170'100, 90'210, 1000, 10})), CtState::invalid) << "over the window";
+  table_.resume();
+  EXPECT_EQ(pass(segment(false, {kFin | kAck, 80'100, 90'210})).flow->tcp.state(), TcpState::fin_wait);
+  EXPECT_EQ(state(segment(true, {kAck, 90'210, 80'101})), CtState::established);
+  table_.resume();
+  EXPECT_EQ(state(segment(true, {kAck, 190'210, 80'101, 1000, 10})), CtState::invalid) << "not when it ends";
+}
+
 TEST_F(ConntrackTest, AnErrorBelongsToTheFlowThatItQuotes) {
   const auto error = [](const Octets& about, uint32_t to) {
     Octets icmp{3, 3, 0, 0, 0, 0, 0, 0};

@@ -45,13 +45,7 @@ Octets reject(uint32_t kind, uint8_t code) {
                                            attribute(filter::nft::kRejectCode, Octets{code})));
 }
 
-Packet tcp_segment(uint8_t flags, uint16_t port, const Packet& payload = {}, Ipv4Address from = kPeer,
-                   Ipv4Address to = kOurs) {
-  TcpHeader header;
-  header.source_port = 1234;
-  header.destination_port = port;
-  header.seq = 1000;
-  header.flags = flags;
+Packet tcp_segment(TcpHeader header, const Packet& payload, Ipv4Address from, Ipv4Address to) {
   Packet segment(TcpHeader::kMinBytes + payload.size());
   header.emit(segment.data());
   std::copy(payload.begin(), payload.end(), segment.begin() + TcpHeader::kMinBytes);
@@ -60,6 +54,28 @@ Packet tcp_segment(uint8_t flags, uint16_t port, const Packet& payload = {}, Ipv
   header.checksum = sum.finish();
   header.emit(segment.data());
   return segment;
+}
+
+Packet tcp_segment(uint8_t flags, uint16_t port, const Packet& payload = {}, Ipv4Address from = kPeer,
+                   Ipv4Address to = kOurs) {
+  TcpHeader header;
+  header.source_port = 1234;
+  header.destination_port = port;
+  header.seq = 1000;
+  header.flags = flags;
+  return tcp_segment(header, payload, from, to);
+}
+
+// What one side of a connection between a port of ours, 80, and 1234 says.
+TcpHeader says(bool from_80, uint8_t flags, uint32_t seq, uint32_t ack) {
+  TcpHeader header;
+  header.source_port = from_80 ? 80 : 1234;
+  header.destination_port = from_80 ? 1234 : 80;
+  header.seq = seq;
+  header.ack = ack;
+  header.flags = flags;
+  header.window = 1000;
+  return header;
 }
 
 class FilterHooksTest : public World {
@@ -71,11 +87,39 @@ class FilterHooksTest : public World {
     peer_sends(ipv4_frame(from_peer(IpProtocol::kUdp), udp_datagram(kPeer, kOurs, 1000, port, payload)));
     ip_.rx(now_);
   }
+  void peer_says(const TcpHeader& header) {
+    peer_sends(ipv4_frame(from_peer(IpProtocol::kTcp), tcp_segment(header, {}, kPeer, kOurs)));
+    ip_.rx(now_);
+  }
+  void we_say(const TcpHeader& header, Ipv4Address to = kPeer) {
+    ASSERT_TRUE(ip_.find(tcp_way_, to, 0));
+    ASSERT_GT(ip_.reserve(tcp_way_), 0u);
+    Outgoing out = ip_.open(tcp_way_, TcpHeader::kMinBytes);
+    header.emit(out.transport);
+    ip_.settle_checksum(out, tcp_way_, TcpHeader::kChecksumOffset);
+    ip_.send(now_, tcp_way_, out);
+    ip_.tx(now_);
+  }
+  // How many TCP segments have arrived.
+  size_t take_tcp() {
+    const size_t taken = ip_.tcp_segments().view().size();
+    for (const Segment& segment : ip_.tcp_segments().view()) ip_.give_back(segment);
+    ip_.tcp_segments().clear();
+    return taken;
+  }
+  size_t loops(const TcpHeader& header) {
+    we_say(header, kLoop);
+    ip_.rx(now_);
+    return take_tcp();
+  }
+
+  Way tcp_way_{IpProtocol::kTcp};
 };
 
 TEST_F(FilterHooksTest, WithoutAChainNothingIsAsked) {
   use({});
   EXPECT_FALSE(ip_.filter().is_active());
+  EXPECT_EQ(ip_.filter().conntrack(), nullptr);
   peer_asks(80);
   EXPECT_EQ(take_udp().size(), 1u);
 }
@@ -200,7 +244,7 @@ Octets state_is(uint8_t bit) {
       "ct", join(attribute(filter::nft::kCtTo, be32(1)), attribute(filter::nft::kCtKey, be32(0))));
   return join(load, filter::cmp(0, Octets{bit, 0, 0, 0}));
 }
-constexpr uint8_t kEstablished = 2, kRelated = 4;
+constexpr uint8_t kInvalid = 1, kEstablished = 2, kRelated = 4, kNew = 8;
 
 // Nothing but answers comes in, and what was known stays so when rules change.
 TEST_F(FilterHooksTest, AFlowOutlivesTheRules) {
@@ -218,6 +262,97 @@ TEST_F(FilterHooksTest, AFlowOutlivesTheRules) {
   use(only_answers(filter::counter()));
   peer_asks(80);
   EXPECT_EQ(take_udp().size(), 1u);
+
+  we_say(says(false, kTcpSyn, 0, 0));
+  peer_says(says(true, kTcpSyn | kTcpAck, 500, 1));
+  we_say(says(false, kTcpAck, 1, 501));
+  use(at(filter::Hook::input, filter::counter()));
+  use(only_answers({}));
+  peer_says(says(true, kTcpAck, 90'501, 70'001));
+  EXPECT_EQ(take_tcp(), 2u) << "what passed between the rules is not missed";
+  we_say(says(false, kTcpAck, 70'001, 90'501));
+  peer_says(says(true, kTcpAck, 90'501 + 100'000, 70'001));
+  EXPECT_EQ(take_tcp(), 0u) << "over the window";
+  EXPECT_EQ(ip_.filter().conntrack()->flows(), 2u);
+}
+
+// On Linux too a packet over lo keeps what was known of it.
+TEST_F(FilterHooksTest, WhatLoopsIsTrackedOnce) {
+  const auto rules = [&](uint8_t out, uint8_t in) {
+    return filter::batch(filter::table(), filter::base_chain("in", filter::Policy::drop),
+                         filter::rule("in", join(state_is(in), filter::verdict(1))),
+                         filter::chain("out", filter::hook(3)),
+                         filter::rule("out", join(state_is(out), filter::counter())));
+  };
+  use(rules(kNew, kNew));
+  EXPECT_EQ(loops(says(false, kTcpSyn, 0, 0)), 1u);
+  use(rules(kEstablished, kEstablished));
+  EXPECT_EQ(loops(says(true, kTcpRst | kTcpAck, 0, 1)), 1u) << "a closed port";
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
+
+  use(rules(kNew, kNew));
+  EXPECT_EQ(loops(says(false, kTcpSyn, 100, 0)), 1u);
+  use(rules(kInvalid, kEstablished));
+  EXPECT_EQ(loops(says(true, kTcpFin | kTcpAck, 700, 101)), 0u) << "invalid on both ways";
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
+
+  // In one breath: the place of the flow that the reset ends goes to another.
+  use(rules(kEstablished, kEstablished));
+  we_say(says(true, kTcpRst | kTcpAck, 0, 101), kLoop);
+  ASSERT_TRUE(stack_sends(kPeer, bytes_of("x")));
+  ip_.rx(now_);
+  EXPECT_EQ(take_tcp(), 1u);
+}
+
+TEST_F(FilterHooksTest, WhatIsUntrackedOnItsWayOutStaysSo) {
+  constexpr uint8_t kUntracked = 64;
+  use(filter::batch(filter::table(), filter::base_chain("in", filter::Policy::drop),
+                    filter::rule("in", join(state_is(kUntracked), filter::verdict(1))),
+                    filter::chain("out", filter::hook(3, -300)),
+                    filter::rule("out", filter::expression("notrack", {}))));
+  EXPECT_EQ(loops(says(false, kTcpSyn, 0, 0)), 1u);
+}
+
+TEST_F(FilterHooksTest, AResetInTheNameOfItsReceiverIsRelated) {
+  use(filter::batch(filter::table(), filter::base_chain("in", filter::Policy::drop),
+                    filter::rule("in", join(state_is(kRelated), filter::verdict(1))),
+                    filter::chain("out", filter::hook(3)), filter::rule("out", reject(1, 0))));
+  we_say(says(false, kTcpSyn, 0, 0));
+  ip_.rx(now_);
+  EXPECT_EQ(take_tcp(), 1u);
+}
+
+// What an answer says of a flow that is known is of that flow, and has its mark.
+TEST_F(FilterHooksTest, AnAnswerBelongsToTheFlowThatItQuotes) {
+  const Octets mark_is_7 = join(filter::expression("ct", join(attribute(filter::nft::kCtTo, be32(1)),
+                                                              attribute(filter::nft::kCtKey, be32(3)))),
+                                filter::cmp(0, Octets{7, 0, 0, 0}));
+  const Octets sets_mark = join(
+      filter::expression("immediate", join(attribute(filter::nft::kImmediateTo, be32(1)),
+                                           filter::value(filter::nft::kImmediateData, {7, 0, 0, 0}))),
+      filter::expression(
+          "ct", join(attribute(filter::nft::kCtFrom, be32(1)), attribute(filter::nft::kCtKey, be32(3)))));
+  use(filter::batch(filter::table(), filter::base_chain(),
+                    filter::rule("in", join(state_is(kNew), sets_mark))));
+  const Packet datagram = udp_datagram(kOurs, kPeer, 80, 1000, bytes_of("x"));
+  peer_asks(80);
+  EXPECT_EQ(take_udp().size(), 1u);
+  use(filter::batch(filter::table(), filter::base_chain(), filter::rule("in", reject(2, 3)),
+                    filter::chain("out", filter::hook(3)),
+                    filter::rule("out", join(state_is(kRelated), mark_is_7, filter::counter()))));
+  peer_asks(80);
+  breathe();
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
+}
+
+TEST_F(FilterHooksTest, ADamagedEchoIsInvalid) {
+  Packet echo = icmp_message({IcmpType::kEcho, 0}, Packet(8));
+  echo.back() ^= 1;
+  use(at(filter::Hook::input, join(state_is(kInvalid), filter::counter())));
+  peer_sends(ipv4_frame(from_peer(IpProtocol::kIcmp), echo));
+  breathe();
+  EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
+  EXPECT_EQ(drops(DropReason::icmp_checksum), 1u);
 }
 
 TEST_F(FilterHooksTest, WhoTracksConnectionsJudgesPacketsNotPieces) {
@@ -325,10 +460,13 @@ TEST_F(FilterHooksTest, ADamagedSegmentIsNotAnswered) {
   Packet segment = tcp_segment(kTcpSyn, 80), datagram = udp_datagram(kPeer, kOurs, 1000, 80, bytes_of("x"));
   segment[0] ^= 1;
   datagram[0] ^= 1;
+  Packet echo = icmp_message({IcmpType::kEcho, 0}, Packet(8));
+  echo.back() ^= 1;
   for (const auto& [kind, code] : {std::pair<uint32_t, uint8_t>{1, 0}, {0, 3}}) {
     use(at(filter::Hook::input, reject(kind, code)));
     peer_sends(ipv4_frame(from_peer(IpProtocol::kTcp), segment));
     peer_sends(ipv4_frame(from_peer(IpProtocol::kUdp), datagram));
+    peer_sends(ipv4_frame(from_peer(IpProtocol::kIcmp), echo));
     breathe();
     EXPECT_TRUE(peer_receives().empty());
   }

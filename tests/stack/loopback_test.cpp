@@ -68,11 +68,12 @@ TEST(Loopback, KeepsOrderAndOwnership) {
   while (loopback.has_free()) frames.push_back(*loopback.allocate(100));
   ASSERT_EQ(frames.size(), 3u);
   EXPECT_FALSE(loopback.allocate(1));
-  for (const Frame& frame : frames) loopback.send(frame);
+  for (const Frame& frame : frames) loopback.send(frame, {.looked_up = true, .number = frame.slot});
   for (const Frame& frame : frames) {
-    const Frame back = loopback.receive();
-    EXPECT_EQ(back.slot, frame.slot);
-    loopback.give_back(back);
+    const Loopback::Looped back = loopback.receive();
+    EXPECT_EQ(back.frame.slot, frame.slot);
+    EXPECT_EQ(back.tracked.number, frame.slot);
+    loopback.give_back(back.frame);
   }
   EXPECT_EQ(loopback.waiting(), 0u);
   EXPECT_FALSE(loopback.allocate(kMaxFrame + 1));
