@@ -141,6 +141,10 @@ int32_t Server::connect(TimeNs now, Call& request) {
   }
   // One connection a socket: a second one would begin with the words of the first.
   if (socket.listening || socket.counted) return -EISCONN;
+  if (socket.rx_written != 0) {  // it was a listener
+    socket.rx_written = 0;
+    clear_positions(id);
+  }
   // A failed attempt left its marks; a new one begins without them, as on Linux.
   set_status(id, kConnecting, kHungUp | kPeerClosed);
   Endpoint to = request.endpoint;
@@ -174,8 +178,8 @@ void Server::disconnect_stream(TimeNs now, uint32_t id) {
   const int error = tcp_.disconnect(now, id);
   if (socket.counted) --connected_;
   socket.counted = socket.listening = false;
-  socket.rx_written = socket.tx_urgent_count = 0;
-  clear_positions(id);
+  socket.tx_urgent_count = 0;
+  if (socket.rx_written == 0) clear_positions(id);
   SocketNames& names = view_.names(id);
   names.local.address = socket.bound_address;  // its port is shown on, even if it was given back
   names.remote = Endpoint{};

@@ -95,6 +95,7 @@ void take_any_port(uint32_t socket) {
 }  // namespace
 
 Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
+  const uint32_t life = life_of(socket);
   Received received;
   TimeNs deadline = 0;
   for (;;) {
@@ -107,13 +108,16 @@ Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
     received.result = nothing_to_read(socket, flags);
     if (received.result != -EAGAIN || may_not_wait(socket, flags)) return received;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
-    const int waited = Wait(socket).until(
-        [&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; }, deadline);
+    const int waited =
+        Wait(socket, life)
+            .until([&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; },
+                   deadline);
     if (waited != 0) return {.result = waited};
   }
 }
 
 ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const IpAddress& source, int flags) {
+  const uint32_t life = life_of(socket);
   if (flags & MSG_OOB) return -EOPNOTSUPP;
   if (from.left() > kMaxDatagramPayload) return -EMSGSIZE;
   DatagramHeader header{.payload_bytes = static_cast<uint32_t>(from.left()), .local = source};
@@ -141,7 +145,8 @@ ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const I
     if (may_not_wait(socket, flags)) return -EAGAIN;
     if (deadline == 0) deadline = deadline_after(state.names[socket].send_timeout_ns.load());
     const int waited =
-        Wait(socket).until([&] { return has_space(socket, datagram_bytes(header.payload_bytes)); }, deadline);
+        Wait(socket, life)
+            .until([&] { return has_space(socket, datagram_bytes(header.payload_bytes)); }, deadline);
     if (waited != 0) return waited;
   }
   return static_cast<ssize_t>(header.payload_bytes);

@@ -193,7 +193,10 @@ int fcntl(int fd, int command, long argument) {
       const uint32_t now = (before & kConnectDue) | (argument & O_NONBLOCK ? kNonBlocking : 0u) |
                            (argument & O_ASYNC ? kAsync : 0u);
       flags.store(now, std::memory_order_relaxed);
-      return (now ^ before) & kAsync ? set_async(socket, now & kAsync) : 0;
+      if (!((now ^ before) & kAsync)) return 0;
+      const int result = set_async(socket, now & kAsync);
+      if (result < 0) flags.store(before, std::memory_order_relaxed);
+      return result;
     }
     if (command == F_SETOWN) return set_owner(socket, static_cast<int>(argument));
     if (command == F_SETOWN_EX || command == F_GETOWN_EX) {

@@ -34,11 +34,13 @@ int control(uint32_t socket, unsigned long request, void* argument) {
       int on = 0;
       std::memcpy(&on, argument, sizeof on);
       const uint32_t flag = request == FIONBIO ? kNonBlocking : kAsync;
-      if (on)
-        in.flags.fetch_or(flag, std::memory_order_relaxed);
-      else
-        in.flags.fetch_and(~flag, std::memory_order_relaxed);
-      return flag == kAsync ? set_async(socket, on) : 0;
+      const uint32_t before = on ? in.flags.fetch_or(flag, std::memory_order_relaxed)
+                                 : in.flags.fetch_and(~flag, std::memory_order_relaxed);
+      if (flag == kNonBlocking) return 0;
+      const int result = set_async(socket, on);
+      if (result < 0 && on && !(before & kAsync))
+        in.flags.fetch_and(~uint32_t{kAsync}, std::memory_order_relaxed);
+      return result;
     }
     case FIOSETOWN:
     case SIOCSPGRP: {

@@ -157,6 +157,7 @@ ssize_t put(uint32_t socket, Source& from, int flags) {
 // Until all is sent, the source has no more, or the socket may not wait.
 template <class Source>
 ssize_t put_all(uint32_t socket, Source& from, int flags) {
+  const uint32_t life = life_of(socket);
   ssize_t done = 0;
   TimeNs deadline = 0;
   for (;;) {
@@ -168,8 +169,9 @@ ssize_t put_all(uint32_t socket, Source& from, int flags) {
     if (put_now != -EAGAIN) return done > 0 ? done : put_now;
     if (may_not_wait(socket, flags)) return done > 0 ? done : -EAGAIN;
     if (deadline == 0) deadline = deadline_after(state.names[socket].send_timeout_ns.load());
-    const int waited = Wait(socket).until(
-        [&] { return (level(socket, kLevelOut) & (kLevelOut | EPOLLERR)) != 0; }, deadline);
+    const int waited =
+        Wait(socket, life)
+            .until([&] { return (level(socket, kLevelOut) & (kLevelOut | EPOLLERR)) != 0; }, deadline);
     if (waited != 0) return done > 0 ? done : waited;
   }
 }
@@ -184,6 +186,7 @@ int broken_pipe(int flags) {
 ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
   if (flags & MSG_OOB) return receive_urgent(socket, to, flags);
   if (flags & MSG_ERRQUEUE) return -EAGAIN;
+  const uint32_t life = life_of(socket);
   ssize_t done = 0;
   TimeNs deadline = 0;
   for (;;) {
@@ -200,8 +203,10 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
     }
     if (got != -EAGAIN || may_not_wait(socket, flags)) return done > 0 ? done : got;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
-    const int waited = Wait(socket).until(
-        [&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; }, deadline);
+    const int waited =
+        Wait(socket, life)
+            .until([&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; },
+                   deadline);
     if (to.left() == 0) return 0;  // tcp_recvmsg() waits for nothing once
     if (waited != 0) return done > 0 ? done : waited;
   }

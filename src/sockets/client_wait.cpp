@@ -163,7 +163,7 @@ bool prepare_thread_exit() {
   return exit_key_made;
 }
 
-Wait::Wait(uint32_t socket) : socket_(socket), waiter_(thread_waiter()) {
+Wait::Wait(uint32_t socket, uint32_t life) : socket_(socket), life_(life), waiter_(thread_waiter()) {
   if (waiter_ != kNoWaiter) watch(socket_, waiter_);
 }
 

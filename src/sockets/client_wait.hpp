@@ -58,11 +58,16 @@ void release_thread_waiter();      // at the thread's end
 void forget_waiters_after_fork();  // in the child: they are the parent's, and so are their pipes
 bool prepare_thread_exit();        // once: makes threads release their waiters when they end
 
+// Which life of its index the socket is in. A call takes it before its first look and gives it to each Wait.
+inline uint32_t life_of(uint32_t socket) {
+  return state.out[socket].life.load(std::memory_order_acquire);
+}
+
 // A blocking call of this thread on one socket. If another thread takes the last descriptor of it away
-// meanwhile: -EBADF.
+// meanwhile: -EBADF, also if the index is another socket's by now, whose data and room are not ours.
 class Wait {
  public:
-  explicit Wait(uint32_t socket);
+  Wait(uint32_t socket, uint32_t life);
   ~Wait();
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
@@ -71,23 +76,23 @@ class Wait {
   // for space (want_space); it runs once more after arming.
   template <class Ready>
   int until(Ready ready, TimeNs deadline) {
+    // Once more after ready(), which may have seen words of a later life: they were stored behind its number.
+    const auto is_over = [&] { return !is_same_life() || ready(); };
+    const auto outcome = [&] { return is_same_life() ? 0 : -EBADF; };
     for (;;) {
       take_note();
-      if (ready()) return 0;
+      if (is_over()) return outcome();
       for (Yields yields; yields.again();)
-        if (ready()) return 0;
+        if (is_over()) return outcome();
       if (waiter_ != kNoWaiter) arm(waiter_, kFutex);
-      if (ready()) {
+      const bool over = is_over();
+      if (over || !is_held_here()) {
         if (waiter_ != kNoWaiter) disarm(waiter_);
-        return 0;
-      }
-      if (!is_held_here()) {
-        if (waiter_ != kNoWaiter) disarm(waiter_);
-        return -EBADF;
+        return over ? outcome() : -EBADF;
       }
       const int slept = sleep(deadline);
       if (slept == 0) continue;
-      if (ready()) return 0;
+      if (is_over()) return outcome();
       return slept == -ETIMEDOUT ? -EAGAIN : slept;
     }
   }
@@ -95,11 +100,14 @@ class Wait {
  private:
   void take_note();
   int sleep(TimeNs deadline);
+  bool is_same_life() const { return life_of(socket_) == life_; }
+  // The life second: a new one begins before this process holds it.
   bool is_held_here() const {
-    return state.refs[socket_ / 64].load(std::memory_order_relaxed) >> (socket_ % 64) & 1;
+    return (state.refs[socket_ / 64].load(std::memory_order_acquire) >> (socket_ % 64) & 1) && is_same_life();
   }
 
   uint32_t socket_;
+  uint32_t life_;
   uint32_t waiter_;
 };
 

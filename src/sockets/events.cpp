@@ -138,6 +138,7 @@ uint32_t Server::window_step(uint32_t id) const {
 
 // A socket begins its life: all of its words as a new one has them.
 void Server::begin(uint32_t id, Kind kind, uint32_t status) {
+  next_life(id);  // before its watchers are cleared: who was one finds this when it looks again
   sockets_[id] =
       Socket{.kind = kind, .status = kOpen | (kind == Kind::stream ? uint32_t{kStream} : 0) | status};
   clear_positions(id);
@@ -165,6 +166,13 @@ void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   names.urgent_bell.store(0, std::memory_order_relaxed);
   names.async_bell.store(0, std::memory_order_relaxed);
   out.status.store(sockets_[id].status, std::memory_order_release);
+}
+
+// Who sees a word of the next life sees that it is another one.
+void Server::next_life(uint32_t id) {
+  std::atomic<uint32_t>& life = view_.out(id).life;
+  life.store(life.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
 }
 
 // Both rings are empty and at their beginnings.

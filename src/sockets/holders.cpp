@@ -66,11 +66,13 @@ void Server::release(TimeNs now, uint32_t id, bool abort) {
   tcp_.close(now, id, abort);
 }
 
-// Nobody will accept what waits in the listener's queue.
+// Nobody will accept what waits in the listener's queue: it is emptied first, so that an accept() in another
+// thread either has its connection, or does not get it any more.
 void Server::abandon_queue(TimeNs now, uint32_t listener) {
+  const uint32_t read = view_.in(listener).rx_read.exchange(sockets_[listener].rx_written);
   for (uint32_t child = 0; child < sockets_.size(); ++child) {
     if (sockets_[child].kind != Kind::stream || sockets_[child].listener != listener) continue;
-    const bool waits = waits_in_queue(sockets_[child]);
+    const bool waits = static_cast<int32_t>(read - sockets_[child].queue_position) <= 0;
     sockets_[child].listener = kNoSocket;
     if (waits && !sockets_[child].orphan && !is_held(child)) release(now, child, true);
   }
@@ -84,6 +86,7 @@ void Server::free_index(uint32_t id) {
   }
   if (sockets_[id].counted) --connected_;
   sockets_[id] = Socket{};
+  next_life(id);
   view_.out(id).status.store(0, std::memory_order_release);
   ids_.release(id);
 }

@@ -77,7 +77,8 @@ void Server::take_positions(TimeNs now, uint32_t id) {
   const uint32_t written = in.tx_written.load(std::memory_order_acquire);
   const uint32_t base = in.tx_base.load(std::memory_order_relaxed);
   const uint32_t read = in.rx_read.load(std::memory_order_acquire);
-  if (!tcp_.wrote(now, id, written, base) || !tcp_.read(now, id, read)) {
+  const bool was_listener = sockets_[id].rx_written != 0;  // then `read` is about its queue
+  if (!tcp_.wrote(now, id, written, base) || (!was_listener && !tcp_.read(now, id, read))) {
     fault(now, id);
     return;
   }

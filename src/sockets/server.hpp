@@ -98,9 +98,11 @@ class Server {
     bool gone = false;              // TCP or UDP has finished with it; the index waits for its carriers
     uint32_t listener = kNoSocket;  // accepted from there, for as long as that listener lives
     uint32_t queue_position = 0;    // where in the listener's queue it stood
-    uint32_t rx_written = 0;        // listeners and datagram sockets: what we have put there
-    uint32_t rx_base = 0;           // datagram sockets
-    uint32_t tx_taken = 0;          // datagram sockets: how far we have read the program's ring
+    // Listeners and datagram sockets: what we have put there. Of a stream, it is not 0 where the ring is, or
+    // was until the next connect(), a listener's queue: late pops must fail, so its positions only go on.
+    uint32_t rx_written = 0;
+    uint32_t rx_base = 0;   // datagram sockets
+    uint32_t tx_taken = 0;  // datagram sockets: how far we have read the program's ring
     uint32_t tx_base = 0;
     bool sending = false;          // datagram sockets: in senders_
     stack::DatagramRules rules;    // datagram sockets
@@ -118,6 +120,7 @@ class Server {
   void show_names(uint32_t id);
   void set_status(uint32_t id, uint32_t set, uint32_t clear = 0);
   void begin(uint32_t id, Kind kind, uint32_t status);
+  void next_life(uint32_t id);
   void clear_positions(uint32_t id);
   void publish_send_buffer(uint32_t id);
   void publish_urgent(uint32_t id);

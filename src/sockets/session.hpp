@@ -102,6 +102,9 @@ struct alignas(64) SocketOut {
   std::atomic<uint32_t> urgent_position;
   std::atomic<uint32_t> room;  // how often want_space was fulfilled
   std::atomic<uint32_t> news;  // how often something else happened, but for input
+  // Another number whenever the index begins a life or ends one; never reset. Who slept compares it: the
+  // index may be another socket's by now.
+  std::atomic<uint32_t> life;
 };
 
 // Who has `queued` of at most `most` bytes in its ring is writable: a third is free (Linux

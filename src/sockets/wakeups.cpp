@@ -18,9 +18,9 @@ void futex_wake(std::atomic<uint32_t>& word, int how_many) {
   ::syscall(SYS_futex, &word, FUTEX_WAKE, how_many, nullptr, nullptr, 0);
 }
 
-// Only the stack writes it.
+// Only the stack writes it. Release: who sees that something happened sees what.
 void count(std::atomic<uint32_t>& word) {
-  word.store(word.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  word.store(word.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
 }  // namespace
@@ -53,7 +53,8 @@ void Wakeups::touch_input(uint32_t socket, uint32_t times) {
 void Wakeups::closed(uint32_t socket) {
   const SocketIn& in = view_.in(socket);
   for (const std::atomic<uint16_t>& place : in.watchers) {
-    const uint32_t waiter = (place.load(std::memory_order_relaxed) & ~uint32_t{kExclusive}) - 1;
+    // seq_cst: either we see who watches, or it sees, before it sleeps, that nobody holds the socket.
+    const uint32_t waiter = (place.load() & ~uint32_t{kExclusive}) - 1;
     if (waiter < view_.size().waiters &&
         view_.waiter(waiter).armed.load(std::memory_order_relaxed) != kSignal)
       tell(waiter, socket);

@@ -167,8 +167,9 @@ int Tcp::Impl::disconnect(TimeNs now, ConnectionId id) {
   const State state = b.state;
   if (state == State::listen) close_listener(now, id);
   const bool tells = state == State::syn_received || state == State::established ||
-                     state == State::close_wait || state == State::fin_wait_1 || state == State::fin_wait_2;
-  if (tells || ((state == State::closing || state == State::last_ack) && has_more(b))) reset_peer(now, id);
+                     state == State::close_wait || state == State::fin_wait_1 || state == State::fin_wait_2 ||
+                     ((state == State::closing || state == State::last_ack) && has_more(b));
+  if (tells) reset_peer(now, id);
   if (state >= State::syn_sent) leave_table(id);
   event_bits[id] = 0;
   if (event_links.is_linked(id)) event_links.remove(events, id);

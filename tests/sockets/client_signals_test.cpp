@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <latch>
 
 #include "client_case.hpp"
 
@@ -135,6 +136,31 @@ TEST_P(SignalsTest, AsyncTellsOfInputWhicheverWasSetFirst) {
   EXPECT_EQ(os->control(b_, FIOASYNC, &on), 0);
   EXPECT_EQ(send(a_, "x"), 1);
   EXPECT_TRUE(came(SIGIO, before + 1));
+}
+
+TEST_P(SignalsTest, AnOwnerTooManyLeavesTheFlagsAsTheyWere) {
+  if (!is_client()) GTEST_SKIP() << "the kernel has room for all";
+  std::latch done(1);
+  std::array<std::atomic<int>, 7> ids{};
+  std::vector<std::thread> owners;
+  for (std::atomic<int>& id : ids) {
+    owners.emplace_back([&id, &done] {
+      id = ::gettid();
+      id.notify_one();
+      done.wait();
+    });
+    id.wait(0);
+    const f_owner_ex thread{F_OWNER_TID, id};
+    EXPECT_EQ(os->fcntl(b_, F_SETOWN_EX, reinterpret_cast<long>(&thread)), 0);
+  }
+  EXPECT_EQ(own(::getpid()), 0);
+  int on = 1;
+  EXPECT_EQ(os->fcntl(b_, F_SETFL, O_ASYNC | O_NONBLOCK), -ENOMEM);
+  EXPECT_EQ(os->fcntl(b_, F_GETFL, 0), O_RDWR);
+  EXPECT_EQ(os->control(b_, FIOASYNC, &on), -ENOMEM);
+  EXPECT_EQ(os->fcntl(b_, F_GETFL, 0), O_RDWR);
+  done.count_down();
+  for (std::thread& owner : owners) owner.join();
 }
 
 TEST_P(SignalsTest, AsyncTellsOfTheEnd) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <barrier>
 #include <random>
 
@@ -225,6 +226,59 @@ TEST_F(WakeupTest, AThreadThatLeavesAnEventWakesAnother) {
     os->close(set);
     ::close(event);
   }
+}
+
+// Another thread closes the socket that this one waits for and opens one, which is at the same index.
+TEST_F(WakeupTest, WhoWaitsIsNotToldOfTheSocketThatCameAfterwards) {
+  for (const bool has_data : {true, false}) {
+    const int fd = os->socket(AF_INET, SOCK_DGRAM);
+    const uint32_t socket = client::socket_of(fd);
+    int next = -1;
+    const auto ready = [&] {
+      const SocketOut& out = client::state.out[socket];
+      if (next >= 0) return out.rx_written.load() != 0;
+      os->close(fd);
+      next = os->socket(AF_INET, SOCK_DGRAM);
+      EXPECT_EQ(client::socket_of(next), socket);
+      const sockaddr_in address = loopback(901);
+      EXPECT_EQ(os->bind(next, as_sockaddr(address), sizeof address), 0);
+      if (has_data) {
+        EXPECT_EQ(os->send(next, "x", 1, 0, as_sockaddr(address), sizeof address), 1);
+        while (out.rx_written.load() == 0) ::sched_yield();
+      }
+      return false;
+    };
+    client::Wait wait(socket, client::life_of(socket));
+    EXPECT_EQ(wait.until(ready, client::deadline_after(5 * kSecond)), -EBADF);
+    os->close(next);
+  }
+}
+
+TEST_F(WakeupTest, ACloseWakesWhoReadsWritesAndAccepts) {
+  const int datagram = os->socket(AF_INET, SOCK_DGRAM);
+  const int listening = os->socket(AF_INET, SOCK_STREAM);
+  const sockaddr_in address = loopback(902);
+  ASSERT_EQ(os->bind(listening, as_sockaddr(address), sizeof address), 0);
+  ASSERT_EQ(os->listen(listening, 4), 0);
+  const auto [a, b] = connection();
+  const std::string much(1 << 20, 'x');
+  const auto until_closed = [&](int fd, auto blocked) {
+    const SocketIn& in = client::state.in[client::socket_of(fd)];
+    std::thread sleeper(blocked);
+    const auto is_asleep = [](const std::atomic<uint16_t>& mark) {
+      const uint32_t waiter = mark - 1u;
+      return waiter < client::state.size.waiters && client::state.view.waiter(waiter).armed == kFutex;
+    };
+    while (std::none_of(std::begin(in.watchers), std::end(in.watchers), is_asleep)) ::sched_yield();
+    os->close(fd);
+    sleeper.join();
+  };
+  char byte;
+  until_closed(datagram, [&] { EXPECT_EQ(os->receive(datagram, &byte, 1, 0), -EBADF); });
+  until_closed(listening, [&] { EXPECT_EQ(os->accept(listening, nullptr, nullptr, 0), -EBADF); });
+  until_closed(
+      a, [&, fd = a] { EXPECT_GT(os->send(fd, much.data(), much.size(), 0), 0) << "what it has sent"; });
+  os->close(b);
 }
 
 TEST_F(WakeupTest, AcceptAndCallsSleep) {

@@ -66,7 +66,9 @@ int FakeStack::open(bool stream) {
 void FakeStack::begin(uint32_t id, bool stream, uint32_t status) {
   sockets_[id] = Socket{.used = true, .stream = stream};
   SocketOut& out = view_.out(id);
+  const uint32_t life = out.life.load();
   std::memset(static_cast<void*>(&out), 0, sizeof out);
+  out.life.store(life + 1);
   std::memset(static_cast<void*>(&view_.in(id)), 0, sizeof(SocketIn));
   std::memset(static_cast<void*>(&view_.names(id)), 0, sizeof(SocketNames));
   out.rx_tell_at.store(size_.stream_bytes / 4);
@@ -161,6 +163,7 @@ void FakeStack::release(uint32_t id, bool abort) {
     pump_datagrams(id);
     sockets_[id] = {};
     ids_->release(id);
+    view_.out(id).life.fetch_add(1);
     view_.out(id).status.store(0);
     return;
   }
@@ -181,6 +184,7 @@ void FakeStack::free_if_done(uint32_t id) {
   if (!socket.used || !socket.orphan || (socket.peer != kNoSocket && !socket.fin_told)) return;
   if (socket.peer != kNoSocket) sockets_[socket.peer].peer = kNoSocket;
   socket = {};
+  view_.out(id).life.fetch_add(1);
   view_.out(id).status.store(0);
   ids_->release(id);
 }

@@ -57,6 +57,23 @@ TEST_F(ServerTest, CloseGivesTheIndicesBack) {
   EXPECT_EQ(stack_.status(client) & kOpen, 0u);
 }
 
+TEST_F(ServerTest, AnIndexHasAnotherLifeWhenItIsUsedAgain) {
+  for (const bool stream : {true, false}) {
+    const uint32_t id = stack_.open(stream);
+    const uint32_t life = view_.out(id).life.load();
+    stack_.call(Op::disconnect, id);
+    EXPECT_EQ(view_.out(id).life.load(), life);
+    stack_.close(id);
+    stack_.settle();
+    const uint32_t after = view_.out(id).life.load();
+    EXPECT_NE(after, life);
+    ASSERT_EQ(stack_.open(stream), id);
+    EXPECT_NE(view_.out(id).life.load(), life);
+    EXPECT_NE(view_.out(id).life.load(), after);
+    stack_.close(id);
+  }
+}
+
 TEST_F(ServerTest, BytesWrittenRightBeforeTheCloseArrive) {
   const auto [listener, client, server] = stack_.connected();
   stack_.write(client, "last words");
@@ -440,6 +457,79 @@ TEST_F(ServerTest, AListenerThatReadsNoMoreIsNone) {
   ASSERT_EQ(stack_.connect(stack_.open(true), 7), 0);
   stack_.settle();
   EXPECT_TRUE(stack_.accept(listener));
+}
+
+// An accept() in another thread has read the queue's position and index, and takes it by compare-and-swap.
+TEST_F(ServerTest, WhoAcceptsLateGetsNothingFromAnAbandonedQueue) {
+  for (const bool closed : {false, true}) {
+    const uint32_t listener = stack_.listener(7), client = stack_.open(true);
+    ASSERT_EQ(stack_.connect(client, 7), 0);
+    stack_.settle();
+    std::atomic<uint32_t>& position = view_.in(listener).rx_read;
+    uint32_t read = position.load();
+    ASSERT_EQ(view_.out(listener).rx_written.load() - read, 4u);
+    ASSERT_EQ(closed ? stack_.close(listener) : stack_.call(Op::shutdown, listener, nullptr, 0), 0);
+    stack_.settle();
+    EXPECT_EQ(view_.out(client).error.load(), ECONNRESET);
+    EXPECT_FALSE(position.compare_exchange_strong(read, read + 4)) << "the connection was reset";
+    if (!closed) {
+      EXPECT_EQ(stack_.close(listener), 0);
+    }
+    stack_.close(client);
+    stack_.settle();
+  }
+  EXPECT_EQ(stack_.server().counters().faults, 0u);
+}
+
+TEST_F(ServerTest, WhatWasAListenerCanBeEverythingAgain) {
+  const uint32_t other = stack_.listener(8);
+  const auto [listener, client, server] = stack_.connected();
+  ASSERT_EQ(stack_.connect(stack_.open(true), 7), 0);
+  stack_.settle();
+  ASSERT_EQ(stack_.call(Op::shutdown, listener, nullptr, 0), 0);
+  EXPECT_EQ(view_.out(listener).rx_written.load(), view_.in(listener).rx_read.load()) << "it has no input";
+  ASSERT_EQ(stack_.call(Op::set_options, listener), 0);  // looks at its positions
+
+  ASSERT_EQ(stack_.call(Op::listen, listener, nullptr, 4), 0);
+  const uint32_t again = stack_.open(true);
+  ASSERT_EQ(stack_.connect(again, 7), 0);
+  stack_.settle();
+  const std::optional<uint32_t> accepted = stack_.accept(listener);
+  ASSERT_TRUE(accepted);
+  stack_.write(again, "to a listener");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(*accepted), "to a listener");
+
+  ASSERT_EQ(stack_.call(Op::shutdown, listener, nullptr, 0), 0);
+  ASSERT_EQ(stack_.connect(listener, 8), 0);
+  stack_.settle();
+  const std::optional<uint32_t> peer = stack_.accept(other);
+  ASSERT_TRUE(peer);
+  stack_.write(*peer, "positions begin again");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(listener), "positions begin again");
+  stack_.write(listener, "both ways");
+  stack_.settle();
+  EXPECT_EQ(stack_.read(*peer), "both ways");
+  EXPECT_EQ(stack_.close(listener), 0);
+  stack_.settle();
+  EXPECT_EQ(stack_.server().counters().faults, 0u);
+}
+
+// Linux tcp_disconnect().
+TEST_F(ServerTest, ADisconnectThatLeavesDataUnsentBehindBothFinsIsAReset) {
+  const auto [listener, client, server] = stack_.connected();
+  const std::string full(OneStack::kSize.stream_bytes, 'x');
+  stack_.write(client, full);
+  stack_.settle();
+  ASSERT_EQ(view_.out(client).tx_acked.load(), full.size()) << "nobody reads it, and the window is closed";
+  stack_.write(client, "unsent");
+  stack_.call(Op::shutdown, server, nullptr, 1);
+  stack_.call(Op::shutdown, client, nullptr, 1);
+  ASSERT_EQ(stack_.tcp().state(client), tcp::State::last_ack);
+  ASSERT_EQ(stack_.call(Op::disconnect, client), 0);
+  EXPECT_EQ(view_.out(client).error.load(), ECONNRESET);
+  EXPECT_EQ(view_.out(server).error.load(), ECONNRESET);
 }
 
 TEST_F(ServerTest, DataForWhatIsShutBothWaysMeetsAReset) {
