@@ -22,11 +22,6 @@ uint32_t waiter_of(int epoll_fd) {
   return fd_kind(entry) == FdKind::epoll ? fd_index(entry) : kNoWaiter;
 }
 
-// Not a set that a forked child shares with its maker.
-bool is_ours(uint32_t waiter) {
-  return state.view.waiter_owners()[waiter].load(std::memory_order_relaxed) == state.slot + 1;
-}
-
 uint64_t& member_word(EpollSet& set, uint32_t socket) {
   return set.members[socket / 64];
 }
@@ -245,6 +240,8 @@ void drop_epoll(uint32_t waiter) {
   for (uint32_t index = 0; index < state.size.sockets / 64; ++index) set.look[index] = 0;
   set.doorbell_added = set.nudge_added = false;
   set.next = 0;
+  set.sleepers.store(0);
+  ++set.life;
   if (ours)
     release_waiter(waiter);
   else

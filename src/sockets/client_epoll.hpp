@@ -23,6 +23,8 @@ int wait_epoll(int epoll_fd, epoll_event* events, int max, DurationNs timeout_ns
 
 // Whether wait_epoll() would report something now.
 bool is_epoll_ready(int epoll_fd);
+// The same of its kernel's part too, whose word is not enough: our own rings make it readable.
+bool is_epoll_readable(int epoll_fd);
 // Between these, whatever makes the set ready also makes its descriptor readable for the kernel's poll().
 void arm_epoll(int epoll_fd);
 void disarm_epoll(int epoll_fd);

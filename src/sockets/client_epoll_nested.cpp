@@ -4,10 +4,9 @@
 // it, so what the kernel says of it is only a reason to look, and never reaches the program.
 //
 // Locks are taken from the outside in; there are no circles, because the kernel allows none.
-#include <poll.h>
-
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_epoll_set.hpp"
+#include "sockets/client_session.hpp"
 
 namespace skerry::sockets::client {
 namespace {
@@ -15,7 +14,8 @@ namespace {
 struct NestedSet {
   std::atomic<uint32_t> outer;  // waiter + 1, 0 = free
   uint32_t inner;               // waiter
-  int fd;                       // of the inner
+  int fd;                       // of the inner, as the program named it, which may close it
+  int outer_fd, inner_fd;       // our own
   uint32_t events;
   uint64_t data;
   bool was_ready;       // edge-triggered: at the last look
@@ -28,7 +28,7 @@ constexpr uint32_t kAboutReady =
     EPOLLIN | EPOLLRDNORM;  // what an epoll descriptor can be (ep_eventpoll_poll)
 
 Wake wake_of(const NestedSet& nested) {
-  return {epoll_sets[nested.inner], nested.inner, nested.fd};
+  return {epoll_sets[nested.inner], nested.inner, nested.inner_fd};
 }
 
 template <class Visit>
@@ -38,9 +38,11 @@ void for_each_in(const Wake& outer, Visit visit) {
     if (nested.outer.load(std::memory_order_relaxed) == outer.waiter + 1) visit(nested);
 }
 
-NestedSet* find(uint32_t outer, int fd) {
+// As the kernel does, by the number and what it is of: another set may have the number now.
+NestedSet* find(uint32_t outer, int fd, uint32_t inner) {
   for (NestedSet& nested : nested_sets)
-    if (nested.outer.load(std::memory_order_relaxed) == outer + 1 && nested.fd == fd) return &nested;
+    if (nested.outer.load(std::memory_order_relaxed) == outer + 1 && nested.fd == fd && nested.inner == inner)
+      return &nested;
   return nullptr;
 }
 
@@ -50,15 +52,6 @@ NestedSet* claim(uint32_t outer) {
     if (nested.outer.compare_exchange_strong(free, outer + 1)) return &nested;
   }
   return nullptr;
-}
-
-bool is_ready_at_all(const Wake& wake) {
-  if (is_ready(wake) || has_ready_nested(wake)) return true;
-  if (wake.set.kernel_members.load() == 0) return false;
-  forget_rings(wake);
-  pollfd inner{.fd = wake.epoll_fd, .events = POLLIN, .revents = 0};
-  const timespec none{};
-  return system_call(SYS_ppoll, word(&inner), 1, word(&none), 0, 8) > 0 && inner.revents == POLLIN;
 }
 
 // An edge is where the inner was not ready at the last look, or where the stack has noted something since.
@@ -72,10 +65,18 @@ bool is_ready_inside(const NestedSet& nested) {
 }
 
 // What the kernel is asked: to wake whoever sleeps in the outer as often as the program wants to hear.
-int tell_kernel(int epoll_fd, int operation, int fd, uint32_t events) {
-  epoll_event event{.events = (events & kAboutReady ? uint32_t{EPOLLIN} : 0) | (events & EPOLLET),
-                    .data = {.u64 = mark_data(nested_mark)}};
-  return static_cast<int>(system_call(SYS_epoll_ctl, epoll_fd, operation, fd, word(&event)));
+int tell_kernel(const NestedSet& nested, int operation) {
+  epoll_event event{
+      .events = (nested.events & kAboutReady ? uint32_t{EPOLLIN} : 0) | (nested.events & EPOLLET),
+      .data = {.u64 = mark_data(nested_mark)}};
+  return static_cast<int>(
+      system_call(SYS_epoll_ctl, nested.outer_fd, operation, nested.inner_fd, word(&event)));
+}
+
+void release(NestedSet& nested) {
+  for (const int fd : {nested.outer_fd, nested.inner_fd})
+    if (fd >= 0) forget_internal(fd);
+  nested.outer.store(0);
 }
 
 int add(const Wake& outer, int fd, const epoll_event& event) {
@@ -86,8 +87,11 @@ int add(const Wake& outer, int fd, const epoll_event& event) {
   nested->events = event.events;
   nested->data = event.data.u64;
   nested->was_ready = false;
-  if (const int result = tell_kernel(outer.epoll_fd, EPOLL_CTL_ADD, fd, event.events); result != 0) {
-    nested->outer.store(0);
+  nested->outer_fd = copy_internal(outer.epoll_fd);
+  nested->inner_fd = copy_internal(fd);
+  const bool copied = nested->outer_fd >= 0 && nested->inner_fd >= 0;
+  if (const int result = copied ? tell_kernel(*nested, EPOLL_CTL_ADD) : -ENOSPC; result != 0) {
+    release(*nested);
     return result;
   }
   ++outer.set.nested;
@@ -96,16 +100,15 @@ int add(const Wake& outer, int fd, const epoll_event& event) {
   return 0;
 }
 
-void forget(const Wake& outer, NestedSet& nested) {
-  nested.outer.store(0);
-  --outer.set.nested;
-  if (outer.set.kernel_members.load() > 0) outer.set.kernel_members.fetch_sub(1);
+void forget(EpollSet& outer, NestedSet& nested) {
+  for (uint32_t sleeper = 0; sleeper < outer.sleepers.load(); ++sleeper) disarm_set(wake_of(nested));
+  release(nested);
+  --outer.nested;
+  if (outer.kernel_members.load() > 0) outer.kernel_members.fetch_sub(1);
 }
 
-int remove(const Wake& outer, NestedSet& nested) {
-  const auto result =
-      static_cast<int>(system_call(SYS_epoll_ctl, outer.epoll_fd, EPOLL_CTL_DEL, nested.fd, 0));
-  for (uint32_t sleeper = 0; sleeper < outer.set.sleepers.load(); ++sleeper) disarm_set(wake_of(nested));
+int remove(EpollSet& outer, NestedSet& nested) {
+  const int result = tell_kernel(nested, EPOLL_CTL_DEL);
   forget(outer, nested);
   return result;
 }
@@ -116,7 +119,7 @@ int change_nested(const Wake& outer, int operation, int fd, const epoll_event* e
   if (event == nullptr && operation != EPOLL_CTL_DEL) return -EFAULT;
   if (operation != EPOLL_CTL_DEL && (event->events & EPOLLEXCLUSIVE)) return -EINVAL;
   const Lock lock(outer.set.lock);
-  NestedSet* const nested = find(outer.waiter, fd);
+  NestedSet* const nested = find(outer.waiter, fd, fd_index(entry_of(fd)));
   switch (operation) {
     case EPOLL_CTL_ADD: {
       if (nested != nullptr) return -EEXIST;
@@ -133,9 +136,9 @@ int change_nested(const Wake& outer, int operation, int fd, const epoll_event* e
       nested->data = event->data.u64;
       nested->was_ready = false;
       nudge(outer);
-      return tell_kernel(outer.epoll_fd, EPOLL_CTL_MOD, fd, event->events);
+      return tell_kernel(*nested, EPOLL_CTL_MOD);
     case EPOLL_CTL_DEL:
-      return nested == nullptr ? -ENOENT : remove(outer, *nested);
+      return nested == nullptr ? -ENOENT : remove(outer.set, *nested);
     default:
       return -EINVAL;
   }
@@ -155,7 +158,7 @@ int take_nested(const Wake& outer, epoll_event* events, int max) {
     events[count++].data.u64 = nested.data;
     if (!(nested.events & EPOLLONESHOT)) return;
     nested.events = 0;
-    tell_kernel(outer.epoll_fd, EPOLL_CTL_MOD, nested.fd, 0);
+    tell_kernel(nested, EPOLL_CTL_MOD);
   });
   return count;
 }
@@ -180,10 +183,13 @@ void disarm_nested(const Wake& outer) {
 void forget_nested(uint32_t waiter) {
   for (NestedSet& nested : nested_sets) {
     const uint32_t outer = nested.outer.load(std::memory_order_relaxed);
-    if (outer == 0 || (outer != waiter + 1 && nested.inner != waiter)) continue;
+    if (outer == 0) continue;
     EpollSet& set = epoll_sets[outer - 1];
     const Lock lock(set.lock);
-    if (nested.outer.load() == outer) forget({set, outer - 1, -1}, nested);
+    if (nested.outer.load() != outer || (outer != waiter + 1 && nested.inner != waiter)) continue;
+    // A forked child shares the kernel's set with its maker, who goes on using it.
+    if (is_ours(outer - 1)) tell_kernel(nested, EPOLL_CTL_DEL);
+    forget(set, nested);
   }
 }
 

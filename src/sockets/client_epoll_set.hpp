@@ -19,6 +19,7 @@ struct EpollSet {
   std::atomic<TimeNs> last_look_ns;   // when the kernel's set was looked at
   std::atomic<uint32_t> nested;       // sets in this one
   std::atomic<uint32_t> notes_taken;  // how often the stack had noted something
+  uint32_t life;                      // which set this is of those that had its place
   uint32_t next;                      // socket after the last one that filled an events array
   uint32_t extras;                    // interests in a socket beyond its first
   // Sockets to look at: the stack's notes once taken, and level-triggered ones again.
@@ -31,6 +32,11 @@ extern EpollSet epoll_sets[kMaxWaiters];
 // How many descriptors of this process each set has; 0 = not in use. Apart from the sets, because they are
 // large and this is searched.
 extern std::atomic<uint32_t> epoll_descriptors[kMaxWaiters];
+
+// Not a set that a forked child shares with its maker.
+inline bool is_ours(uint32_t waiter) {
+  return state.view.waiter_owners()[waiter].load(std::memory_order_relaxed) == state.slot + 1;
+}
 
 // What a socket's words were: an edge is a difference of these that matters to who asked.
 struct Seen {
@@ -88,8 +94,9 @@ void forget_nested(uint32_t waiter);  // this process has no descriptor of the s
 // As arm_epoll() and disarm_epoll().
 void arm_set(const Wake& wake);
 void disarm_set(const Wake& wake);
-// What rang before, as far as nobody sleeps who has to hear it.
-void forget_rings(const Wake& wake);
+// Whether the set is ready, or one in it, or the kernel's part of it. Those who sleep may lose a ring by it,
+// but no news.
+bool is_ready_at_all(const Wake& wake);
 
 // Both with the lock held. Threads asleep on the set look again: there is something for them.
 void nudge(const Wake& wake);

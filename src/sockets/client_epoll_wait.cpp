@@ -8,6 +8,7 @@
 // pipe is. One wake-up may reach only one of them, so that no news is lost by two rules: a thread that does
 // not sleep leaves what rings to those that do, and a thread that leaves with a full array or with nothing
 // hands on what it has not looked at.
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -91,25 +92,48 @@ Armed way_to_sleep(const Wake& wake) {
   return wake.set.doorbell_added ? kPipe : kFutex;
 }
 
+struct Sleep {
+  Armed how;
+  uint32_t life;  // a set that is closed meanwhile has forgotten its sleepers
+};
+
 // One thread more that sleeps. Arming and disarming happen under the lock, so that a thread that leaves does
 // not disarm the others.
-Armed enter_sleep(const Wake& wake, bool for_kernel) {
+Sleep enter_sleep(const Wake& wake, bool for_kernel) {
   const Lock lock(wake.set.lock);
   if (for_kernel || wake.set.kernel_members.load() > 0) sleep_in_kernel_from_now(wake);
   wake.set.sleepers.fetch_add(1);
   const Armed how = way_to_sleep(wake);
   arm(wake.waiter, how);
   arm_nested(wake);
-  return how;
+  return {how, wake.set.life};
 }
 
-void leave_sleep(const Wake& wake) {
-  const Lock lock(wake.set.lock);
+// With the lock held.
+void leave_sleep(const Wake& wake, uint32_t life) {
+  if (wake.set.life != life || wake.set.sleepers.load() == 0) return;
   disarm_nested(wake);
   if (wake.set.sleepers.fetch_sub(1) > 1)
     arm(wake.waiter, way_to_sleep(wake));
   else
     disarm(wake.waiter);
+}
+
+// What rang before, with the lock held. Who takes it from others that sleep looks at the set afterwards.
+void take_rings(const Wake& wake) {
+  EpollSet& set = wake.set;
+  if (!set.doorbell_added) return;
+  drain(doorbell(wake.waiter));
+  if (set.sleepers.load() != 0) arm(wake.waiter, kPipe);
+  if (!set.nudge_added) return;
+  system_call(SYS_epoll_ctl, wake.epoll_fd, EPOLL_CTL_DEL, always_readable, 0);
+  set.nudge_added = false;
+}
+
+bool is_ready_in_kernel(const Wake& wake) {
+  pollfd set{.fd = wake.epoll_fd, .events = POLLIN, .revents = 0};
+  const timespec none{};
+  return system_call(SYS_ppoll, word(&set), 1, word(&none), 0, 8) > 0 && set.revents == POLLIN;
 }
 
 int sleep_in_kernel(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
@@ -128,7 +152,7 @@ int sleep_in_kernel(const Wake& wake, epoll_event* events, int max, TimeNs deadl
 // Sleeps unless something is noted after arming. What the kernel reported meanwhile (>= 0), -ETIMEDOUT,
 // -EINTR.
 int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
-  const Armed how = enter_sleep(wake, mask != nullptr);
+  const auto [how, life] = enter_sleep(wake, mask != nullptr);
   long result = 0;
   if (!has_notes(wake) && !has_ready_nested(wake)) {
     if (how == kPipe)
@@ -138,7 +162,8 @@ int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const
           futex_wait(&state.view.waiter(wake.waiter).armed, kFutex, deadline == kNever ? kFarAway : deadline);
     if (result == -EAGAIN) result = 0;
   }
-  leave_sleep(wake);
+  const Lock lock(wake.set.lock);
+  leave_sleep(wake, life);
   return static_cast<int>(result);
 }
 
@@ -221,19 +246,32 @@ bool is_epoll_ready(int epoll_fd) {
   return is_ready(wake) || has_ready_nested(wake);
 }
 
-void forget_rings(const Wake& wake) {
+bool is_epoll_readable(int epoll_fd) {
+  return is_ready_at_all(wake_of(epoll_fd));
+}
+
+// The kernel's set is readable for our own rings too. They end every sleep above it for as long as they are
+// there, so somebody has to take them who only looks, and rings again if there is something for the others.
+bool is_ready_at_all(const Wake& wake) {
+  const auto has_ours = [&] { return is_ready(wake) || has_ready_nested(wake); };
+  if (has_ours()) return true;
+  if (!is_ready_in_kernel(wake)) return false;
+  bool has_kernels = false;
+  {
+    const Lock lock(wake.set.lock);
+    take_rings(wake);
+    has_kernels = wake.set.kernel_members.load() > wake.set.nested && is_ready_in_kernel(wake);
+  }
+  if (!has_ours()) return has_kernels;  // of which the kernel tells the others
   const Lock lock(wake.set.lock);
-  if (!wake.set.doorbell_added || wake.set.sleepers.load() != 0) return;
-  drain(doorbell(wake.waiter));
-  if (!wake.set.nudge_added) return;
-  system_call(SYS_epoll_ctl, wake.epoll_fd, EPOLL_CTL_DEL, always_readable, 0);
-  wake.set.nudge_added = false;
+  nudge(wake);
+  return true;
 }
 
 void disarm_set(const Wake& wake) {
-  leave_sleep(wake);
   const Lock lock(wake.set.lock);
-  if (wake.set.sleepers.load() == 0) drain(doorbell(wake.waiter));
+  leave_sleep(wake, wake.set.life);
+  if (wake.set.sleepers.load() == 0) take_rings(wake);
 }
 
 void disarm_epoll(int epoll_fd) {

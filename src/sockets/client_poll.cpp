@@ -61,6 +61,7 @@ int look(Poll& poll) {
 int merge(const Poll& poll, int ready) {
   for (nfds_t i = 0; i < poll.count; ++i) {
     if (poll.kernel[i].fd < 0 || poll.kernel[i].revents == 0) continue;
+    if (is_set(fd_kind(entry_of(poll.fds[i].fd))) && !is_epoll_readable(poll.fds[i].fd)) continue;
     if (poll.fds[i].revents == 0) ++ready;
     poll.fds[i].revents = static_cast<short>(poll.fds[i].revents | poll.kernel[i].revents);
   }

@@ -126,14 +126,19 @@ int request_doorbell(uint32_t waiter) {
   return adopt_internal(received[0]);
 }
 
+int copy_internal(int number) {
+  const auto copy = static_cast<int>(system_call(SYS_fcntl, number, F_DUPFD_CLOEXEC, internal_base()));
+  if (copy >= 0) set_entry(copy, fd_entry(FdKind::internal, 0));
+  return copy;
+}
+
 int adopt_internal(int number) {
-  const long moved = system_call(SYS_fcntl, number, F_DUPFD_CLOEXEC, internal_base());
+  const int moved = copy_internal(number);
   if (moved >= 0) {
     close_descriptor(number);
-    number = static_cast<int>(moved);
-  } else {
-    system_call(SYS_fcntl, number, F_SETFD, FD_CLOEXEC);
+    return moved;
   }
+  system_call(SYS_fcntl, number, F_SETFD, FD_CLOEXEC);
   set_entry(number, fd_entry(FdKind::internal, 0));
   return number;
 }

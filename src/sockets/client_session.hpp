@@ -22,7 +22,9 @@ void detach();
 int request_doorbell(uint32_t waiter);
 
 // Descriptors of our own: at high numbers, close-on-exec, marked in fds[] so that no call of the program
-// touches them. `adopt` moves `number` there and closes the old one.
+// touches them. `copy` makes one of the same file, -errno; `adopt` moves `number` there and closes the old
+// one.
+int copy_internal(int number);
 int adopt_internal(int number);
 void forget_internal(int number);
 

@@ -5,49 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
-#include <tuple>
 #include <vector>
 
-#include "client_case.hpp"
+#include "epoll_case.hpp"
 
 namespace skerry::sockets {
 namespace {
 
-constexpr uint32_t kNormal = EPOLLRDNORM | EPOLLWRNORM;
-
-class EpollTest : public OsCase {
- protected:
-  void SetUp() override {
-    OsCase::SetUp();
-    set = os->epoll_create();
-    ASSERT_GE(set, 0);
-  }
-  void TearDown() override {
-    os->close(set);
-    OsCase::TearDown();
-  }
-
-  int add(int fd, uint32_t events, uint64_t data) { return change(EPOLL_CTL_ADD, fd, events, data); }
-  int modify(int fd, uint32_t events, uint64_t data) { return change(EPOLL_CTL_MOD, fd, events, data); }
-  int change(int operation, int fd, uint32_t events, uint64_t data) {
-    const epoll_event event{.events = events, .data = {.u64 = data}};
-    return os->epoll_ctl(set, operation, fd, &event);
-  }
-  // Events in order of their data, without the *NORM bits that nobody asked for.
-  std::vector<std::pair<uint64_t, uint32_t>> wait(int timeout_ms, int max = 16) {
-    std::vector<epoll_event> events(static_cast<size_t>(max));
-    const int count = os->epoll_wait(set, events.data(), max, timeout_ms);
-    EXPECT_GE(count, 0);
-    std::vector<std::pair<uint64_t, uint32_t>> result;
-    for (int i = 0; i < count; ++i)
-      result.emplace_back(uint64_t{events[i].data.u64}, uint32_t{events[i].events} & ~kNormal);
-    std::sort(result.begin(), result.end());
-    return result;
-  }
-  using Events = std::vector<std::pair<uint64_t, uint32_t>>;
-
-  int set = -1;
-};
 ON_KERNEL_AND_CLIENT(EpollTest);
 
 TEST_P(EpollTest, LevelTriggeredRepeatsUntilRead) {
@@ -366,89 +330,6 @@ TEST_P(EpollTest, AnEdgeTriggeredDatagramSocketCanBeWrittenAgainAfterEachSend) {
   }
   os->close(a);
   os->close(b);
-}
-
-class NestedEpollTest : public EpollTest {
- protected:
-  void SetUp() override {
-    EpollTest::SetUp();
-    inner = os->epoll_create();
-    std::tie(a, b) = connection();
-    const epoll_event input{.events = EPOLLIN, .data = {.u64 = 1}};
-    ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, b, &input), 0);
-  }
-  void TearDown() override {
-    for (const int fd : {a, b, inner}) os->close(fd);
-    EpollTest::TearDown();
-  }
-
-  int inner = -1, a = -1, b = -1;
-};
-ON_KERNEL_AND_CLIENT(NestedEpollTest);
-
-TEST_P(NestedEpollTest, TheOuterSetHearsOfTheInnersSockets) {
-  ASSERT_EQ(add(inner, EPOLLIN, 7), 0);
-  EXPECT_EQ(add(inner, EPOLLIN, 7), -EEXIST);
-  EXPECT_EQ(wait(0), Events{});
-  std::thread sender([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that the outer sleeps, most likely
-    send(a, "x");
-  });
-  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
-  EXPECT_EQ(wait(0), (Events{{7, EPOLLIN}})) << "level-triggered";
-  sender.join();
-  receive(b);
-  EXPECT_EQ(wait(0), Events{});
-  ASSERT_EQ(change(EPOLL_CTL_DEL, inner, 0, 0), 0);
-  EXPECT_EQ(change(EPOLL_CTL_DEL, inner, 0, 0), -ENOENT);
-  send(a, "y");
-  EXPECT_EQ(wait(30), Events{});
-}
-
-TEST_P(NestedEpollTest, TheKernelsDescriptorsCountToo) {
-  const int event = ::eventfd(0, EFD_NONBLOCK);
-  const epoll_event input{.events = EPOLLIN, .data = {.u64 = 2}};
-  ASSERT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, event, &input), 0);
-  ASSERT_EQ(add(inner, EPOLLIN, 7), 0);
-  EXPECT_EQ(wait(0), Events{});
-  ASSERT_EQ(::eventfd_write(event, 1), 0);
-  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
-  eventfd_t value = 0;
-  ASSERT_EQ(::eventfd_read(event, &value), 0);
-  EXPECT_EQ(wait(0), Events{});
-  ::close(event);
-}
-
-TEST_P(NestedEpollTest, AnEdgeIsToldOnce) {
-  ASSERT_EQ(add(inner, EPOLLIN | EPOLLET, 7), 0);
-  send(a, "x");
-  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
-  EXPECT_EQ(wait(30), Events{});
-  send(a, "y");
-  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
-  ASSERT_EQ(modify(inner, EPOLLIN | EPOLLONESHOT, 8), 0);
-  EXPECT_EQ(wait(20'000), (Events{{8, EPOLLIN}}));
-  EXPECT_EQ(wait(30), Events{});
-}
-
-TEST_P(NestedEpollTest, ThreeDeepAndNoCircle) {
-  const int middle = os->epoll_create();
-  const epoll_event input{.events = EPOLLIN, .data = {.u64 = 3}};
-  ASSERT_EQ(os->epoll_ctl(middle, EPOLL_CTL_ADD, inner, &input), 0);
-  ASSERT_EQ(add(middle, EPOLLIN, 7), 0);
-  EXPECT_EQ(os->epoll_ctl(inner, EPOLL_CTL_ADD, set, &input), -ELOOP);
-  EXPECT_EQ(add(set, EPOLLIN, 9), -EINVAL);
-  send(a, "x");
-  EXPECT_EQ(wait(20'000), (Events{{7, EPOLLIN}}));
-  pollfd one{.fd = set, .events = POLLIN, .revents = 0};
-  EXPECT_EQ(os->poll(&one, 1, 20'000), 1);
-  receive(b);
-  EXPECT_EQ(os->poll(&one, 1, 0), 0);
-  os->close(inner);
-  inner = -1;
-  send(a, "y");
-  EXPECT_EQ(wait(30), Events{}) << "the innermost is gone";
-  os->close(middle);
 }
 
 }  // namespace
