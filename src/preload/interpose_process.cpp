@@ -1,4 +1,5 @@
 // What a process does to itself: vfork(2), and seccomp(2) by prctl(2).
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -24,7 +25,10 @@ SKERRY_EXPORT int prctl(int option, ...) noexcept {
   unsigned long arguments[4];
   for (unsigned long& argument : arguments) argument = va_arg(list, unsigned long);
   va_end(list);
-  if (option == PR_SET_SECCOMP) client::get_by_with_few_calls();
+  // Without a filter it is only a question whether the kernel has them.
+  const bool forbids =
+      arguments[0] == SECCOMP_MODE_STRICT || (arguments[0] == SECCOMP_MODE_FILTER && arguments[1] != 0);
+  if (option == PR_SET_SECCOMP && forbids) client::get_by_with_few_calls();
   return finish(static_cast<int>(
       client::system_call(SYS_prctl, option, static_cast<long>(arguments[0]), static_cast<long>(arguments[1]),
                           static_cast<long>(arguments[2]), static_cast<long>(arguments[3]))));

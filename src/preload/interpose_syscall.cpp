@@ -1,6 +1,7 @@
 // syscall(2), libc's door to the kernel by number: libuv closes sockets with it. What is known here by name
 // means the same by number; all else is the kernel's.
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -15,6 +16,7 @@
 #include <utility>
 
 #include "preload/interpose.hpp"
+#include "sockets/client_poll.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace {
@@ -32,10 +34,50 @@ long call(Result (*function)(Parameters...), const Arguments& arguments) {
   (std::index_sequence_for<Parameters...>());
 }
 
+namespace client = skerry::sockets::client;
+
+// libc's functions are cancellation points, and poll() and select() keep the time left to themselves;
+// syscall() is none and hands it back. So where none of our sockets is concerned the kernel is asked, as
+// ever.
+bool concerns_us(long number, const Arguments& arguments) {
+  const auto& a = arguments.values;
+  switch (number) {
+    case SYS_read:
+    case SYS_write:
+    case SYS_readv:
+    case SYS_writev:
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_connect:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_recvmmsg:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+      return client::socket_of(static_cast<int>(a[0])) != skerry::sockets::kNoSocket;
+    case SYS_ppoll:
+      return client::has_ours(reinterpret_cast<pollfd*>(a[0]), static_cast<nfds_t>(a[1]));
+#ifdef SYS_dup2
+    case SYS_poll:
+      return client::has_ours(reinterpret_cast<pollfd*>(a[0]), static_cast<nfds_t>(a[1]));
+    case SYS_select:
+      return client::has_ours(static_cast<int>(a[0]), reinterpret_cast<fd_set*>(a[1]),
+                              reinterpret_cast<fd_set*>(a[2]), reinterpret_cast<fd_set*>(a[3]));
+#endif
+    default:
+      return true;
+  }
+}
+
+// Others only ask what the kernel can do, as libseccomp does first.
+bool forbids(long operation, long filter) {
+  return operation == SECCOMP_SET_MODE_STRICT || (operation == SECCOMP_SET_MODE_FILTER && filter != 0);
+}
+
 }  // namespace
 
 using namespace skerry::preload;
-namespace client = skerry::sockets::client;
 
 SKERRY_EXPORT long syscall(long number, ...) noexcept {
   Arguments arguments;
@@ -44,6 +86,8 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
   for (long& value : arguments.values) value = va_arg(list, long);
   va_end(list);
   const auto& a = arguments.values;
+  if (!concerns_us(number, arguments))
+    return finish(client::system_call(number, a[0], a[1], a[2], a[3], a[4], a[5]));
   switch (number) {
     case SYS_read:
       return call(::read, arguments);
@@ -128,7 +172,7 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
     case SYS_prctl:
       return ::prctl(static_cast<int>(a[0]), a[1], a[2], a[3], a[4]);
     case SYS_seccomp:
-      client::get_by_with_few_calls();
+      if (forbids(a[0], a[2])) client::get_by_with_few_calls();
       break;
     default:
       break;

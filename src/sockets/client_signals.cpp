@@ -34,6 +34,23 @@ int tune(const Bell& bell) {
   return 0;
 }
 
+// A bell whose owner has died, or nullptr. Sockets that name it have nobody to tell any more.
+Bell* bell_of_the_dead() {
+  for (Bell& bell : bells) {
+    if (tune(bell) != -ESRCH) continue;
+    for (uint32_t socket = 0; socket < state.size.sockets; ++socket) {
+      uint32_t named = bell.waiter + 1;
+      state.names[socket].urgent_bell.compare_exchange_strong(named, 0);
+      named = bell.waiter + 1;
+      if (state.names[socket].async_bell.compare_exchange_strong(named, 0)) unwatch(socket, bell.waiter);
+    }
+    release_waiter(bell.waiter);
+    bell = {};
+    return &bell;
+  }
+  return nullptr;
+}
+
 // The waiter of a bell, or -errno. Under bells_lock.
 int64_t bell_for(const f_owner_ex& owner, int signal) {
   Bell* free = nullptr;
@@ -43,6 +60,7 @@ int64_t bell_for(const f_owner_ex& owner, int signal) {
     const int result = tune(bell);
     return result < 0 ? result : int64_t{bell.waiter};
   }
+  if (free == nullptr) free = bell_of_the_dead();
   if (free == nullptr) return -ENOMEM;
   const uint32_t waiter = claim_waiter();
   if (waiter == kNoWaiter) return -ENOMEM;

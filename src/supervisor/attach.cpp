@@ -63,7 +63,9 @@ Result<Plan> default_plan(const std::string& name, const UplinkName& uplink,
   }
   if (!defect.empty()) return Error{defect};
   Plan plan{.name = name, .ends_with_last = true};
-  if (uplink.kind == Uplink::tap) network.core = first_core;
+  // A core that does not exist is refused with the program.
+  const bool exists = first_core && std::ranges::find(machine.cores, *first_core) != machine.cores.end();
+  if (uplink.kind == Uplink::tap && exists) network.core = first_core;
   add_network(plan, network);
   place(plan, machine.cores);
   return plan;

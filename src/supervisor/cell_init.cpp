@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -33,7 +34,8 @@ Error system_error(const std::string& what) {
   return Error{what + ": " + std::strerror(number), number};
 }
 
-// What a server that root started needs to change its user and to own its files; nothing for the network,
+// What a server that root started needs to change its user, to own its files and to shut itself in
+// (docs/security.md, "chroot"); nothing for the network,
 // mounts or other namespaces. For everybody else the kernel keeps none of them across execve.
 constexpr int kKeptCapabilities[] = {CAP_CHOWN,     CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
                                      CAP_KILL,      CAP_SETGID,       CAP_SETUID, CAP_NET_BIND_SERVICE,
@@ -112,6 +114,16 @@ std::vector<std::string> surroundings(const CellSpec& spec) {
   return entries;
 }
 
+// A directory that was opened outside leads out: every path below it is the host's. Which of the three, or
+// -1.
+int standard_directory() {
+  for (int descriptor = 0; descriptor <= 2; ++descriptor) {
+    struct stat status {};
+    if (::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) return descriptor;
+  }
+  return -1;
+}
+
 // In the child of init that becomes the program.
 [[noreturn]] void become_program(const CellSpec& spec) {
   const std::vector<std::string> entries = surroundings(spec);
@@ -121,6 +133,12 @@ std::vector<std::string> surroundings(const CellSpec& spec) {
   arguments.push_back(nullptr);
   environment.push_back(nullptr);
   release_signals();
+  if (const int directory = standard_directory(); directory >= 0) {
+    ::dprintf(2,
+              "skerry: %s: descriptor %d is a directory, which would lead out of the cell: give it a file\n",
+              spec.name.c_str(), directory);
+    ::_exit(kExitFailed);
+  }
   ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   if (const Result<void> filtered = filter_program(spec.strict); !filtered) {
     ::dprintf(2, "skerry: %s: %s\n", spec.name.c_str(), filtered.error().message.c_str());

@@ -45,12 +45,15 @@ bool bind(const std::string& from, const std::string& to) {
   return ::mount(from.c_str(), to.c_str(), nullptr, MS_BIND | MS_REC, nullptr) == 0;
 }
 
-Result<void> make_read_only(const std::string& path) {
-  if (!exists(path)) return {};
+bool set_read_only(const std::string& path) {
   mount_attr read_only{};
   read_only.attr_set = MOUNT_ATTR_RDONLY;
-  if (!bind(path, path) ||
-      ::mount_setattr(AT_FDCWD, path.c_str(), AT_RECURSIVE, &read_only, sizeof read_only) != 0)
+  return ::mount_setattr(AT_FDCWD, path.c_str(), AT_RECURSIVE, &read_only, sizeof read_only) == 0;
+}
+
+Result<void> make_read_only(const std::string& path) {
+  if (!exists(path)) return {};
+  if (!bind(path, path) || !set_read_only(path))
     return system_error("cannot make " + path + " read-only in the cell");
   return {};
 }
@@ -88,15 +91,59 @@ Result<void> put_back(const std::vector<Share>& shares) {
   return {};
 }
 
-// A path that is there and says nothing: a directory becomes empty, a file or socket /dev/null.
+// A path that is there and says nothing: a directory becomes empty, a file or socket /dev/null. That is the
+// host's: read-only, so that chmod() does not reach it.
 Result<void> hide(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return {};
   const bool hidden = S_ISDIR(status.st_mode) ? ::mount("skerry", path.c_str(), "tmpfs",
                                                         MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k") == 0
-                                              : bind("/dev/null", path);
+                                              : bind("/dev/null", path) && set_read_only(path);
   // A socket may go at any time, and what has gone is hidden.
   if (!hidden && errno != ENOENT) return system_error("cannot hide " + path + " in the cell");
+  return {};
+}
+
+// A path in /proc/self/mountinfo, where \040 means a space (proc(5)).
+std::string unescaped(const std::string& text) {
+  std::string path;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\\' && at + 3 < text.size()) {
+      path += static_cast<char>(std::stoi(text.substr(at + 1, 3), nullptr, 8));
+      at += 3;
+    } else {
+      path += text[at];
+    }
+  }
+  return path;
+}
+
+// Where the host has mounted its processes, devices or switches a second time, for a chroot of its own. What
+// is covered in /proc, /dev and /sys would be open there.
+std::vector<std::string> kernel_views_elsewhere() {
+  static const std::set<std::string> kernels = {"proc", "devtmpfs", "devpts", "mqueue", "sysfs"};
+  std::vector<std::string> paths;
+  std::ifstream table("/proc/self/mountinfo");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream columns(line);
+    std::string column, path, type;
+    for (int i = 0; i < 4; ++i) columns >> column;
+    columns >> path;
+    while (columns >> column && column != "-") {
+    }
+    columns >> type;
+    path = unescaped(path);
+    const bool covered = lies_in(path, "/proc") || lies_in(path, "/dev") || lies_in(path, "/sys");
+    if (kernels.contains(type) && !covered) paths.push_back(path);
+  }
+  return paths;
+}
+
+Result<void> hide_kernel_views_elsewhere() {
+  for (const std::string& path : kernel_views_elsewhere()) {
+    Result<void> done = hide(path);
+    if (!done) return done;
+  }
   return {};
 }
 
@@ -154,7 +201,13 @@ Result<void> make_devices() {
   for (const auto& [target, name] : links) {
     if (::symlink(target, name) != 0) return system_error("cannot make the cell's /dev");
   }
-  return put_back(*devices);
+  if (Result<void> done = put_back(*devices); !done) return done;
+  // They are the host's: a read-only mount lets their data through, but no chmod() and no chown().
+  for (const Share& device : *devices) {
+    if (!set_read_only(device.path))
+      return system_error("cannot make " + device.path + " read-only in the cell");
+  }
+  return {};
 }
 
 // Services of the host listen under /run (docker.sock, the buses, the journal): it becomes empty.
@@ -243,7 +296,8 @@ Result<void> make_view(const CellView& view) {
   Result<std::vector<Share>> shares = hold(view.shares);
   if (!shares) return shares.error();
 
-  Result<void> done = make_devices();
+  Result<void> done = hide_kernel_views_elsewhere();
+  if (done) done = make_devices();
   if (done) done = make_proc();
   if (done) done = make_read_only("/sys");
   if (done) done = empty_run_directories();

@@ -79,6 +79,25 @@ void calls_by_number() {
   EXPECT(syscall(SYS_dup2, one, other) == other && syscall(SYS_close_range, other, other, 0) == 0);
   EXPECT(syscall(SYS_getpid) == getpid());
   EXPECT(syscall(SYS_read, -1, bytes, 4) == -1 && errno == EBADF);
+
+  // No point of cancellation, unlike read(): a thread that is to end reads its pipe first.
+  int ends[2];
+  EXPECT(pipe(ends) == 0 && write(ends[1], "x", 1) == 1);
+  bool went_on = false;
+  std::thread reader([&] {
+    pthread_cancel(pthread_self());
+    char byte;
+    went_on = syscall(SYS_read, ends[0], &byte, 1) == 1;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+  });
+  reader.join();
+  EXPECT(went_on);
+  timespec left{5, 0};
+  pollfd ready{ends[1], POLLOUT, 0};
+  EXPECT(syscall(SYS_ppoll, &ready, 1, &left, nullptr, 0) == 1 &&
+         left.tv_sec == 4);  // the kernel says what is left
+  close(ends[0]);
+  close(ends[1]);
 }
 
 // Java closes so: dup2() of something hung up over the number, and a signal, which may come before the other

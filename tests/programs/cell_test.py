@@ -1,10 +1,12 @@
 """What a program cannot do, whatever it tries."""
 
+import os
 import socket
 import unittest
 from pathlib import Path
 
 from lab.process import run
+from lab.skerry import BUILD
 from redis_test import READY, SERVER
 from skerry_case import SkerryCase
 
@@ -50,6 +52,25 @@ class Walls(SkerryCase):
                 else:
                     self.assertEqual(output, "kernel 1\n")
         self.assertEqual(self.ask(PYTHON, "-c", "import socket; socket.socket(); print('fine')", options=["--strict"]), "fine\n")
+
+    def test_a_directory_from_outside_is_not_taken_in(self):
+        for number in "01":
+            script = f'exec "$@" {number}<"$0"'
+            code, output = run(["/bin/sh", "-c", script, self.folder, BUILD / "skerry", "run", "--uplink", "none", "--", "/bin/true"],
+                               timeout_s=60, check=False, env=self.skerry.environment)
+            self.assertEqual(code, 125, output)
+            self.assertIn(f"descriptor {number} is a directory, which would lead out of the cell", output)
+
+    def test_the_hosts_second_proc_is_not_seen(self):
+        """As a host has it that keeps a chroot of its own."""
+        if os.geteuid() != 0:
+            self.skipTest("mounting a second /proc needs root")
+        place = self.folder / "a chroot" / "proc"
+        place.mkdir(parents=True)
+        script = 'mount -t proc proc "$0" && test -e "$0/sys/kernel/core_pattern" && exec "$@"'
+        inside = [BUILD / "skerry", "run", "--uplink", "none", "--", "/bin/ls", "-a", str(place)]
+        code, output = run(["unshare", "--mount", "/bin/sh", "-c", script, place, *inside], timeout_s=60, check=False, env=self.skerry.environment)
+        self.assertEqual((code, output.split()), (0, [".", ".."]), output)
 
     def test_skerrys_processes_are_out_of_reach(self):
         """The program sees itself and its cell's init, which it cannot kill; no stack, vswitch or supervisor."""

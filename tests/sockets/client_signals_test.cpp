@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -168,6 +170,23 @@ TEST_P(SignalsTest, AsyncTellsOfTheEnd) {
   EXPECT_EQ(os->fcntl(b_, F_SETFL, O_ASYNC), 0);
   EXPECT_EQ(os->shutdown(a_, SHUT_WR), 0);
   EXPECT_TRUE(came(SIGIO));
+}
+
+// As a server does that names a child for each connection.
+TEST_P(SignalsTest, OwnersThatDiedMakeRoom) {
+  for (int turn = 0; turn < 12; ++turn) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::pause();
+      ::_exit(0);
+    }
+    EXPECT_EQ(own(child), 0) << turn;
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+  }
+  EXPECT_EQ(own(::getpid()), 0);
+  EXPECT_EQ(os->send(a_, "u", 1, MSG_OOB), 1);
+  EXPECT_TRUE(came(SIGURG));
 }
 
 TEST_P(SignalsTest, AsyncTellsADatagramSocketToo) {

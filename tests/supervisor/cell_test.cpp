@@ -390,6 +390,18 @@ TEST(Cell, DevicesThatProgramsExpect) {
       "4\ny\nfd full null ptmx pts random shm stderr stdin stdout tty urandom zero ");
 }
 
+// The host's /dev/null, whose mode all of its programs depend on: root in a cell owns it by its number.
+TEST(Cell, TheModeOfADeviceIsTheHosts) {
+  struct stat before {
+  }, after{};
+  ASSERT_EQ(::stat("/dev/null", &before), 0);
+  EXPECT_NE(shell("chmod 600 /dev/null").status, 0);
+  EXPECT_EQ(shell("echo x >/dev/null && exec cat /dev/null").status, 0);
+  ASSERT_EQ(::stat("/dev/null", &after), 0);
+  EXPECT_EQ(after.st_mode, before.st_mode);
+  if (after.st_mode != before.st_mode) ::chmod("/dev/null", before.st_mode);
+}
+
 TEST(Cell, MakesPseudoTerminalsOfItsOwn) {
   EXPECT_EQ(shell("ls /dev/pts; python3 -c 'import os; print(os.ttyname(os.openpty()[1]))'").text,
             "ptmx\n/dev/pts/0\n");

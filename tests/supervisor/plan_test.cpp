@@ -327,6 +327,17 @@ TEST(Attach, TapAvoidsTheHostsOwnNetworks) {
   EXPECT_FALSE(default_plan("default", Uplink::tap, std::nullopt, std::nullopt, fake_machine(false)));
 }
 
+TEST(Attach, ACoreThatDoesNotExistIsTheProgramsMistakeBehindATapToo) {
+  const Result<Plan> plan = default_plan("default", Uplink::tap, std::nullopt, 4095, fake_machine());
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->process("default.tap")->core, 0u);
+  RunRequest request = curl();
+  request.core = 4095;
+  const Result<Program> program = admit(request, *plan, fake_machine());
+  ASSERT_FALSE(program);
+  EXPECT_THAT(program.error().message, HasSubstr("core 4095 does not exist here"));
+}
+
 TEST(Attach, WithoutRootTheUplinkIsUserWherePasstIs) {
   EXPECT_EQ(default_uplink(fake_machine(false, true)), Uplink::user);
   EXPECT_EQ(default_uplink(fake_machine(false, false)), Uplink::none);
