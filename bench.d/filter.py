@@ -24,6 +24,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from lab import host_rules
+
 BUILD = ROOT / "build"
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454ca, 2, 0x1000
 
@@ -61,20 +65,10 @@ def ruleset(family, kind, count):
 
 def typical(family, last):
     """The rules of a host; `last`: behind them nothing passes, so that nobody's time for what passes is counted."""
-    blocked = ", ".join(f"198.51.{i}.0/25" for i in range(32))
     return f"""table {family} t {{
-set blocked {{ type ipv4_addr; flags interval; elements = {{ {blocked} }}
-}}
-chain c {{
+{host_rules.BLOCKED}chain c {{
 type filter hook prerouting priority 0; policy drop
-iifname lo accept
-ip saddr @blocked drop
-ct state invalid drop
-ct state established,related accept
-icmp type echo-request limit rate 10/second accept
-tcp dport {{ 22, 80, 443 }} ct state new accept
-udp dport 53 accept
-}}
+{host_rules.incoming()}}}
 }}
 """ + (LAST if last else "")
 

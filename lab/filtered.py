@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lab import host_rules
 from lab.skerry import Skerry
 
 
@@ -23,20 +24,9 @@ def name_of(which):
 def stateful_rules(port):
     """As a host has them: answers, what the server is asked, and little else."""
     return f"""table inet host {{
-set blocked {{
-type ipv4_addr; flags interval
-elements = {{ {", ".join(f"198.51.{i}.0/25" for i in range(32))} }}
-}}
-chain input {{
+{host_rules.BLOCKED}chain input {{
 type filter hook input priority 0; policy drop
-iifname lo accept
-ip saddr @blocked drop
-ct state invalid drop
-ct state established,related accept
-icmp type echo-request limit rate 10/second accept
-tcp dport {{ 22, 80, 443, {port} }} ct state new accept
-udp dport 53 accept
-}}
+{host_rules.incoming(port)}}}
 chain output {{
 type filter hook output priority 0; policy accept
 ct state invalid drop

@@ -87,6 +87,17 @@ class FilterHooksTest : public World {
     peer_sends(ipv4_frame(from_peer(IpProtocol::kUdp), udp_datagram(kPeer, kOurs, 1000, port, payload)));
     ip_.rx(now_);
   }
+  void peer_asks_in_pieces() {
+    const Packet datagram = udp_datagram(kPeer, kOurs, 1000, 80, Packet(24, 'a'));
+    Ipv4Header header = from_peer(IpProtocol::kUdp);
+    header.identification = 7;
+    header.more_fragments = true;
+    peer_sends(ipv4_frame(header, Packet(datagram.begin(), datagram.begin() + 16)));
+    header.more_fragments = false;
+    header.fragment_offset = 16;
+    peer_sends(ipv4_frame(header, Packet(datagram.begin() + 16, datagram.end())));
+    ip_.rx(now_);
+  }
   void peer_says(const TcpHeader& header) {
     peer_sends(ipv4_frame(from_peer(IpProtocol::kTcp), tcp_segment(header, {}, kPeer, kOurs)));
     ip_.rx(now_);
@@ -192,23 +203,12 @@ TEST_F(FilterHooksTest, APacketCountsWithAllItsBytes) {
 }
 
 TEST_F(FilterHooksTest, PiecesMeetPreroutingAndTheWholeMeetsInput) {
-  const Packet datagram = udp_datagram(kPeer, kOurs, 1000, 80, Packet(24, 'a'));
-  const auto pieces = [&] {
-    Ipv4Header header = from_peer(IpProtocol::kUdp);
-    header.identification = 7;
-    header.more_fragments = true;
-    peer_sends(ipv4_frame(header, Packet(datagram.begin(), datagram.begin() + 16)));
-    header.more_fragments = false;
-    header.fragment_offset = 16;
-    peer_sends(ipv4_frame(header, Packet(datagram.begin() + 16, datagram.end())));
-    ip_.rx(now_);
-  };
   use(at(filter::Hook::prerouting, filter::counter()));
-  pieces();
+  peer_asks_in_pieces();
   EXPECT_EQ(take_udp().size(), 1u);
   EXPECT_EQ(ip_.filter().engine().tally(0).packets, 2u);
   use(at(filter::Hook::input, filter::counter(), join(port_is(80), filter::verdict(kDrop))));
-  pieces();
+  peer_asks_in_pieces();
   EXPECT_TRUE(take_udp().empty());
   EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
 }
@@ -356,16 +356,8 @@ TEST_F(FilterHooksTest, ADamagedEchoIsInvalid) {
 }
 
 TEST_F(FilterHooksTest, WhoTracksConnectionsJudgesPacketsNotPieces) {
-  const Packet datagram = udp_datagram(kPeer, kOurs, 1000, 80, Packet(24, 'a'));
   use(at(filter::Hook::prerouting, filter::counter(), state_is(kRelated)));
-  Ipv4Header header = from_peer(IpProtocol::kUdp);
-  header.identification = 7;
-  header.more_fragments = true;
-  peer_sends(ipv4_frame(header, Packet(datagram.begin(), datagram.begin() + 16)));
-  header.more_fragments = false;
-  header.fragment_offset = 16;
-  peer_sends(ipv4_frame(header, Packet(datagram.begin() + 16, datagram.end())));
-  ip_.rx(now_);
+  peer_asks_in_pieces();
   EXPECT_EQ(take_udp().size(), 1u);
   EXPECT_EQ(ip_.filter().engine().tally(0).packets, 1u);
   EXPECT_EQ(ip_.filter().engine().tally(0).bytes, 52u);
