@@ -3,6 +3,8 @@
 #include <signal.h>
 
 #include <climits>
+#include <cstring>
+#include <type_traits>
 
 #include "sockets/client_wait.hpp"
 
@@ -89,7 +91,9 @@ int watch_for_sigio(uint32_t socket, const f_owner_ex& owner) {
 }  // namespace
 
 int set_owner(uint32_t socket, const f_owner_ex& owner) {
-  if (owner.type != F_OWNER_TID && owner.type != F_OWNER_PID && owner.type != F_OWNER_PGRP) return -EINVAL;
+  std::underlying_type_t<__pid_type> type;  // the program's word: it may be none of the type's values
+  std::memcpy(&type, &owner.type, sizeof type);
+  if (type != F_OWNER_TID && type != F_OWNER_PID && type != F_OWNER_PGRP) return -EINVAL;
   SocketNames& names = state.names[socket];
   const Lock lock(bells_lock);
   if (!lock) return -EINTR;
