@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "fake_stack.hpp"
@@ -126,6 +127,22 @@ class OsCase : public ::testing::TestWithParam<const char*> {
 
  private:
   std::optional<AttachedClient> attached_;
+};
+
+// With the two ends of a connection.
+class ConnectedCase : public OsCase {
+ protected:
+  void SetUp() override {
+    OsCase::SetUp();
+    std::tie(a_, b_) = connection();
+  }
+  void TearDown() override {
+    os->close(a_);
+    os->close(b_);
+    OsCase::TearDown();
+  }
+
+  int a_ = -1, b_ = -1;
 };
 
 inline std::string case_name(const ::testing::TestParamInfo<const char*>& info) {

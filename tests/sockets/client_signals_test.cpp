@@ -19,7 +19,7 @@ namespace {
 
 std::array<std::atomic<int>, 65> counts;
 
-class SignalsTest : public OsCase {
+class SignalsTest : public ConnectedCase {
  protected:
   void SetUp() override {
     for (auto& count : counts) count = 0;
@@ -28,13 +28,10 @@ class SignalsTest : public OsCase {
     counting.sa_flags = SA_RESTART;
     ::sigaction(SIGURG, &counting, &urgent_before_);
     ::sigaction(SIGIO, &counting, &io_before_);
-    OsCase::SetUp();
-    std::tie(a_, b_) = connection();
+    ConnectedCase::SetUp();
   }
   void TearDown() override {
-    os->close(a_);
-    os->close(b_);
-    OsCase::TearDown();
+    ConnectedCase::TearDown();
     ::sigaction(SIGURG, &urgent_before_, nullptr);
     ::sigaction(SIGIO, &io_before_, nullptr);
   }
@@ -55,7 +52,6 @@ class SignalsTest : public OsCase {
   }
   int count(int signal) { return counts[static_cast<size_t>(signal)]; }
 
-  int a_ = -1, b_ = -1;
   struct sigaction urgent_before_ {
   }, io_before_{};
 };

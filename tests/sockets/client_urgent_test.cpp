@@ -8,17 +8,8 @@
 namespace skerry::sockets {
 namespace {
 
-class UrgentTest : public OsCase {
+class UrgentTest : public ConnectedCase {
  protected:
-  void SetUp() override {
-    OsCase::SetUp();
-    std::tie(a_, b_) = connection();
-  }
-  void TearDown() override {
-    os->close(a_);
-    os->close(b_);
-    OsCase::TearDown();
-  }
   void set_inline() {
     const int on = 1;
     EXPECT_EQ(os->set_option(b_, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on), 0);
@@ -40,8 +31,6 @@ class UrgentTest : public OsCase {
     EXPECT_EQ(wait_for(b_, POLLPRI), POLLPRI);
     wait_until([&] { return ask(FIONREAD) >= bytes; });
   }
-
-  int a_ = -1, b_ = -1;
 };
 ON_KERNEL_AND_CLIENT(UrgentTest);
 
