@@ -39,6 +39,11 @@ uint32_t bite(uint32_t connections) {
   return connections < 16 ? kLargestBite : std::min(connections / 2, kLargestBite);
 }
 
+// Rings for long paths: what Linux gives one connection at most (tcp_rmem[2], 6 MiB with what the kernel
+// needs around the data), to as many as one program may be expected to have busy at once.
+constexpr uint32_t kLongRings = 64;
+constexpr uint32_t kLongBytes = 4 << 20;
+
 tcp::Limits limits(const StackSettings& settings) {
   return {.connections = settings.sockets};
 }
@@ -123,7 +128,10 @@ tcp::Streams streams_of(const sockets::SessionView& view) {
           .stride = 2 * uint64_t{bytes},
           .rx_offset = 0,
           .tx_offset = bytes,
-          .stream_bytes = bytes};
+          .stream_bytes = bytes,
+          .long_base = view.long_streams(),
+          .long_rings = view.size().long_rings,
+          .long_bytes = view.size().long_bytes};
 }
 
 template <class Wire>
@@ -260,6 +268,10 @@ Result<void> start(Process process, StackSettings settings, Descriptors fds, Shm
   sockets::SessionSize size;
   size.sockets = settings.sockets;
   size.stream_bytes = settings.stream_bytes;
+  if (settings.stream_bytes < kLongBytes) {
+    size.long_rings = kLongRings;
+    size.long_bytes = kLongBytes;
+  }
   Result<Bytes> session = map(fds.session, sockets::SessionView::region_bytes(size), "session region");
   if (!session) return session.error();
 

@@ -238,7 +238,7 @@ void Server::set_options(TimeNs now, const Call& request) {
   }
   options.user_timeout = std::min<uint64_t>(value[kOptionUserTimeout], UINT32_MAX) * kMillisecond;
   options.max_segment = static_cast<uint16_t>(std::min<uint64_t>(value[kOptionMaxSegment], 65495));
-  const uint64_t ring = view_.size().stream_bytes;
+  const uint64_t ring = std::max(view_.size().stream_bytes, view_.size().long_bytes);
   options.receive_buffer = static_cast<uint32_t>(std::min(value[kOptionReceiveBuffer], ring));
   options.send_buffer = static_cast<uint32_t>(std::min(value[kOptionSendBuffer], ring));
   tcp_.set_options(now, request.socket, options);

@@ -45,6 +45,7 @@ bool map_session(int memory, const SessionSize& size) {
   state.control = &view.control();
   state.streams = view.streams();
   state.stream_bytes = size.stream_bytes;
+  state.long_streams = view.long_streams();
   return true;
 }
 

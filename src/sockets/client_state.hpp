@@ -21,6 +21,7 @@ struct State {
   Control* control;
   uint8_t* streams;
   uint64_t stream_bytes;
+  uint8_t* long_streams;
   SessionView view;
   SessionSize size;
   uint32_t slot;
@@ -47,10 +48,17 @@ inline uint32_t socket_of(int fd) {
 }
 
 inline uint8_t* rx_ring(uint32_t socket) {
+  const uint32_t pair = state.out[socket].long_rings.load(std::memory_order_relaxed);
+  if (pair != 0) [[unlikely]]
+    return state.long_streams + uint64_t{pair - 1} * 2 * state.size.long_bytes;
   return state.streams + uint64_t{socket} * 2 * state.stream_bytes;
 }
+inline uint32_t ring_bytes(uint32_t socket) {
+  const bool is_long = state.out[socket].long_rings.load(std::memory_order_relaxed) != 0;
+  return is_long ? state.size.long_bytes : static_cast<uint32_t>(state.stream_bytes);
+}
 inline uint8_t* tx_ring(uint32_t socket) {
-  return rx_ring(socket) + state.stream_bytes;
+  return rx_ring(socket) + ring_bytes(socket);
 }
 
 void ring_stack();

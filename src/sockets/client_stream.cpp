@@ -10,10 +10,6 @@
 namespace skerry::sockets::client {
 namespace {
 
-uint32_t capacity() {
-  return static_cast<uint32_t>(state.stream_bytes);
-}
-
 // Nothing to read: end of stream (0), an error, or -EAGAIN. The order is Linux's (tcp_recvmsg_locked).
 ssize_t nothing_to_read(uint32_t socket, uint32_t status) {
   if (status & kFinSeen) return 0;
@@ -43,11 +39,12 @@ ssize_t take(uint32_t socket, Pieces& to, int flags) {
     return kLookAgain;
   }
   const size_t bytes = std::min<size_t>(available, to.left());
-  const uint32_t place = (read - out.rx_base.load(std::memory_order_relaxed)) & (capacity() - 1);
+  const uint32_t capacity = ring_bytes(socket);
+  const uint32_t place = (read - out.rx_base.load(std::memory_order_relaxed)) & (capacity - 1);
   if (flags & MSG_TRUNC)
     to.skip(bytes);
   else
-    to.from_ring(rx_ring(socket), capacity(), place, bytes);
+    to.from_ring(rx_ring(socket), capacity, place, bytes);
   if (flags & MSG_PEEK) return static_cast<ssize_t>(bytes);
   const uint32_t now_read = read + static_cast<uint32_t>(bytes);
   // seq_cst, because rx_tell_at moves back when SO_RCVBUF shrinks: see Server::set_options().
@@ -58,7 +55,7 @@ ssize_t take(uint32_t socket, Pieces& to, int flags) {
 
 bool can_send(uint32_t socket) {
   const SocketOut& out = state.out[socket];
-  const uint32_t status = out.status.load(std::memory_order_relaxed);
+  const uint32_t status = out.status.load(std::memory_order_acquire);
   return (status & (kConnected | kWriteShut | kHungUp)) == kConnected &&
          out.error.load(std::memory_order_relaxed) == 0;
 }
@@ -81,15 +78,15 @@ uint32_t free_bytes(uint32_t socket, uint32_t queued) {
   return most > queued ? most - queued : 0;
 }
 
-// What goes into the ring next: left() bytes, of which fill() stores the first `bytes` from `place` on. It
-// returns how many there were, or -errno.
+// What goes into the ring next: left() bytes, of which fill() stores the first `bytes` from `place` on in a
+// ring of `capacity`. It returns how many there were, or -errno.
 struct FromPieces {
   Pieces& pieces;
 
   size_t left() const { return pieces.left(); }
   bool is_at_end() const { return false; }
-  ssize_t fill(uint8_t* ring, uint32_t place, size_t bytes) {
-    pieces.to_ring(ring, capacity(), place, bytes);
+  ssize_t fill(uint8_t* ring, uint32_t capacity, uint32_t place, size_t bytes) {
+    pieces.to_ring(ring, capacity, place, bytes);
     return static_cast<ssize_t>(bytes);
   }
 };
@@ -106,9 +103,9 @@ struct FromFile {
     char byte;
     return system_call(SYS_pread64, file, word(&byte), 1, position) == 0;
   }
-  ssize_t fill(uint8_t* ring, uint32_t place, size_t bytes) {
+  ssize_t fill(uint8_t* ring, uint32_t capacity, uint32_t place, size_t bytes) {
     bytes = std::min(bytes, kBite);
-    const size_t first = std::min<size_t>(bytes, capacity() - place);
+    const size_t first = std::min<size_t>(bytes, capacity - place);
     const iovec pieces[] = {{ring + place, first}, {ring, bytes - first}};
     const long got = system_call(SYS_preadv, file, word(pieces), 2, position);
     if (got <= 0) return got;
@@ -141,8 +138,9 @@ ssize_t put(uint32_t socket, Source& from, int flags) {
     base = written;
     in.tx_base.store(base, std::memory_order_relaxed);
   }
-  const ssize_t bytes =
-      from.fill(tx_ring(socket), (written - base) & (capacity() - 1), std::min<size_t>(space, from.left()));
+  const uint32_t capacity = ring_bytes(socket);
+  const ssize_t bytes = from.fill(tx_ring(socket), capacity, (written - base) & (capacity - 1),
+                                  std::min<size_t>(space, from.left()));
   if (bytes <= 0) [[unlikely]]
     return bytes;
   if ((flags & MSG_OOB) && from.left() == 0) [[unlikely]] {

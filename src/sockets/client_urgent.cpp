@@ -87,10 +87,10 @@ ssize_t receive_urgent(uint32_t socket, Pieces& to, int flags) {
     return out.status.load(std::memory_order_acquire) & (kPeerClosed | kReadShut | kHungUp) ? 0 : -EAGAIN;
   if (!(flags & MSG_PEEK)) in.urgent_taken.store(mark.count, std::memory_order_relaxed);
   if (to.left() == 0) return 0;
-  const uint32_t ring_bytes = static_cast<uint32_t>(state.stream_bytes);
+  const uint32_t capacity = ring_bytes(socket);
   const uint32_t position = read_position(socket) + mark.distance;
-  to.from_ring(rx_ring(socket), ring_bytes,
-               (position - out.rx_base.load(std::memory_order_relaxed)) & (ring_bytes - 1), 1);
+  to.from_ring(rx_ring(socket), capacity,
+               (position - out.rx_base.load(std::memory_order_relaxed)) & (capacity - 1), 1);
   return 1;
 }
 

@@ -20,6 +20,7 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
   if (event.bits & tcp::kEstablished) {
     show_names(id);
     publish_send_buffer(id);
+    out.long_rings.store(tcp_.long_rings(id), std::memory_order_relaxed);
     set_status(id, kConnected, kConnecting);
     tell = true;
   }
@@ -97,6 +98,7 @@ uint32_t Server::accept_all(TimeNs now, uint32_t listener) {
     }
     begin(*child, Kind::stream, kConnected);
     view_.out(*child).rx_tell_at.store(window_step(*child), std::memory_order_relaxed);
+    view_.out(*child).long_rings.store(tcp_.long_rings(*child), std::memory_order_relaxed);
     publish_send_buffer(*child);
     publish_urgent(*child);
     count_connection(*child);
@@ -183,6 +185,7 @@ void Server::clear_positions(uint32_t id) {
   out.tx_acked.store(0, std::memory_order_relaxed);
   out.tx_limit.store(view_.size().stream_bytes, std::memory_order_relaxed);
   out.urgent_count.store(0, std::memory_order_relaxed);
+  out.long_rings.store(0, std::memory_order_relaxed);
   out.rx_tell_at.store(1, std::memory_order_relaxed);
   SocketIn& in = view_.in(id);
   in.rx_read.store(0, std::memory_order_relaxed);

@@ -42,6 +42,10 @@ struct SessionSize {
   uint32_t processes = 1024;  // processes of the program
   uint32_t stream_bytes =
       512 << 10;  // each of a socket's two rings, a power of two; pages are used as touched
+  // Pairs of larger rings, for streams over long paths (tcp.hpp). The stack gives them out, so that not more
+  // than these ever fill.
+  uint32_t long_rings = 0;
+  uint32_t long_bytes = 0;  // each ring, a power of two
 };
 
 // ----------------------------------------------------------------------------------------------------------
@@ -100,8 +104,9 @@ struct alignas(64) SocketOut {
   // first and may not have come yet.
   std::atomic<uint32_t> urgent_count;
   std::atomic<uint32_t> urgent_position;
-  std::atomic<uint32_t> room;  // how often want_space was fulfilled
-  std::atomic<uint32_t> news;  // how often something else happened, but for input
+  std::atomic<uint32_t> room;        // how often want_space was fulfilled
+  std::atomic<uint32_t> news;        // how often something else happened, but for input
+  std::atomic<uint32_t> long_rings;  // streams: which pair of those it has, + 1; final before kConnected
   // Another number whenever the index begins a life or ends one; never reset. Who slept compares it: the
   // index may be another socket's by now.
   std::atomic<uint32_t> life;

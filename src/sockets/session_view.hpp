@@ -29,7 +29,7 @@ class SessionView {
         streams_(base + streams_offset(size)) {}
 
   static uint64_t region_bytes(const SessionSize& size) {
-    return streams_offset(size) + uint64_t{size.sockets} * 2 * size.stream_bytes;
+    return long_streams_offset(size) + uint64_t{size.long_rings} * 2 * size.long_bytes;
   }
 
   const SessionSize& size() const { return size_; }
@@ -64,6 +64,8 @@ class SessionView {
   uint8_t* rx(uint32_t socket) const { return streams_ + uint64_t{socket} * 2 * size_.stream_bytes; }
   uint8_t* tx(uint32_t socket) const { return rx(socket) + size_.stream_bytes; }
   uint8_t* streams() const { return streams_; }
+  // The long rings: pair after pair, rx first.
+  uint8_t* long_streams() const { return base_ + long_streams_offset(size_); }
 
  private:
   template <class T>
@@ -105,6 +107,10 @@ class SessionView {
   }
   static uint64_t streams_offset(const SessionSize& s) {
     return processes_offset(s) + s.processes * process_bytes(s);
+  }
+
+  static uint64_t long_streams_offset(const SessionSize& s) {
+    return streams_offset(s) + uint64_t{s.sockets} * 2 * s.stream_bytes;
   }
 
   // Where each part begins, computed once: some of it is asked for at every call and event.

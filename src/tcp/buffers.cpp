@@ -18,8 +18,25 @@ void Tcp::Impl::apply_options(ConnectionId id) {
       options.receive_buffer != 0 ? options.receive_buffer : std::max(b.rx_limit, kFirstReceiveBuffer);
   const uint32_t send =
       options.send_buffer != 0 ? options.send_buffer : std::max(b.tx_limit, kFirstSendBuffer);
-  b.rx_limit = std::min(receive, streams.stream_bytes);
-  b.tx_limit = std::min(send, streams.stream_bytes);
+  b.rx_limit = std::min(receive, ring_bytes(b));
+  b.tx_limit = std::min(send, ring_bytes(b));
+}
+
+// Only while nothing was written or received: what is in a ring cannot move.
+void Tcp::Impl::take_long_rings(ConnectionId id) {
+  ControlBlock& b = blocks[id];
+  if (b.rtt.srtt_ns() < kLongPath || free_long_rings.empty() || b.tx_written() != 0 || b.rx_written() != 0)
+    return;
+  cold[id].long_rings = free_long_rings.back() + 1;
+  free_long_rings.pop_back();
+  b.flags |= kLongRings;
+  apply_options(id);
+}
+
+void Tcp::Impl::give_back_long_rings(ConnectionId id) {
+  if (blocks[id].has(kLongRings)) free_long_rings.push_back(cold[id].long_rings - 1);
+  blocks[id].flags &= ~kLongRings;
+  cold[id].long_rings = 0;
 }
 
 // Dynamic right-sizing (Linux tcp_rcv_space_adjust): the window is twice what the program reads in a round
@@ -31,15 +48,15 @@ void Tcp::Impl::tune_receive_buffer(TimeNs now, ConnectionId id, ControlBlock& b
   b.tuned_us = now_us;
   if (took_us > std::max<DurationNs>(b.rtt.srtt / 8, kPromptRead / kMicrosecond)) return;
   if (cold[id].options.receive_buffer != 0) return;
-  b.rx_limit = std::min(2 * b.rx_limit, streams.stream_bytes);
+  b.rx_limit = std::min(2 * b.rx_limit, ring_bytes(b));
 }
 
 // Asked when the congestion window grew. What the program set stays.
 void Tcp::Impl::tune_send_buffer(ConnectionId id, ControlBlock& b) {
-  if (b.tx_limit >= streams.stream_bytes || cold[id].options.send_buffer != 0) return;
+  if (b.tx_limit >= ring_bytes(b) || cold[id].options.send_buffer != 0) return;
   const uint64_t segments = std::max(b.cwnd / b.mss, kInitialWindowSegments);
   const uint64_t each = std::bit_ceil(b.mss + kSegmentHeadroom) + kSegmentOverhead;
-  const uint64_t wanted = std::min<uint64_t>(kSendBufferWindows * segments * each, streams.stream_bytes);
+  const uint64_t wanted = std::min<uint64_t>(kSendBufferWindows * segments * each, ring_bytes(b));
   b.tx_limit = std::max(b.tx_limit, static_cast<uint32_t>(wanted));
 }
 

@@ -1,5 +1,6 @@
 // Life and death of a control block: RFC 9293 sections 3.3.2 and 3.6, initial sequence numbers by RFC 6528.
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
 #include "base/check.hpp"
@@ -30,8 +31,7 @@ Tcp::Impl::Impl(Bytes arena, const Limits& the_limits, const Streams& the_stream
                 const SipKey& the_secret, Random& the_random)
     : limits(the_limits),
       streams(the_streams),
-      ring_mask(the_streams.stream_bytes - 1),
-      rcv_scale(receive_scale(the_streams.stream_bytes)),
+      rcv_scale(receive_scale(std::max(the_streams.stream_bytes, the_streams.long_bytes))),
       ids(the_ids),
       secret(the_secret),
       random(the_random),
@@ -51,8 +51,11 @@ Tcp::Impl::Impl(Bytes arena, const Limits& the_limits, const Streams& the_stream
   CHECK(arena.size() >= ArenaLayout(limits).end);
   CHECK(reinterpret_cast<uintptr_t>(arena.data()) % alignof(ControlBlock) == 0);
   CHECK(limits.time_wait > 0);
-  CHECK((streams.stream_bytes & ring_mask) == 0 && streams.stream_bytes >= 2);
+  CHECK(std::has_single_bit(streams.stream_bytes) && streams.stream_bytes >= 2);
   CHECK(streams.stream_bytes <= kMaxStreamBytes && ids.capacity() <= limits.connections);
+  CHECK(streams.long_rings == 0 || std::has_single_bit(streams.long_bytes));
+  CHECK(streams.long_bytes <= kMaxStreamBytes);
+  for (uint32_t pair = streams.long_rings; pair > 0; --pair) free_long_rings.push_back(pair - 1);
 }
 
 void Tcp::Impl::use(ConnectionId id) {
@@ -64,6 +67,7 @@ void Tcp::Impl::use(ConnectionId id) {
 // Everything as new but what belongs to the socket: options and the bound address. Positions begin at 0,
 // which is the sequence number after a (still unknown) initial one.
 void Tcp::Impl::reuse_block(ConnectionId id) {
+  give_back_long_rings(id);
   ControlBlock& b = blocks[id];
   ColdBlock& c = cold[id];
   ColdBlock fresh;
@@ -211,6 +215,7 @@ void Tcp::Impl::discard(ConnectionId id) {
   ControlBlock& b = blocks[id];
   const bool owned = b.has(kOwned);
   if (cold[id].bound.port != 0) ports.release(id, cold[id].bound.port);
+  give_back_long_rings(id);
   b = ControlBlock{};
   cold[id].bound = {};
   event_bits[id] = 0;

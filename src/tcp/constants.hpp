@@ -45,6 +45,8 @@ inline constexpr uint32_t kFirstSendBuffer = 16384;
 inline constexpr uint32_t kSendBufferWindows = 2;
 inline constexpr uint32_t kSegmentOverhead = 256;
 inline constexpr uint32_t kSegmentHeadroom = 640;
+// A handshake that takes so long is one over a long path: at 512 KiB under way, that is a Gbit/s.
+inline constexpr DurationNs kLongPath = 4 * kMillisecond;
 // Who reads half of its window in less than a round trip, or than this, gets a larger one.
 inline constexpr DurationNs kPromptRead = 10 * kMillisecond;
 

@@ -53,6 +53,7 @@ enum Flag : uint32_t {
   kUrgentOut = 1u << 28,  // bytes before snd_up are not acknowledged
   kSmallPath = 1u << 29,  // path_mss is less than link_mss, until path_deadline
   kReadOver = 1u << 30,   // the program reads no more
+  kLongRings = 1u << 31,  // its rings are a pair of the long ones
 };
 
 // With any of these, a segment is not one that header prediction handles.
@@ -146,6 +147,7 @@ struct ColdBlock {
   uint16_t link_mss = 0;                // without options: what a peer may send us
   uint16_t path_mss = 0;                // and what reaches it
   uint16_t peer_mss = 0;                // as the peer said it
+  uint32_t long_rings = 0;              // which pair, + 1; 0: none
   ConnectionId parent = kNoConnection;  // the listener, until accept()
   uint32_t backlog = 0;                 // of a listener
   int error = 0;                        // errno

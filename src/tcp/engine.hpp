@@ -182,6 +182,8 @@ struct Tcp::Impl {
   void apply_options(ConnectionId id);
   void tune_receive_buffer(TimeNs now, ConnectionId id, ControlBlock& b);
   void tune_send_buffer(ConnectionId id, ControlBlock& b);
+  void take_long_rings(ConnectionId id);
+  void give_back_long_rings(ConnectionId id);
   void begin(TimeNs now, ConnectionId id, const Flow& flow, uint32_t hash, const Path& path, uint32_t iss);
   void set_mss(ConnectionId id);
   void use_path_mss(TimeNs now, ConnectionId id, uint16_t path_mss);
@@ -219,9 +221,21 @@ struct Tcp::Impl {
   void close(TimeNs now, ConnectionId id, bool abort);
   void close_listener(TimeNs now, ConnectionId id);
 
-  uint8_t* rx_ring(ConnectionId id) const { return streams.base + id * streams.stride + streams.rx_offset; }
-  const uint8_t* tx_ring(ConnectionId id) const {
+  uint32_t ring_bytes(const ControlBlock& b) const {
+    return b.has(kLongRings) ? streams.long_bytes : streams.stream_bytes;
+  }
+  uint8_t* rx_ring(ConnectionId id, const ControlBlock& b) const {
+    if (b.has(kLongRings)) [[unlikely]]
+      return long_rx_ring(id);
+    return streams.base + id * streams.stride + streams.rx_offset;
+  }
+  const uint8_t* tx_ring(ConnectionId id, const ControlBlock& b) const {
+    if (b.has(kLongRings)) [[unlikely]]
+      return long_rx_ring(id) + streams.long_bytes;
     return streams.base + id * streams.stride + streams.tx_offset;
+  }
+  uint8_t* long_rx_ring(ConnectionId id) const {
+    return streams.long_base + 2 * uint64_t{streams.long_bytes} * (cold[id].long_rings - 1);
   }
   uint32_t find(uint32_t hash, const Flow& flow) const {
     return table.find(hash, flow, [this](uint32_t i) -> const Flow& { return blocks[i].flow; });
@@ -229,7 +243,6 @@ struct Tcp::Impl {
 
   const Limits limits;
   const Streams streams;
-  const uint32_t ring_mask;
   const uint8_t rcv_scale;
   IndexPool& ids;
   const SipKey secret;
@@ -253,6 +266,7 @@ struct Tcp::Impl {
   std::vector<uint32_t> event_bits;
   IndexLinks child_links;
   std::vector<ListenerQueue> listeners;
+  std::vector<uint32_t> free_long_rings;
   uint32_t half_open = 0;
 
   ReplyQueue replies;

@@ -187,6 +187,7 @@ void Tcp::Impl::established(TimeNs now, ConnectionId id) {
   // RFC 6928 section 2; one segment if SYNs were lost, but a single time-out may be the 1 s timer's error
   // (RFC 6298 appendix A).
   const uint32_t mss = b.mss;
+  take_long_rings(id);
   b.cwnd = c.retries > 1 ? mss : std::min(kInitialWindowSegments * mss, std::max(2 * mss, 14600u));
   tune_send_buffer(id, b);
   c.retries = c.doublings = 0;

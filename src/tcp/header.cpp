@@ -82,9 +82,10 @@ void Tcp::Impl::fill_header(TimeNs now, ConnectionId id, ControlBlock& b, uint32
 
 void Tcp::Impl::fill_payload(ConnectionId id, const ControlBlock& b, uint32_t seq, uint32_t bytes,
                              uint32_t mss, SegmentOut& out) {
-  const uint8_t* const ring = tx_ring(id);
-  const uint32_t at = (seq - b.tx_base) & ring_mask;
-  const uint32_t first = std::min(bytes, streams.stream_bytes - at);
+  const uint8_t* const ring = tx_ring(id, b);
+  const uint32_t capacity = ring_bytes(b);
+  const uint32_t at = (seq - b.tx_base) & (capacity - 1);
+  const uint32_t first = std::min(bytes, capacity - at);
   out.payload[0] = {ring + at, first};
   out.payload[1] = {ring, bytes - first};
   out.gso_size = bytes > mss ? static_cast<uint16_t>(mss) : 0;

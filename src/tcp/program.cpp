@@ -112,7 +112,7 @@ bool Tcp::Impl::wrote(ConnectionId id, uint32_t tx_written, uint32_t tx_base) {
   const uint32_t acked = b.tx_acked();
   const uint32_t written = b.tx_written();
   const uint32_t unacked = tx_written - acked;
-  if (unacked > streams.stream_bytes || unacked < written - acked) return false;
+  if (unacked > ring_bytes(b) || unacked < written - acked) return false;
   if (b.has(kFinQueued)) return true;  // a write that raced shutdown(): what is behind the FIN is not sent
   if (acked == written) b.tx_base = b.iss + 1 + tx_base;
   if (tx_written == written) return true;

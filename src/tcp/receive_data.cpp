@@ -22,7 +22,8 @@ void advance(ControlBlock& b, uint32_t rcv_nxt) {
 void Tcp::Impl::store(ConnectionId id, ControlBlock& b, uint32_t seq, ConstBytes payload) {
   // An empty ring starts again at place 0, so that a connection of small requests stays in the same lines.
   if (b.rx_read == b.rcv_nxt && !b.has(kOutOfOrder)) b.rx_base = b.rcv_nxt;
-  ring_store(rx_ring(id), streams.stream_bytes, (seq - b.rx_base) & ring_mask, payload.data(),
+  const uint32_t capacity = ring_bytes(b);
+  ring_store(rx_ring(id, b), capacity, (seq - b.rx_base) & (capacity - 1), payload.data(),
              static_cast<uint32_t>(payload.size()));
 }
 

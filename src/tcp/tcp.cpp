@@ -136,6 +136,10 @@ Tcp::Urgent Tcp::urgent(ConnectionId id) const {
   return {c.urgent_count, c.urgent_position};
 }
 
+uint32_t Tcp::long_rings(ConnectionId id) const {
+  return impl_->cold[id].long_rings;
+}
+
 uint32_t Tcp::receive_buffer(ConnectionId id) const {
   return impl_->blocks[id].rx_limit;
 }

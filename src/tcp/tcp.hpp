@@ -13,6 +13,9 @@
 // ((p - base) & (stream_bytes - 1)); the ring's writer may move `base` while the ring is empty, so that a
 // connection of small requests keeps touching the same cache lines and pages instead of walking the whole
 // ring. TCP keeps its own copy of every position and base and checks what the program says before it uses it.
+//
+// What is under way on a long path fills more than such a ring. So a connection whose handshake took long
+// gets a pair of larger ones from a small store of them, for its whole life: long_rings().
 #pragma once
 
 #include <cstdint>
@@ -41,6 +44,10 @@ struct Streams {
   uint64_t rx_offset = 0;
   uint64_t tx_offset = 0;
   uint32_t stream_bytes = 0;  // capacity of each ring, a power of two
+  // For long paths: so many pairs of such rings, one pair behind the other, rx first.
+  uint8_t* long_base = nullptr;
+  uint32_t long_rings = 0;
+  uint32_t long_bytes = 0;  // a power of two, more than stream_bytes
 };
 
 struct Limits {
@@ -236,6 +243,7 @@ class Tcp {
     uint32_t count, position;
   };
   Urgent urgent(ConnectionId id) const;
+  uint32_t long_rings(ConnectionId id) const;      // which pair it has, + 1; 0: its own. From kEstablished on
   uint32_t receive_buffer(ConnectionId id) const;  // bytes of window
   uint32_t send_buffer(ConnectionId id) const;     // bytes of the tx ring that may be filled
   State state(ConnectionId id) const;

@@ -231,6 +231,14 @@ HostSettings host(uint32_t stream_bytes, uint32_t super_frame = 0, uint16_t mss 
   return settings;
 }
 
+// Connections over a path as long as this get the larger rings.
+HostSettings with_long_rings(uint32_t long_bytes) {
+  HostSettings settings = host(8192, 65000);
+  settings.long_rings = 2;
+  settings.long_bytes = long_bytes;
+  return settings;
+}
+
 constexpr DurationNs us = kMicrosecond;
 constexpr DurationNs ms = kMillisecond;
 
@@ -282,6 +290,12 @@ INSTANTIATE_TEST_SUITE_P(
                  2,
                  60000,
                  500 * ms},
+        Scenario{"long_path",
+                 {.delay = 5 * ms, .jitter = 1 * ms, .loss = 0.02},
+                 with_long_rings(262144),
+                 with_long_rings(65536),
+                 3,
+                 600000},
         Scenario{"bottleneck",
                  {.delay = 10 * ms, .bytes_per_ms = 1000, .queue_bytes = 20000},
                  host(262144, 65000),

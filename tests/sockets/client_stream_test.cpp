@@ -215,6 +215,32 @@ TEST_P(StreamTest, ReceiveTimeoutEndsTheWait) {
   os->close(b);
 }
 
+TEST_P(StreamTest, ALongPathsRingsHoldMore) {
+  if (!is_client()) return;
+  const int server = os->socket(AF_INET, SOCK_STREAM), a = os->socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+  const sockaddr_in at = loopback(FakeStack::kLongPathPort);
+  ASSERT_EQ(os->bind(server, as_sockaddr(at), sizeof at), 0);
+  ASSERT_EQ(os->listen(server, 1), 0);
+  ASSERT_EQ(os->connect(a, as_sockaddr(at), sizeof at), -EINPROGRESS);
+  const int b = os->accept(server, nullptr, nullptr, 0);
+  EXPECT_EQ(wait_for(a, POLLOUT), POLLOUT);
+  std::string sent(2 << 20, '\0'), got;
+  for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 2654435761u >> 24);
+  for (size_t done = 0; got.size() < sent.size();) {
+    const ssize_t bytes = done == sent.size() ? 0 : os->send(a, sent.data() + done, sent.size() - done, 0);
+    if (bytes > 0) done += static_cast<size_t>(bytes);
+    if (got.empty() && bytes > 0) {
+      EXPECT_EQ(bytes, 256 << 10) << "as much as such a ring takes";
+    }
+    got += receive(b, 100'000);
+  }
+  EXPECT_TRUE(got == sent);
+  EXPECT_EQ(send(a, "u", MSG_OOB), 1);
+  EXPECT_EQ(wait_for(b, POLLPRI), POLLPRI);
+  EXPECT_EQ(receive(b, 1, MSG_OOB), "u");
+  for (const int fd : {server, a, b}) os->close(fd);
+}
+
 TEST_P(StreamTest, UnconnectedSocketRefusesData) {
   const int fd = os->socket(AF_INET, SOCK_STREAM);
   EXPECT_EQ(receive(fd), "error 107");

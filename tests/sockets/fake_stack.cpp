@@ -152,21 +152,30 @@ void FakeStack::look_at(uint32_t id) {
   if (!socket.stream) return pump_datagrams(id);
   pump_stream(id);
   if (socket.peer != kNoSocket) pump_stream(socket.peer);  // it may have waited for room here
-  view_.out(id).rx_tell_at.store(view_.in(id).rx_read.load() + size_.stream_bytes / 4);
+  view_.out(id).rx_tell_at.store(view_.in(id).rx_read.load() + ring_bytes(id) / 4);
 }
 
 uint32_t FakeStack::rx_space(uint32_t id) const {
-  return size_.stream_bytes - (sockets_[id].rx_written - view_.in(id).rx_read.load());
+  return ring_bytes(id) - (sockets_[id].rx_written - view_.in(id).rx_read.load());
+}
+
+uint32_t FakeStack::ring_bytes(uint32_t id) const {
+  return view_.out(id).long_rings.load() != 0 ? size_.long_bytes : size_.stream_bytes;
+}
+
+uint8_t* FakeStack::rx_ring(uint32_t id) const {
+  const uint32_t pair = view_.out(id).long_rings.load();
+  return pair != 0 ? view_.long_streams() + uint64_t{pair - 1} * 2 * size_.long_bytes : view_.rx(id);
 }
 
 void FakeStack::append(uint32_t id, const std::vector<uint8_t>& bytes) {
   Socket& socket = sockets_[id];
-  if (rx_space(id) == size_.stream_bytes) {
+  if (rx_space(id) == ring_bytes(id)) {
     socket.rx_base = socket.rx_written;
     view_.out(id).rx_base.store(socket.rx_base);
   }
-  const uint32_t place = (socket.rx_written - socket.rx_base) & (size_.stream_bytes - 1);
-  ring_store(view_.rx(id), size_.stream_bytes, place, bytes.data(), static_cast<uint32_t>(bytes.size()));
+  const uint32_t place = (socket.rx_written - socket.rx_base) & (ring_bytes(id) - 1);
+  ring_store(rx_ring(id), ring_bytes(id), place, bytes.data(), static_cast<uint32_t>(bytes.size()));
   socket.rx_written += static_cast<uint32_t>(bytes.size());
   view_.out(id).rx_written.store(socket.rx_written);
   wakeups_->touch_input(id);
@@ -199,8 +208,8 @@ void FakeStack::pump_stream(uint32_t id) {
   const uint32_t bytes = std::min(waiting, rx_space(socket.peer));
   if (bytes != 0) {
     std::vector<uint8_t> copy(bytes);
-    const uint32_t place = (socket.taken - view_.in(id).tx_base.load()) & (size_.stream_bytes - 1);
-    ring_load(copy.data(), view_.tx(id), size_.stream_bytes, place, bytes);
+    const uint32_t place = (socket.taken - view_.in(id).tx_base.load()) & (ring_bytes(id) - 1);
+    ring_load(copy.data(), tx_ring(id), ring_bytes(id), place, bytes);
     append(socket.peer, copy);
     freed(id, socket.taken + bytes);
   }

@@ -25,6 +25,7 @@ namespace skerry::sockets {
 class FakeStack {
  public:
   static constexpr uint16_t kSilentPort = 9;
+  static constexpr uint16_t kLongPathPort = 10;  // one connection to it at a time: both ends get long rings
 
   // Listens on the abstract name and serves until destroyed. `never_polls`: it sleeps as soon as it has
   // nothing to do, so that every wake-up counts.
@@ -33,7 +34,13 @@ class FakeStack {
   ~FakeStack();
 
   static SessionSize default_size() {
-    return {.sockets = 256, .waiters = 32, .calls = 64, .processes = 8, .stream_bytes = 64 << 10};
+    return {.sockets = 256,
+            .waiters = 32,
+            .calls = 64,
+            .processes = 8,
+            .stream_bytes = 64 << 10,
+            .long_rings = 2,
+            .long_bytes = 256 << 10};
   }
 
   const SessionView& view() const { return view_; }
@@ -67,6 +74,9 @@ class FakeStack {
   void pump_datagrams(uint32_t id);
   void append(uint32_t id, const std::vector<uint8_t>& bytes);
   uint32_t rx_space(uint32_t id) const;
+  uint32_t ring_bytes(uint32_t id) const;
+  uint8_t* rx_ring(uint32_t id) const;
+  uint8_t* tx_ring(uint32_t id) const { return rx_ring(id) + ring_bytes(id); }
   void freed(uint32_t id, uint32_t taken);
   void fail(uint32_t id, int error);
   void release(uint32_t id, bool abort);

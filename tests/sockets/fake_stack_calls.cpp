@@ -127,6 +127,11 @@ void FakeStack::finish_connects() {
     sockets_[id].peer = *child;
     sockets_[*child].local = view_.names(*child).local = sockets_[id].remote;
     view_.names(*child).remote = sockets_[id].local;
+    if (sockets_[id].remote.port == kLongPathPort) {
+      view_.out(id).long_rings.store(1);
+      view_.out(*child).long_rings.store(2);
+      view_.out(id).tx_limit.store(size_.long_bytes);
+    }
     set_status(id, kConnected, kConnecting);
     wakeups_->touch(id);
     std::vector<uint8_t> index(sizeof *child);

@@ -76,6 +76,64 @@ TEST_F(Buffers, TheSendBufferHoldsTwiceTheCongestionWindow) {
   EXPECT_EQ(info.send_buffer, std::min(2 * info.congestion_window / 1460 * 4352, 1u << 20));
 }
 
+class LongPath : public ::testing::Test {
+ public:
+  LongPath() : host_(kOurAddress, settings()) {}
+  static HostSettings settings() {
+    HostSettings settings;
+    settings.stream_bytes = 65536;
+    settings.long_rings = 1;
+    settings.long_bytes = 1 << 20;
+    return settings;
+  }
+  ConnectionId connect(Peer& peer, DurationNs round_trip) {
+    peer.settings.port = next_port_++;
+    const ConnectionId id = peer.accept(now_, round_trip);
+    now_ += round_trip;
+    return id;
+  }
+
+  Host host_;
+  uint16_t next_port_ = 8080;
+  TimeNs now_ = 10 * kSecond;
+};
+
+TEST_F(LongPath, AHandshakeThatTakesLongBringsLargerRings) {
+  PeerSettings offers;
+  offers.window_scale = 7;
+  Peer near(host_, offers), far(host_, offers), third(host_, offers);
+  const ConnectionId short_path = connect(near, kMillisecond);
+  const ConnectionId long_path = connect(far, 20 * kMillisecond);
+  EXPECT_EQ(host_.tcp.long_rings(short_path), 0u);
+  EXPECT_EQ(host_.tcp.long_rings(long_path), 1u);
+  EXPECT_EQ(host_.tcp.long_rings(connect(third, 20 * kMillisecond)), 0u) << "there are no more";
+  EXPECT_EQ(host_.tcp.info(long_path).receive_scale, 5) << "1 MiB in 16 bits";
+  uint32_t got = 0;
+  for (; got < 3'000'000; got += 1000, now_ += 10 * kMicrosecond) {
+    far.send(now_, kTcpAck, 1 + got, 1, std::string(1000, static_cast<char>('a' + got / 1000 % 26)));
+    const std::vector<uint8_t> bytes = host_.read(now_, long_path);
+    ASSERT_EQ(bytes.size(), 1000u);
+    ASSERT_EQ(bytes[999], 'a' + got / 1000 % 26);
+    far.drain(now_);
+  }
+  EXPECT_EQ(host_.tcp.receive_buffer(long_path), 1u << 20);
+  EXPECT_EQ(host_.tcp.receive_buffer(short_path), 65536u);
+}
+
+TEST_F(LongPath, TheRingsGoToTheNextOnlyWhenTheProgramIsDoneWithThem) {
+  Peer first(host_), second(host_), third(host_);
+  const ConnectionId id = connect(first, 20 * kMillisecond);
+  host_.take_events();
+  first.send(now_, kTcpAck, 1, 1, "unread");
+  first.send(now_, kTcpRst, 7, 1);
+  ASSERT_EQ(host_.tcp.state(id), State::closed);
+  EXPECT_EQ(host_.tcp.long_rings(connect(second, 20 * kMillisecond)), 0u);
+  EXPECT_EQ(host_.read_text(now_, id), "unread");
+  host_.tcp.close(now_, id, false);
+  host_.take_events();
+  EXPECT_EQ(host_.tcp.long_rings(connect(third, 20 * kMillisecond)), 1u);
+}
+
 TEST_F(Buffers, BothAreShown) {
   start();
   receive(3000, 0);

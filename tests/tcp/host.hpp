@@ -24,6 +24,8 @@ struct HostSettings {
   uint16_t mss = 1460;
   uint32_t super_frame = 0;
   uint64_t seed = 1;
+  uint32_t long_rings = 0;
+  uint32_t long_bytes = 0;
 };
 
 class Host {
@@ -41,7 +43,7 @@ class Host {
         settings(own_settings),
         limits{settings.connections, settings.half_open, settings.time_wait},
         arena_(Tcp::arena_bytes(limits) + 64),
-        memory_(size_t{2} * settings.stream_bytes * settings.connections),
+        memory_(own_rings() + size_t{2} * settings.long_bytes * settings.long_rings),
         ids(settings.connections),
         random(settings.seed),
         tcp(arena(), limits, streams(), ids, SipKey{settings.seed, 7}, random) {
@@ -91,9 +93,7 @@ class Host {
     }
   }
 
-  uint32_t tx_room(ConnectionId id) {
-    return settings.stream_bytes - (sockets[id].tx_written - tcp.tx_acked(id));
-  }
+  uint32_t tx_room(ConnectionId id) { return ring_bytes(id) - (sockets[id].tx_written - tcp.tx_acked(id)); }
 
   // Writes as much as the ring takes; returns how much that was.
   uint32_t write(TimeNs now, ConnectionId id, const uint8_t* bytes, uint32_t length) {
@@ -101,7 +101,7 @@ class Host {
     if (socket.tx_written == tcp.tx_acked(id)) socket.tx_base = socket.tx_written;
     length = std::min(length, tx_room(id));
     for (uint32_t i = 0; i < length; ++i)
-      tx_ring(id)[(socket.tx_written + i - socket.tx_base) & (settings.stream_bytes - 1)] = bytes[i];
+      tx_ring(id)[(socket.tx_written + i - socket.tx_base) & (ring_bytes(id) - 1)] = bytes[i];
     socket.tx_written += length;
     EXPECT_TRUE(tcp.wrote(now, id, socket.tx_written, socket.tx_base));
     return length;
@@ -116,7 +116,7 @@ class Host {
     Socket& socket = sockets[id];
     std::vector<uint8_t> bytes(std::min(most, readable(id)));
     for (uint8_t& byte : bytes)
-      byte = rx_ring(id)[(socket.rx_read++ - tcp.rx_base(id)) & (settings.stream_bytes - 1)];
+      byte = rx_ring(id)[(socket.rx_read++ - tcp.rx_base(id)) & (ring_bytes(id) - 1)];
     EXPECT_TRUE(tcp.read(now, id, socket.rx_read));
     return bytes;
   }
@@ -125,8 +125,15 @@ class Host {
     return std::string(bytes.begin(), bytes.end());
   }
 
-  uint8_t* rx_ring(ConnectionId id) { return memory_.data() + size_t{id} * 2 * settings.stream_bytes; }
-  uint8_t* tx_ring(ConnectionId id) { return rx_ring(id) + settings.stream_bytes; }
+  uint32_t ring_bytes(ConnectionId id) {
+    return tcp.long_rings(id) != 0 ? settings.long_bytes : settings.stream_bytes;
+  }
+  uint8_t* rx_ring(ConnectionId id) {
+    if (const uint32_t pair = tcp.long_rings(id); pair != 0)
+      return memory_.data() + own_rings() + size_t{pair - 1} * 2 * settings.long_bytes;
+    return memory_.data() + size_t{id} * 2 * settings.stream_bytes;
+  }
+  uint8_t* tx_ring(ConnectionId id) { return rx_ring(id) + ring_bytes(id); }
 
   const IpAddress address;
   const HostSettings settings;
@@ -138,9 +145,16 @@ class Host {
     const size_t skip = -reinterpret_cast<uintptr_t>(arena_.data()) & 63;
     return Bytes(arena_).subspan(skip, Tcp::arena_bytes(limits));
   }
+  size_t own_rings() const { return size_t{2} * settings.stream_bytes * settings.connections; }
   Streams streams() {
-    return {memory_.data(), size_t{2} * settings.stream_bytes, 0, settings.stream_bytes,
-            settings.stream_bytes};
+    return {memory_.data(),
+            size_t{2} * settings.stream_bytes,
+            0,
+            settings.stream_bytes,
+            settings.stream_bytes,
+            memory_.data() + own_rings(),
+            settings.long_rings,
+            settings.long_bytes};
   }
 
   std::vector<uint8_t> arena_;
