@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "preload/interpose.hpp"
+#include "sockets/client_session.hpp"
 #include "sockets/client_state.hpp"
 
 namespace skerry::preload {
@@ -27,6 +28,34 @@ using Spawn = int(pid_t*, const char*, const posix_spawn_file_actions_t*, const 
                   char* const*, char* const*);
 constinit Next<Spawn> next_posix_spawn{"posix_spawn"};
 constinit Next<Spawn> next_posix_spawnp{"posix_spawnp"};
+
+// What posix_spawn_file_actions_t points to (glibc's <spawn_int.h>, the same since 2.29; kinds after 2.34's
+// are ignored).
+struct FileAction {
+  enum Kind : int { close = 0, dup2 = 1, open = 2, chdir = 3, fchdir = 4, close_from = 5 } kind;
+  alignas(8) int fd;
+  int new_fd;
+  int rest[4];
+};
+static_assert(sizeof(FileAction) == 32);
+
+int spawn(Next<Spawn>& next, pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
+          const posix_spawnattr_t* attributes, char* const* arguments, char* const* environment) {
+  client::Spawning spawning;
+  const auto* list = actions == nullptr ? nullptr : reinterpret_cast<const FileAction*>(actions->__actions);
+  for (int i = 0; list != nullptr && i < actions->__used; ++i) {
+    if (list[i].kind == FileAction::dup2) spawning.duplicates(list[i].fd, list[i].new_fd);
+    if (list[i].kind == FileAction::close || list[i].kind == FileAction::open) spawning.loses(list[i].fd);
+    if (list[i].kind == FileAction::close_from) spawning.loses_from(list[i].fd);
+  }
+  spawning.executes();
+  pid_t born = 0;
+  const int result = next(&born, path, actions, attributes, arguments, environment);
+  if (result != 0) return result;
+  spawning.born(static_cast<uint32_t>(born));
+  if (child != nullptr) *child = born;
+  return 0;
+}
 
 constexpr char kName[] = "LD_PRELOAD=";
 constexpr size_t kNameBytes = sizeof kName - 1;
@@ -167,11 +196,12 @@ SKERRY_EXPORT int execle(const char* path, const char* first, ...) noexcept {
 SKERRY_EXPORT int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
                               const posix_spawnattr_t* attributes, char* const* arguments,
                               char* const* environment) {
-  return next_posix_spawn(child, path, actions, attributes, arguments, Environment(environment).get());
+  return spawn(next_posix_spawn, child, path, actions, attributes, arguments, Environment(environment).get());
 }
 
 SKERRY_EXPORT int posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_t* actions,
                                const posix_spawnattr_t* attributes, char* const* arguments,
                                char* const* environment) {
-  return next_posix_spawnp(child, file, actions, attributes, arguments, Environment(environment).get());
+  return spawn(next_posix_spawnp, child, file, actions, attributes, arguments,
+               Environment(environment).get());
 }

@@ -37,6 +37,13 @@ enum class AnchorOp : uint32_t {
   // end up at the program of another stack. Reply: socket, of which the process in this slot has a reference
   // now.
   claim = 5,
+  // Like `fork`, before posix_spawn(), where no code of ours runs between the two programs: the slot is for
+  // the next process that arrives
+  // with `pid` as its parent.
+  spawn = 6,
+  // On that connection, when the child's pid is known, with its pidfd: the slot is for that process, and the
+  // connection may be closed.
+  spawned = 7,
 };
 
 struct AnchorRequest {
@@ -44,6 +51,7 @@ struct AnchorRequest {
   AnchorOp op = AnchorOp::attach;
   uint32_t slot = UINT32_MAX;
   uint32_t pid = 0;
+  uint32_t parent = 0;  // attach: the pid of the process's parent
   uint32_t socket = kNoSocket;
   MacAddress session;
 };

@@ -138,7 +138,12 @@ void Anchors::read_request(uint32_t index) {
       return;
     }
     case AnchorOp::fork:
+    case AnchorOp::spawn:
       reply.error = fork(index, request, reply);
+      reply_to(index, reply, nullptr, 0);
+      return;
+    case AnchorOp::spawned:
+      reply.error = spawned(index, request, std::move(passed[0]));
       reply_to(index, reply, nullptr, 0);
       return;
     case AnchorOp::carry:
@@ -172,6 +177,7 @@ int Anchors::attach(uint32_t index, const AnchorRequest& request, Fd pidfd, Anch
   if (connections_[index].carried != kNoSocket) return EINVAL;
   if (slot == UINT32_MAX) {
     slot = slot_of(request.pid);  // a process that called exec comes back to what it holds
+    if (slot == UINT32_MAX) slot = slot_awaited_from(request.parent);
     if (slot == UINT32_MAX) slot = claim_slot();
     if (slot == UINT32_MAX) return EAGAIN;
   } else if (slot >= slots_.size() || !slots_[slot].live) {
@@ -185,6 +191,7 @@ int Anchors::attach(uint32_t index, const AnchorRequest& request, Fd pidfd, Anch
   }
   process.connection = index;
   process.pid = request.pid;
+  process.awaited_from = 0;
   forget_pidfd(slot);
   // What the program sent as a pidfd may be anything; what cannot be watched is as good as none.
   if (pidfd && watch(epoll_.get(), pidfd.get(), Source::process, slot)) process.pidfd = std::move(pidfd);
@@ -200,8 +207,23 @@ int Anchors::fork(uint32_t index, const AnchorRequest& request, AnchorReply& rep
   if (child == UINT32_MAX) return EAGAIN;
   slots_[child].connection = index;
   connections_[index].slot = child;
+  if (request.op == AnchorOp::spawn) slots_[child].awaited_from = request.pid;
   handlers_.forked(request.slot, child);
   reply.slot = child;
+  return 0;
+}
+
+// The child may have been faster, and has the slot then.
+int Anchors::spawned(uint32_t index, const AnchorRequest& request, Fd pidfd) {
+  const uint32_t slot = connections_[index].slot;
+  if (slot == UINT32_MAX) return 0;
+  Slot& process = slots_[slot];
+  if (process.awaited_from == 0 || slot_of(request.pid) != UINT32_MAX) return EINVAL;
+  if (!pidfd || !watch(epoll_.get(), pidfd.get(), Source::process, slot)) return EINVAL;
+  process.pidfd = std::move(pidfd);
+  process.pid = request.pid;
+  process.awaited_from = 0;
+  view_.process_ids()[slot].store(request.pid);
   return 0;
 }
 
@@ -224,6 +246,13 @@ int Anchors::claim(uint32_t index, const AnchorRequest& request, AnchorReply& re
 uint32_t Anchors::slot_of(uint32_t pid) const {
   for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
     if (pid != 0 && slots_[slot].live && slots_[slot].pid == pid) return slot;
+  }
+  return UINT32_MAX;
+}
+
+uint32_t Anchors::slot_awaited_from(uint32_t parent) const {
+  for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
+    if (parent != 0 && slots_[slot].live && slots_[slot].awaited_from == parent) return slot;
   }
   return UINT32_MAX;
 }

@@ -47,7 +47,8 @@ class Anchors {
  private:
   struct Slot {
     bool live = false;
-    uint32_t pid = 0;  // in the program's namespace; 0: made by a fork, the child has not spoken yet
+    uint32_t pid = 0;           // in the program's namespace; 0: made by a fork, the child has not spoken yet
+    uint32_t awaited_from = 0;  // pid of the process that spawns who shall have it
     Fd pidfd;
     uint32_t connection = UINT32_MAX;  // index of its anchor
   };
@@ -62,6 +63,7 @@ class Anchors {
   void read_request(uint32_t connection);
   int attach(uint32_t connection, const AnchorRequest& request, Fd pidfd, AnchorReply& reply);
   int fork(uint32_t connection, const AnchorRequest& request, AnchorReply& reply);
+  int spawned(uint32_t connection, const AnchorRequest& request, Fd pidfd);
   int carry(uint32_t connection, const AnchorRequest& request);
   int claim(uint32_t connection, const AnchorRequest& request, AnchorReply& reply);
   void reply_to(uint32_t connection, const AnchorReply& reply, const int* descriptors, uint32_t count);
@@ -69,6 +71,7 @@ class Anchors {
   void forget_pidfd(uint32_t slot);
   void end_process(uint32_t slot);
   uint32_t slot_of(uint32_t pid) const;
+  uint32_t slot_awaited_from(uint32_t parent) const;
   uint32_t claim_slot();
 
   SessionView view_;

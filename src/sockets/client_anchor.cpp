@@ -34,7 +34,7 @@ bool send_request(int connection, const AnchorRequest& request) {
   message.msg_iovlen = 1;
   Ancillary ancillary{};
   long pidfd = -1;
-  if (request.op == AnchorOp::attach) {
+  if (request.op == AnchorOp::attach || request.op == AnchorOp::spawned) {
     pidfd = system_call(SYS_pidfd_open, request.pid, 0);
     if (pidfd < 0) return false;
     message.msg_control = ancillary.bytes;

@@ -79,7 +79,8 @@ Attach attach(const char* listener_name) {
   int received[2] = {-1, -1};
   const int anchor = connect_anchor();
   if (anchor < 0) return Attach::no_listener;
-  const AnchorRequest request{.op = AnchorOp::attach, .pid = process_id()};
+  const AnchorRequest request{
+      .op = AnchorOp::attach, .pid = process_id(), .parent = static_cast<uint32_t>(system_call(SYS_getppid))};
   const bool answered = ask_anchor(anchor, request, reply, received, 2);
   const bool mapped = answered && received[0] >= 0 && received[1] >= 0 && reply.slot < reply.size.processes &&
                       map_session(received[0], reply.size);
@@ -197,6 +198,70 @@ void fork_child() {
     if (descriptor >= 0) close_descriptor(descriptor);
   forking = {};
   count_again_after_fork();
+}
+
+Spawning::Spawning() : table_(lock_table()) {
+  if (!state.attached) return;
+  AnchorReply reply;
+  const int connection = connect_anchor();
+  if (connection < 0) return;
+  const AnchorRequest request{.op = AnchorOp::spawn, .slot = state.slot, .pid = process_id()};
+  if (!ask_anchor(connection, request, reply, nullptr, 0) || reply.slot >= state.size.processes) {
+    close_descriptor(connection);
+    return;
+  }
+  connection_ = connection;
+  slot_ = reply.slot;
+  copy_entries_to(slot_);
+}
+
+Spawning::~Spawning() {
+  if (connection_ >= 0) close_descriptor(connection_);
+}
+
+void Spawning::duplicates(int from, int to) {
+  if (connection_ < 0 || static_cast<uint32_t>(to) >= kMaxDescriptors) return;
+  const uint32_t entry = static_cast<uint32_t>(from) < kMaxDescriptors
+                             ? state.view.fds(slot_)[from].load(std::memory_order_relaxed)
+                             : 0;
+  state.view.fds(slot_)[to].store(entry, std::memory_order_relaxed);
+  std::atomic<uint32_t>& limit = state.view.process(slot_).fd_limit;
+  if (entry != 0 && limit <= static_cast<uint32_t>(to)) limit = static_cast<uint32_t>(to) + 1;
+}
+
+void Spawning::loses(int fd) {
+  if (connection_ >= 0 && static_cast<uint32_t>(fd) < kMaxDescriptors)
+    state.view.fds(slot_)[fd].store(0, std::memory_order_relaxed);
+}
+
+void Spawning::loses_from(int fd) {
+  for (uint32_t number = fd < 0 ? 0 : static_cast<uint32_t>(fd);
+       connection_ >= 0 && number < state.view.process(slot_).fd_limit; ++number)
+    loses(static_cast<int>(number));
+}
+
+// Now and not by the child when it arrives, because a program without our library never does.
+void Spawning::executes() {
+  if (connection_ < 0) return;
+  for (uint32_t word = 0; word < state.size.sockets / 64; ++word) state.view.refs(slot_)[word] = 0;
+  const uint32_t limit = state.view.process(slot_).fd_limit;
+  for (uint32_t fd = 0; fd < limit && fd < kMaxDescriptors; ++fd) {
+    std::atomic<uint32_t>& place = state.view.fds(slot_)[fd];
+    const uint32_t entry = place.load(std::memory_order_relaxed);
+    if (fd_kind(entry) != FdKind::socket) continue;
+    const bool untouched = entry == entry_of(static_cast<int>(fd));
+    if (untouched && (system_call(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC) != 0)
+      place.store(0, std::memory_order_relaxed);
+    else
+      state.view.refs(slot_)[fd_index(entry) / 64].fetch_or(uint64_t{1} << (fd_index(entry) % 64));
+  }
+}
+
+void Spawning::born(uint32_t pid) {
+  if (connection_ < 0) return;
+  AnchorReply reply;
+  const AnchorRequest request{.op = AnchorOp::spawned, .slot = slot_, .pid = pid};
+  ask_anchor(connection_, request, reply, nullptr, 0);
 }
 
 }  // namespace skerry::sockets::client

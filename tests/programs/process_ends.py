@@ -230,11 +230,32 @@ def posix_spawn():
     os.set_inheritable(mine.fileno(), True)
     number = mine.fileno()
     pid = os.posix_spawn("/bin/sh", ["sh", "-c", f"exec cat <&{number} >&{number}"], os.environ)
-    yield asked(peer)  # first: docs/sockets.md, "Processes"
     mine.close()
     yield asked(peer)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    yield sees(peer)
+
+
+def posix_spawn_with_a_socket_as_its_input():
+    peer, mine = connected()
+    actions = [(os.POSIX_SPAWN_DUP2, mine.fileno(), 0), (os.POSIX_SPAWN_DUP2, mine.fileno(), 1), (os.POSIX_SPAWN_CLOSE, mine.fileno())]
+    pid = os.posix_spawn("/bin/cat", ["cat"], os.environ, file_actions=actions)
+    mine.close()
+    yield asked(peer)
+    peer.shutdown(socket.SHUT_WR)
+    yield os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    yield sees(peer)
+
+
+def posix_spawn_of_what_is_not_there():
+    peer, mine = connected()
+    os.set_inheritable(mine.fileno(), True)
+    try:
+        os.posix_spawn("/bin/no such program", ["none"], os.environ)
+    except OSError as problem:
+        yield problem.errno
+    mine.close()
     yield sees(peer)
 
 

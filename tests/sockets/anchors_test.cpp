@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -222,6 +223,44 @@ TEST_F(AnchorsTest, ForkPromisesASlotAndClosingUndoesIt) {
   failed.reset();
   serve();
   EXPECT_EQ(died_, std::vector<uint32_t>{unused});
+}
+
+TEST_F(AnchorsTest, ASlotIsForWhomItsParentSpawns) {
+  const Fd parent = connect();
+  AnchorRequest request{.op = AnchorOp::attach, .pid = 7};
+  send(parent, &request, sizeof request);
+  const uint32_t own = receive(parent).reply.slot;
+  for (const bool child_is_first : {false, true}) {
+    const Fd promise = connect();
+    request = {.op = AnchorOp::spawn, .slot = own, .pid = 7};
+    send(promise, &request, sizeof request);
+    const uint32_t slot = receive(promise).reply.slot;
+    const pid_t process = ::fork();
+    if (process == 0) {
+      ::pause();
+      ::_exit(0);
+    }
+    const auto pid = static_cast<uint32_t>(process);
+    const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+    const Fd child = connect();
+    const auto arrive = [&] {
+      request = {.op = AnchorOp::attach, .pid = pid, .parent = 7};
+      send(child, &request, sizeof request, pidfd.get());
+      EXPECT_EQ(receive(child).reply.slot, slot);
+    };
+    if (child_is_first) arrive();
+    request = {.op = AnchorOp::spawned, .slot = slot, .pid = pid};
+    send(promise, &request, sizeof request, pidfd.get());
+    EXPECT_EQ(receive(promise).reply.error, 0);
+    const_cast<Fd&>(promise).reset();
+    serve();
+    EXPECT_TRUE(anchors_->is_live(slot));
+    if (!child_is_first) arrive();
+    ::kill(process, SIGKILL);
+    ::waitpid(process, nullptr, 0);
+    serve();
+    EXPECT_FALSE(anchors_->is_live(slot));
+  }
 }
 
 TEST_F(AnchorsTest, DoorbellGivesTheReadEnd) {
