@@ -54,7 +54,7 @@ class Case:
         return statistics.median(losses), [medians[50], medians[1949]]
 
     def as_json(self):
-        """The line that ./bench --json writes; peers beside us and the kernel under `peers`."""
+        """The line that ./bench --json writes; peers beside us and the kernel under `peers`, their runs under `peer_runs`."""
         line = {"bench": self.bench, "case": self.name, "ours": self.median("ours"), "kernel": self.median("kernel"),
                 "ratio": self.ratio(), "unit": self.unit, "lower_is_better": self.lower_is_better, "failed_runs": self.failed("ours") + self.failed("kernel")}
         for side in ("ours", "kernel"):
@@ -64,6 +64,7 @@ class Case:
         peers = {side: self.median(side) for side in self.runs if side not in ("ours", "kernel")}
         if peers:
             line["peers"] = peers
+            line["peer_runs"] = {side: self.runs[side] for side in peers}
         return line | self.more
 
     def extra_keys(self):
