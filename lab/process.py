@@ -31,10 +31,10 @@ class Running:
     """A started program. Also a context manager that stops it: alone, as a person would, or with the whole group that it
     started, which is for programs that do not clean up behind themselves."""
 
-    def __init__(self, argv, *, env=None, cwd=None, stdin=subprocess.DEVNULL, whole_group=False):
+    def __init__(self, argv, *, env=None, cwd=None, stdin=subprocess.DEVNULL, pass_fds=(), whole_group=False):
         self.argv = [str(word) for word in argv]
         self._output = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(self.argv, stdin=stdin, stdout=self._output, stderr=subprocess.STDOUT,
+        self.process = subprocess.Popen(self.argv, stdin=stdin, stdout=self._output, stderr=subprocess.STDOUT, pass_fds=pass_fds,
                                         process_group=0, preexec_fn=_end_with_parent, env=env, cwd=cwd)
         self.pid = self.process.pid
         self.whole_group = whole_group
