@@ -65,7 +65,7 @@ uint64_t now() {
 
 template <class Each>
 void measure(uint64_t count, bool flows, Each each) {
-  const auto round = frames(flows);
+  auto round = frames(flows);
   for (size_t i = 0; i < kRound; ++i) each(round[i]);
   const uint64_t begin = now();
   for (uint64_t i = 0; i < count; ++i) each(round[i % kRound]);
@@ -92,11 +92,11 @@ int judge(const char* path, uint64_t count) {
   const filter::Interface eth0 = filter::network_interface();
   for (const auto search : {filter::Engine::Search::linear, filter::Engine::Search::indexed}) {
     filter::Engine engine(ruleset, 0, {}, search);
-    measure(count, false, [&](const Frame& frame) {
+    measure(count, false, [&](Frame& frame) {
       filter::Packet packet;
       packet.link = ConstBytes(frame).first(kEthernetBytes);
       packet.in = &eth0;
-      if (!packet.read(ConstBytes(frame).subspan(kEthernetBytes))) std::abort();
+      if (!packet.read(Bytes(frame).subspan(kEthernetBytes))) std::abort();
       if (engine.judge(filter::Hook::prerouting, packet, 0).accepted) std::abort();
     });
   }
@@ -115,13 +115,13 @@ int judge_flows(const char* path, uint64_t count) {
     filter::Engine engine(ruleset);
     filter::Conntrack conntrack({1, 2});
     engine.track_with(&conntrack);
-    const auto pass = [&](const Frame& frame, bool answer) {
+    const auto pass = [&](Frame& frame, bool answer) {
       using filter::Hook;
       const TimeNs time = 3 * kSecond;
       filter::Packet packet;
       packet.link = ConstBytes(frame).first(kEthernetBytes);
       (answer ? packet.out : packet.in) = &eth0;
-      if (!packet.read(ConstBytes(frame).subspan(kEthernetBytes))) std::abort();
+      if (!packet.read(Bytes(frame).subspan(kEthernetBytes))) std::abort();
       std::optional<filter::VerdictMemory::Look> look;
       if (remembers) {
         engine.track(Hook::prerouting, packet, time);
@@ -141,7 +141,7 @@ int judge_flows(const char* path, uint64_t count) {
       std::swap_ranges(ip + 20, ip + 22, ip + 22);
       pass(frame, true);
     }
-    measure(count, true, [&](const Frame& frame) { pass(frame, false); });
+    measure(count, true, [&](Frame& frame) { pass(frame, false); });
   }
   return 0;
 }

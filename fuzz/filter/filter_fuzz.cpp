@@ -10,7 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace skerry::filter;
   if (size < 1) return 0;
   const size_t length = std::min<size_t>(data[0], size - 1);
-  const std::vector<uint8_t> frame(data + 1, data + 1 + length), batch(data + 1 + length, data + size);
+  std::vector<uint8_t> frame(data + 1, data + 1 + length);
+  const std::vector<uint8_t> batch(data + 1 + length, data + size);
 
   Ruleset ruleset;
   const Limits limits{.dynamic_elements = 1024};  // room for more only takes time

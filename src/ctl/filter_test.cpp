@@ -37,7 +37,8 @@ struct TestOptions {
 struct Fate {
   enum class Kind { accepted, dropped, foreign, not_ip } kind = Kind::accepted;
   Judgement judgement;
-  Hook hook{};  // the last that it met
+  Hook hook{};                      // the last that it met
+  std::vector<uint8_t> translated;  // the packet as it is behind the rules, if it is another than it was
 };
 
 // The stack in whose place the rules are tried.
@@ -53,7 +54,8 @@ class Bench {
   Fate pass(const CapturedPacket& captured) {
     now_ = std::max(now_, captured.at);
     filter::Packet packet;
-    ConstBytes bytes = captured.bytes;
+    std::vector<uint8_t> copy(captured.bytes.begin(), captured.bytes.end());
+    Bytes bytes = copy;
     if (captured.link == CaptureLink::ethernet) {
       if (bytes.size() < kEthernetBytes) return {Fate::Kind::not_ip, {}};
       const uint16_t type = load_be16(bytes.data() + 12);
@@ -67,6 +69,7 @@ class Bench {
     const bool leaves = is_ours(packet, false) && !addresses_.empty();
     if (!addresses_.empty() && !leaves && !is_ours(packet, true)) return {Fate::Kind::foreign, {}};
     if (leaves) packet.type = kHost;
+    packet.address = own_address(packet);
     Fate fate{};
     for (const Hook hook :
          leaves ? std::array{Hook::output, Hook::postrouting} : std::array{Hook::prerouting, Hook::input}) {
@@ -79,6 +82,7 @@ class Bench {
         break;
       }
     }
+    if (packet.translated) fate.translated.assign(packet.bytes.begin(), packet.bytes.end());
     return fate;
   }
   const Engine& engine() const { return engine_; }
@@ -97,12 +101,30 @@ class Bench {
     return false;
   }
 
+  // What redirect and masquerade translate to: the first that was given; where all packets are for the stack,
+  // what they are sent to.
+  std::array<uint8_t, 16> own_address(const filter::Packet& packet) const {
+    std::array<uint8_t, 16> address{};
+    const size_t size = packet.v6 ? 16 : 4;
+    const auto first = std::find_if(addresses_.begin(), addresses_.end(),
+                                    [&](const auto& ours) { return ours.size() == size; });
+    if (first != addresses_.end()) std::copy(first->begin(), first->end(), address.begin());
+    if (addresses_.empty()) std::copy_n(&packet.bytes[packet.v6 ? 24 : 16], size, address.begin());
+    return address;
+  }
+
   Engine engine_;
   std::unique_ptr<filter::Conntrack> conntrack_;  // if rules ask about connections
   TimeNs now_;  // of the latest packet: captures are not always in order, time is
   std::vector<std::vector<uint8_t>> addresses_;
   filter::Interface network_ = filter::network_interface();
 };
+
+std::string hex(ConstBytes bytes) {
+  std::string digits;
+  for (const uint8_t byte : bytes) digits += fmt::format("{:02x}", byte);
+  return digits;
+}
 
 json tally_json(const Engine& engine, uint32_t stateful) {
   const filter::Tally& tally = engine.tally(stateful);
@@ -152,13 +174,10 @@ json elements_json(const Engine& engine, TimeNs now) {
       json tallies = json::array();
       if (element.counts)
         for (const uint32_t own : element.counters) tallies.push_back(tally_json(engine, own));
-      std::string digits;
-      if (!element.catchall)
-        for (unsigned byte = 0; byte < set.key_bytes; ++byte) digits += fmt::format("{:02x}", key[byte]);
       all.push_back({{"table", filter::table_name(ruleset, set.table)},
                      {"set", set.name},
                      {"handle", set.handle},
-                     {"key", digits},
+                     {"key", element.catchall ? std::string() : hex({key, set.key_bytes})},
                      {"tallies", tallies}});
     };
     if (const filter::DynamicSet* dynamic = engine.dynamic_set(i)) {
@@ -194,6 +213,7 @@ void print_json(const Bench& bench, const std::vector<Fate>& fates) {
       packet["by"] = filter::place_name(ruleset, fate.judgement.chain, fate.judgement.rule);
       packet["hook"] = filter::hook_name(fate.hook);
     }
+    if (!fate.translated.empty()) packet["translated"] = hex(fate.translated);
     if (fate.judgement.reject) packet["reject"] = true;
     for (unsigned i = 0; i < fate.judgement.logs; ++i)
       packet["log"].push_back(ruleset.logs[fate.judgement.logged[i]].prefix);

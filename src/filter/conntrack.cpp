@@ -32,41 +32,6 @@ bool is_never_tracked(uint8_t icmp6_type) {
   return (icmp6_type >= 130 && icmp6_type <= 136) || icmp6_type == 143;
 }
 
-struct Transport {
-  uint8_t protocol;
-  size_t offset;
-};
-
-// Of a whole packet or one that can be seen in part; none for a later fragment, or where headers cannot be
-// followed. Goes on behind an authentication header, other than rules do (ipv6_skip_exthdr() of the kernel).
-std::optional<Transport> find_transport(ConstBytes ip, bool v6) {
-  if (!v6) {
-    if (ip.size() < 20 || ip[0] >> 4 != 4) return std::nullopt;
-    const size_t header = (ip[0] & 15) * size_t{4};
-    if (header < 20 || header > ip.size() || (load_be16(ip.data() + 6) & 0x1fff) != 0) return std::nullopt;
-    return Transport{ip[9], header};
-  }
-  constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kAuthentication = 51, kNoNext = 59,
-                    kDestination = 60;
-  if (ip.size() < 40 || ip[0] >> 4 != 6) return std::nullopt;
-  Transport found{ip[6], 40};
-  while (found.protocol == kHopByHop || found.protocol == kRouting || found.protocol == kFragment ||
-         found.protocol == kAuthentication || found.protocol == kDestination || found.protocol == kNoNext) {
-    if (found.protocol == kNoNext || found.offset + 8 > ip.size()) return std::nullopt;
-    const uint8_t* head = ip.data() + found.offset;
-    size_t length = (size_t{head[1]} + 1) * 8;
-    if (found.protocol == kFragment) {
-      if ((load_be16(head + 2) & ~7) != 0) return std::nullopt;
-      length = 8;
-    } else if (found.protocol == kAuthentication) {
-      length = (size_t{head[1]} + 2) * 4;
-    }
-    found = {head[0], found.offset + length};
-  }
-  if (found.offset > ip.size()) return std::nullopt;
-  return found;
-}
-
 }  // namespace
 
 Conntrack::Conntrack(const SipKey& secret, uint32_t most_flows)
@@ -212,13 +177,15 @@ void Conntrack::relate(Packet& packet, size_t inner_offset, TimeNs now) {
   packet.tracked.state = CtState::related;
 }
 
-void Conntrack::confirm(const Packet& packet) {
-  if (pending_ == kNobody || packet.tracked.flow != &flows_[pending_]) return;
+bool Conntrack::confirm(const Packet& packet, TimeNs now) {
+  if (pending_ == kNobody || packet.tracked.flow != &flows_[pending_]) return true;
   Flow& flow = flows_[pending_];
+  if ((flow.status & Flow::kTranslated) != 0 && find(flow.tuples[1], now).flow != nullptr) return false;
   pending_ = kNobody;
   flow.status |= Flow::kConfirmed;
   link(flow, true);
   link(flow, false);
+  return true;
 }
 
 Conntrack::Found Conntrack::find(const Tuple& tuple, TimeNs now) {
@@ -298,6 +265,7 @@ void Conntrack::remove(Flow& flow) {
 void Conntrack::release(Flow& flow) {
   const uint32_t index = index_of(flow);
   if (pending_ == index) pending_ = kNobody;
+  if ((flow.status & Flow::kSourceDone) != 0) unlink_source(flow);
   flow.status |= Flow::kDying;
   flow.next[0] = free_;
   free_ = index;

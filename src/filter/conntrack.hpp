@@ -46,10 +46,30 @@ struct Tuple {
 };
 static_assert(std::has_unique_object_representations_v<Tuple>);
 
-struct Flow {
-  enum Status : uint32_t { kSeenReply = 2, kAssured = 4, kConfirmed = 8, kDying = 512 };  // IPS_*
+// Where a packet's transport header lies, and what it is. Of a whole packet or one that can be seen in part;
+// none for a later fragment, or where headers cannot be followed. Goes on behind an authentication header,
+// other than rules do (ipv6_skip_exthdr() of the kernel).
+struct Transport {
+  uint8_t protocol;
+  size_t offset;
+};
+std::optional<Transport> find_transport(ConstBytes ip, bool v6);
 
-  std::array<Tuple, 2> tuples;  // as it began, and the answer
+struct Flow {
+  enum Status : uint32_t {  // IPS_*
+    kSeenReply = 2,
+    kAssured = 4,
+    kConfirmed = 8,
+    kSourceNat = 16,
+    kDestinationNat = 32,
+    kSourceDone = 128,  // it is settled whether and how the source is translated
+    kDestinationDone = 256,
+    kDying = 512,
+  };
+  static constexpr uint32_t kTranslated = kSourceNat | kDestinationNat;
+
+  std::array<Tuple, 2>
+      tuples;  // as it began, and the answer: where it is translated, not the other's inverse
   std::array<uint32_t, 2> next, bucket;
   TimeNs expires;
   TimeNs stream_at;  // of UDP: when it is more than a question
@@ -59,6 +79,23 @@ struct Flow {
   uint32_t mark;
   std::array<uint8_t, 16> labels;
   TcpFlow tcp;
+  uint32_t next_of_source, source_bucket;  // if kSourceDone
+};
+
+// Which of a packet's two ends is translated.
+enum class NatSide : uint8_t { source, destination };
+constexpr uint32_t nat_bit(NatSide side) {
+  return side == NatSide::source ? Flow::kSourceNat : Flow::kDestinationNat;
+}
+constexpr uint32_t done_bit(NatSide side) {
+  return side == NatSide::source ? Flow::kSourceDone : Flow::kDestinationDone;
+}
+
+// What a flow may be translated to (struct nf_nat_range2).
+struct NatRange {
+  std::array<uint8_t, 16> address_low{}, address_high{};
+  uint16_t port_low = 0, port_high = 0;
+  bool has_address = false, has_port = false, random = false, persistent = false;
 };
 
 class Conntrack {
@@ -70,8 +107,19 @@ class Conntrack {
 
   // Finds the packet's flow, or begins one, and notes what the packet means for it.
   void track(Packet& packet, TimeNs now);
-  // The packet has passed all rules: the flow that it began is known from now on.
-  void confirm(const Packet& packet);
+  // The packet has passed all rules: the flow that it began is known from now on. False: it cannot be,
+  // because another one has the same answers; the packet must not leave.
+  bool confirm(const Packet& packet, TimeNs now);
+
+  // --- translation (conntrack_nat.cpp)
+  // Before the first bind(); only between breaths.
+  void make_room_for_nat();
+  // Settles how one side of a flow is translated that is not known yet, so that no other has its answers. For
+  // one that is known nothing changes: what it was when it began it stays.
+  void bind(Flow& flow, NatSide side, const NatRange& range, TimeNs now);
+  // Of a packet that left: its tuple before it was translated. None: it was not.
+  std::optional<Tuple> before(ConstBytes left, bool v6, TimeNs now);
+
   // Packets have passed that were not tracked: how far open TCP connections have come is learned anew from
   // what they send next (nf_ct_tcp_fixup()).
   void resume() { ++epoch_; }
@@ -97,6 +145,16 @@ class Conntrack {
   bool icmp(Packet& packet, ConstBytes transport, TimeNs now);
   void relate(Packet& packet, size_t inner_offset, TimeNs now);
 
+  Tuple unique(const Tuple& from, NatSide side, const NatRange& range, const Flow& flow, TimeNs now);
+  void find_port(Tuple& tuple, NatSide side, const NatRange& range, const Flow& flow, TimeNs now);
+  bool is_taken(const Tuple& tuple, const Flow& flow, TimeNs now);
+  bool is_taken_for_good(const Tuple& tuple, const Flow& flow, TimeNs now);
+  std::optional<Tuple> as_before(const Tuple& from, const NatRange& range) const;
+  uint32_t source_bucket_of(const Tuple& tuple) const;
+  void link_source(Flow& flow);
+  void unlink_source(const Flow& flow);
+  uint16_t draw();
+
   uint32_t index_of(const Flow& flow) const { return static_cast<uint32_t>(&flow - flows_.get()); }
   void link(Flow& flow, bool reply);
   void unlink(const Flow& flow, bool reply);
@@ -108,10 +166,12 @@ class Conntrack {
   uint32_t most_flows_;
   std::unique_ptr<Flow[]> flows_;
   std::vector<uint32_t> buckets_;  // 2 * flow + direction; a power of two
-  uint32_t fresh_ = 0;             // flows from here on were never used
-  uint32_t free_;                  // list of flows by next[0]
-  uint32_t pending_;               // begun by the last packet, and not confirmed yet
-  uint32_t hand_ = 0;              // where make_room() goes on
+  std::vector<uint32_t> sources_;  // flows by who began them, if any is translated
+  uint64_t drawn_ = 0;
+  uint32_t fresh_ = 0;  // flows from here on were never used
+  uint32_t free_;       // list of flows by next[0]
+  uint32_t pending_;    // begun by the last packet, and not confirmed yet
+  uint32_t hand_ = 0;   // where make_room() goes on
   uint32_t flows_in_use_ = 0;
   uint32_t begun_ = 0;  // flows so far
   uint32_t epoch_ = 0;

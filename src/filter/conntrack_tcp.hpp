@@ -98,6 +98,11 @@ class TcpFlow {
   Outcome segment(const TcpSegment& segment, bool reply, const Known& known);
 
   TcpState state() const { return state_; }
+  // `next` may begin between the same ends: this one is over, and what is left of it lies before that
+  // (nf_nat_may_kill(), nf_seq_has_advanced()).
+  bool makes_way_for(const TcpFlow& next) const {
+    return state_ >= TcpState::time_wait && is_before(sides_[0].end, next.sides_[0].end);
+  }
   // It is over, or soon will be: the first to go when room is needed.
   bool is_closing() const { return state_ >= TcpState::fin_wait && state_ <= TcpState::closed; }
 

@@ -47,6 +47,34 @@ uint8_t opposite(bool v6, uint8_t type) {
 
 }  // namespace
 
+std::optional<Transport> find_transport(ConstBytes ip, bool v6) {
+  if (!v6) {
+    if (ip.size() < 20 || ip[0] >> 4 != 4) return std::nullopt;
+    const size_t header = (ip[0] & 15) * size_t{4};
+    if (header < 20 || header > ip.size() || (load_be16(ip.data() + 6) & 0x1fff) != 0) return std::nullopt;
+    return Transport{ip[9], header};
+  }
+  constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kAuthentication = 51, kNoNext = 59,
+                    kDestination = 60;
+  if (ip.size() < 40 || ip[0] >> 4 != 6) return std::nullopt;
+  Transport found{ip[6], 40};
+  while (found.protocol == kHopByHop || found.protocol == kRouting || found.protocol == kFragment ||
+         found.protocol == kAuthentication || found.protocol == kDestination || found.protocol == kNoNext) {
+    if (found.protocol == kNoNext || found.offset + 8 > ip.size()) return std::nullopt;
+    const uint8_t* head = ip.data() + found.offset;
+    size_t length = (size_t{head[1]} + 1) * 8;
+    if (found.protocol == kFragment) {
+      if ((load_be16(head + 2) & ~7) != 0) return std::nullopt;
+      length = 8;
+    } else if (found.protocol == kAuthentication) {
+      length = (size_t{head[1]} + 2) * 4;
+    }
+    found = {head[0], found.offset + length};
+  }
+  if (found.offset > ip.size()) return std::nullopt;
+  return found;
+}
+
 std::optional<Tuple> Tuple::read(ConstBytes ip, bool v6, uint8_t protocol, size_t transport) {
   constexpr size_t kPortBytes = 4, kIcmpBytes = 8;
   Tuple tuple{};

@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "filter/protocols.hpp"
 #include "filter/sets.hpp"
+#include "filter/translation.hpp"
 #include "filter/vm.hpp"
+#include "filter/vm_ct.hpp"
 
 namespace skerry::filter {
 
@@ -14,6 +17,14 @@ constexpr unsigned kDeepestJump = 16;
 constexpr size_t kLongestHeader = 60;  // of IPv4, and of TCP
 constexpr size_t kLongestError = 200;  // an ICMP error, up to the ports of the packet that it quotes
 constexpr int32_t kConntrackPriority = -200;
+
+// Where destinations are translated before what filters looks, and sources behind it (NF_IP_PRI_NAT_DST).
+bool translates_destination(Hook hook) {
+  return hook == Hook::prerouting || hook == Hook::output;
+}
+int32_t nat_priority(Hook hook) {
+  return translates_destination(hook) ? -100 : 100;
+}
 
 }  // namespace
 
@@ -35,6 +46,8 @@ void Engine::look_ahead() {
         if (std::holds_alternative<LoadCt>(expression.action) ||
             std::holds_alternative<StoreCt>(expression.action))
           track_family(ruleset_.tables[chain.table].family);
+        if (const auto* translate = std::get_if<Translate>(&expression.action))
+          track_family(translate->family);
         const auto* load = std::get_if<LoadPayload>(&expression.action);
         if (load == nullptr) continue;
         memory_.watch(*load);
@@ -112,14 +125,32 @@ Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
     if (chain.priority < kConntrackPriority) tracks_before_rules_ = false;
     for (const bool v6 : {false, true}) {
       if (table.family == (v6 ? Family::ip : Family::ip6)) continue;
-      std::vector<uint32_t>& there = at_[static_cast<size_t>(chain.hook)][v6];
-      // Of equal ones the newest comes first (nf_hook_entries_grow()).
-      const auto place = std::find_if(there.begin(), there.end(), [&](uint32_t other) {
-        return ruleset_.chains[other].priority >= chain.priority;
-      });
-      there.insert(place, i);
+      const auto hook = static_cast<size_t>(chain.hook);
+      if (chain.type == ChainType::nat) place_nat(v6);
+      insert((chain.type == ChainType::nat ? nat_at_ : at_)[hook][v6], i, chain.hook);
     }
   }
+}
+
+int32_t Engine::priority(uint32_t base, Hook hook) const {
+  return base == kNone ? nat_priority(hook) : ruleset_.chains[base].priority;
+}
+
+// Of equal ones the newest comes first (nf_hook_entries_grow()).
+void Engine::insert(std::vector<uint32_t>& there, uint32_t base, Hook hook) {
+  const auto place = std::find_if(there.begin(), there.end(), [&](uint32_t other) {
+    return priority(other, hook) >= priority(base, hook);
+  });
+  there.insert(place, base);
+}
+
+// The first chain of type nat brings translation to all hooks, because answers must be translated too. Its
+// place is fixed; priorities only say which of the nat chains comes first.
+void Engine::place_nat(bool v6) {
+  if (translates_[v6]) return;
+  translates_[v6] = true;
+  for (const Hook hook : {Hook::prerouting, Hook::input, Hook::output, Hook::postrouting})
+    insert(at_[static_cast<size_t>(hook)][v6], kNone, hook);
 }
 
 void Engine::run_chain(Run& run, uint32_t base) {
@@ -189,20 +220,52 @@ void Engine::track(Hook hook, Packet& packet, TimeNs now) {
   if (packet.tracked.flow == nullptr) packet.tracked.reply = true;  // rules may have kept it from beginning
 }
 
+// nf_nat_inet_fn(): chains are asked once for each side of a flow, by its first packet, and what they leave
+// open is settled too, so that a later flow cannot take it.
+void Engine::translate_here(Run& run) {
+  Packet& packet = run.packet;
+  Flow* const flow = packet.tracked.flow;
+  if (flow == nullptr) return;
+  const NatSide side = translates_destination(run.hook) ? NatSide::destination : NatSide::source;
+  const CtState state = packet.tracked.state;
+  const bool is_icmp = packet.protocol == (packet.v6 ? kProtocolIcmp6 : kProtocolIcmp);
+  if (state == CtState::related && is_icmp) {
+    run.judgement.accepted = translate_error(packet, side);
+    return;
+  }
+  if (state == CtState::fresh || state == CtState::related) {
+    for (const uint32_t base : nat_at_[static_cast<size_t>(run.hook)][packet.v6]) {
+      if ((flow->status & done_bit(side)) != 0) break;
+      run_chain(run, base);
+      if (!run.judgement.accepted) return;
+    }
+    if ((flow->status & done_bit(side)) == 0) {
+      const Tuple& answers = flow->tuples[1];
+      NatRange same{.has_address = true};
+      same.address_low = same.address_high = side == NatSide::source ? answers.destination : answers.source;
+      conntrack_->bind(*flow, side, same, run.now);
+    }
+  }
+  run.judgement.accepted = translate(packet, side);
+}
+
 Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
-  Run run{*this, packet, now};
+  Run run{*this, packet, now, hook};
   bool tracked = !tracks();
   for (const uint32_t base : at_[static_cast<size_t>(hook)][packet.v6]) {
-    if (!tracked && ruleset_.chains[base].priority >= kConntrackPriority) {
+    if (!tracked && priority(base, hook) >= kConntrackPriority) {
       track(hook, packet, now);
       tracked = true;
     }
-    run_chain(run, base);
+    if (base == kNone)
+      translate_here(run);
+    else
+      run_chain(run, base);
     if (!run.judgement.accepted) break;
   }
   if (!tracked && run.judgement.accepted) track(hook, packet, now);
   if (conntrack_ != nullptr && run.judgement.accepted && (hook == Hook::input || hook == Hook::postrouting))
-    conntrack_->confirm(packet);
+    run.judgement.accepted = conntrack_->confirm(packet, now);
   run.judgement.mark = packet.mark;
   return run.judgement;
 }

@@ -24,7 +24,7 @@ struct Judgement {
   static constexpr unsigned kMostLogs = 8;
 
   bool accepted = true;
-  uint32_t chain = kNone;                    // where a packet was dropped: the chain
+  uint32_t chain = kNone;                    // where a packet was dropped: the chain; kNone: by translation
   uint32_t rule = kNone;                     // and the rule in it; kNone: by the chain's policy
   std::optional<Reject> reject;              // what the sender is to be told
   uint32_t mark = 0;                         // that the packet leaves with
@@ -61,7 +61,12 @@ class Engine {
   // which outlives the engine and many others.
   bool tracks() const { return tracks_[false] || tracks_[true]; }
   bool tracks(bool v6) const { return tracks_[v6]; }
-  void track_with(Conntrack* conntrack) { conntrack_ = conntrack; }
+  // Some chain is of type nat.
+  bool translates() const { return translates_[false] || translates_[true]; }
+  void track_with(Conntrack* conntrack) {
+    conntrack_ = conntrack;
+    if (conntrack != nullptr && translates()) conntrack->make_room_for_nat();
+  }
 
   // What the base chains at a hook say, in order of priority. The packet's headers have been read; its mark
   // changes.
@@ -81,6 +86,7 @@ class Engine {
     if (packet.size() < VerdictMemory::kSeenBytes) return std::nullopt;
     if (tracks() && (!tracks_before_rules_ || tracked.state != CtState::established)) return std::nullopt;
     if (tracks() && tracked.flow == nullptr) return std::nullopt;  // it looped, and its flow is gone
+    if (tracks() && (tracked.flow->status & Flow::kTranslated) != 0) return std::nullopt;
     return memory_.look(packet.data(), leaves, loops, tracked);
   }
   // True: one like it has passed, and this one of `length` bytes has counted where that did.
@@ -129,6 +135,10 @@ class Engine {
   void hit(uint32_t chain, size_t rule, TimeNs now);
   const Element* find(uint32_t set, const uint8_t* key, TimeNs now);
   void run_chain(Run& run, uint32_t base);
+  void translate_here(Run& run);
+  void place_nat(bool v6);
+  int32_t priority(uint32_t base, Hook hook) const;
+  void insert(std::vector<uint32_t>& there, uint32_t base, Hook hook);
 
   Ruleset ruleset_;
   std::vector<DynamicSet> dynamic_sets_;
@@ -142,7 +152,9 @@ class Engine {
   std::array<bool, 2> tracks_{};  // by v6
   bool tracks_before_rules_ = true;
   VerdictMemory memory_;
-  std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_;  // base chains by hook and by v6
+  // By hook and by v6: base chains, and kNone where packets are translated; and the chains that say how.
+  std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_, nat_at_;
+  std::array<bool, 2> translates_{};  // by v6
 };
 
 }  // namespace skerry::filter

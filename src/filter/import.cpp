@@ -18,6 +18,8 @@ struct Head {
 };
 static_assert(sizeof(Head) == kMessageHead);
 
+constexpr int32_t kConntrackPriority = -200;
+
 const char* name_of(uint8_t family) {
   switch (family) {
     case nft::kArp:
@@ -203,9 +205,14 @@ bool Import::base_chain(const Nest& nest, Chain& chain) {
     return reader_.refuse(
         hook[kHookNumber].at, EOPNOTSUPP,
         "hook forward would never see a packet: a stack forwards nothing; leave the chain out");
-  if (type != "filter")
+  if (type == "nat")
+    chain.type = ChainType::nat;
+  else if (type != "filter")
     return reader_.refuse(nest[kChainType].at, EOPNOTSUPP,
-                          "chains of type " + type + " are not supported, only filter");
+                          "chains of type " + type + " are not supported, only filter and nat");
+  if (chain.type == ChainType::nat && chain.priority <= kConntrackPriority)
+    return reader_.refuse(hook[kHookPriority].at, EOPNOTSUPP,
+                          "a chain of type nat comes after connection tracking: its priority is above -200");
   if (policy > 1)
     return reader_.refuse(nest[kChainPolicy].at, EINVAL, "the policy is neither accept nor drop");
   chain.policy = static_cast<Policy>(policy);
@@ -223,7 +230,8 @@ bool Import::base_chain(const Nest& nest, Chain& chain) {
 
 // A chain that was there already: nft lets a file name it again.
 bool Import::same_chain(const Nest& nest, Chain& old, const Chain& chain) {
-  if (chain.is_base && (!old.is_base || old.hook != chain.hook || old.priority != chain.priority))
+  if (chain.is_base &&
+      (!old.is_base || old.hook != chain.hook || old.priority != chain.priority || old.type != chain.type))
     return reader_.refuse(nest[nft::kChainHook].at, EEXIST,
                           "chain " + chain.name + " is there already, with another hook");
   if (nest.has(nft::kChainPolicy)) {

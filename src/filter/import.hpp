@@ -72,6 +72,14 @@ class Import {
   bool ct(uint32_t table, const Nest& nest, Action& action);
   bool ct_set(const Nest& nest, CtKey key, Action& action);
   bool notrack(uint32_t, const Nest& nest, Action& action);
+  // import_nat.cpp
+  bool nat(uint32_t table, const Nest& nest, Action& action);
+  bool masquerade(uint32_t table, const Nest& nest, Action& action);
+  bool redirect(uint32_t table, const Nest& nest, Action& action);
+  bool nat_ports(const Nest& nest, uint16_t low, uint16_t high, Translate& translate);
+  bool nat_flags(const Nest& nest, uint16_t type, bool has_address, Translate& translate);
+
+  // import_expressions.cpp
   bool bitwise(uint32_t, const Nest& nest, Action& action);
   bool byteorder(uint32_t, const Nest& nest, Action& action);
   bool lookup(uint32_t table, const Nest& nest, Action& action);

@@ -166,6 +166,19 @@ enum Limit : uint16_t { kLimitRate = 1, kLimitUnit, kLimitBurst, kLimitType, kLi
 enum Quota : uint16_t { kQuotaBytes = 1, kQuotaFlags, kQuotaConsumed = 4 };
 enum Log : uint16_t { kLogGroup = 1, kLogPrefix, kLogSnaplen, kLogThreshold, kLogLevel, kLogFlags };
 enum Reject : uint16_t { kRejectType = 1, kRejectCode };
+enum Nat : uint16_t {
+  kNatType = 1,
+  kNatFamily,
+  kNatAddressLow,
+  kNatAddressHigh,
+  kNatPortLow,
+  kNatPortHigh,
+  kNatFlags,
+};
+enum Masquerade : uint16_t { kMasqueradeFlags = 1, kMasqueradePortLow, kMasqueradePortHigh };
+enum Redirect : uint16_t { kRedirectPortLow = 1, kRedirectPortHigh, kRedirectFlags };
+// NF_NAT_RANGE_*: that addresses or ports are given goes without saying.
+inline constexpr uint32_t kNatGiven = 0x3, kNatRandom = 0x14, kNatPersistent = 0x8, kNatPrefix = 0x40;
 enum Dynset : uint16_t {
   kDynsetName = 1,
   kDynsetId,

@@ -71,7 +71,7 @@ std::optional<ExtensionHeader> find_extension(ConstBytes packet, int wanted) {
   return result;
 }
 
-bool Packet::read_v4(ConstBytes seen, size_t whole) {
+bool Packet::read_v4(Bytes seen, size_t whole) {
   const size_t header = (seen[0] & 15) * size_t{4}, total = load_be16(seen.data() + 2);
   if (header < kV4Bytes || total < header || total > whole) return false;
   bytes = seen.first(std::min(total, seen.size()));
@@ -85,7 +85,7 @@ bool Packet::read_v4(ConstBytes seen, size_t whole) {
 }
 
 // nft_set_pktinfo_ipv6(): where the headers cannot be followed, nothing is known of the transport.
-bool Packet::read_v6(ConstBytes seen, size_t whole) {
+bool Packet::read_v6(Bytes seen, size_t whole) {
   const size_t total = kV6Bytes + load_be16(seen.data() + 4);
   if (total > whole) return false;
   bytes = seen.first(std::min(total, seen.size()));
@@ -99,7 +99,7 @@ bool Packet::read_v6(ConstBytes seen, size_t whole) {
   return true;
 }
 
-bool Packet::read(ConstBytes seen, size_t whole) {
+bool Packet::read(Bytes seen, size_t whole) {
   if (seen.size() >= kV4Bytes && seen[0] >> 4 == 4) return read_v4(seen, whole);
   if (seen.size() >= kV6Bytes && seen[0] >> 4 == 6) return read_v6(seen, whole);
   return false;

@@ -33,14 +33,21 @@ struct Tracked {
 };
 
 struct Packet {
-  ConstBytes bytes;     // from the IP header on: all of the packet, or what can be seen of it
+  // From the IP header on: all of the packet, or what can be seen of it. A copy that nobody else writes to,
+  // in which addresses and ports are translated.
+  Bytes bytes;
   uint32_t length = 0;  // of the packet, as its header says
   ConstBytes link;      // the link header; empty where there is none
   const Interface* in = nullptr;
   const Interface* out = nullptr;
   uint8_t type = 0;  // PACKET_HOST and its like
   uint32_t mark = 0;
-  bool damaged = false;  // its transport's checksum is known to be wrong
+  bool damaged = false;     // its transport's checksum is known to be wrong
+  bool unfinished = false;  // its transport's checksum is that of the pseudo-header alone (kChecksumNeeded)
+  bool unsummed = false;    // it loops: TCP and UDP have no checksum
+  bool translated = false;  // its bytes are not those that were read
+  // Of the interface that it comes from or goes to, for redirect and masquerade; zeros: it has none.
+  std::array<uint8_t, 16> address{};
   bool answers = false;  // says why another was refused, which makes it related to that one's flow
   Tracked tracked;
 
@@ -53,14 +60,14 @@ struct Packet {
 
   // Finds the headers of what begins at `frame` and cuts off what follows the packet; false where the stack
   // would not take it for IP: another version, cut off, or shorter than its header says.
-  bool read(ConstBytes frame) { return read(frame, frame.size()); }
+  bool read(Bytes frame) { return read(frame, frame.size()); }
   // The same where `seen` is the beginning, as much as Engine::needed_bytes(), of `whole` bytes that are
   // there.
-  bool read(ConstBytes seen, size_t whole);
+  bool read(Bytes seen, size_t whole);
 
  private:
-  bool read_v4(ConstBytes seen, size_t whole);
-  bool read_v6(ConstBytes seen, size_t whole);
+  bool read_v4(Bytes seen, size_t whole);
+  bool read_v6(Bytes seen, size_t whole);
 };
 
 // Bytes from the IPv6 header to the extension header of that type (ipv6_find_hdr() of the kernel); `wanted`

@@ -126,6 +126,17 @@ struct StoreCt {
   CtKey key;  // mark, or labels, which are added to those that are set
 };
 struct Untrack {};
+// Where a new flow's packets are to go, or to seem to come from (conntrack_nat.cpp). What is not given stays.
+enum class NatKind : uint8_t { snat, dnat, masquerade, redirect };
+struct Translate {
+  NatKind kind;
+  Family family;  // packets of; inet: of both
+  bool has_address, has_port;
+  bool prefix;      // of the address only the bits that both ends of the range share are new
+  bool random;      // the port is drawn, also where that of the packet is free
+  bool persistent;  // the address depends on the packet's source alone
+  Register address_low, address_high, port_low, port_high;
+};
 struct Mask {
   Register from, to;
   Value mask, flip;
@@ -169,8 +180,8 @@ struct Reject {
 };
 
 using Action = std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta,
-                            StoreMark, LoadCt, StoreCt, Untrack, Mask, Shift, SwapBytes, Lookup, Touch,
-                            TouchMapped, UpdateSet, Log, Reject>;
+                            StoreMark, LoadCt, StoreCt, Untrack, Translate, Mask, Shift, SwapBytes, Lookup,
+                            Touch, TouchMapped, UpdateSet, Log, Reject>;
 struct Expression {
   Action action;
   uint32_t attribute = 0;  // its Origin's; the sequence is the rule's
@@ -206,11 +217,13 @@ struct Rule {
 };
 
 enum class Policy : uint8_t { drop, accept };
+enum class ChainType : uint8_t { filter, nat };
 struct Chain {
   std::string name;  // empty: one that belongs to the one rule that jumps to it
   uint32_t table = kNone;
   uint64_t handle = 0;
   bool is_base = false;
+  ChainType type{};
   Hook hook{};
   int32_t priority = 0;
   Policy policy = Policy::accept;

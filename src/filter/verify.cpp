@@ -17,8 +17,22 @@ namespace {
 constexpr unsigned kDeepestJump = 16;         // NFT_JUMP_STACK_SIZE
 constexpr uint64_t kMostCost = 2'000'000;     // expressions that one packet may meet at one hook
 constexpr uint64_t kMostVisits = 16'000'000;  // of verify to targets of jumps
-constexpr uint8_t kRejectingHooks = 1 << static_cast<int>(Hook::prerouting) |
-                                    1 << static_cast<int>(Hook::input) | 1 << static_cast<int>(Hook::output);
+constexpr uint8_t bit(Hook hook) {
+  return static_cast<uint8_t>(1 << static_cast<int>(hook));
+}
+constexpr uint8_t kRejectingHooks = bit(Hook::prerouting) | bit(Hook::input) | bit(Hook::output);
+
+// Where sources and destinations are translated (the validate functions of nft_nat.c and its like).
+uint8_t hooks_of(NatKind kind) {
+  switch (kind) {
+    case NatKind::snat:
+      return bit(Hook::input) | bit(Hook::postrouting);
+    case NatKind::masquerade:
+      return bit(Hook::postrouting);
+    default:
+      return bit(Hook::prerouting) | bit(Hook::output);
+  }
+}
 
 class Verifier {
  public:
@@ -103,6 +117,12 @@ class Verifier {
   bool check(const LoadCt& action) { return writes(action.to, bytes_of(action.key)); }
   bool check(const StoreCt& action) { return reads(action.from, bytes_of(action.key)); }
   bool check(const Untrack&) { return true; }
+  bool check(const Translate& action) {
+    const unsigned address_bytes = action.family == Family::ip6 ? 16 : 4;
+    return (!action.has_address ||
+            (reads(action.address_low, address_bytes) && reads(action.address_high, address_bytes))) &&
+           (!action.has_port || (reads(action.port_low, 2) && reads(action.port_high, 2)));
+  }
   bool check(const Mask& action) {
     return reads(action.from, action.mask.length) && writes(action.to, action.mask.length);
   }
@@ -266,26 +286,48 @@ class Verifier {
     return cost;
   }
 
-  // Which hooks each chain can be reached from, and whether what it does is possible there.
-  void spread(uint32_t chain, uint8_t hooks) {
-    if ((hooks_[chain] | hooks) == hooks_[chain]) return;
-    hooks_[chain] |= hooks;
-    for (const Edge& edge : edges_[chain]) spread(edge.target, hooks);
+  // Which hooks each chain can be reached from, by type of the base chain, and whether what it does is
+  // possible there.
+  struct Reached {
+    uint8_t filter = 0, nat = 0;
+  };
+  void spread(uint32_t chain, Reached from) {
+    Reached& hooks = hooks_[chain];
+    if ((hooks.filter | from.filter) == hooks.filter && (hooks.nat | from.nat) == hooks.nat) return;
+    hooks.filter |= from.filter;
+    hooks.nat |= from.nat;
+    for (const Edge& edge : edges_[chain]) spread(edge.target, from);
   }
   bool check_hooks() {
     for (uint32_t chain = 0; chain < ruleset_.chains.size(); ++chain) {
       const Chain& each = ruleset_.chains[chain];
-      if (each.is_base) spread(chain, static_cast<uint8_t>(1 << static_cast<int>(each.hook)));
+      if (!each.is_base) continue;
+      Reached from;
+      (each.type == ChainType::nat ? from.nat : from.filter) = bit(each.hook);
+      spread(chain, from);
     }
     for (uint32_t chain = 0; chain < ruleset_.chains.size(); ++chain) {
       for (const Rule& rule : ruleset_.chains[chain].rules) {
         for (const Expression& expression : rule.expressions) {
-          if (std::holds_alternative<Reject>(expression.action) && (hooks_[chain] & ~kRejectingHooks) != 0)
-            return refuse({rule.origin.sequence, expression.attribute}, EOPNOTSUPP,
-                          "nothing can be rejected at this hook");
+          at_ = {rule.origin.sequence, expression.attribute};
+          if (!check_hooks_of(expression, hooks_[chain])) return false;
         }
       }
     }
+    return true;
+  }
+  bool check_hooks_of(const Expression& expression, Reached from) {
+    if (std::holds_alternative<Reject>(expression.action) &&
+        ((from.filter | from.nat) & ~kRejectingHooks) != 0)
+      return refuse(at_, EOPNOTSUPP, "nothing can be rejected at this hook");
+    const auto* translate = std::get_if<Translate>(&expression.action);
+    if (translate == nullptr) return true;
+    if (from.filter != 0)
+      return refuse(at_, EOPNOTSUPP, "only chains of type nat translate: write `type nat hook`");
+    if ((from.nat & ~hooks_of(translate->kind)) != 0)
+      return refuse(at_, EOPNOTSUPP,
+                    "this cannot be translated at this hook: dnat and redirect stand at prerouting and "
+                    "output, snat at input and postrouting, masquerade at postrouting");
     return true;
   }
 
@@ -302,7 +344,7 @@ class Verifier {
   std::vector<unsigned> depth_;
   std::vector<uint64_t> cost_;
   std::array<uint64_t, kHooks> hook_cost_{};
-  std::vector<uint8_t> hooks_;
+  std::vector<Reached> hooks_;
 };
 
 }  // namespace

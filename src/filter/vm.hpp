@@ -1,6 +1,8 @@
 // What each expression does to a packet, its registers and the verdict: the interpreter, included by
 // engine.cpp alone.
 //
+// What has to do with connections is in vm_ct.hpp.
+//
 // Read first: the eval functions of nft_*.c, which this follows down to what is left in a register.
 #pragma once
 
@@ -23,6 +25,7 @@ struct Engine::Run {
   Engine& engine;
   Packet& packet;
   TimeNs now;
+  Hook hook;
   Judgement judgement{};
   static constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd;
   static constexpr uint8_t kTcp = 6;
@@ -183,88 +186,13 @@ struct Engine::Run {
 
   void operator()(const StoreMark& action) { std::memcpy(&packet.mark, at(action.from), 4); }
 
-  // nft_ct_get_eval().
-  void operator()(const LoadCt& action) {
-    const Tracked& tracked = packet.tracked;
-    if (action.key == CtKey::state) return store_number(action.to, state_bit(tracked.state));
-    if (tracked.flow == nullptr) return stop_rule();
-    const Flow& flow = *tracked.flow;
-    const Tuple& tuple = flow.tuples[action.reply];
-    constexpr size_t kV4 = 4, kV6 = 16;
-    switch (action.key) {
-      case CtKey::state:
-        return;
-      case CtKey::direction:
-        return store_number(action.to, static_cast<uint8_t>(tracked.reply));
-      case CtKey::status:
-        not_again();
-        return store_number(action.to, flow.status);
-      case CtKey::mark:
-        not_again();
-        return store_number(action.to, flow.mark);
-      case CtKey::expiration:
-        not_again();
-        return store_number(action.to, milliseconds_left(flow));
-      case CtKey::l3protocol:
-        return store_number(action.to, static_cast<uint8_t>(tuple.v6 != 0 ? Family::ip6 : Family::ip));
-      case CtKey::protocol:
-        return store_number(action.to, tuple.protocol);
-      case CtKey::labels:
-        not_again();
-        return store(action.to, flow.labels.data(), flow.labels.size());
-      case CtKey::source_port:
-        return store(action.to, tuple.source_port.data(), 2);
-      case CtKey::destination_port:
-        return store(action.to, tuple.destination_port.data(), 2);
-      case CtKey::source:
-        return store(action.to, tuple.source.data(), tuple.v6 != 0 ? kV6 : kV4);
-      case CtKey::destination:
-        return store(action.to, tuple.destination.data(), tuple.v6 != 0 ? kV6 : kV4);
-      case CtKey::source_v4:
-        return tuple.v6 == 0 ? store(action.to, tuple.source.data(), kV4) : stop_rule();
-      case CtKey::destination_v4:
-        return tuple.v6 == 0 ? store(action.to, tuple.destination.data(), kV4) : stop_rule();
-      case CtKey::source_v6:
-        return tuple.v6 != 0 ? store(action.to, tuple.source.data(), kV6) : stop_rule();
-      case CtKey::destination_v6:
-        return tuple.v6 != 0 ? store(action.to, tuple.destination.data(), kV6) : stop_rule();
-    }
-  }
-  // A flow that is not known yet has no time.
-  uint32_t milliseconds_left(const Flow& flow) const {
-    if ((flow.status & Flow::kConfirmed) == 0 || flow.expires <= now) return 0;
-    return static_cast<uint32_t>((flow.expires - now) / kMillisecond);
-  }
-  static uint32_t state_bit(CtState state) {  // NF_CT_STATE_BIT()
-    switch (state) {
-      case CtState::invalid:
-        return 1;
-      case CtState::established:
-        return 2;
-      case CtState::related:
-        return 4;
-      case CtState::fresh:
-        return 8;
-      case CtState::untracked:
-        return 64;
-    }
-    return 0;
-  }
-  void operator()(const StoreCt& action) {
-    not_again();
-    Flow* flow = packet.tracked.flow;
-    if (flow == nullptr) return;
-    if (action.key == CtKey::mark) {
-      std::memcpy(&flow->mark, at(action.from), 4);
-    } else {
-      for (size_t i = 0; i < flow->labels.size(); ++i) flow->labels[i] |= at(action.from)[i];
-    }
-  }
-  // nft_notrack_eval().
-  void operator()(const Untrack&) {
-    not_again();
-    if (packet.tracked.flow == nullptr) packet.tracked = {.looked_up = true, .state = CtState::untracked};
-  }
+  // vm_ct.hpp
+  void operator()(const LoadCt& action);
+  void operator()(const StoreCt& action);
+  void operator()(const Untrack&);
+  void operator()(const Translate& action);
+  uint32_t milliseconds_left(const Flow& flow) const;
+  void keep_host_part(NatRange& range, bool source) const;
 
   void operator()(const Mask& action) {
     const size_t length = (action.mask.length + size_t{3}) & ~size_t{3};

@@ -15,7 +15,8 @@ const char* kind_name(StatefulKind kind);
 std::string table_name(const Ruleset& ruleset, uint32_t table);
 // "in"; "(anonymous)" for one without a name.
 std::string chain_name(const Ruleset& ruleset, uint32_t chain);
-// "inet web in handle 4 "the resolver"", or with `rule` kNone "inet web in policy".
+// "inet web in handle 4 "the resolver"", or with `rule` kNone "inet web in policy", or with `chain` kNone
+// "translation": a packet that cannot be translated.
 std::string place_name(const Ruleset& ruleset, uint32_t chain, uint32_t rule);
 
 }  // namespace skerry::filter

@@ -66,6 +66,8 @@ const char* drop_reason_name(DropReason reason) {
       return "unresolved";
     case DropReason::no_memory:
       return "no memory";
+    case DropReason::too_long:
+      return "too long";
     case DropReason::filter_prerouting:
       return "filter prerouting";
     case DropReason::filter_input:

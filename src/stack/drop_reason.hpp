@@ -45,7 +45,8 @@ enum class DropReason : uint8_t {
   udp_socket_full,
   // towards the wire
   unresolved,  // the neighbour did not answer, or too many wait for it
-  no_memory,   // an answer of our own (ICMP, ARP) found no frame
+  no_memory,   // an answer of our own (ICMP, ARP), or what rules translated, found no frame
+  too_long,    // rules sent it from the loopback to a link where it does not fit
   // rules, at the hook that they stand at
   filter_prerouting,
   filter_input,

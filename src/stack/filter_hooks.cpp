@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "filter/translation.hpp"
 #include "stack/private_copy.hpp"
 #include "wire/ethernet.hpp"
 #include "wire/icmp.hpp"
@@ -11,7 +12,8 @@ namespace skerry::stack {
 
 namespace {
 
-constexpr bool kIsV6 = false;                 // what a stack speaks
+constexpr bool kIsV6 = false;  // what a stack speaks
+constexpr Ipv4Address kLoopback = 0x7f000001;
 constexpr uint8_t kToUs = 0, kBroadcast = 1;  // PACKET_HOST, PACKET_BROADCAST
 // A packet that looped has a link header too, on Linux as here: without addresses.
 constexpr uint8_t kLoopedHeader[EthernetHeader::kBytes] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0};
@@ -30,6 +32,7 @@ void FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey& secret) {
   active_ = !engine_.is_empty();
   copy_.resize(kLinkBytes + engine_.needed_bytes());
   leaving_.resize(engine_.needed_bytes());
+  came_.resize(engine_.translates() ? copy_.size() : 0);
 }
 
 // As much as TCP and UDP look at; the rest follows where rules have to be run.
@@ -37,7 +40,7 @@ void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes pa
   constexpr size_t kTransportBytes = 60;
   looped_ = ethernet == nullptr;
   to_many_ = broadcast;
-  damaged_ = known_ = false;
+  damaged_ = known_ = packet_.translated = false;
   look_.reset();
   std::memcpy(copy_.data(), looped_ ? kLoopedHeader : ethernet, kLinkBytes);
   uint8_t* const transport = copy_.data() + kLinkBytes + header.size();
@@ -72,12 +75,17 @@ void FilterHooks::open(size_t whole) {
   packet_.in = looped_ ? &loopback_ : &network_;
   packet_.type = to_many_ ? kBroadcast : kToUs;
   packet_.damaged = damaged_;
+  if (engine_.translates()) {
+    const Ipv4Address ours = looped_ ? kLoopback : routes_.first();
+    store_be32(packet_.address.data(), ours);
+    came_.assign(copy_.begin(), copy_.end());
+  }
   if (looped_) {
     packet_.tracked = expected_;
     filter::Flow*& flow = packet_.tracked.flow;
     if (flow != nullptr && flow->number != expected_.number) flow = nullptr;  // over, and its place taken
   }
-  packet_.read(ConstBytes(copy_).subspan(kLinkBytes, copied_), whole);
+  packet_.read(Bytes(copy_).subspan(kLinkBytes, copied_), whole);
 }
 
 void FilterHooks::take_whole(ConstBytes packet) {
@@ -117,49 +125,82 @@ bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
   }
   if (known_) return true;
   copy_rest();
-  if (!judge(packet_, hook, now)) return false;
+  if (!judge(packet_, hook, now)) {
+    if (packet_.translated) copy_ = came_;
+    packet_.translated = false;
+    return false;
+  }
   if (hook == filter::Hook::input && look_) engine_.remember(*look_);
   return true;
 }
 
-bool FilterHooks::passes_out(ConstBytes packet, bool loops, TimeNs now, bool answers) {
+bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   // It lies where a neighbour can write: the rules see it as it is now, and a fault of that neighbour's is
   // refused.
   const auto length = static_cast<uint32_t>(packet.size());
   left_ = {};
+  goes_elsewhere_ = false;
   constexpr size_t kSeen = filter::VerdictMemory::kSeenBytes;
   std::optional<filter::VerdictMemory::Look> look;
   size_t copied = 0;
   if (!engine_.tracks() && length >= kSeen) [[likely]] {
     copy_once(leaving_.data(), packet.data(), kSeen);
     copied = kSeen;
-    look = engine_.look(ConstBytes(leaving_).first(kSeen), true, loops, {});
+    look = engine_.look(ConstBytes(leaving_).first(kSeen), true, how.loops, {});
     if (look && engine_.recall(*look, length, now)) return true;
   }
   const size_t seen = std::min(packet.size(), leaving_.size());
   copy_once(leaving_.data() + copied, packet.data() + copied, seen - copied);
   filter::Packet leaving;
-  leaving.out = loops ? &loopback_ : &network_;
-  leaving.answers = answers;
-  if (!leaving.read(ConstBytes(leaving_).first(seen), packet.size())) {
+  leaving.out = how.loops ? &loopback_ : &network_;
+  leaving.answers = how.answers;
+  leaving.unfinished = how.unfinished;
+  leaving.unsummed = how.loops;
+  if (!leaving.read(Bytes(leaving_).first(seen), packet.size())) {
     hook_ = filter::Hook::output;
     judgement_ = {};
     return false;
   }
   if (engine_.tracks_first()) {
     engine_.track(filter::Hook::output, leaving, now);
-    look = engine_.look(leaving.bytes, true, loops, leaving.tracked);
+    look = engine_.look(leaving.bytes, true, how.loops, leaving.tracked);
     if (look && engine_.recall(*look, length, now)) {
       left_ = leaving.tracked;
       return true;
     }
   }
   engine_.record();
-  if (!judge(leaving, filter::Hook::output, now) || !judge(leaving, filter::Hook::postrouting, now))
-    return false;
+  const Ipv4Address to = load_be32(leaving.bytes.data() + kDestinationOffset);
+  if (!judge(leaving, filter::Hook::output, now)) return false;
+  goes_elsewhere_ = leaving.translated && load_be32(leaving.bytes.data() + kDestinationOffset) != to;
+  if (engine_.translates() && !routes(leaving, now)) return false;
+  if (!judge(leaving, filter::Hook::postrouting, now)) return false;
   if (look) engine_.remember(*look);
   left_ = leaving.tracked;
+  if (leaving.translated) std::memcpy(packet.data(), leaving_.data(), seen);
   return true;
+}
+
+// Where it goes now, and who it would seem to come from if it were masqueraded: as what Linux sees as the
+// interface's address (inet_select_addr()), which for the loopback is none of 127.0.0.0/8.
+bool FilterHooks::routes(filter::Packet& leaving, TimeNs now) {
+  const Ipv4Address source = load_be32(leaving.bytes.data() + kSourceOffset),
+                    destination = load_be32(leaving.bytes.data() + kDestinationOffset);
+  const Route route = routes_.lookup(destination, goes_elsewhere_ ? source : 0);
+  if (goes_elsewhere_ && route.kind == Route::Kind::none) {
+    judgement_ = {.accepted = false};
+    events_.note(leaving, judgement_, filter::Hook::output, now);
+    return false;
+  }
+  const bool loops = route.kind == Route::Kind::loopback;
+  if (goes_elsewhere_) leaving.out = loops ? &loopback_ : &network_;
+  store_be32(leaving.address.data(), loops ? routes_.first() : routes_.lookup(destination, 0).source);
+  return true;
+}
+
+void FilterHooks::translate_back(Bytes packet, TimeNs now) const {
+  if (!engine_.translates() || conntrack_ == nullptr) return;
+  if (const auto sent = conntrack_->before(packet, kIsV6, now)) filter::translate_back(packet, kIsV6, *sent);
 }
 
 DropReason FilterHooks::reason() const {

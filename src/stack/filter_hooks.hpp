@@ -13,13 +13,15 @@
 #include "filter/engine.hpp"
 #include "stack/drop_reason.hpp"
 #include "stack/filter_events.hpp"
+#include "stack/routes.hpp"
 #include "wire/ipv4.hpp"
 
 namespace skerry::stack {
 
 class FilterHooks {
  public:
-  FilterHooks() : engine_(filter::Ruleset{}) {}
+  // `routes` outlives the object.
+  explicit FilterHooks(const Routes& routes) : routes_(routes), engine_(filter::Ruleset{}) {}
 
   // From the next packet on; only between breaths. What has a name goes on counting where the one before was.
   // `secret` is for the connections: strangers must not know where in the table theirs are.
@@ -43,16 +45,33 @@ class FilterHooks {
   void note_damage() { damaged_ = packet_.damaged = true; }
   // The last piece made it a packet: what is known of the piece holds for it.
   void take_whole(ConstBytes packet);
-  // What rules say to the packet taken last.
+  // What rules say to the packet taken last. One that they refuse is again as it came.
   bool passes(filter::Hook hook, TimeNs now) { return known_ || asks(hook, now); }
+  // The private copy is another than the packet that was taken, which must not be used: its beginning, and
+  // `ip` with its addresses.
+  bool has_translated() const { return packet_.translated; }
+  ConstBytes translated() const { return ConstBytes(copy_).subspan(kLinkBytes, copied_); }
+  Ipv4Header addressed(Ipv4Header ip) const {
+    ip.source = load_be32(translated().data() + kSourceOffset);
+    ip.destination = load_be32(translated().data() + kDestinationOffset);
+    return ip;
+  }
   // The private copy of its transport header and what follows: at least 60 bytes, if there are as many.
   ConstBytes transport() const {
     return ConstBytes(copy_).subspan(kLinkBytes, copied_).subspan(header_bytes_);
   }
 
-  // --- the way out: at both hooks. `answers`: the stack says why it refused another packet, which makes it
-  // part of that one's connection, though rules may have kept that from beginning.
-  bool passes_out(ConstBytes packet, bool loops, TimeNs now, bool answers = false);
+  // --- the way out: at both hooks. What passes may have been translated. `unfinished`: its checksum is left
+  // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's
+  // connection, though rules may have kept that from beginning.
+  struct Leaving {
+    bool loops = false, unfinished = false, answers = false;
+  };
+  bool passes_out(Bytes packet, const Leaving& how, TimeNs now);
+  // The last that passed is for somebody else now: the way that was found for it is not its way.
+  bool goes_elsewhere() const { return goes_elsewhere_; }
+  // The beginning of a packet that left, as whoever sent it knows it.
+  void translate_back(Bytes packet, TimeNs now) const;
   // What is known of the last that passed: to be kept with it if it loops.
   const filter::Tracked& left_as() const { return left_; }
 
@@ -62,20 +81,25 @@ class FilterHooks {
 
  private:
   static constexpr size_t kLinkBytes = 14;  // of copy_, before the packet
+  static constexpr size_t kSourceOffset = 12, kDestinationOffset = 16;
 
   bool judge(filter::Packet& packet, filter::Hook hook, TimeNs now);
   void copy_rest();
   void open(size_t whole);
   bool is_known(TimeNs now);
   bool asks(filter::Hook hook, TimeNs now);
+  bool routes(filter::Packet& leaving, TimeNs now);
 
+  const Routes& routes_;
   bool active_ = false;
   filter::Tracked left_, expected_;  // of looped packets
   filter::Engine engine_;
   std::unique_ptr<filter::Conntrack> conntrack_;  // since rules first asked about connections
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
   std::vector<uint8_t> copy_;             // link header and beginning of the packet taken last
+  std::vector<uint8_t> came_;             // the packet in copy_ as it came, if rules translate
   std::vector<uint8_t> leaving_;          // beginning of the last one on its way out
+  bool goes_elsewhere_ = false;           // and it is for somebody else
   size_t copied_ = 0, header_bytes_ = 0;  // of the packet in copy_
   ConstBytes frame_;                      // where the rest of it is; empty: all is copied
   bool looped_ = false, to_many_ = false, damaged_ = false;

@@ -217,6 +217,9 @@ class Ip {
   // A whole packet for us, to whom it is for; `looped`: its frame is the loopback's.
   Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
                bool intact);
+  Fate hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
+                 bool intact);
+  [[gnu::cold, gnu::noinline]] Fate hand_over_translated(TimeNs now, const Ipv4Header& ip, ConstBytes packet);
   Fate receive_icmp(TimeNs now, const Segment& segment);
   void refuse(TimeNs now, const Segment& segment, DropReason reason, IcmpUnreachableCode code);
   [[gnu::cold, gnu::noinline]] Fate refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip,
@@ -230,6 +233,8 @@ class Ip {
   void dispatch(TimeNs now, Way& way, const Outgoing& out);
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
   [[gnu::cold, gnu::noinline]] void refused_out(ConstBytes packet);
+  [[gnu::cold, gnu::noinline]] void send_elsewhere(TimeNs now, const Outgoing& out);
+  bool find_elsewhere(const uint8_t* ip);
   [[gnu::cold, gnu::noinline]] void send_resets(TimeNs now);
   void loop_reset(const TcpReset& reset);
   void send_icmp(TimeNs now);
@@ -277,7 +282,8 @@ class Ip {
 
   // Last, so that what every packet needs lies together: without rules only the beginning of this is looked
   // at.
-  FilterHooks filter_;
+  FilterHooks filter_{routes_};
+  Way elsewhere_{IpProtocol::kTcp};  // of packets that rules sent to another than they were for
   TcpResets resets_;
   Way reset_way_{IpProtocol::kTcp};
 };
@@ -287,4 +293,5 @@ class Ip {
 #include "stack/ip_filter.hpp"
 #include "stack/ip_fragments.hpp"
 #include "stack/ip_input.hpp"
+#include "stack/ip_nat.hpp"
 #include "stack/ip_output.hpp"

@@ -48,6 +48,8 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
     filter_.note_damage();
   if (filter_.tracks() && !filter_.passes(filter::Hook::prerouting, now))
     settle(frame, true, refused_in(now, frame, header, made, true, intact));
+  else if (filter_.has_translated() && judge_ipv4(filter_.addressed(header), routes_, false))
+    settle(frame, true, {judge_ipv4(filter_.addressed(header), routes_, false)});
   else
     settle(frame, true, deliver(now, frame, header, made, true, intact));
   return {};
@@ -112,7 +114,7 @@ int Ip<L>::send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segm
     end += static_cast<uint32_t>(piece.size());
   }
   uint32_t left = end - uint32_t{Ipv4Header::kMinBytes};
-  const uint32_t most = left <= mtu ? left : mtu & ~7u;  // offsets count in eights
+  uint32_t most = left <= mtu ? left : mtu & ~7u;  // offsets count in eights
   if (kTxQueue - tx_count_ < (left + most - 1) / most) {
     starved_ = true;
     return EAGAIN;
@@ -127,26 +129,34 @@ int Ip<L>::send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segm
   ip.protocol = way.protocol;
   ip.total_bytes = static_cast<uint16_t>(end);
   ip.emit(whole);
-  if (filter_.is_active() && !filter_.passes_out({whole, end}, way.loops(), now)) {
-    refused_out({whole, end});
-    return EPERM;
+  Way* on = &way;
+  if (filter_.is_active()) {
+    if (!filter_.passes_out({whole, end}, {.loops = way.loops()}, now)) {
+      refused_out({whole, end});
+      return EPERM;
+    }
+    ip.source = load_be32(whole + kIpv4SourceOffset);
+    ip.destination = load_be32(whole + kIpv4DestinationOffset);
+    if (filter_.goes_elsewhere()) on = &elsewhere_;
+    if (filter_.goes_elsewhere() && !find_elsewhere(whole)) return EHOSTUNREACH;
+    most = std::min(most, transport_mtu(*on) & ~7u);
   }
   for (uint32_t offset = 0; left > 0; offset += most) {
     const uint32_t bytes = std::min(left, most);
-    if (reserve(way) < bytes) {
+    if (reserve(*on) < bytes) {
       drops_.count(DropReason::no_memory);  // of no use without the rest
       return 0;
     }
     left -= bytes;
-    Outgoing out = open(way, bytes);
-    std::memcpy(out.ethernet(), way.headers.data(), EthernetHeader::kBytes);
+    Outgoing out = open(*on, bytes);
+    std::memcpy(out.ethernet(), on->headers.data(), EthernetHeader::kBytes);
     ip.total_bytes = static_cast<uint16_t>(Ipv4Header::kMinBytes + bytes);
     ip.fragment_offset = static_cast<uint16_t>(offset);
     ip.more_fragments = left > 0;
     ip.emit(out.ethernet() + EthernetHeader::kBytes);
     std::memcpy(out.transport, whole + Ipv4Header::kMinBytes + offset, bytes);
     if (ip.is_fragment()) ++counters_.fragments_out;
-    dispatch(now, way, out);
+    dispatch(now, *on, out);
   }
   return 0;
 }

@@ -123,6 +123,7 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
       if (!looped && judge_ipv4(ip, routes_, broadcast_frame)) return {filter_.reason()};
       return refused_in(now, frame, ip, packet, looped, intact);
     }
+    if (filter_.has_translated()) ip = filter_.addressed(ip);
   }
   if (!looped) {
     if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {reason};
@@ -138,8 +139,16 @@ auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstB
   ++counters_.packets_in;
   const bool judged = filter_.is_active();
   if (judged && !filter_.passes(filter::Hook::input, now)) [[unlikely]]
-    return refused_in(now, frame, ip, packet, looped, intact);
+    return refused_in(now, frame, filter_.addressed(ip), packet, looped, intact);
+  if (judged && filter_.has_translated()) [[unlikely]]
+    return hand_over_translated(now, filter_.addressed(ip), packet);
+  return hand_over(now, frame, ip, packet, looped, intact);
+}
 
+template <Link L>
+auto Ip<L>::hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
+                      bool intact) -> Fate {
+  const bool judged = filter_.is_active();
   const auto fill = [&](Segment& segment) {
     segment.frame = frame;
     segment.source = ip.source;

@@ -140,10 +140,17 @@ bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out, bool answers) {
   InternetChecksum sum = way.sum;
   sum.add_be16(total);
   store_be16(ip + kIpv4ChecksumOffset, sum.finish());
-  if (filter_.is_active() && !filter_.passes_out({ip, total}, out.looped, now, answers)) [[unlikely]] {
-    refused_out({ip, total});
-    cancel(out);
-    return false;
+  if (filter_.is_active()) [[unlikely]] {
+    const bool unfinished = (out.frame->flags & kChecksumNeeded) != 0;
+    if (!filter_.passes_out({ip, total}, {out.looped, unfinished, answers}, now)) {
+      refused_out({ip, total});
+      cancel(out);
+      return false;
+    }
+    if (filter_.goes_elsewhere()) {
+      send_elsewhere(now, out);
+      return true;
+    }
   }
   dispatch(now, way, out);
   return true;
@@ -225,6 +232,7 @@ void Ip<L>::send_held(TimeNs now) {
       uint8_t copy[Ipv4Header::kMinBytes + 8];
       const ConstBytes packet = link_.data(*frame).subspan(EthernetHeader::kBytes);
       std::memcpy(copy, packet.data(), sizeof copy);  // every transport header is that long
+      filter_.translate_back(copy, now);
       if (const auto notice = notice_about(copy, EHOSTUNREACH))
         (notice->protocol == IpProtocol::kTcp ? tcp_errors_ : udp_errors_).push(notice->error);
       drops_.count(DropReason::unresolved);

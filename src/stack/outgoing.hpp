@@ -15,7 +15,7 @@
 namespace skerry::stack {
 
 inline constexpr uint32_t kHeaderBytes = EthernetHeader::kBytes + Ipv4Header::kMinBytes;
-inline constexpr uint32_t kIpv4ChecksumOffset = 10;
+inline constexpr uint32_t kIpv4ChecksumOffset = 10, kIpv4SourceOffset = 12, kIpv4DestinationOffset = 16;
 
 // A one-entry route cache in the caller's hand: Ip fills it, and as long as the caller speaks to the same
 // peer a packet costs a copy of `headers` and the few fields that differ.

@@ -62,6 +62,8 @@ class Routes {
 
   static bool is_loopback(Ipv4Address address) { return address >> 24 == 127; }
 
+  // The first of our addresses; 0: there is none.
+  Ipv4Address first() const { return count_ > 0 ? nets_[0].address : 0; }
   std::optional<Ipv4Address> gateway() const { return gateway_; }
   std::span<const InterfaceAddress> addresses() const { return {addresses_.data(), count_}; }
 

@@ -57,11 +57,11 @@ Octets datagram(bool reply, uint16_t port = 40000, uint32_t client = kClient) {
 class ConntrackTest : public testing::Test {
  protected:
   // Through all rules; `dropped`: not by the last.
-  Tracked pass(const Octets& bytes, bool dropped = false) {
+  Tracked pass(Octets bytes, bool dropped = false) {
     Packet packet;
     EXPECT_TRUE(packet.read(bytes));
     table_.track(packet, now_);
-    if (!dropped) table_.confirm(packet);
+    if (!dropped) EXPECT_TRUE(table_.confirm(packet, now_));
     return packet.tracked;
   }
   CtState state(const Octets& bytes) { return pass(bytes).state; }
@@ -192,7 +192,7 @@ Octets ct(uint32_t key) {
 Octets ct_set(uint32_t key) {
   return expression("ct", join(attribute(nft::kCtFrom, be32(1)), attribute(nft::kCtKey, be32(key))));
 }
-Judgement through(Engine& engine, const Octets& bytes, TimeNs now) {
+Judgement through(Engine& engine, Octets bytes, TimeNs now) {
   Packet packet;
   EXPECT_TRUE(packet.read(bytes));
   Judgement judgement = engine.judge(Hook::prerouting, packet, now);

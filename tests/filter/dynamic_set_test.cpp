@@ -121,7 +121,7 @@ class Rules {
   explicit Rules(const Octets& bytes) : engine_(loaded(bytes)) {}
   bool accepts(uint8_t last, TimeNs now = 0) {
     Packet packet;
-    const Octets bytes = packet_from(last);
+    Octets bytes = packet_from(last);
     CHECK(packet.read(bytes));
     return engine_.judge(Hook::input, packet, now).accepted;
   }

@@ -28,7 +28,7 @@ Octets datagram(uint16_t fragment = 0) {
   return bytes;
 }
 
-Judgement judge(Engine& engine, const Octets& bytes, TimeNs now = 0, Hook hook = Hook::input) {
+Judgement judge(Engine& engine, Octets bytes, TimeNs now = 0, Hook hook = Hook::input) {
   Packet packet;
   CHECK(packet.read(bytes));
   return engine.judge(hook, packet, now);
@@ -70,10 +70,10 @@ TEST(Engine, SaysHowMuchOfAPacketItNeeds) {
 
 TEST(Engine, CountsAPacketWholeOfWhichItSeesTheBeginning) {
   Engine engine = engine_of(batch(table(), base_chain("in"), rule("in", counter())));
-  const Octets bytes = datagram();
+  Octets bytes = datagram();
   Packet packet;
-  ASSERT_TRUE(packet.read(ConstBytes(bytes).first(28), bytes.size()));
-  EXPECT_FALSE(Packet().read(ConstBytes(bytes).first(28), 31)) << "it ends before it should";
+  ASSERT_TRUE(packet.read(Bytes(bytes).first(28), bytes.size()));
+  EXPECT_FALSE(Packet().read(Bytes(bytes).first(28), 31)) << "it ends before it should";
   engine.judge(Hook::input, packet, 0);
   EXPECT_EQ(engine.tally(0).bytes, 32U);
 }

@@ -26,8 +26,8 @@ TEST(Packet, WhatIsShorterThanItSaysIsNone) {
   bytes[3] = 28;
   Packet packet;
   EXPECT_TRUE(packet.read(bytes));
-  EXPECT_FALSE(packet.read(ConstBytes(bytes).first(27)));
-  EXPECT_FALSE(packet.read(ConstBytes(bytes).first(19)));
+  EXPECT_FALSE(packet.read(Bytes(bytes).first(27)));
+  EXPECT_FALSE(packet.read(Bytes(bytes).first(19)));
   bytes[3] = 19;
   EXPECT_FALSE(packet.read(bytes)) << "shorter than its header";
   bytes[0] = 0x44;
@@ -51,7 +51,7 @@ TEST(Packet, ExtensionHeadersAreFollowedToTheTransport) {
   // Destination options of 8 bytes, routing of 16, then UDP.
   Octets rest = {43, 0, 1, 4, 0, 0, 0, 0, 17, 1, 0, 0, 0, 0, 0, 0,
                  0,  0, 0, 0, 0, 0, 0, 0, 0,  1, 0, 2, 0, 8, 0, 0};
-  const Octets bytes = v6(60, rest);
+  Octets bytes = v6(60, rest);
   ASSERT_TRUE(packet.read(bytes));
   EXPECT_TRUE(packet.has_transport);
   EXPECT_EQ(packet.protocol, 17);
@@ -62,22 +62,22 @@ TEST(Packet, ExtensionHeadersAreFollowedToTheTransport) {
 
 TEST(Packet, AChainThatIsCutOffHasNoTransport) {
   Packet packet;
-  const Octets cut = v6(60, {17, 3, 0, 0, 0, 0, 0, 0});
+  Octets cut = v6(60, {17, 3, 0, 0, 0, 0, 0, 0});
   ASSERT_TRUE(packet.read(cut));
   EXPECT_TRUE(packet.has_transport) << "the next header is known, only nothing lies there";
   EXPECT_EQ(packet.transport, 72);
-  const Octets one_byte = v6(60, {17});
+  Octets one_byte = v6(60, {17});
   ASSERT_TRUE(packet.read(one_byte));
   EXPECT_FALSE(packet.has_transport);
 }
 
 TEST(Packet, ALaterFragmentIsOne) {
   Packet packet;
-  const Octets bytes = v6(44, {17, 0, 0, 8, 0, 0, 0, 1, 0, 1, 0, 2, 0, 8, 0, 0});
+  Octets bytes = v6(44, {17, 0, 0, 8, 0, 0, 0, 1, 0, 1, 0, 2, 0, 8, 0, 0});
   ASSERT_TRUE(packet.read(bytes));
   EXPECT_EQ(packet.protocol, 17);
   EXPECT_EQ(packet.fragment, 8);
-  const Octets first = v6(44, {17, 0, 0, 1, 0, 0, 0, 1, 0, 1, 0, 2, 0, 8, 0, 0});
+  Octets first = v6(44, {17, 0, 0, 1, 0, 0, 0, 1, 0, 1, 0, 2, 0, 8, 0, 0});
   ASSERT_TRUE(packet.read(first));
   EXPECT_EQ(packet.fragment, 0);
   EXPECT_EQ(packet.transport, 48);
@@ -91,7 +91,7 @@ TEST(Packet, ARoutingHeaderThatIsCutOffIsNotThere) {
 
 TEST(Packet, AnAuthenticationHeaderEndsTheChain) {
   Packet packet;
-  const Octets bytes = v6(51, Octets(24));
+  Octets bytes = v6(51, Octets(24));
   ASSERT_TRUE(packet.read(bytes));
   EXPECT_EQ(packet.protocol, 51);
   EXPECT_EQ(packet.transport, 40);

@@ -101,7 +101,7 @@ TEST(RuleIndex, AgreesWithRuleAfterRule) {
     for (const Chain& each : ruleset.chains) useful += RuleIndex(each.rules).is_useful() ? 1 : 0;
     Engine indexed(ruleset), linear(ruleset, 0, {}, Engine::Search::linear);
     for (TimeNs now = 0; now < 200; ++now) {
-      const Octets sent = draw.packet();
+      Octets sent = draw.packet();
       Packet one, other;
       CHECK(one.read(sent) && other.read(sent));
       const Judgement got = indexed.judge(Hook::input, one, now);

@@ -120,7 +120,7 @@ struct Seen {
 };
 
 // As a stack does it, on the way in.
-Seen judge(Engine& engine, const Octets& bytes, TimeNs now, size_t* recalled) {
+Seen judge(Engine& engine, Octets bytes, TimeNs now, size_t* recalled) {
   Packet packet;
   CHECK(packet.read(bytes));
   std::optional<VerdictMemory::Look> look;

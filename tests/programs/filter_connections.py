@@ -50,6 +50,9 @@ class Flow:
         self.window = [random.choice([50, 200, 5000, 65535]) for _ in range(2)]
         self.step, self.last, self.sent = 0, None, []
 
+    def ports_of(self, reply):
+        return self.ports[::-1] if reply else self.ports
+
     def addresses(self, reply):
         if self.v6:
             both = [bytes.fromhex("fd400000") + bytes([0, self.net]) + bytes(9) + bytes([self.host + i]) for i in (0, 1)]
@@ -78,7 +81,7 @@ class Flow:
         return OUR_MAC + PEER_MAC + (b"\x86\xdd" if self.v6 else b"\x08\x00") + packet
 
     def segment(self, number, reply, flags, seq, ack):
-        head = struct.pack("!HHIIBBHHH", *(self.ports[::-1] if reply else self.ports), seq, ack, 5 << 4, flags, 1000, 0, 0)
+        head = struct.pack("!HHIIBBHHH", *self.ports_of(reply), seq, ack, 5 << 4, flags, 1000, 0, 0)
         return OUR_MAC + PEER_MAC + b"\x08\x00" + self.ip(number, 6, self.summed(6, head, reply), reply)
 
     def ip(self, number, protocol, body, reply):
@@ -138,7 +141,7 @@ class Flow:
         offset = 5 + len(options) // 4
         if random.random() < .02:
             offset = random.randrange(16)
-        head = struct.pack("!HHIIBBHHH", *(self.ports[::-1] if reply else self.ports), seq % 2**32, ack % 2**32 if flags & 0x10 or random.random() < .1 else 0,
+        head = struct.pack("!HHIIBBHHH", *self.ports_of(reply), seq % 2**32, ack % 2**32 if flags & 0x10 or random.random() < .1 else 0,
                            offset << 4, flags, window, 0, 0)
         if noise >= .3 and not flags & 4:
             self.seq[reply] = (seq + length + bool(flags & 2) + bool(flags & 1)) % 2**32
@@ -151,7 +154,7 @@ class Flow:
         random = self.random
         length = 8 + random.choice([0, 5])
         told = length if random.random() < .95 else random.choice([0, 7, length + 1, 8])
-        return struct.pack("!HHHH", *(self.ports[::-1] if reply else self.ports), told, 0) + bytes(length - 8)
+        return struct.pack("!HHHH", *self.ports_of(reply), told, 0) + bytes(length - 8)
 
     def icmp(self, reply):
         random = self.random
@@ -160,7 +163,7 @@ class Flow:
             self.pair = random.choice(pairs)
             self.step = 1
         kind = self.pair[reply] if random.random() < .9 else random.choice([9, 19, 40, 6, 133, 135, 130, 143, 144, 200])
-        return struct.pack("!BBHHH", kind, random.choice([0, 0, 0, 1]), 0, self.ports[0], 1)[:random.choice([8] * 20 + [7])]
+        return struct.pack("!BBHHH", kind, random.choice([0, 0, 0, 1]), 0, self.ports_of(reply)[reply], 1)[:random.choice([8] * 20 + [7])]
 
     def error(self):
         random = self.random

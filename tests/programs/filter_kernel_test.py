@@ -1,7 +1,7 @@
 """The filter gives the kernel's verdicts, marks and counters, on rules and packets drawn from seeds.
 
-By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_CONNECTIONS=1000 SKERRY_FILTER_PACKETS=1000 ./test programs; the seed with which the
-rulesets begin is SKERRY_FILTER_SEED.
+By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_CONNECTIONS=1000 SKERRY_FILTER_TRANSLATIONS=1000 SKERRY_FILTER_PACKETS=1000 ./test programs;
+the seed with which the rulesets begin is SKERRY_FILTER_SEED.
 """
 
 import json
@@ -17,11 +17,13 @@ from skerry_case import needs_tap
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("filter_kernel.py")
+NAT_WORKER = Path(__file__).with_name("filter_nat_kernel.py")
 
 
 class TheKernel(unittest.TestCase):
     RULESETS = int(os.environ.get("SKERRY_FILTER_RULESETS", 60))
     CONNECTIONS = int(os.environ.get("SKERRY_FILTER_CONNECTIONS", 30))
+    TRANSLATIONS = int(os.environ.get("SKERRY_FILTER_TRANSLATIONS", 40))
     PACKETS = int(os.environ.get("SKERRY_FILTER_PACKETS", 300))
     SEED = int(os.environ.get("SKERRY_FILTER_SEED", 1))
 
@@ -49,6 +51,23 @@ class TheKernel(unittest.TestCase):
         self.assertGreaterEqual(min(counts["accept"], counts["drop"]), counts["packets"] * .1, counts)
         if too_slow > counts["connections compared"] * .1:
             self.skipTest(f"this machine was too slow for {too_slow} of {counts['connections compared']} rulesets about connections; the others agree")
+
+    @needs_tap
+    def test_translates_as_we_do(self):
+        folder = tempfile.mkdtemp(prefix="skerry-filter-")
+        code, output = run(["unshare", "--net", "python3", "-B", NAT_WORKER, ROOT / "build/skerry", "--seed", self.SEED, "--rulesets", self.TRANSLATIONS,
+                            "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.TRANSLATIONS, check=False, whole_group=True)
+        if code == SKIPPED:
+            self.skipTest(output)
+        self.assertEqual(code, 0, output)
+        shutil.rmtree(folder)
+        counts = json.loads(output)
+        self.assertEqual(counts.get("rulesets", 0) + counts.get("given up", 0) + counts.get("refused by both", 0), self.TRANSLATIONS, counts)
+        if counts.get("given up", 0) > self.TRANSLATIONS * .1:
+            self.skipTest(f"this machine was too slow for {counts['given up']} of {self.TRANSLATIONS} rulesets; the others agree")
+        self.assertLessEqual(counts.get("drawn ports", 0), counts["rulesets"] * .4, counts)
+        self.assertGreaterEqual(counts["translated"], counts["packets"] * .1, counts)
+        self.assertGreaterEqual(counts["counters of rules"], counts["rulesets"], counts)
 
 
 if __name__ == "__main__":

@@ -184,6 +184,96 @@ class Changes(FilterCase):
         self.assertGreater(loads, 0)
 
 
+# Sends as much as it is asked for, and says what it got.
+BULK_SERVER = """
+import hashlib, socket, sys
+listener = socket.create_server(("0.0.0.0", 8080))
+print("ready", flush=True)
+while True:
+    connection, _ = listener.accept()
+    size = int(connection.recv(8))
+    connection.sendall(b"go")
+    got = hashlib.sha256()
+    left = size
+    while left:
+        piece = connection.recv(1 << 20)
+        got.update(piece)
+        left -= len(piece)
+    connection.sendall(got.digest())
+    connection.sendall(b"0123456789abcdef" * (size // 16))
+    connection.close()
+"""
+
+# Both ways, a few times; prints whose answer it believes to have.
+BULK_CLIENT = """
+import hashlib, socket, sys
+size = 8 << 20
+data = bytes(range(256)) * (size // 256)
+for _ in range(5):
+    with socket.create_connection(("10.77.0.99", 80), timeout=60) as server:
+        assert server.getpeername() == ("10.77.0.99", 80)
+        server.sendall(b"%8d" % size)
+        assert server.recv(2, socket.MSG_WAITALL) == b"go"
+        server.sendall(data)
+        assert server.recv(32, socket.MSG_WAITALL) == hashlib.sha256(data).digest()
+        got = bytearray()
+        while piece := server.recv(1 << 20):
+            got += piece
+        assert bytes(got) == b"0123456789abcdef" * (size // 16)
+print("whole")
+"""
+
+# Asks somebody else, and hears from itself.
+ITS_OWN_SERVER = """
+import socket
+with socket.create_server(("127.0.0.1", 8053)) as listener, socket.socket() as asked:
+    asked.settimeout(20)
+    asked.connect(("10.77.0.98", 53))
+    connection, peer = listener.accept()
+    connection.sendall(b"from here")
+    print(asked.recv(100).decode(), asked.getpeername()[0], connection.getsockname()[1])
+"""
+
+REDIRECTS = """
+table ip nat {
+    chain pre { type nat hook prerouting priority dstnat; tcp dport 80 counter redirect to :8080 comment "one"; }
+}
+"""
+LEADS_ELSEWHERE = """
+table ip nat {
+    chain out {
+        type nat hook output priority -100
+        ip daddr 10.77.0.99 tcp dport 80 dnat to 10.77.0.2
+        ip daddr 10.77.0.98 tcp dport 53 redirect to :8053
+    }
+}
+"""
+
+
+class Translation(FilterCase):
+    def test_a_redirected_connection_reaches_another_port(self):
+        self.begin(self.rules(REDIRECTS), ports=(8080,))
+        self.assertEqual(self.tries("tcp:80", "tcp:8080"), ["8080", "8080"])
+        self.assertEqual(self.packets(comment="one"), 1, "its first packet alone is asked about")
+
+    def test_a_connection_leads_elsewhere_and_goes_on_under_new_rules(self):
+        """Translated at both ends, both ways, while the server's rules change."""
+        both = [self.rules(REDIRECTS), self.rules(REDIRECTS.replace("one", "two"), "again.nft")]
+        self.serve(PYTHON, "-c", BULK_SERVER, ready=READY, options=("--uplink", "none", "--name", "web", "--filter", str(both[0])))
+        client = self.skerry.begin("run", "--uplink", "none", "--address", "10.77.0.3", "--filter", self.rules(LEADS_ELSEWHERE, "out.nft"), "--", PYTHON, "-c", BULK_CLIENT)
+        loads = 0
+        while client.process.poll() is None:
+            self.skerry.command("filter", "load", "web", both[loads % 2])
+            loads += 1
+        self.assertEqual(client.wait(timeout_s=60), 0, client.output())
+        self.assertIn("whole", client.output())
+        self.assertGreater(loads, 0)
+
+    def test_a_connection_to_others_comes_back_to_its_program(self):
+        said = self.ask(PYTHON, "-c", ITS_OWN_SERVER, options=("--filter", str(self.rules(LEADS_ELSEWHERE))))
+        self.assertEqual(said.split(), ["from", "here", "10.77.0.98", "8053"])
+
+
 class InAComposition(FilterCase):
     def test_a_stack_that_comes_back_has_the_rules_that_were_loaded_last(self):
         (self.folder / "server.py").write_text(SERVER)

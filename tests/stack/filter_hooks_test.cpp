@@ -467,7 +467,8 @@ TEST_F(FilterHooksTest, ADamagedSegmentIsNotAnswered) {
 // Whoever can write to a frame while it is judged does not get it past the rules by making it no packet.
 TEST_F(FilterHooksTest, WhatIsNoPacketDoesNotGoOut) {
   use(at(filter::Hook::output, filter::counter()));
-  EXPECT_FALSE(ip_.filter().passes_out(Packet(60), false, now_));
+  Packet nonsense(60);
+  EXPECT_FALSE(ip_.filter().passes_out(nonsense, {}, now_));
   EXPECT_EQ(ip_.filter().reason(), DropReason::filter_output);
   EXPECT_FALSE(ip_.filter().reject());
 }
