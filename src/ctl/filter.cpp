@@ -24,8 +24,10 @@ std::string plural(size_t count, const char* one) {
 std::string describe(const Chain& chain) {
   std::string words;
   if (chain.is_base)
-    words = fmt::format("hook {}, priority {}, policy {}, ", filter::hook_name(chain.hook), chain.priority,
-                        chain.policy == filter::Policy::accept ? "accept" : "drop");
+    words =
+        fmt::format("{}hook {}, priority {}, policy {}, ",
+                    chain.type == filter::ChainType::nat ? "type nat, " : "", filter::hook_name(chain.hook),
+                    chain.priority, chain.policy == filter::Policy::accept ? "accept" : "drop");
   return words + plural(chain.rules.size(), "rule");
 }
 
