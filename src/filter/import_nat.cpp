@@ -1,4 +1,4 @@
-// Statements that translate: where to, within the chains that verify.cpp lets them stand in.
+// Statements that translate: where to, within the chains that verify_chains.cpp lets them stand in.
 #include <cerrno>
 
 #include "filter/import.hpp"

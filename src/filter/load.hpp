@@ -39,5 +39,6 @@ std::optional<Refusal> load(ConstBytes batch, Ruleset& ruleset, const Limits& li
 
 // The second half of load(), for rulesets that import made.
 std::optional<Refusal> verify(const Ruleset& ruleset);
+std::optional<Refusal> verify_chains(const Ruleset& ruleset);  // a part of it
 
 }  // namespace skerry::filter
