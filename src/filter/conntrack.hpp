@@ -79,7 +79,7 @@ struct Flow {
   uint32_t mark;
   std::array<uint8_t, 16> labels;
   TcpFlow tcp;
-  uint32_t next_of_source, source_bucket;  // if kSourceDone
+  uint32_t next_of_source, previous_of_source, source_bucket;  // if kSourceDone
 };
 
 // Which of a packet's two ends is translated.

@@ -18,6 +18,7 @@ constexpr uint32_t kNobody = UINT32_MAX;
 constexpr uint32_t kMostAttempts = 128;  // ports, before others are drawn
 constexpr uint32_t kLastAttempts = 32;   // of those: an old TCP connection may have to make way
 constexpr uint32_t kFewestAttempts = 16;
+constexpr uint32_t kLookedAt = 64;  // flows of one source, the newest first
 
 bool is_icmp(const Tuple& tuple) {
   return tuple.protocol == kProtocolIcmp || tuple.protocol == kProtocolIcmp6;
@@ -196,8 +197,9 @@ bool Conntrack::is_taken_for_good(const Tuple& tuple, const Flow& flow, TimeNs n
 // As the last flow of this source was translated, if that is in the range: who is spoken to from one socket
 // sees one source.
 std::optional<Tuple> Conntrack::as_before(const Tuple& from, const NatRange& range) const {
-  for (uint32_t index = sources_[source_bucket_of(from)]; index != kNobody;
-       index = flows_[index].next_of_source) {
+  uint32_t index = sources_[source_bucket_of(from)];
+  for (uint32_t left = kLookedAt; index != kNobody && left > 0;
+       --left, index = flows_[index].next_of_source) {
     const Tuple& began = flows_[index].tuples[0];
     if (began.protocol != from.protocol || began.v6 != from.v6 || began.source != from.source ||
         began.source_port != from.source_port)
@@ -222,14 +224,18 @@ uint32_t Conntrack::source_bucket_of(const Tuple& tuple) const {
 
 void Conntrack::link_source(Flow& flow) {
   flow.source_bucket = source_bucket_of(flow.tuples[0]);
-  flow.next_of_source = sources_[flow.source_bucket];
-  sources_[flow.source_bucket] = index_of(flow);
+  uint32_t& first = sources_[flow.source_bucket];
+  flow.previous_of_source = kNobody;
+  flow.next_of_source = first;
+  if (first != kNobody) flows_[first].previous_of_source = index_of(flow);
+  first = index_of(flow);
 }
 
+// A stranger may give one source as many flows as the table has: none is looked for.
 void Conntrack::unlink_source(const Flow& flow) {
-  uint32_t* index = &sources_[flow.source_bucket];
-  while (*index != index_of(flow)) index = &flows_[*index].next_of_source;
-  *index = flow.next_of_source;
+  const uint32_t next = flow.next_of_source, previous = flow.previous_of_source;
+  (previous != kNobody ? flows_[previous].next_of_source : sources_[flow.source_bucket]) = next;
+  if (next != kNobody) flows_[next].previous_of_source = previous;
 }
 
 uint16_t Conntrack::draw() {

@@ -137,9 +137,11 @@ int Ip<L>::send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segm
     }
     ip.source = load_be32(whole + kIpv4SourceOffset);
     ip.destination = load_be32(whole + kIpv4DestinationOffset);
-    if (filter_.goes_elsewhere()) on = &elsewhere_;
-    if (filter_.goes_elsewhere() && !find_elsewhere(whole)) return EHOSTUNREACH;
-    most = std::min(most, transport_mtu(*on) & ~7u);
+    if (filter_.goes_elsewhere()) {
+      if (!find_elsewhere(whole)) return EHOSTUNREACH;
+      on = &elsewhere_;
+      if (most > transport_mtu(*on)) most = transport_mtu(*on) & ~7u;
+    }
   }
   for (uint32_t offset = 0; left > 0; offset += most) {
     const uint32_t bytes = std::min(left, most);

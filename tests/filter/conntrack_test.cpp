@@ -61,7 +61,9 @@ class ConntrackTest : public testing::Test {
     Packet packet;
     EXPECT_TRUE(packet.read(bytes));
     table_.track(packet, now_);
-    if (!dropped) EXPECT_TRUE(table_.confirm(packet, now_));
+    if (!dropped) {
+      EXPECT_TRUE(table_.confirm(packet, now_));
+    }
     return packet.tracked;
   }
   CtState state(const Octets& bytes) { return pass(bytes).state; }

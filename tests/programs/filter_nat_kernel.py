@@ -63,6 +63,9 @@ class Translations:
     def __init__(self, skerry, folder):
         self.skerry, self.folder = skerry, folder
         self.kernel = Kernel()
+        if not self.kernel.tracks_as_we_do():
+            print("this kernel tracks connections as an older one")
+            sys.exit(SKIPPED)
         Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
         for address in filter_translations.OURS[1:]:
             must("ip", "addr", "add", address + "/16", "dev", "eth0")
