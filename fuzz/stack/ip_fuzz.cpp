@@ -12,11 +12,14 @@ namespace skerry::stack {
 namespace {
 
 struct Sink {
-  bool deliver(TimeNs, SocketId, const Endpoint&, const Endpoint&, ConstBytes payload) {
+  bool deliver(TimeNs, SocketId, const Endpoint&, const Endpoint&, const Marks&, ConstBytes payload) {
     for (const uint8_t byte : payload) sum += byte;  // every byte must be readable
     return sum % 7 != 0;
   }
-  void fail(SocketId, int error) { CHECK(error > 0); }
+  void refused(TimeNs, SocketId, const TransportError& error) {
+    CHECK(error.error > 0);
+    for (uint32_t i = 0; i < error.quoted; ++i) sum += error.quote[i];
+  }
   uint64_t sum = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include "sockets/client_call.hpp"
 #include "sockets/client_level.hpp"
+#include "sockets/client_options.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace skerry::sockets::client {
@@ -99,7 +100,6 @@ Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
   Received received;
   TimeNs deadline = 0;
   for (;;) {
-    if (flags & MSG_ERRQUEUE) return {.result = -EAGAIN};
     if (flags & MSG_OOB) return {.result = -EOPNOTSUPP};
     // An error comes before what is there to be read (__skb_recv_udp).
     if (state.out[socket].error.load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -116,11 +116,15 @@ Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
   }
 }
 
-ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const IpAddress& source, int flags) {
+ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const Outfit& outfit, int flags) {
   const uint32_t life = life_of(socket);
   if (flags & MSG_OOB) return -EOPNOTSUPP;
   if (from.left() > kMaxDatagramPayload) return -EMSGSIZE;
-  DatagramHeader header{.payload_bytes = static_cast<uint32_t>(from.left()), .local = source};
+  const PacketMarks marks = marks_of(socket);
+  DatagramHeader header{.payload_bytes = static_cast<uint32_t>(from.left()),
+                        .ttl = outfit.ttl != 0 ? outfit.ttl : marks.ttl,
+                        .type_of_service = outfit.type_of_service.value_or(marks.type_of_service),
+                        .local = outfit.source};
   if (datagram_bytes(header.payload_bytes) > capacity()) return -EMSGSIZE;
   const uint32_t status = state.out[socket].status.load(std::memory_order_acquire);
   if (to != nullptr) {
@@ -135,6 +139,7 @@ ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const I
     header.peer = peer.address;
     header.peer_port = peer.port;
   }
+  if (outfit.error != 0) return outfit.error;
   if (const int error = take_error(socket); error != 0) return error;
   if (status & kWriteShut) {
     take_any_port(socket);

@@ -1,6 +1,7 @@
 // Datagrams: records in the same rings as streams, see DatagramHeader.
 #pragma once
 
+#include "sockets/client_ancillary.hpp"
 #include "sockets/client_stream.hpp"
 
 namespace skerry::sockets::client {
@@ -15,8 +16,8 @@ struct Received {
 
 Received receive_datagram(uint32_t socket, Pieces& to, int flags);
 
-// `to` is null for the connected peer. `source` is an address to send from, or unspecified.
-ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const IpAddress& source, int flags);
+// `to` is null for the connected peer.
+ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const Outfit& outfit, int flags);
 
 // Payload bytes of the next one, 0 if there is none: FIONREAD.
 uint32_t next_datagram_bytes(uint32_t socket);

@@ -1,6 +1,8 @@
 #include "sockets/client_descriptors.hpp"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
 
 #include "sockets/client_anchor.hpp"
 #include "sockets/client_call.hpp"
@@ -135,6 +137,11 @@ int close(int fd) {
 
 int close_range(uint32_t first, uint32_t last, uint32_t flags) {
   if (first > last) return -EINVAL;
+  if (flags == CLOSE_RANGE_UNSHARE) {  // the numbers are this thread's alone from now on, and then closed
+    if (const long result = system_call(SYS_unshare, CLONE_FILES); result < 0)
+      return static_cast<int>(result);
+    flags = 0;
+  }
   if (flags != 0) return static_cast<int>(system_call(SYS_close_range, first, last, flags));
   const uint32_t limit = fd_limit();
   uint32_t from = first;
@@ -190,8 +197,8 @@ int fcntl(int fd, int command, long argument) {
     }
     if (command == F_SETFL) {
       const uint32_t before = flags.load(std::memory_order_relaxed);
-      const uint32_t now = (before & kConnectDue) | (argument & O_NONBLOCK ? kNonBlocking : 0u) |
-                           (argument & O_ASYNC ? kAsync : 0u);
+      const uint32_t now = (before & (kConnectDue | kLowWater)) |
+                           (argument & O_NONBLOCK ? kNonBlocking : 0u) | (argument & O_ASYNC ? kAsync : 0u);
       flags.store(now, std::memory_order_relaxed);
       if (!((now ^ before) & kAsync)) return 0;
       const int result = set_async(socket, now & kAsync);

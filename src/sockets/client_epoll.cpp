@@ -56,9 +56,11 @@ ExtraInterest* find_extra(uint32_t waiter, uint32_t socket, uint32_t fd) {
   return nullptr;
 }
 
-ExtraInterest* free_extra() {
-  for (ExtraInterest& extra : extra_interests)
-    if (extra.waiter == 0) return &extra;
+ExtraInterest* claim_extra(uint32_t waiter) {
+  for (ExtraInterest& extra : extra_interests) {
+    uint32_t free = 0;
+    if (extra.waiter.compare_exchange_strong(free, waiter + 1)) return &extra;
+  }
   return nullptr;
 }
 
@@ -74,11 +76,13 @@ int add(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_eve
   if (taken) {
     if (interest.fd.load(std::memory_order_relaxed) == number) return -EEXIST;
     if (set.extras > 0 && find_extra(waiter, socket, number)) return -EEXIST;
-    ExtraInterest* extra = free_extra();
+    ExtraInterest* extra = claim_extra(waiter);
     if (extra == nullptr) return -ENOSPC;
-    *extra = {waiter + 1,     socket,
-              number,         event.events | kAlways,
-              event.data.u64, {.input = 0, .output = 0, .news = seen_nothing(socket)}};
+    extra->socket = socket;
+    extra->fd = number;
+    extra->events = event.events | kAlways;
+    extra->data = event.data.u64;
+    extra->seen = {.input = 0, .output = 0, .news = seen_nothing(socket)};
     ++set.extras;
     if (!exclusive) {
       unwatch(socket, waiter);
@@ -88,6 +92,7 @@ int add(EpollSet& set, uint32_t waiter, uint32_t socket, int fd, const epoll_eve
     interest.fd.store(number, std::memory_order_relaxed);
     interest.data.store(event.data.u64, std::memory_order_relaxed);
     interest.seen_news.store(seen_nothing(socket), std::memory_order_relaxed);
+    interest.life.store(life_of(socket), std::memory_order_relaxed);
     interest.events.store(event.events | kAlways, std::memory_order_relaxed);
     member_word(set, socket) |= member_bit(socket);
     watch(socket, waiter, exclusive ? kExclusive : 0);
@@ -162,6 +167,14 @@ void remove_all(EpollSet& set, uint32_t waiter, uint32_t socket) {
   }
 }
 
+bool is_held_elsewhere(uint32_t socket) {
+  for (uint32_t slot = 0; slot < state.size.processes; ++slot)
+    if (slot != state.slot && state.view.process_ids()[slot].load(std::memory_order_relaxed) != 0 &&
+        (state.view.refs(slot)[socket / 64].load() >> (socket % 64) & 1))
+      return true;
+  return false;
+}
+
 int change_kernel_member(int epoll_fd, int operation, int fd, const epoll_event* event) {
   const uint32_t waiter = waiter_of(epoll_fd);
   const auto result = static_cast<int>(system_call(SYS_epoll_ctl, epoll_fd, operation, fd, word(event)));
@@ -210,6 +223,7 @@ int change_epoll(int epoll_fd, int operation, int fd, const epoll_event* event) 
   if (nested) return change_nested({set, waiter, epoll_fd}, operation, fd, event);
   const Lock lock(set.lock);
   const uint32_t socket = fd_index(entry);
+  if (is_over(state.view.interest(waiter, socket), socket)) remove_all(set, waiter, socket);
   if (operation == EPOLL_CTL_DEL) return remove(set, waiter, socket, fd);
   const int result = operation == EPOLL_CTL_ADD   ? add(set, waiter, socket, fd, *event)
                      : operation == EPOLL_CTL_MOD ? modify(set, waiter, socket, fd, *event)
@@ -248,13 +262,16 @@ void drop_epoll(uint32_t waiter) {
     forget_doorbell(waiter);
 }
 
-// Only the sets of this process: an epoll set that a forked child shares stays as its maker has it.
+// Only the sets of this process: an epoll set that a forked child shares stays as its maker has it. What
+// another process holds is still there, and the set goes on with it, until it is_over().
 void forget_in_epoll(uint32_t socket) {
   const uint32_t limit = state.size.waiters < kMaxWaiters ? state.size.waiters : kMaxWaiters;
   for (uint32_t waiter = 0; waiter < limit; ++waiter) {
     if (epoll_descriptors[waiter].load(std::memory_order_relaxed) == 0 || !is_ours(waiter)) continue;
     EpollSet& set = epoll_sets[waiter];
     const Lock lock(set.lock);
+    if ((member_word(set, socket) & member_bit(socket)) == 0) continue;
+    if (is_held_elsewhere(socket)) return;
     remove_all(set, waiter, socket);
   }
 }

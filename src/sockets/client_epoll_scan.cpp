@@ -41,7 +41,7 @@ Seen look_at_words(uint32_t socket, uint32_t events) {
     state.in[socket].want_space.store(1, std::memory_order_seq_cst);
   return {.input = out.rx_written.load(std::memory_order_acquire),
           .output = out.room.load(std::memory_order_acquire),
-          .news = out.news.load(std::memory_order_relaxed)};
+          .news = out.news.load(std::memory_order_acquire)};
 }
 
 bool is_edge(const Seen& before, const Seen& now, uint32_t events) {
@@ -97,7 +97,7 @@ int report_extras(const Wake& wake, uint32_t socket, epoll_event* events, int ma
 int report_socket(const Wake& wake, uint32_t socket, epoll_event* events, int max, bool& again) {
   Interest& interest = state.view.interest(wake.waiter, socket);
   uint32_t asked = interest.events.load(std::memory_order_relaxed);
-  if (asked == 0) return 0;
+  if (asked == 0 || is_over(interest, socket)) return 0;
   const uint32_t before = asked;
   Seen seen = asked & EPOLLET ? seen_by(interest) : Seen{};
   int count =
@@ -176,6 +176,7 @@ bool is_ready(const Wake& wake) {
     for (uint64_t bits = wake.set.look[index]; bits != 0; bits &= bits - 1) {
       const uint32_t socket = index * 64 + static_cast<uint32_t>(__builtin_ctzll(bits));
       const Interest& interest = state.view.interest(wake.waiter, socket);
+      if (is_over(interest, socket)) continue;
       if (would_report(socket, interest.events.load(std::memory_order_relaxed), seen_by(interest)))
         return true;
       if (wake.set.extras == 0) continue;

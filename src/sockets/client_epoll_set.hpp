@@ -43,15 +43,21 @@ struct Seen {
   uint32_t input, output, news;
 };
 
-// A further interest of one set in one socket, made through a dup() of its descriptor.
+// A further interest of one set in one socket, made through a dup() of its descriptor. All sets share the
+// table: a place is claimed by its first word, and the rest is its set's, under that set's lock.
 struct ExtraInterest {
-  uint32_t waiter;  // + 1, 0 = free
+  std::atomic<uint32_t> waiter;  // + 1, 0 = free
   uint32_t socket;
   uint32_t fd;
   uint32_t events;
   uint64_t data;
   Seen seen;
 };
+
+// Nobody holds the socket any more that the set was asked about: the interest means nothing.
+inline bool is_over(const Interest& interest, uint32_t socket) {
+  return interest.life.load(std::memory_order_relaxed) != life_of(socket);
+}
 inline constexpr uint32_t kMaxExtraInterests = 256;
 extern ExtraInterest extra_interests[kMaxExtraInterests];
 

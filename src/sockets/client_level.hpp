@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
+#include "sockets/client_options.hpp"
 #include "sockets/client_urgent.hpp"
 
 namespace skerry::sockets::client {
@@ -16,6 +17,14 @@ inline bool has_send_space(const SocketOut& out, const SocketIn& in) {
   const uint32_t used =
       in.tx_written.load(std::memory_order_relaxed) - out.tx_acked.load(std::memory_order_seq_cst);
   return is_writable(out.tx_limit.load(std::memory_order_relaxed), used);
+}
+
+// SO_RCVLOWAT: less than that is nothing yet. Who has read some and waits for more waits for as much again
+// (Linux tcp_data_ready()).
+inline uint32_t low_water_level(uint32_t socket, uint32_t ready) {
+  const uint32_t waiting = state.out[socket].rx_written.load(std::memory_order_acquire) -
+                           state.in[socket].rx_read.load(std::memory_order_relaxed);
+  return waiting < enough_input(socket) ? ready & ~kLevelIn : ready;
 }
 
 // `wanted` tells whether space matters: then the stack is asked to tell when it comes (set, look again).
@@ -36,7 +45,9 @@ inline uint32_t level(uint32_t socket, uint32_t wanted) {
   if (status & kListening) return status & kReadShut ? kLevelOut | EPOLLHUP : has_input ? kLevelIn : 0;
 
   uint32_t ready = has_input ? kLevelIn : 0;
-  if (out.error.load(std::memory_order_relaxed) != 0) ready |= EPOLLERR;
+  if ((out.error.load(std::memory_order_relaxed) |
+       static_cast<int32_t>(out.errors_queued.load(std::memory_order_relaxed))) != 0)
+    ready |= EPOLLERR;
   if (!(status & kStream)) {
     if (status & (kReadShut | kHungUp)) ready |= kLevelIn | EPOLLRDHUP;
     if ((status & kHungUp) || (status & (kReadShut | kWriteShut)) == (kReadShut | kWriteShut))
@@ -46,6 +57,8 @@ inline uint32_t level(uint32_t socket, uint32_t wanted) {
 
   if (has_urgent(socket)) [[unlikely]]
     ready = urgent_level(socket, ready);
+  if (in.flags.load(std::memory_order_relaxed) & kLowWater) [[unlikely]]
+    ready = low_water_level(socket, ready);
   if ((status & kConnecting) && !(status & kHungUp)) return ready;
   const bool read_over = status & (kPeerClosed | kReadShut | kHungUp);
   const bool write_over = status & (kWriteShut | kHungUp);

@@ -1,14 +1,11 @@
 #include "sockets/client_message.hpp"
 
 #include <limits.h>
-#include <netinet/in.h>
-#include <sys/time.h>
-
-#include <cstring>
 
 #include "sockets/client_address.hpp"
+#include "sockets/client_ancillary.hpp"
 #include "sockets/client_datagram.hpp"
-#include "sockets/client_options.hpp"
+#include "sockets/client_error_queue.hpp"
 #include "sockets/client_setup.hpp"
 #include "sockets/client_stream.hpp"
 
@@ -24,90 +21,16 @@ bool is_end(const Received& received) {
   return received.header.peer.is_unspecified();
 }
 
-// Ancillary data, appended as long as the program left room.
-class Ancillary {
- public:
-  explicit Ancillary(msghdr& message) : message_(message), room_(message.msg_controllen) {
-    message_.msg_controllen = 0;
-  }
-  void add(int level, int type, const void* data, size_t bytes) {
-    const size_t used = message_.msg_controllen;
-    if (message_.msg_control == nullptr || used + CMSG_LEN(bytes) > room_) {
-      message_.msg_flags |= MSG_CTRUNC;
-      return;
-    }
-    auto* header = reinterpret_cast<cmsghdr*>(static_cast<char*>(message_.msg_control) + used);
-    header->cmsg_level = level;
-    header->cmsg_type = type;
-    header->cmsg_len = CMSG_LEN(bytes);
-    std::memcpy(CMSG_DATA(header), data, bytes);
-    message_.msg_controllen = std::min(room_, used + CMSG_SPACE(bytes));
-  }
-
- private:
-  msghdr& message_;
-  size_t room_;
-};
-
-constexpr int kInterface = 2;  // eth0, as getifaddrs() numbers it
-
-void add_ancillary(uint32_t socket, const DatagramHeader& header, msghdr& message) {
-  Ancillary ancillary(message);
-  if (has_option(socket, kOptTimestamp)) {
-    const timeval time{.tv_sec = static_cast<time_t>(header.arrival_ns / kSecond),
-                       .tv_usec = static_cast<suseconds_t>(header.arrival_ns % kSecond / kMicrosecond)};
-    ancillary.add(SOL_SOCKET, SO_TIMESTAMP_OLD, &time, sizeof time);
-  }
-  if (has_option(socket, kOptTimestampNs)) {
-    const timespec time = to_timespec(header.arrival_ns);
-    ancillary.add(SOL_SOCKET, SO_TIMESTAMPNS_OLD, &time, sizeof time);
-  }
-  if (has_option(socket, kOptPacketInfo)) {
-    in_pktinfo info{};
-    info.ipi_ifindex = header.local.is_loopback() ? 1 : kInterface;
-    info.ipi_addr.s_addr = info.ipi_spec_dst.s_addr = htonl(header.local.is_v4() ? header.local.as_v4() : 0);
-    ancillary.add(IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
-  }
-  if (has_option(socket, kOptV6PacketInfo)) {
-    in6_pktinfo info{};
-    info.ipi6_ifindex = header.local.is_loopback() ? 1 : kInterface;
-    std::memcpy(&info.ipi6_addr, header.local.bytes.data(), 16);
-    ancillary.add(IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
-  }
-}
-
-// The address that IP_PKTINFO or IPV6_PKTINFO asks to send from.
-IpAddress wanted_source(const msghdr& message) {
-  auto* headers = const_cast<msghdr*>(&message);
-  for (cmsghdr* header = CMSG_FIRSTHDR(headers); header != nullptr; header = CMSG_NXTHDR(headers, header)) {
-    if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO &&
-        header->cmsg_len >= CMSG_LEN(sizeof(in_pktinfo))) {
-      in_pktinfo info;
-      std::memcpy(&info, CMSG_DATA(header), sizeof info);
-      if (info.ipi_spec_dst.s_addr != 0) return IpAddress::v4(ntohl(info.ipi_spec_dst.s_addr));
-    }
-    if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO &&
-        header->cmsg_len >= CMSG_LEN(sizeof(in6_pktinfo))) {
-      in6_pktinfo info;
-      std::memcpy(&info, CMSG_DATA(header), sizeof info);
-      IpAddress address;
-      std::memcpy(address.bytes.data(), &info.ipi6_addr, 16);
-      return address;
-    }
-  }
-  return {};
-}
-
 ssize_t send_to(uint32_t socket, Pieces& from, const sockaddr* address, socklen_t length,
-                const IpAddress& source, int flags) {
+                const Outfit& outfit, int flags) {
   // A connected stream ignores the address (tcp_sendmsg).
   if (is_stream(socket)) return send_stream(socket, from, flags);
-  if (address == nullptr) return send_datagram(socket, from, nullptr, source, flags);
+  if (address == nullptr) return send_datagram(socket, from, nullptr, outfit, flags);
   Endpoint to;
   if (const int result = from_sockaddr(address, length, state.names[socket].v6 != 0, to); result < 0)
     return result;
   if (const int result = destination(to); result < 0) return result;
-  return send_datagram(socket, from, &to, source, flags);
+  return send_datagram(socket, from, &to, outfit, flags);
 }
 
 }  // namespace
@@ -119,6 +42,16 @@ ssize_t receive(uint32_t socket, const iovec* pieces, size_t count, int flags, s
   if (is_stream(socket)) {
     const ssize_t result = receive_stream(socket, to, flags);
     if (address != nullptr && length != nullptr && result >= 0) *length = 0;  // tcp_recvmsg gives no name
+    return result;
+  }
+  if (flags & MSG_ERRQUEUE) {
+    msghdr message{};
+    message.msg_name = address;
+    message.msg_namelen = length == nullptr ? 0 : *length;
+    message.msg_iov = const_cast<iovec*>(pieces);
+    message.msg_iovlen = count;
+    const ssize_t result = receive_error(socket, message);
+    if (result >= 0 && address != nullptr && length != nullptr) *length = message.msg_namelen;
     return result;
   }
   const Received received = receive_datagram(socket, to, flags);
@@ -137,9 +70,12 @@ ssize_t receive_message(uint32_t socket, msghdr* message, int flags) {
     const ssize_t result = receive_stream(socket, to, flags);
     if ((flags & MSG_OOB) && result > 0) message->msg_flags = MSG_OOB;
     message->msg_namelen = 0;
-    message->msg_controllen = 0;
+    Ancillary ancillary(*message);
+    if (result > 0 && !(flags & (MSG_OOB | MSG_ERRQUEUE)))
+      ancillary.add_time(socket, state.names[socket].arrival_ns.load(std::memory_order_relaxed));
     return result;
   }
+  if (flags & MSG_ERRQUEUE) return receive_error(socket, *message);
   const Received received = receive_datagram(socket, to, flags);
   if (received.result < 0) return received.result;
   message->msg_flags = received.flags;
@@ -152,7 +88,7 @@ ssize_t receive_message(uint32_t socket, msghdr* message, int flags) {
   to_sockaddr(peer_of(received.header), state.names[socket].v6 != 0,
               static_cast<sockaddr*>(message->msg_name), &length);
   message->msg_namelen = message->msg_name == nullptr ? 0 : length;
-  add_ancillary(socket, received.header, *message);
+  Ancillary(*message).add_packet(socket, received.header);
   return received.result;
 }
 
@@ -191,8 +127,8 @@ ssize_t send_message(uint32_t socket, const msghdr* message, int flags) {
   if (message == nullptr) return -EFAULT;
   if (message->msg_iovlen > IOV_MAX) return -EMSGSIZE;
   Pieces from(message->msg_iov, message->msg_iovlen);
-  const IpAddress source = message->msg_controllen > 0 ? wanted_source(*message) : IpAddress{};
-  return send_to(socket, from, static_cast<const sockaddr*>(message->msg_name), message->msg_namelen, source,
+  const Outfit outfit = message->msg_controllen > 0 ? read_outfit(socket, *message) : Outfit{};
+  return send_to(socket, from, static_cast<const sockaddr*>(message->msg_name), message->msg_namelen, outfit,
                  flags);
 }
 

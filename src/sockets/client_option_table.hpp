@@ -28,9 +28,11 @@ enum Place : uint32_t {
   kDeferAccept,
   kSynCount,
   kUnsentLow,
+  kTrafficClass,
+  kHopLimit,
   kPlaces,
 };
-static_assert(kPlaces <= 16);
+static_assert(kPlaces <= 18);
 
 enum class Kind : uint8_t {
   bit,       // on or off, in option_bits
@@ -55,9 +57,9 @@ inline constexpr Option kOptions[] = {
     {SOL_SOCKET, SO_BROADCAST, Kind::bit, true, kBroadcast, 0, 0, 0},
     {SOL_SOCKET, SO_OOBINLINE, Kind::bit, false, kOptOobInline, 0, 0, 0},
     {SOL_SOCKET, SO_DONTROUTE, Kind::bit, false, kOptDontRoute, 0, 0, 0},
-    {SOL_SOCKET, SO_TIMESTAMP_OLD, Kind::bit, false, kOptTimestamp, 0, 0, 0},
-    {SOL_SOCKET, SO_TIMESTAMPNS_OLD, Kind::bit, false, kOptTimestampNs, 0, 0, 0},
-    {SOL_SOCKET, SO_RCVLOWAT, Kind::number, false, kReceiveLow, INT32_MIN, INT32_MAX, 1},
+    {SOL_SOCKET, SO_TIMESTAMP_OLD, Kind::bit, true, kTimestamp, 0, 0, 0},
+    {SOL_SOCKET, SO_TIMESTAMPNS_OLD, Kind::bit, true, kTimestampNs, 0, 0, 0},
+    {SOL_SOCKET, SO_RCVLOWAT, Kind::number, true, kReceiveLow, INT32_MIN, INT32_MAX, 1},
     {SOL_SOCKET, SO_SNDLOWAT, Kind::constant, false, 0, 0, 0, 1},
     {SOL_SOCKET, SO_PRIORITY, Kind::number, false, kPriority, INT32_MIN, INT32_MAX, 0},
     {SOL_SOCKET, SO_NO_CHECK, Kind::ignored, false, 0, 0, 0, 0},
@@ -71,25 +73,25 @@ inline constexpr Option kOptions[] = {
     {IPPROTO_TCP, TCP_KEEPINTVL, Kind::number, true, kKeepInterval, 1, 32767, 75},
     {IPPROTO_TCP, TCP_KEEPCNT, Kind::number, true, kKeepCount, 1, 127, 9},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, Kind::number, true, kUserTimeout, 0, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_SYNCNT, Kind::number, false, kSynCount, 1, 127, 6},
-    {IPPROTO_TCP, TCP_DEFER_ACCEPT, Kind::number, false, kDeferAccept, INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_SYNCNT, Kind::number, true, kSynCount, 1, 127, 6},
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT, Kind::number, true, kDeferAccept, INT32_MIN, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_NOTSENT_LOWAT, Kind::number, false, kUnsentLow, INT32_MIN, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_LINGER2, Kind::ignored, false, 0, 0, 0, 60},
     {IPPROTO_TCP, TCP_WINDOW_CLAMP, Kind::ignored, false, 0, 0, 0, 0},
     {IPPROTO_TCP, TCP_FASTOPEN, Kind::ignored, false, 0, 0, 0, 0},
-    {IPPROTO_IP, IP_TOS, Kind::number, false, kTypeOfService, 0, 255, 0},
-    {IPPROTO_IP, IP_TTL, Kind::number, false, kTimeToLive, 1, 255, 64},
+    {IPPROTO_IP, IP_TOS, Kind::number, true, kTypeOfService, INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_IP, IP_TTL, Kind::number, true, kTimeToLive, 1, 255, 64},
     {IPPROTO_IP, IP_PKTINFO, Kind::bit, false, kOptPacketInfo, 0, 0, 0},
     {IPPROTO_IP, IP_RECVTOS, Kind::bit, false, kOptReceiveTos, 0, 0, 0},
     {IPPROTO_IP, IP_RECVTTL, Kind::bit, false, kOptReceiveTtl, 0, 0, 0},
-    {IPPROTO_IP, IP_RECVERR, Kind::bit, false, kOptReceiveErrors, 0, 0, 0},
+    {IPPROTO_IP, IP_RECVERR, Kind::bit, true, kReceiveErrors, 0, 0, 0},
     {IPPROTO_IP, IP_FREEBIND, Kind::bit, false, kOptFreeBind, 0, 0, 0},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, Kind::ignored, false, 0, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_V6ONLY, Kind::bit, false, kOptV6Only, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_RECVPKTINFO, Kind::bit, false, kOptV6PacketInfo, 0, 0, 0},
-    {IPPROTO_IPV6, IPV6_RECVERR, Kind::bit, false, kOptReceiveErrors, 0, 0, 0},
-    {IPPROTO_IPV6, IPV6_TCLASS, Kind::number, false, kTypeOfService, -1, 255, 0},
-    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, Kind::number, false, kTimeToLive, -1, 255, 64},
+    {IPPROTO_IPV6, IPV6_RECVERR, Kind::bit, false, kOptV6ReceiveErrors, 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_TCLASS, Kind::number, false, kTrafficClass, -1, 255, 0},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, Kind::number, false, kHopLimit, -1, 255, 64},
 };
 
 inline const Option* find_option(int level, int name) {

@@ -37,12 +37,29 @@ void set_bit(uint32_t socket, uint64_t bit, bool on) {
     bits.fetch_and(~bit, std::memory_order_relaxed);
 }
 
+// TCP_DEFER_ACCEPT is told in seconds and done by time-outs of the SYN-ACK, which double from one second up
+// to two minutes (Linux secs_to_retrans(), retrans_to_secs()).
+uint32_t time_outs_in(uint32_t seconds, uint32_t* rounded_up = nullptr) {
+  uint32_t count = 0, time_out = 1, passed = 0;
+  for (; passed < seconds && count < 255; ++count) {
+    passed += time_out;
+    time_out = std::min(2 * time_out, 120u);
+  }
+  if (rounded_up != nullptr) *rounded_up = passed;
+  return count;
+}
+
 int tell_stack(uint32_t socket) {
   Request request{.op = Op::set_options, .socket = socket};
   request.value[kOptionBits] = state.names[socket].option_bits.load(std::memory_order_relaxed) & kForStack;
   for (uint32_t place = kKeepIdle; place <= kSendBuffer; ++place)
     request.value[kOptionKeepIdle + place] = get_place(socket, place);
   request.value[kOptionReceiveBuffer] /= 2;
+  const PacketMarks marks = marks_of(socket);
+  request.value[kOptionMarks] = marks.ttl | uint64_t{marks.type_of_service} << 8;
+  request.value[kOptionSynRetries] = get_place(socket, kSynCount);
+  request.value[kOptionDeferAccept] = time_outs_in(get_place(socket, kDeferAccept));
+  request.value[kOptionReceiveLow] = get_place(socket, kReceiveLow);
   return call(request);
 }
 
@@ -149,6 +166,44 @@ int give_path_mtu(uint32_t socket, void* value, socklen_t* length) {
   return give_int(value, length, static_cast<int>(known != 0 ? known : state.control->mtu));
 }
 
+// So that who looks for input need not look here.
+void show_low_water(uint32_t socket) {
+  std::atomic<uint32_t>& flags = state.in[socket].flags;
+  if (is_stream(socket) && least_input(socket) > 1)
+    flags.fetch_or(kLowWater, std::memory_order_relaxed);
+  else
+    flags.fetch_and(~uint32_t{kLowWater}, std::memory_order_relaxed);
+}
+
+// What Linux makes of a number before it looks at its limits: ip(7) has -1 for the default, and looks at
+// eight bits of a type of service, of which two are TCP's own.
+int as_kept(uint32_t socket, uint64_t place, int number) {
+  switch (place) {
+    case kTimeToLive:
+      return number == -1 ? 64 : number;
+    case kHopLimit:
+      return number == -1 ? 0 : number;
+    case kTrafficClass:
+      if (number == -1) return 0;
+      return is_stream(socket) && number >= 0 && number <= 255 ? number & 0xfc : number;
+    case kTypeOfService:
+      return number & (is_stream(socket) ? 0xfc : 0xff);
+    case kReceiveLow: {
+      constexpr int kMost = 16 << 20;  // half of net.ipv4.tcp_rmem's greatest
+      const auto set = static_cast<int>(get_place(socket, kReceiveBuffer));
+      if (number < 0) number = INT32_MAX;
+      return is_stream(socket) ? std::min(number, set != 0 ? set / 2 : kMost) : number;
+    }
+    case kDeferAccept: {
+      uint32_t seconds = 0;
+      time_outs_in(static_cast<uint32_t>(std::max(number, 0)), &seconds);
+      return static_cast<int>(seconds);
+    }
+    default:
+      return number;
+  }
+}
+
 int set_special(uint32_t socket, int level, int name, const void* value, socklen_t length) {
   int number = 0;
   if (is_discovery(level, name)) {
@@ -250,11 +305,17 @@ int set_option(uint32_t socket, int level, int name, const void* value, socklen_
     number = length < 1 ? 0 : *static_cast<const uint8_t*>(value);
   }
   if (option->kind == Kind::constant) return -ENOPROTOOPT;
-  if (option->kind == Kind::bit) set_bit(socket, option->where, number != 0);
+  if (option->kind == Kind::bit) {
+    // Of the two ways to tell the time one holds, and none after either was switched off.
+    constexpr uint64_t kTimes = uint64_t{kTimestamp} | kTimestampNs;
+    if (option->where & kTimes) set_bit(socket, kTimes, false);
+    set_bit(socket, option->where, number != 0);
+  }
   if (option->kind == Kind::number) {
+    number = as_kept(socket, option->where, number);
     if (number < option->least || number > option->most) return -EINVAL;
-    if (level == IPPROTO_IP && name == IP_TOS && is_stream(socket)) number &= ~3;  // those are ECN's
     set_place(socket, static_cast<uint32_t>(option->where), static_cast<uint32_t>(number));
+    if (option->where == kReceiveLow) show_low_water(socket);
   }
   return option->to_stack ? tell_stack(socket) : 0;
 }
@@ -265,8 +326,7 @@ int get_option(uint32_t socket, int level, int name, void* value, socklen_t* len
   if (level == IPPROTO_TCP && !is_stream(socket)) return state.names[socket].v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
   const Option* option = find_option(level, name);
   if (option == nullptr) return give_special(socket, level, name, value, length);
-  if (option->kind == Kind::bit) return give_int(value, length, has_option(socket, option->where));
-  int number = option->usual;
+  int number = option->kind == Kind::bit ? has_option(socket, option->where) : option->usual;
   if (option->kind == Kind::number)
     if (const uint32_t set = get_place(socket, static_cast<uint32_t>(option->where)); set != 0)
       number = static_cast<int>(set);
@@ -283,11 +343,29 @@ void inherit_options(uint32_t listener, uint32_t accepted) {
   to.send_timeout_ns = from.send_timeout_ns.load(std::memory_order_relaxed);
   to.option_bits = from.option_bits.load(std::memory_order_relaxed);
   bool known_to_stack = has_option(listener, kForStack);
-  for (uint32_t i = 0; i < 8; ++i)
+  for (size_t i = 0; i < std::size(to.option_values); ++i)
     to.option_values[i] = from.option_values[i].load(std::memory_order_relaxed);
-  for (uint32_t place = kKeepIdle; place <= kSendBuffer; ++place)
+  for (const Option& option : kOptions)
+    if (option.kind == Kind::number && option.to_stack)
+      known_to_stack = known_to_stack || get_place(listener, static_cast<uint32_t>(option.where)) != 0;
+  for (const uint32_t place : {kMaxSegment, kReceiveBuffer, kSendBuffer})
     known_to_stack = known_to_stack || get_place(listener, place) != 0;
+  show_low_water(accepted);
   if (known_to_stack) tell_stack(accepted);
+}
+
+uint32_t least_input(uint32_t socket) {
+  return std::max(get_place(socket, kReceiveLow), 1u);
+}
+
+uint32_t enough_input(uint32_t socket) {
+  const uint32_t set = get_place(socket, kReceiveBuffer) / 2;
+  return std::min(least_input(socket), (set != 0 ? set : ring_bytes(socket)) / 2);
+}
+
+PacketMarks marks_of(uint32_t socket) {
+  return {static_cast<uint8_t>(get_place(socket, kTimeToLive)),
+          static_cast<uint8_t>(get_place(socket, kTypeOfService))};
 }
 
 bool aborts_on_close(uint32_t socket) {

@@ -14,15 +14,13 @@ enum ClientOption : uint64_t {
   kOptReusePort = 1 << 9,
   kOptV6Only = 1 << 10,
   kOptLinger = 1 << 11,
-  kOptTimestamp = 1 << 12,
   kOptPacketInfo = 1 << 13,
   kOptV6PacketInfo = 1 << 14,
   kOptOobInline = 1 << 15,
   kOptDontRoute = 1 << 16,
   kOptReceiveTos = 1 << 17,
   kOptReceiveTtl = 1 << 18,
-  kOptReceiveErrors = 1 << 19,
-  kOptTimestampNs = 1 << 20,
+  kOptV6ReceiveErrors = 1 << 23,
   kOptFreeBind = 1 << 21,
 };
 
@@ -32,6 +30,17 @@ inline bool has_option(uint32_t socket, uint64_t bit) {
 
 int set_option(uint32_t socket, int level, int name, const void* value, socklen_t length);
 int get_option(uint32_t socket, int level, int name, void* value, socklen_t* length);
+
+// SO_RCVLOWAT of a stream: so many bytes make a read worth it, and poll() say so.
+uint32_t least_input(uint32_t socket);
+// The same as far as the window can hold it, which a peer may have to fill up.
+uint32_t enough_input(uint32_t socket);
+
+// What the socket's datagrams leave with, where the call does not say otherwise.
+struct PacketMarks {
+  uint8_t ttl, type_of_service;
+};
+PacketMarks marks_of(uint32_t socket);
 
 // An accepted socket starts with what its listener has (measured: all but O_NONBLOCK).
 void inherit_options(uint32_t listener, uint32_t accepted);

@@ -19,6 +19,12 @@ ssize_t nothing_to_read(uint32_t socket, uint32_t status) {
   return -ENOTCONN;
 }
 
+// SO_RCVLOWAT: how many bytes a read waits for that may wait.
+uint32_t low_water(uint32_t socket) {
+  const bool set = state.in[socket].flags.load(std::memory_order_relaxed) & kLowWater;
+  return set ? least_input(socket) : 1;
+}
+
 constexpr ssize_t kLookAgain = -4096;  // no errno: something came meanwhile, and it may be urgent
 
 // Copies what is there up to an urgent byte, at most what `to` takes.
@@ -185,6 +191,7 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
   if (flags & MSG_OOB) return receive_urgent(socket, to, flags);
   if (flags & MSG_ERRQUEUE) return -EAGAIN;
   const uint32_t life = life_of(socket);
+  const size_t least = flags & MSG_WAITALL ? to.left() : std::min<size_t>(to.left(), low_water(socket));
   ssize_t done = 0;
   TimeNs deadline = 0;
   for (;;) {
@@ -196,7 +203,7 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
     if (got == kLookAgain) continue;
     if (got > 0) {
       done += got;
-      if (!(flags & MSG_WAITALL) || (flags & MSG_PEEK) || to.left() == 0 || at_mark(socket)) return done;
+      if (static_cast<size_t>(done) >= least || (flags & MSG_PEEK) || at_mark(socket)) return done;
       continue;
     }
     if (got != -EAGAIN || may_not_wait(socket, flags)) return done > 0 ? done : got;

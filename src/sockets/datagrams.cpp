@@ -1,6 +1,7 @@
 // Datagrams in session rings: a header and a payload each, padded to eight bytes.
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "base/ring_math.hpp"
 #include "sockets/server.hpp"
@@ -13,7 +14,8 @@ constexpr uint32_t kTurn = 32;            // datagrams that a socket sends befor
 
 }  // namespace
 
-bool Server::deliver(TimeNs now, uint32_t id, const Endpoint& from, const Endpoint& to, ConstBytes payload) {
+bool Server::deliver(TimeNs now, uint32_t id, const Endpoint& from, const Endpoint& to,
+                     const stack::Marks& marks, ConstBytes payload) {
   if (id >= sockets_.size() || sockets_[id].kind != Kind::datagram || payload.size() > kMaxDatagram)
     return false;
   Socket& socket = sockets_[id];
@@ -34,6 +36,8 @@ bool Server::deliver(TimeNs now, uint32_t id, const Endpoint& from, const Endpoi
   DatagramHeader header;
   header.payload_bytes = length;
   header.peer_port = from.port;
+  header.ttl = marks.ttl;
+  header.type_of_service = marks.type_of_service;
   header.peer = from.address;
   header.local = to.address;
   header.arrival_ns = now + real_time_offset_ns_;
@@ -48,8 +52,50 @@ bool Server::deliver(TimeNs now, uint32_t id, const Endpoint& from, const Endpoi
   return true;
 }
 
-void Server::fail(uint32_t id, int error) {
+// Who asked (IP_RECVERR) hears all of it, and can read it; else a connected socket hears what no waiting
+// mends (Linux __udp4_lib_err()).
+void Server::refused(TimeNs now, uint32_t id, const stack::TransportError& error) {
   if (id >= sockets_.size() || sockets_[id].kind != Kind::datagram) return;
+  const Socket& socket = sockets_[id];
+  const stack::DatagramRules& rules = socket.rules;
+  const bool may_be_cut = rules.may_be_cut && !rules.whole && !rules.trusts_link;
+  if (error.next_hop_mtu != 0 && may_be_cut) return;
+  if (!socket.receives_errors && (!error.hard || !udp_.is_connected(id))) return;
+  if (socket.receives_errors) {
+    DatagramError entry{.error = error.error,
+                        .type = error.type,
+                        .code = error.code,
+                        .ttl = error.ttl,
+                        .type_of_service = error.type_of_service,
+                        .info = error.next_hop_mtu,
+                        .payload_bytes = error.quoted,
+                        .arrival_ns = now + real_time_offset_ns_,
+                        .destination = error.remote,
+                        .local = error.local.address,
+                        .offender = IpAddress::v4(error.offender)};
+    static_assert(sizeof entry.payload == stack::TransportError::kQuoteBytes);
+    std::copy_n(error.quote.begin(), error.quoted, entry.payload);
+    errors_.push(id, entry);
+    view_.out(id).errors_queued.store(errors_.count(id), std::memory_order_release);
+  }
+  fail(id, error.error);
+}
+
+// The error that is pending afterwards is the next one's (Linux sock_dequeue_err_skb()).
+int32_t Server::take_error(Call& request) {
+  const uint32_t id = request.socket;
+  const std::optional<DatagramError> error = errors_.take(id);
+  if (!error) return -EAGAIN;
+  const DatagramError* next = errors_.front(id);
+  SocketOut& out = view_.out(id);
+  out.error.store(next == nullptr ? 0 : next->error);
+  out.errors_queued.store(errors_.count(id), std::memory_order_release);
+  if (next != nullptr) wakeups_.touch(id);
+  std::memcpy(request.value, &*error, sizeof *error);
+  return 0;
+}
+
+void Server::fail(uint32_t id, int error) {
   view_.out(id).error.store(error);
   wakeups_.touch(id);
 }
@@ -117,6 +163,7 @@ bool Server::next_datagram(DatagramOut& out) {
     out.to = Endpoint{header.peer, header.peer_port};
     out.source = header.local;
     out.rules = socket.rules;
+    out.rules.marks = {header.ttl != 0 ? header.ttl : stack::Marks{}.ttl, header.type_of_service};
     out.payload[0] = {ring + start, first};
     out.payload[1] = {ring, header.payload_bytes - first};
     return true;

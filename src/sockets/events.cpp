@@ -21,8 +21,12 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
     show_names(id);
     publish_send_buffer(id);
     out.long_rings.store(tcp_.long_rings(id), std::memory_order_relaxed);
-    set_status(id, kConnected, kConnecting);
-    tell = true;
+    if (ends_at_once(id)) {
+      tcp_.shutdown_write(now, id);
+    } else {
+      set_status(id, kConnected, kConnecting);
+      tell = true;
+    }
   }
   if (event.bits & tcp::kUrgent) {
     publish_urgent(id);
@@ -30,6 +34,7 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
     tell = true;
   }
   if (event.bits & tcp::kReadable) {
+    if (socket.notes_arrival) note_arrival(now, id);
     publish_reads(id);
     wakeups_.touch_input(id);
   }
@@ -48,6 +53,10 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
     tell = true;
   }
   if (event.bits & tcp::kFinished) set_status(id, kOver);
+  if (event.bits & tcp::kSoftError) {
+    out.error.store(tcp_.soft_error(id));
+    tell = true;
+  }
   if (event.bits & tcp::kFailed) {
     out.error.store(failure(id));
     set_status(id, kHungUp | kPeerClosed, kConnecting | kConnected);
@@ -55,6 +64,12 @@ void Server::on_event(TimeNs now, const tcp::Event& event) {
   }
   if (tell) wakeups_.touch(id);
   if ((event.bits & tcp::kGone) != 0 && socket.orphan) free_index(id);
+}
+
+// A connection to itself takes up a shutdown() that came before it, and then has both its ends: who waits for
+// it hears that it was aborted (Linux tcp_rcv_state_process(), SYN-RECV).
+bool Server::ends_at_once(uint32_t id) const {
+  return (sockets_[id].status & kWriteShut) != 0 && tcp_.local(id) == tcp_.remote(id);
 }
 
 // A reset after the peer's FIN says only that it reads no more (tcp_reset in Linux).
@@ -67,6 +82,10 @@ void Server::publish_reads(uint32_t id) {
   SocketOut& out = view_.out(id);
   out.rx_base.store(tcp_.rx_base(id), std::memory_order_relaxed);
   out.rx_written.store(tcp_.rx_written(id), std::memory_order_release);
+}
+
+void Server::note_arrival(TimeNs now, uint32_t id) {
+  view_.names(id).arrival_ns.store(now + real_time_offset_ns_, std::memory_order_relaxed);
 }
 
 void Server::publish_send_buffer(uint32_t id) {
@@ -149,6 +168,7 @@ void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   out.room.store(0, std::memory_order_relaxed);
   out.news.store(0, std::memory_order_relaxed);
   out.rx_drops.store(0, std::memory_order_relaxed);
+  out.errors_queued.store(0, std::memory_order_relaxed);
   SocketIn& in = view_.in(id);
   for (std::atomic<uint16_t>& watcher : in.watchers) watcher.store(0, std::memory_order_relaxed);
   in.watch_all.store(0, std::memory_order_relaxed);
@@ -167,6 +187,7 @@ void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   names.owner_type.store(0, std::memory_order_relaxed);
   names.urgent_bell.store(0, std::memory_order_relaxed);
   names.async_bell.store(0, std::memory_order_relaxed);
+  names.arrival_ns.store(0, std::memory_order_relaxed);
   out.status.store(sockets_[id].status, std::memory_order_release);
 }
 

@@ -49,6 +49,7 @@ void Server::let_go(TimeNs now, uint32_t id, bool abort) {
 // The index is free once TCP or UDP has finished with it.
 void Server::release(TimeNs now, uint32_t id, bool abort) {
   Socket& socket = sockets_[id];
+  next_life(id);  // to programs this one is over, whatever TCP has still to do
   ++counters_.closed;
   if (socket.kind == Kind::datagram) {
     // What was written before the close is still to be sent, as on Linux, where sendto() had done it.
@@ -85,6 +86,7 @@ void Server::free_index(uint32_t id) {
     return;
   }
   if (sockets_[id].counted) --connected_;
+  if (sockets_[id].receives_errors) errors_.forget(id);
   sockets_[id] = Socket{};
   next_life(id);
   view_.out(id).status.store(0, std::memory_order_release);

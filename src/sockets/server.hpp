@@ -10,6 +10,7 @@
 
 #include "base/index_pool.hpp"
 #include "base/time.hpp"
+#include "sockets/datagram_errors.hpp"
 #include "sockets/session_view.hpp"
 #include "sockets/wakeups.hpp"
 #include "stack/routes.hpp"
@@ -47,9 +48,10 @@ class Server {
   void disarm();
 
   // ---- UDP delivers here (stack::UdpSink). False: no room, the datagram is dropped and counted.
-  bool deliver(TimeNs now, uint32_t socket, const Endpoint& from, const Endpoint& to, ConstBytes payload);
-  // An ICMP error for a connected datagram socket.
-  void fail(uint32_t socket, int error);
+  bool deliver(TimeNs now, uint32_t socket, const Endpoint& from, const Endpoint& to,
+               const stack::Marks& marks, ConstBytes payload);
+  // An ICMP error about a datagram that the socket sent.
+  void refused(TimeNs now, uint32_t socket, const stack::TransportError& error);
   // The next datagram to send, after tx() has looked at the program's notes; false if there is none now. Each
   // is answered with datagram_done: 0, EAGAIN (it stays, and the next socket has its turn) or an errno value
   // for the socket.
@@ -105,6 +107,8 @@ class Server {
     uint32_t tx_taken = 0;  // datagram sockets: how far we have read the program's ring
     uint32_t tx_base = 0;
     bool sending = false;          // datagram sockets: in senders_
+    bool receives_errors = false;  // datagram sockets: IP_RECVERR
+    bool notes_arrival = false;    // streams: SO_TIMESTAMP
     stack::DatagramRules rules;    // datagram sockets
     IpAddress bound_address;       // what bind() said, which a disconnected stream has again
     uint32_t tx_limit = 0;         // streams: as published
@@ -114,7 +118,9 @@ class Server {
   // events.cpp: from TCP to the program
   void on_event(TimeNs now, const tcp::Event& event);
   int failure(uint32_t id) const;
+  bool ends_at_once(uint32_t id) const;
   void publish_reads(uint32_t id);
+  void note_arrival(TimeNs now, uint32_t id);
   uint32_t accept_all(TimeNs now, uint32_t listener);
   void count_connection(uint32_t id);
   void show_names(uint32_t id);
@@ -142,6 +148,7 @@ class Server {
   void disconnect_stream(TimeNs now, uint32_t id);
   int32_t shutdown(TimeNs now, const Call& request);
   void set_options(TimeNs now, const Call& request);
+  void tell_if_enough(uint32_t id, uint32_t receive_low);
   void info(TimeNs now, Call& request) const;
   bool is_held(uint32_t id) const;
   bool waits_in_queue(const Socket& socket) const;
@@ -153,6 +160,8 @@ class Server {
   void sweep(TimeNs now);
 
   // datagrams.cpp
+  void fail(uint32_t id, int error);
+  int32_t take_error(Call& request);
   void begin_sending(uint32_t id);
   void end_sending(uint32_t id);
   void end_turn();
@@ -167,7 +176,8 @@ class Server {
   Wakeups wakeups_;
   std::vector<Socket> sockets_;
   std::vector<uint32_t> senders_;  // datagram sockets with something to send, each once; the last is served
-  uint32_t in_turn_ = 0;           // datagrams that it has sent in this turn
+  DatagramErrors errors_;
+  uint32_t in_turn_ = 0;  // datagrams that it has sent in this turn
   ServerCounters counters_;
   uint32_t connected_ = 0;
   TimeNs sweep_at_ = kNever;

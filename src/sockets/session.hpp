@@ -110,6 +110,7 @@ struct alignas(64) SocketOut {
   // Another number whenever the index begins a life or ends one; never reset. Who slept compares it: the
   // index may be another socket's by now.
   std::atomic<uint32_t> life;
+  std::atomic<uint32_t> errors_queued;  // datagram sockets: what MSG_ERRQUEUE has to give
 };
 
 // Who has `queued` of at most `most` bytes in its ring is writable: a third is free (Linux
@@ -155,19 +156,22 @@ struct alignas(64) SocketNames {
   std::atomic<uint64_t> receive_timeout_ns;
   std::atomic<uint64_t> send_timeout_ns;
   std::atomic<uint64_t> option_bits;  // what getsockopt must give back; the program's own encoding
-  std::atomic<uint64_t> option_values[8];
+  std::atomic<uint64_t> option_values[9];
   // F_SETOWN, and the waiters + 1 that bring its signals: the stack tells the first of urgent data; the other
   // is among the socket's watchers.
   std::atomic<int32_t> owner;
   std::atomic<uint32_t> owner_type;
   std::atomic<uint32_t> urgent_bell;
   std::atomic<uint32_t> async_bell;
+  // The stack's: when bytes came last, CLOCK_REALTIME. Streams with kTimestamp or kTimestampNs; 0: none did.
+  std::atomic<uint64_t> arrival_ns;
 };
 
 enum DescriptionFlag : uint32_t {
   kNonBlocking = 1,  // O_NONBLOCK
   kAsync = 2,        // O_ASYNC
   kConnectDue = 4,   // a connect() left before it knew; the next one tells what became of it
+  kLowWater = 8,     // streams: SO_RCVLOWAT is more than one byte
 };
 
 // A datagram in a ring: this header, then the payload, the whole padded to 8 bytes; header and payload may
@@ -175,7 +179,9 @@ enum DescriptionFlag : uint32_t {
 struct DatagramHeader {
   uint32_t payload_bytes = 0;  // 0 to 65507
   uint16_t peer_port = 0;      // rx: who sent it; tx: to whom (0: the connected peer)
-  uint16_t flags = 0;          // 0
+  // rx: what it came with; tx: what it leaves with (ttl 0: the default).
+  uint8_t ttl = 0;
+  uint8_t type_of_service = 0;
   IpAddress peer;
   IpAddress local;          // rx: the address it was sent to (IP_PKTINFO); tx: source to use, or unspecified
   uint64_t arrival_ns = 0;  // rx: SO_TIMESTAMP, CLOCK_REALTIME; tx: 0
@@ -209,6 +215,7 @@ struct Interest {
   std::atomic<uint64_t> data;
   // Edge-triggered: what the socket's words were when it was last looked at.
   std::atomic<uint32_t> seen_input, seen_output, seen_news;
+  std::atomic<uint32_t> life;  // of the socket's index: in another one it is somebody else's
 };
 
 // --------------------------------------------------------------------------------------------------------------
@@ -228,8 +235,9 @@ enum class Op : uint32_t {
              // -errno
   disconnect,   // connect(AF_UNSPEC)
   shutdown,     // value[0]: 0 SHUT_RD, 1 SHUT_WR, 2 both
-  set_options,  // value[0..7]: OptionValue
+  set_options,  // value[0..11]: OptionValue
   info,         // -> value: InfoValue, see session_info.hpp
+  take_error,   // -> value: DatagramError, the oldest that MSG_ERRQUEUE has not had; or -EAGAIN
 };
 
 enum BindFlag : uint64_t {
@@ -248,6 +256,11 @@ enum OptionValue : uint32_t {
   kOptionMaxSegment = 5,     // bytes
   kOptionReceiveBuffer = 6,  // bytes of window, 0 = as the connection needs it
   kOptionSendBuffer = 7,     // bytes, 0 = as the connection needs it
+  // Of streams alone; datagrams have theirs in their headers.
+  kOptionMarks = 8,         // IP_TTL, 0 = the default; in the next byte IP_TOS
+  kOptionSynRetries = 9,    // TCP_SYNCNT, 0 = the default
+  kOptionDeferAccept = 10,  // TCP_DEFER_ACCEPT: time-outs of the SYN-ACK
+  kOptionReceiveLow = 11,   // SO_RCVLOWAT: bytes
 };
 enum OptionBit : uint64_t {
   kNoDelay = 1,
@@ -259,12 +272,31 @@ enum OptionBit : uint64_t {
   kWhole = 32,
   kMayBeCut = 64,
   kTrustsLink = 128,
-  kForStack = 255,
+  // SO_TIMESTAMP and SO_TIMESTAMPNS, of which one may be set: a stream notes when bytes came.
+  kTimestamp = 1 << 12,
+  kTimestampNs = 1 << 20,
+  kReceiveErrors = 1 << 19,  // IP_RECVERR
+  kForStack = 255 | kTimestamp | kTimestampNs | kReceiveErrors,
   // SO_LINGER with 0 seconds. The stack looks at it in SocketNames where nobody is left who could say so.
   kResetsOnClose = 1 << 22,
 };
 
 inline constexpr uint32_t kCallValues = 32;
+
+// What became of a datagram: the answer to Op::take_error, as bytes of value[]. ip(7), IP_RECVERR.
+struct DatagramError {
+  int32_t error = 0;                     // errno value
+  uint8_t type = 0, code = 0;            // ICMP's
+  uint8_t ttl = 0, type_of_service = 0;  // that the message came with
+  uint32_t info = 0;                     // with EMSGSIZE: what fits, in bytes of IP packet
+  uint32_t payload_bytes = 0;            // of `payload`: as much of the datagram as was quoted and is kept
+  uint64_t arrival_ns = 0;               // CLOCK_REALTIME
+  Endpoint destination;                  // where the datagram was to go
+  IpAddress local;                       // and from where
+  IpAddress offender;                    // who says so
+  uint8_t payload[96] = {};
+};
+static_assert(sizeof(DatagramError) <= kCallValues * 8);
 
 struct alignas(64) Call {
   std::atomic<uint32_t> state;  // CallState; futex word

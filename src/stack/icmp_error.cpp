@@ -1,28 +1,32 @@
 #include "stack/icmp_error.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
+
+#include "wire/udp.hpp"
 
 namespace skerry::stack {
 namespace {
 
-// What programs see, as on Linux: icmp(7), RFC 1122 sections 3.2.2.1, 3.2.2.4 and 4.2.3.9.
-int error_of(const IcmpHeader& header) {
-  if (header.type == IcmpType::kTimeExceeded) return EHOSTUNREACH;
-  if (header.type == IcmpType::kParameterProblem) return EPROTO;
-  switch (header.code) {
-    case kNetUnreachable:
-      return ENETUNREACH;
-    case kProtocolUnreachable:
-      return ENOPROTOOPT;
-    case kPortUnreachable:
-      return ECONNREFUSED;
-    case kFragmentationNeeded:
-      return EMSGSIZE;
-    case kSourceRouteFailed:
-      return EOPNOTSUPP;
-    default:
-      return EHOSTUNREACH;
-  }
+struct Meaning {
+  int error;
+  bool hard;
+};
+
+// What programs see, as on Linux: icmp(7), icmp_err_convert and __udp4_lib_err() there, RFC 1122 sections
+// 3.2.2.1, 3.2.2.4 and 4.2.3.9.
+Meaning meaning_of(const IcmpHeader& header) {
+  static constexpr Meaning kOfUnreachable[] = {
+      {ENETUNREACH, false},  {EHOSTUNREACH, false}, {ENOPROTOOPT, true},  {ECONNREFUSED, true},
+      {EMSGSIZE, true},      {EOPNOTSUPP, false},   {ENETUNREACH, true},  {EHOSTDOWN, true},
+      {ENONET, true},        {ENETUNREACH, true},   {EHOSTUNREACH, true}, {ENETUNREACH, false},
+      {EHOSTUNREACH, false}, {EHOSTUNREACH, true},  {EHOSTUNREACH, true}, {EHOSTUNREACH, true},
+  };
+  if (header.type == IcmpType::kParameterProblem) return {EPROTO, true};
+  if (header.type != IcmpType::kDestinationUnreachable || header.code >= std::size(kOfUnreachable))
+    return {EHOSTUNREACH, false};
+  return kOfUnreachable[header.code];
 }
 
 // RFC 1191 section 7.1: what a router that does not say the size is likely to mean, below the size that did
@@ -36,26 +40,33 @@ uint16_t plateau_below(uint16_t total_bytes) {
 
 }  // namespace
 
-std::optional<IcmpNotice> notice_about(ConstBytes packet, int error) {
-  const auto embedded = IcmpEmbedded::parse(packet);
+void IcmpNotice::note_quote(Ipv4Address offender, ConstBytes packet) {
+  error.offender = offender;
+  const size_t end = std::min<size_t>(packet.size(), packet_bytes);
+  if (protocol == IpProtocol::kUdp && payload_begins < end)
+    error.take_quote(packet.subspan(payload_begins, end - payload_begins));
+}
+
+std::optional<IcmpNotice> read_icmp_error(const IcmpHeader& header, ConstBytes body) {
+  const auto embedded = IcmpEmbedded::parse(body);
   if (!embedded) return std::nullopt;
   const IpProtocol protocol = embedded->ip.protocol;
   if (protocol != IpProtocol::kTcp && protocol != IpProtocol::kUdp) return std::nullopt;
+  const Meaning meaning = meaning_of(header);
   IcmpNotice notice;
   notice.protocol = protocol;
   notice.error.local = {IpAddress::v4(embedded->ip.source), embedded->source_port};
   notice.error.remote = {IpAddress::v4(embedded->ip.destination), embedded->destination_port};
   notice.error.tcp_seq = embedded->tcp_seq;
-  notice.error.error = error;
+  notice.error.error = meaning.error;
+  notice.error.hard = meaning.hard;
+  notice.error.type = static_cast<uint8_t>(header.type);
+  notice.error.code = header.code;
   notice.packet_bytes = embedded->ip.total_bytes;
-  return notice;
-}
-
-std::optional<IcmpNotice> read_icmp_error(const IcmpHeader& header, ConstBytes body) {
-  auto notice = notice_about(body, error_of(header));
-  if (notice && header.type == IcmpType::kDestinationUnreachable && header.code == kFragmentationNeeded) {
+  notice.payload_begins = static_cast<uint16_t>(embedded->ip.header_bytes + UdpHeader::kBytes);
+  if (header.type == IcmpType::kDestinationUnreachable && header.code == kFragmentationNeeded) {
     const uint16_t mtu = header.next_hop_mtu();
-    notice->error.next_hop_mtu = mtu != 0 ? mtu : plateau_below(notice->packet_bytes);
+    notice.error.next_hop_mtu = mtu != 0 ? mtu : plateau_below(notice.packet_bytes);
   }
   return notice;
 }

@@ -141,7 +141,7 @@ class Ip {
   uint32_t reserve_link();
   uint32_t reserve_loopback();
   // Finds the way to a peer, from the address `source` or, if that is 0, one that fits. False: there is none.
-  bool find(Way& way, Ipv4Address destination, Ipv4Address source);
+  bool find(Way& way, Ipv4Address destination, Ipv4Address source, const Marks& marks = {});
   // The longest transport segment in one packet on the way, header included.
   uint32_t transport_mtu(const Way& way) const { return transport_mtu(way.loops()); }
   // The same as far as ICMP has told: the whole path.
@@ -238,6 +238,10 @@ class Ip {
   [[gnu::cold, gnu::noinline]] void send_resets(TimeNs now);
   void loop_reset(const TcpReset& reset);
   void send_icmp(TimeNs now);
+  void tell_ourselves(uint8_t code, ConstBytes copy, ConstBytes packet);
+  ErrorQueue& errors_of(IpProtocol transport) {
+    return transport == IpProtocol::kTcp ? tcp_errors_ : udp_errors_;
+  }
   void send_held(TimeNs now);
   void send_arp(TimeNs now);
   void queue(const Frame& frame) { tx_[tx_count_++] = frame; }

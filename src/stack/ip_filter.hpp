@@ -60,9 +60,7 @@ void Ip<L>::refused_out(ConstBytes packet) {
   if (reject && ip && reject->kind == filter::RejectKind::tcp_reset) {
     if (const auto reset = reset_for(*ip, packet.subspan(ip->header_bytes))) resets_.promise(*reset);
   } else if (reject) {
-    const IcmpHeader icmp{IcmpType::kDestinationUnreachable, icmp_code_of(*reject)};
-    if (const auto notice = read_icmp_error(icmp, packet))
-      (notice->protocol == IpProtocol::kTcp ? tcp_errors_ : udp_errors_).push(notice->error);
+    tell_ourselves(icmp_code_of(*reject), packet, packet);
   }
 }
 

@@ -125,7 +125,8 @@ int Ip<L>::send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segm
   ip.source = way.route.source;
   ip.destination = way.destination;
   ip.identification = ++identification_;
-  ip.ttl = 64;
+  ip.ttl = way.marks.ttl;
+  ip.type_of_service = way.marks.type_of_service;
   ip.protocol = way.protocol;
   ip.total_bytes = static_cast<uint16_t>(end);
   ip.emit(whole);

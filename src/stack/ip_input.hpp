@@ -157,7 +157,8 @@ auto Ip<L>::hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, Cons
     segment.looped = looped;
     segment.intact = intact;
     segment.broadcast = !routes_.is_local(ip.destination);
-    segment.congestion_experienced = (ip.type_of_service & 3) == 3;
+    segment.ttl = ip.ttl;
+    segment.type_of_service = ip.type_of_service;
     if (judged) [[unlikely]]
       segment.copy_header(filter_.transport());
     else
@@ -202,9 +203,12 @@ auto Ip<L>::receive_icmp(TimeNs now, const Segment& segment) -> Fate {
     return {DropReason::icmp_rate_limited};
   }
   if (!header->is_error() || segment.broadcast) return {DropReason::unwanted_icmp};
-  const auto notice = read_icmp_error(*header, segment.header().subspan(IcmpHeader::kBytes));
+  auto notice = read_icmp_error(*header, segment.header().subspan(IcmpHeader::kBytes));
   if (!notice || !routes_.is_local(notice->error.local.address.as_v4())) return {DropReason::unwanted_icmp};
-  (notice->protocol == IpProtocol::kTcp ? tcp_errors_ : udp_errors_).push(notice->error);
+  notice->note_quote(segment.source, segment.bytes.subspan(IcmpHeader::kBytes));
+  notice->error.ttl = segment.ttl;
+  notice->error.type_of_service = segment.type_of_service;
+  errors_of(notice->protocol).push(notice->error);
   return {};
 }
 

@@ -59,12 +59,13 @@ uint32_t Ip<L>::reserve_loopback() {
 }
 
 template <Link L>
-bool Ip<L>::find(Way& way, Ipv4Address destination, Ipv4Address source) {
-  if (way.leads_to(destination, source)) [[likely]]
+bool Ip<L>::find(Way& way, Ipv4Address destination, Ipv4Address source, const Marks& marks) {
+  if (way.leads_to(destination, source, marks)) [[likely]]
     return true;
   way.route = routes_.lookup(destination, source);
   way.destination = destination;
   way.asked_source = source;
+  way.marks = marks;
   way.neighbour = Neighbours::kNone;
   if (way.route.kind == Route::Kind::none) return false;
 
@@ -76,7 +77,8 @@ bool Ip<L>::find(Way& way, Ipv4Address destination, Ipv4Address source) {
   ip.destination = destination;
   ip.dont_fragment =
       true;  // so identification may be 0 (RFC 6864 section 4.1), and too long is told (RFC 1191)
-  ip.ttl = 64;
+  ip.ttl = marks.ttl;
+  ip.type_of_service = marks.type_of_service;
   ip.protocol = way.protocol;
   uint8_t* const header = way.headers.data() + EthernetHeader::kBytes;
   ip.emit(header);
@@ -233,13 +235,23 @@ void Ip<L>::send_held(TimeNs now) {
       const ConstBytes packet = link_.data(*frame).subspan(EthernetHeader::kBytes);
       std::memcpy(copy, packet.data(), sizeof copy);  // every transport header is that long
       filter_.translate_back(copy, now);
-      if (const auto notice = notice_about(copy, EHOSTUNREACH))
-        (notice->protocol == IpProtocol::kTcp ? tcp_errors_ : udp_errors_).push(notice->error);
+      tell_ourselves(kHostUnreachable, copy, packet);
       drops_.count(DropReason::unresolved);
       link_.give_back(*frame);
     }
     neighbours.forget(*failed);
   }
+}
+
+// As Linux does by an ICMP message to itself. `packet` is ours, and did not leave; `copy` is what nobody else
+// can write of it.
+template <Link L>
+void Ip<L>::tell_ourselves(uint8_t code, ConstBytes copy, ConstBytes packet) {
+  auto notice = read_icmp_error({IcmpType::kDestinationUnreachable, code}, copy);
+  if (!notice) return;
+  notice->note_quote(notice->error.local.address.as_v4(), packet);
+  notice->error.ttl = Marks{}.ttl;
+  errors_of(notice->protocol).push(notice->error);
 }
 
 template <Link L>

@@ -3,6 +3,7 @@
 // alone.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -23,11 +24,12 @@ struct alignas(64) Segment {
   ConstBytes bytes;  // transport header and payload; a neighbour may be writing to them
   Ipv4Address source;
   Ipv4Address destination;
-  bool looped;                  // from the loopback: the frame is not the link's
-  bool intact;                  // somebody vouches for it: no checksum to verify
-  bool broadcast;               // not to us alone
-  bool congestion_experienced;  // ECN CE (RFC 3168)
-  uint8_t copied;               // bytes of `copy` that are set
+  bool looped;     // from the loopback: the frame is not the link's
+  bool intact;     // somebody vouches for it: no checksum to verify
+  bool broadcast;  // not to us alone
+  uint8_t ttl;
+  uint8_t type_of_service;  // two bits of it are ECN (RFC 3168)
+  uint8_t copied;           // bytes of `copy` that are set
   std::array<uint8_t, kCopyBytes> copy;
 
   // The private copy of what `bytes` begins with.
@@ -64,11 +66,24 @@ class SegmentQueue {
 
 // An ICMP error about a segment that we sent, or word from ourselves that it could not leave.
 struct TransportError {
+  static constexpr size_t kQuoteBytes = 96;
+
   Endpoint local;
   Endpoint remote;
   uint32_t tcp_seq = 0;
-  int error = 0;              // errno value
-  uint16_t next_hop_mtu = 0;  // not 0: the segment was too big, this is what fits (RFC 1191)
+  int error = 0;     // errno value
+  bool hard = true;  // a connected datagram socket is told though it did not ask (Linux icmp_err_convert)
+  uint8_t type = 0, code = 0;              // ICMP's
+  uint16_t next_hop_mtu = 0;               // not 0: the segment was too big, this is what fits (RFC 1191)
+  Ipv4Address offender = 0;                // who sent the error
+  uint8_t ttl = 0, type_of_service = 0;    // that it came with
+  uint8_t quoted = 0;                      // bytes of `quote`
+  std::array<uint8_t, kQuoteBytes> quote;  // what followed the header of UDP
+
+  void take_quote(ConstBytes payload) {
+    quoted = static_cast<uint8_t>(std::min(payload.size(), quote.size()));
+    copy_once(quote.data(), payload.data(), quoted);
+  }
 };
 
 // As with segments. Errors are advice: what finds no room is forgotten.

@@ -85,7 +85,7 @@ class TcpComponent {
     in_.source = IpAddress::v4(segment.source);
     in_.destination = IpAddress::v4(segment.destination);
     in_.payload = segment.bytes.subspan(in_.header.header_bytes);
-    in_.congestion_experienced = segment.congestion_experienced;
+    in_.congestion_experienced = (segment.type_of_service & 3) == 3;
     // Memory brings super-frames; segments that met a wire, whose bytes were summed anyway, are worth
     // gathering.
     if (!segment.intact && run_.join(in_)) return ip_.give_back(segment);
@@ -105,7 +105,8 @@ class TcpComponent {
 
   void send(TimeNs now) {
     // A way that is no more loses the segment, as a wire would: TCP asked for the path when it connected.
-    if (!ip_.find(way_, out_.destination.as_v4(), out_.source.as_v4())) return;
+    const Marks marks{out_.ttl, out_.type_of_service};
+    if (!ip_.find(way_, out_.destination.as_v4(), out_.source.as_v4(), marks)) return;
     const uint32_t header_bytes = static_cast<uint32_t>(out_.header.emitted_bytes());
     Outgoing out = ip_.open(way_, header_bytes + out_.payload_bytes());
     out_.header.emit(out.transport);

@@ -19,11 +19,11 @@ namespace skerry::stack {
 // Who owns the sockets. `payload` is copied at once or not at all: a neighbour may be writing to it.
 template <class S>
 concept UdpSink = requires(S& sink, TimeNs now, SocketId id, const Endpoint& from, const Endpoint& to,
-                           ConstBytes payload, int error) {
+                           const Marks& marks, ConstBytes payload, const TransportError& error) {
   {
-    sink.deliver(now, id, from, to, payload)
-    } -> std::same_as<bool>;                       // false: no room, the datagram is dropped
-  { sink.fail(id, error) } -> std::same_as<void>;  // errno value for a connected socket
+    sink.deliver(now, id, from, to, marks, payload)
+    } -> std::same_as<bool>;                               // false: no room, the datagram is dropped
+  { sink.refused(now, id, error) } -> std::same_as<void>;  // a datagram that the socket sent
 };
 
 template <class I, UdpSink Sink>
@@ -36,7 +36,7 @@ class UdpComponent {
       const auto id = udp_.match(error.local, error.remote);
       if (id && error.next_hop_mtu != 0)
         ip_.learn_path_mtu(now, error.remote.address.as_v4(), error.next_hop_mtu);
-      if (id && udp_.is_connected(*id)) sink_.fail(*id, error.error);
+      if (id) sink_.refused(now, *id, error);
     }
     ip_.udp_errors().clear();
     uint32_t work = 0;
@@ -66,15 +66,18 @@ class UdpComponent {
     }
     const Endpoint from{IpAddress::v4(segment.source), header->source_port};
     const Endpoint to{IpAddress::v4(segment.destination), header->destination_port};
+    const Marks marks{segment.ttl, segment.type_of_service};
     const ConstBytes payload = datagram.subspan(UdpHeader::kBytes);
     if (segment.broadcast) {
       bool found = false;
-      udp_.for_each_match(to, from, [&](SocketId id) { found |= sink_.deliver(now, id, from, to, payload); });
+      udp_.for_each_match(to, from,
+                          [&](SocketId id) { found |= sink_.deliver(now, id, from, to, marks, payload); });
       return found ? ip_.give_back(segment) : ip_.drop(segment, DropReason::udp_no_socket);
     }
     const auto id = udp_.match(to, from);
     if (!id) return ip_.refuse(now, segment);
-    if (!sink_.deliver(now, *id, from, to, payload)) return ip_.drop(segment, DropReason::udp_socket_full);
+    if (!sink_.deliver(now, *id, from, to, marks, payload))
+      return ip_.drop(segment, DropReason::udp_socket_full);
     ip_.give_back(segment);
   }
 
@@ -83,8 +86,9 @@ class UdpComponent {
   Sink& sink_;
 };
 
-// What a program has said of its datagrams (SO_BROADCAST, IP_MTU_DISCOVER).
+// What a program has said of its datagrams (SO_BROADCAST, IP_MTU_DISCOVER, IP_TTL, IP_TOS).
 struct DatagramRules {
+  Marks marks;
   bool may_broadcast = false;
   bool whole = false;        // what does not fit into one packet is refused instead of cut
   bool may_be_cut = false;   // by routers too: no "don't fragment" mark
@@ -113,7 +117,8 @@ class UdpSender {
     if (!source.is_unspecified() && !(source.is_v4() && ip_.routes().is_local(source.as_v4()))) return EINVAL;
     if (const int error = udp_.take_port(id)) return error;
     if (source.is_unspecified()) source = udp_.local(id).address;
-    if (!ip_.find(way_, destination, source.is_unspecified() ? 0 : source.as_v4())) return ENETUNREACH;
+    if (!ip_.find(way_, destination, source.is_unspecified() ? 0 : source.as_v4(), rules.marks))
+      return ENETUNREACH;
     if (way_.route.kind == Route::Kind::broadcast && !rules.may_broadcast) return EACCES;
     const size_t length = UdpHeader::kBytes + first.size() + second.size();
     const uint32_t mtu = rules.trusts_link ? ip_.transport_mtu(way_) : ip_.path_mtu(now, way_);

@@ -14,12 +14,14 @@ void Tcp::Impl::apply_options(ConnectionId id) {
   b.flags &= ~(kNoDelay | kCork | kQuickAck | kKeepAlive);
   b.flags |= (options.no_delay ? kNoDelay : 0u) | (options.cork ? kCork : 0u) |
              (options.quick_ack ? kQuickAck : 0u) | (options.keep_alive ? kKeepAlive : 0u);
-  const uint32_t receive =
-      options.receive_buffer != 0 ? options.receive_buffer : std::max(b.rx_limit, kFirstReceiveBuffer);
+  const uint32_t least = std::max(kFirstReceiveBuffer, 2 * std::min(options.receive_low, ring_bytes(b)));
+  const uint32_t receive = options.receive_buffer != 0 ? options.receive_buffer : std::max(b.rx_limit, least);
   const uint32_t send =
       options.send_buffer != 0 ? options.send_buffer : std::max(b.tx_limit, kFirstSendBuffer);
   b.rx_limit = std::min(receive, ring_bytes(b));
   b.tx_limit = std::min(send, ring_bytes(b));
+  b.ttl = options.ttl;
+  b.type_of_service = options.type_of_service;
 }
 
 // Only while nothing was written or received: what is in a ring cannot move.

@@ -81,7 +81,9 @@ struct ControlBlock {
   uint32_t ts_recent = 0;
   uint32_t ts_recent_second = 0;  // when ts_recent was set (RFC 7323 section 5.5)
   uint16_t rcv_mss = 0;           // largest segment seen, at most mss: what "full-sized" means for ACKs
-  TimeNs ack_deadline = 0;        // meaningful with kAckDelayed
+  uint8_t ttl = 64;               // copies of options: of the packets that leave
+  uint8_t type_of_service = 0;
+  TimeNs ack_deadline = 0;  // meaningful with kAckDelayed
   TimeNs last_heard = 0;
   uint32_t segments_in = 0;
   uint32_t segments_out = 0;
@@ -142,6 +144,7 @@ struct ColdBlock {
   Options options;
   Endpoint bound;  // what bind() said; port 0: not bound
   bool reuse_address = false;
+  bool acknowledged = false;  // in SYN-RECEIVED: but there is nothing to read yet (TCP_DEFER_ACCEPT)
   bool reuse_port = false;
   bool port_was_picked = false;         // nobody asked for bound.port
   uint16_t link_mss = 0;                // without options: what a peer may send us

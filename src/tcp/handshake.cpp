@@ -159,6 +159,12 @@ bool Tcp::Impl::complete_open(TimeNs now, ConnectionId id, const SegmentIn& segm
   }
   const ConnectionId parent = cold[id].parent;
   if (parent != kNoConnection) {
+    // As if the ACK had been lost (Linux tcp_check_req): who has something to say says it now.
+    if (cold[id].retries < cold[id].options.defer_accept && segment.payload.empty() && !header.has(kTcpFin)) {
+      b.flags &= ~kTiming;  // what comes at last tells nothing of the way
+      cold[id].acknowledged = true;
+      return false;
+    }
     ListenerQueue& queue = listeners[parent];
     if (queue.ready_count > cold[parent].backlog) {
       ++counters.listen_overflows;  // as if it had been lost: the SYN-ACK is sent again later
@@ -174,7 +180,7 @@ bool Tcp::Impl::complete_open(TimeNs now, ConnectionId id, const SegmentIn& segm
   b.snd_una = header.ack;
   b.snd_wl1 = header.seq;
   b.snd_wl2 = header.ack;
-  if (!b.has(kTiming)) sample_from_echo(now, b, header);
+  if (!b.has(kTiming) && !cold[id].acknowledged) sample_from_echo(now, b, header);
   established(now, id);
   return true;
 }

@@ -51,12 +51,16 @@ void Tcp::Impl::emit_reply(SegmentOut& out) {
   out.header.options.ts_echo = reply.ts_echo;
   out.payload[0] = out.payload[1] = {};
   out.gso_size = 0;
+  out.ttl = Options{}.ttl;
+  out.type_of_service = 0;
 }
 
 void Tcp::Impl::fill_header(TimeNs now, ConnectionId id, ControlBlock& b, uint32_t seq, uint8_t flags,
                             SegmentOut& out) {
   out.source = b.flow.local;
   out.destination = b.flow.remote;
+  out.ttl = b.ttl;
+  out.type_of_service = b.type_of_service;
   TcpHeader& header = out.header;
   header.source_port = b.flow.local_port;
   header.destination_port = b.flow.remote_port;

@@ -203,6 +203,7 @@ bool Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int
     fail(id, error);
   } else {
     c.soft_error = error;
+    if (c.options.receive_errors) raise(id, kSoftError);
   }
   return true;
 }

@@ -180,11 +180,14 @@ int Tcp::Impl::disconnect(TimeNs now, ConnectionId id) {
 
 void Tcp::Impl::set_options(TimeNs now, ConnectionId id, const Options& options) {
   use(id);
+  ControlBlock& b = blocks[id];
+  const uint32_t before = b.rx_limit;
   cold[id].options = options;
   apply_options(id);
   restart_keepalive(now, id);
+  if (b.rx_limit > before && b.state >= State::established) acknowledge_now(id, b);
   // Nagle or the cork may have held something back.
-  if (blocks[id].state >= State::established && has_more(blocks[id])) queue_output(id);
+  if (b.state >= State::established && has_more(b)) queue_output(id);
 }
 
 void Tcp::Impl::close(TimeNs now, ConnectionId id, bool abort) {

@@ -152,6 +152,10 @@ State Tcp::state(ConnectionId id) const {
   return impl_->blocks[id].state;
 }
 
+int Tcp::soft_error(ConnectionId id) const {
+  return impl_->cold[id].soft_error;
+}
+
 int Tcp::error(ConnectionId id) const {
   return impl_->blocks[id].has(kInUse) ? impl_->cold[id].error : 0;
 }

@@ -99,6 +99,7 @@ enum EventBit : uint32_t {
   kPeerClosed = 32,  // FIN arrived: no bytes follow rx_written
   kUrgent = 128,     // the peer announced an urgent byte: urgent() says where
   kFinished = 256,   // both directions are closed and acknowledged
+  kSoftError = 512,  // soft_error() is set; the connection goes on
   kGone = 64,  // closed by the program and finished: TCP is done with the index, its holder may release it
 };
 
@@ -121,6 +122,13 @@ struct Options {
   uint32_t receive_buffer = 0;  // bytes of window, 0 = as the connection needs it
   uint32_t send_buffer = 0;     // bytes, 0 = as the connection needs it
   uint32_t syn_retries = 6;     // TCP_SYNCNT
+  // TCP_DEFER_ACCEPT: a listener's connection that has brought nothing yet waits for so many time-outs of its
+  // SYN-ACK.
+  uint32_t defer_accept = 0;
+  uint32_t receive_low = 0;     // SO_RCVLOWAT: the receive buffer grows to hold twice that
+  bool receive_errors = false;  // IP_RECVERR: soft errors are told at once
+  uint8_t ttl = 64;             // IP_TTL
+  uint8_t type_of_service = 0;  // IP_TOS
 };
 
 // A snapshot for getsockopt(TCP_INFO) and for `skerry ss`.
@@ -248,6 +256,7 @@ class Tcp {
   uint32_t send_buffer(ConnectionId id) const;     // bytes of the tx ring that may be filled
   State state(ConnectionId id) const;
   int error(ConnectionId id) const;  // errno value or 0
+  int soft_error(ConnectionId id) const;
   Info info(ConnectionId id) const;
   Endpoint local(ConnectionId id) const;
   Endpoint remote(ConnectionId id) const;

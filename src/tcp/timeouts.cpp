@@ -50,7 +50,8 @@ void Tcp::Impl::retransmission_timeout(TimeNs now, ConnectionId id) {
   if (gives_up(now, id)) return;
   b.flags = (b.flags | kTimedOut) & ~(kTiming | kProbing | kTailDue);
   if (b.state < State::established) {
-    b.flags |= kSynDue;
+    // Of one that was acknowledged only the last asks again (Linux syn_ack_recalc()).
+    if (!c.acknowledged || c.retries >= c.options.defer_accept) b.flags |= kSynDue;
   } else if (b.has(kPersist)) {
     b.flags |= kProbeDue | kPushDue;
   } else {
@@ -99,6 +100,7 @@ bool Tcp::Impl::gives_up(TimeNs now, ConnectionId id) {
   uint32_t most = kRetries;
   if (b.state < State::established) {
     most = c.parent != kNoConnection ? kSynAckRetries : c.options.syn_retries;
+    if (c.acknowledged) most = std::max(most, c.options.defer_accept);
   } else if (b.has(kOrphan)) {
     most = kOrphanRetries;
   }

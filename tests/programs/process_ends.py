@@ -294,6 +294,30 @@ def close_range_in_a_child():
     child.end()
 
 
+def a_set_goes_on_with_what_a_child_holds():
+    peer, mine = connected()
+    number = mine.fileno()
+    level, edge = select.epoll(), select.epoll()
+    level.register(mine, select.EPOLLIN)
+    edge.register(mine, select.EPOLLIN | select.EPOLLET)
+    child = Child(sleep_forever)
+    child.wait_for_word()
+    mine.close()
+    peer.sendall(b"never read")
+    for _ in range(2):
+        yield [(fd == number, events) for fd, events in level.poll(LIMIT_S)]
+    yield [(fd == number, events) for fd, events in edge.poll(LIMIT_S)], edge.poll(0)
+    other_peer, other = connected()
+    while other.fileno() != number:  # another socket has the number now, and nobody has asked about it
+        other = other.dup()
+    level.register(other, select.EPOLLIN)
+    level.unregister(other)
+    yield [(fd == number, events) for fd, events in level.poll(LIMIT_S)]
+    child.end()
+    yield sees(peer), level.poll(0)
+    other_peer.close()
+
+
 def a_daemon():
     peer, mine = connected()
 

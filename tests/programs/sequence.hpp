@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -93,7 +92,6 @@ class Sequence {
   void wait_on_set(Random& random, int set);
   void poll_and_select(Random& random);
   void put(int slot, int fd, bool v6);
-  void leave_sets(int fd);
   static int pass(int fd);
 
   uint64_t seed_;
@@ -101,8 +99,6 @@ class Sequence {
   Line line_;
   Slot slots_[kSlots];
   int sets_[kSets];
-  bool has_forked_ = false, left_one_ = false;
-  std::set<int> added_;  // descriptors that were put into a set at some time
   pid_t child_ = 0;
   int to_child_ = -1, from_child_ = -1;
   char data_[8192];

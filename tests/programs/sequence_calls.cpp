@@ -48,18 +48,8 @@ int set_int(int fd, int level, int name, int value) {
 
 void Sequence::put(int slot, int fd, bool v6) {
   if (fd < 0) return;
-  leave_sets(slots_[slot].fd);
   if (slots_[slot].fd >= 0) close(slots_[slot].fd);
   slots_[slot] = {fd, v6};
-}
-
-// A set keeps an interest for as long as any process has the socket, on Linux; ours ends it with the last
-// descriptor of its own process (docs/sockets.md). Who leaves it before sees no difference.
-void Sequence::leave_sets(int fd) {
-  if (!has_forked_)
-    left_one_ = left_one_ || added_.contains(fd);
-  else
-    for (const int set : sets_) epoll_ctl(set, EPOLL_CTL_DEL, fd, nullptr);
 }
 
 void Sequence::call(Random& random) {
@@ -229,7 +219,8 @@ void Sequence::option_calls(Random& random, int slot) {
       {SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE"},   {SOL_SOCKET, SO_BROADCAST, "SO_BROADCAST"},
       {IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY"},    {SOL_SOCKET, SO_DOMAIN, "SO_DOMAIN"},
       {SOL_SOCKET, SO_PROTOCOL, "SO_PROTOCOL"},     {IPPROTO_IP, IP_TTL, "IP_TTL"},
-      {IPPROTO_TCP, TCP_KEEPIDLE, "TCP_KEEPIDLE"},  {IPPROTO_IP, IP_TOS, "IP_TOS"}};
+      {IPPROTO_TCP, TCP_KEEPIDLE, "TCP_KEEPIDLE"},  {IPPROTO_IP, IP_TOS, "IP_TOS"},
+      {IPPROTO_IP, IP_RECVERR, "IP_RECVERR"},       {SOL_SOCKET, SO_RCVLOWAT, "SO_RCVLOWAT"}};
   const Name& name = kNames[random.below(std::size(kNames))];
   const int fd = slots_[slot].fd;
   if (random.one_in(3)) {
@@ -283,7 +274,6 @@ void Sequence::descriptor_calls(Random& random, int slot) {
     case 0:
     case 1:
     case 2:
-      leave_sets(of.fd);
       line_.say("close s%d", slot);
       line_.gave(close(of.fd));
       of = {};
@@ -295,7 +285,6 @@ void Sequence::descriptor_calls(Random& random, int slot) {
       return put(other, fd, of.v6);
     }
     case 4:
-      if (slots_[other].fd != of.fd && fcntl(of.fd, F_GETFD) >= 0) leave_sets(slots_[other].fd);
       line_.say("dup2 s%d s%d", slot, other);
       if (line_.gave(dup2(of.fd, slots_[other].fd) < 0 ? -1 : 0) == 0) slots_[other].v6 = of.v6;
       return;
@@ -416,7 +405,7 @@ void Sequence::change_set(Random& random, int slot) {
             : operation == EPOLL_CTL_MOD ? "MOD"
                                          : "DEL",
             nested ? 'e' : 's', nested ? 1 - set : slot, event.events);
-  if (line_.gave(epoll_ctl(sets_[set], operation, fd, &event)) == 0) added_.insert(fd);
+  line_.gave(epoll_ctl(sets_[set], operation, fd, &event));
 }
 
 void Sequence::wait_on_set(Random& random, int set) {

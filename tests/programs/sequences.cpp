@@ -177,11 +177,9 @@ void Sequence::fork_child() {
   if (pipe(there) != 0 || pipe(back) != 0) give_up("pipe");
   child_ = fork();
   if (child_ < 0) give_up("fork");
-  // What is closed now leaves the sets before (leave_sets()), but something may have been closed without.
-  if (child_ == 0 || left_one_)
+  if (child_ == 0)
     for (int& set : sets_) close(set), set = epoll_create1(0);
   if (child_ == 0) {
-    has_forked_ = true;
     close(there[1]);
     close(back[0]);
     serve(there[0], back[1]);
@@ -190,7 +188,6 @@ void Sequence::fork_child() {
   close(back[1]);
   to_child_ = there[1];
   from_child_ = back[0];
-  has_forked_ = true;
   line_.say("fork");
 }
 

@@ -74,11 +74,12 @@ struct Datagram {
 };
 
 struct Mailbox {
-  bool deliver(TimeNs, stack::SocketId id, const Endpoint& from, const Endpoint& to, ConstBytes payload) {
+  bool deliver(TimeNs, stack::SocketId id, const Endpoint& from, const Endpoint& to, const stack::Marks&,
+               ConstBytes payload) {
     datagrams.push_back({id, from, to, {payload.begin(), payload.end()}});
     return true;
   }
-  void fail(stack::SocketId, int error) { errors.push_back(error); }
+  void refused(TimeNs, stack::SocketId, const stack::TransportError& error) { errors.push_back(error.error); }
 
   std::vector<Datagram> datagrams;
   std::vector<int> errors;

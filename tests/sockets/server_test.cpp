@@ -293,6 +293,59 @@ TEST_F(ServerTest, ASocketThatWasConnectedIsNotConnectedAgain) {
   EXPECT_EQ(stack_.connect(refused, 7), 0) << "a failed attempt is not a connection";
 }
 
+TEST_F(ServerTest, AConnectionToItselfTakesUpAnEarlierShutdown) {
+  for (const uint64_t how : {1u, 2u}) {
+    const uint32_t id = stack_.open(true);
+    Endpoint any{IpAddress::v4(kLoopback), 0};
+    ASSERT_EQ(stack_.call(Op::bind, id, &any), 0);
+    ASSERT_EQ(stack_.call(Op::shutdown, id, nullptr, how), -ENOTCONN);
+    EXPECT_EQ(stack_.connect(id, any.port), 0);
+    stack_.settle();
+    EXPECT_EQ(stack_.status(id) & (kConnected | kHungUp | kOver), kHungUp | kOver);
+    EXPECT_EQ(view_.out(id).error.load(), 0);
+    EXPECT_EQ(stack_.call(Op::disconnect, id), 0);
+  }
+}
+
+// ip(7) IP_RECVERR.
+TEST_F(ServerTest, WhatWentWrongWithADatagramIsKeptForWhoAskedForIt) {
+  const uint32_t id = stack_.open(false);
+  stack::TransportError error;
+  error.error = ECONNREFUSED;
+  error.remote = {IpAddress::v4(kLoopback), 9};
+  error.take_quote(ConstBytes(reinterpret_cast<const uint8_t*>("what it said"), 12));
+  const auto refuse = [&](int number) {
+    error.error = number;
+    stack_.server().refused(kSecond, id, error);
+  };
+  const auto waiting = [&] {
+    return std::pair(view_.out(id).errors_queued.load(), view_.out(id).error.load());
+  };
+  refuse(ECONNREFUSED);
+  EXPECT_EQ(waiting(), std::pair(0u, 0)) << "it is not connected, and did not ask";
+  view_.call(0).value[kOptionBits] = kReceiveErrors;
+  EXPECT_EQ(stack_.call(Op::set_options, id, nullptr, kReceiveErrors), 0);
+  refuse(ECONNREFUSED);
+  refuse(EHOSTUNREACH);
+  EXPECT_EQ(waiting(), std::pair(2u, EHOSTUNREACH));
+  ASSERT_EQ(stack_.call(Op::take_error, id), 0);
+  DatagramError told;
+  std::memcpy(&told, view_.call(0).value, sizeof told);
+  EXPECT_EQ(told.error, ECONNREFUSED);
+  EXPECT_EQ(told.destination, error.remote);
+  EXPECT_EQ(std::string(told.payload, told.payload + told.payload_bytes), "what it said");
+  EXPECT_EQ(waiting(), std::pair(1u, EHOSTUNREACH));
+  ASSERT_EQ(stack_.call(Op::take_error, id), 0);
+  EXPECT_EQ(waiting(), std::pair(0u, 0));
+  EXPECT_EQ(stack_.call(Op::take_error, id), -EAGAIN);
+  for (int i = 0; i < 1000; ++i) refuse(ECONNREFUSED);
+  EXPECT_EQ(waiting().first, DatagramErrors::kMostOfOne);
+  EXPECT_EQ(stack_.close(id), 0);
+  const uint32_t next = stack_.open(false);
+  EXPECT_EQ(next, id);
+  EXPECT_EQ(stack_.call(Op::take_error, next), -EAGAIN) << "they were another socket's";
+}
+
 TEST_F(ServerTest, ADeadProcessHoldsNoCallSlots) {
   Call& unfetched = view_.call(3);
   unfetched.process = 1;

@@ -31,14 +31,14 @@ TEST_F(IpInput, SegmentsReachTheirTransport) {
   const Segment& udp = ip_.udp_segments().view()[0];
   EXPECT_EQ(udp.source, kPeer);
   EXPECT_EQ(udp.destination, kOurs);
-  EXPECT_FALSE(udp.intact || udp.broadcast || udp.looped || udp.congestion_experienced);
+  EXPECT_FALSE(udp.intact || udp.broadcast || udp.looped || udp.type_of_service != 0);
   EXPECT_EQ(Packet(udp.bytes.begin(), udp.bytes.end()), datagram());
   EXPECT_EQ(Packet(udp.header().begin(), udp.header().end()), datagram());
   ASSERT_EQ(ip_.tcp_segments().view().size(), 1u);
   const Segment& segment = ip_.tcp_segments().view()[0];
   EXPECT_EQ(segment.bytes.size(), 100u);
   EXPECT_EQ(segment.header().size(), Segment::kCopyBytes);
-  EXPECT_TRUE(segment.congestion_experienced);
+  EXPECT_EQ(segment.type_of_service, 3);
   EXPECT_EQ(ip_.drops().total(), 0u);
 }
 

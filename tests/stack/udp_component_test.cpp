@@ -9,17 +9,23 @@ struct Sink {
   struct Delivery {
     SocketId id;
     Endpoint from, to;
+    Marks marks;
     Packet payload;
   };
-  bool deliver(TimeNs, SocketId id, const Endpoint& from, const Endpoint& to, ConstBytes payload) {
+  struct Refusal {
+    SocketId id;
+    TransportError error;
+  };
+  bool deliver(TimeNs, SocketId id, const Endpoint& from, const Endpoint& to, const Marks& marks,
+               ConstBytes payload) {
     if (full) return false;
-    delivered.push_back({id, from, to, Packet(payload.begin(), payload.end())});
+    delivered.push_back({id, from, to, marks, Packet(payload.begin(), payload.end())});
     return true;
   }
-  void fail(SocketId id, int error) { failed.emplace_back(id, error); }
+  void refused(TimeNs, SocketId id, const TransportError& error) { refusals.push_back({id, error}); }
 
   std::vector<Delivery> delivered;
-  std::vector<std::pair<SocketId, int>> failed;
+  std::vector<Refusal> refusals;
   bool full = false;
 };
 
@@ -292,32 +298,111 @@ TEST_F(UdpComponentTest, ToOurselvesThroughTheLoopback) {
   }
 }
 
-TEST_F(UdpComponentTest, ErrorsReachConnectedSocketsOnly) {
-  const auto unreachable = [&](uint16_t our_port) {
+TEST_F(UdpComponentTest, APacketSaysWhatTheProgramWantsItToSay) {  // ip(7) IP_TTL, IP_TOS
+  const auto send_with = [&](Marks marks, size_t bytes, bool may_be_cut = false) {
+    EXPECT_EQ(sender_.send(now_, 0, peer_endpoint_, {}, {.marks = marks, .may_be_cut = may_be_cut},
+                           Packet(bytes), {}),
+              0);
+    breathe_all();
+    for (const Seen& one : peer_receives()) {
+      const auto ip = Ipv4Header::parse(one.payload());
+      EXPECT_EQ(ip->ttl, marks.ttl);
+      EXPECT_EQ(ip->type_of_service, marks.type_of_service);
+      EXPECT_TRUE(Ipv4Header::checksum_intact(one.payload()));
+    }
+  };
+  send_with({}, 10);
+  send_with({1, 0x10}, 10);
+  send_with({1, 0x10}, 10);
+  send_with({2, 0x10}, 10);
+  send_with({2, 0xb8}, 3000);
+  send_with({3, 0}, 10, true);
+}
+
+TEST_F(UdpComponentTest, AProgramHearsWhatAPacketSaid) {
+  Ipv4Header header = from_peer(IpProtocol::kUdp);
+  header.ttl = 7;
+  header.type_of_service = 0x2b;
+  peer_sends(ipv4_frame(header, udp_datagram(kPeer, kOurs, 9, 7, bytes_of("x"))));
+  breathe_all();
+  ASSERT_EQ(sink_.delivered.size(), 1u);
+  EXPECT_EQ(sink_.delivered[0].marks, (Marks{7, 0x2b}));
+}
+
+// icmp(7), ip(7) IP_RECVERR: the socket's owner decides what it wants to hear.
+class RefusedTest : public UdpComponentTest {
+ protected:
+  // From a router, about a datagram of ours.
+  void refuse(uint16_t our_port, IcmpHeader header, const Packet& payload) {
     Ipv4Header about;
     about.source = kOurs;
     about.destination = kPeer;
     about.protocol = IpProtocol::kUdp;
-    const Packet packet = ipv4_packet(about, udp_datagram(kOurs, kPeer, our_port, 9, {}));
-    peer_sends(ipv4_frame(from_peer(IpProtocol::kIcmp),
-                          icmp_message({IcmpType::kDestinationUnreachable, kPortUnreachable}, packet)));
-  };
-  unreachable(7);
-  breathe_all();
-  EXPECT_TRUE(sink_.failed.empty());
-  ASSERT_EQ(udp_.connect(1, peer_endpoint_, IpAddress::v4(kOurs)), 0);
-  unreachable(udp_.local(1).port);
-  breathe_all();
-  ASSERT_EQ(sink_.failed.size(), 1u);
-  EXPECT_EQ(sink_.failed[0], (std::pair<SocketId, int>{1, ECONNREFUSED}));
+    const Packet packet = ipv4_packet(about, udp_datagram(kOurs, kPeer, our_port, 9, payload));
+    Ipv4Header from = from_peer(IpProtocol::kIcmp);
+    from.source = kFar;
+    from.ttl = 61;
+    peer_sends(ipv4_frame(from, icmp_message(header, packet)));
+    breathe_all();
+  }
+};
+
+TEST_F(RefusedTest, IsToldWithWhoWhyAndWhatOf) {
+  refuse(7, {IcmpType::kTimeExceeded, 0}, bytes_of("how far?"));
+  ASSERT_EQ(sink_.refusals.size(), 1u);
+  const auto& [id, error] = sink_.refusals[0];
+  EXPECT_EQ(id, 0u);
+  EXPECT_EQ(error.error, EHOSTUNREACH);
+  EXPECT_FALSE(error.hard);
+  EXPECT_EQ(error.type, 11);
+  EXPECT_EQ(error.offender, kFar);
+  EXPECT_EQ(error.ttl, 61);
+  EXPECT_EQ(error.remote, peer_endpoint_);
+  EXPECT_EQ(std::string(error.quote.begin(), error.quote.begin() + error.quoted), "how far?");
+  refuse(8, {IcmpType::kTimeExceeded, 0}, bytes_of("nobody's"));
+  EXPECT_EQ(sink_.refusals.size(), 1u);
 }
 
-TEST_F(UdpComponentTest, RefusedByOurselves) {
+TEST_F(RefusedTest, AQuoteIsCut) {
+  refuse(7, {IcmpType::kDestinationUnreachable, kPortUnreachable}, Packet(400, 'x'));
+  ASSERT_EQ(sink_.refusals.size(), 1u);
+  EXPECT_EQ(sink_.refusals[0].error.quoted, TransportError::kQuoteBytes);
+  EXPECT_TRUE(sink_.refusals[0].error.hard);
+}
+
+TEST_F(RefusedTest, EachCodeMeansWhatLinuxMakesOfIt) {  // icmp_err_convert
+  const std::pair<int, bool> expected[] = {{ENETUNREACH, false}, {EHOSTUNREACH, false}, {ENOPROTOOPT, true},
+                                           {ECONNREFUSED, true}, {EMSGSIZE, true},      {EOPNOTSUPP, false},
+                                           {ENETUNREACH, true},  {EHOSTDOWN, true},     {ENONET, true}};
+  for (uint8_t code = 0; code < std::size(expected); ++code) {
+    refuse(7, {IcmpType::kDestinationUnreachable, code}, bytes_of("x"));
+    ASSERT_EQ(sink_.refusals.size(), code + 1u);
+    EXPECT_EQ(sink_.refusals.back().error.error, expected[code].first) << int{code};
+    EXPECT_EQ(sink_.refusals.back().error.hard, expected[code].second) << int{code};
+  }
+}
+
+TEST_F(RefusedTest, ByOurselves) {
   ASSERT_EQ(udp_.connect(1, {IpAddress::v4(kLoop), 99}, IpAddress::v4(kLoop)), 0);
   ASSERT_EQ(send(1, {}, bytes_of("anybody?")), 0);
   for (int i = 0; i < 3; ++i) breathe_all();
-  ASSERT_EQ(sink_.failed.size(), 1u);
-  EXPECT_EQ(sink_.failed[0].second, ECONNREFUSED);
+  ASSERT_EQ(sink_.refusals.size(), 1u);
+  EXPECT_EQ(sink_.refusals[0].error.error, ECONNREFUSED);
+  EXPECT_EQ(sink_.refusals[0].error.offender, kLoop);
+}
+
+TEST_F(RefusedTest, WhereNeighbourDoesNotAnswer) {
+  ASSERT_EQ(send(0, {IpAddress::v4(kOther), 9}, bytes_of("there?")), 0);
+  for (int i = 0; i < 100 && sink_.refusals.empty(); ++i) {
+    breathe_all();
+    now_ += 100 * kMillisecond;
+  }
+  ASSERT_EQ(sink_.refusals.size(), 1u);
+  const TransportError& error = sink_.refusals[0].error;
+  EXPECT_EQ(error.error, EHOSTUNREACH);
+  EXPECT_EQ(error.code, kHostUnreachable);
+  EXPECT_EQ(error.offender, kOurs);
+  EXPECT_EQ(std::string(error.quote.begin(), error.quote.begin() + error.quoted), "there?");
 }
 
 }  // namespace

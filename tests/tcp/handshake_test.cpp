@@ -202,6 +202,67 @@ TEST_F(Handshake, SynAckIsRetransmittedAndGivenUp) {  // tcp(7) tcp_synack_retri
   EXPECT_EQ(host_.ids.allocated(), 1u) << "only the listener";
 }
 
+TEST_F(Handshake, ProgramsSayHowOftenASynIsSent) {  // tcp(7) TCP_SYNCNT
+  Peer peer(host_);
+  const ConnectionId id = host_.open();
+  Options options = host_.tcp.options(id);
+  options.syn_retries = 1;
+  host_.tcp.set_options(now_, id, options);
+  ASSERT_EQ(host_.tcp.connect(now_, id, {IpAddress::v4(kPeerAddress), 8080}), 0);
+  EXPECT_EQ(peer.run(now_, now_ + 200 * kSecond).size(), 2u);
+  EXPECT_EQ(host_.tcp.error(id), ETIMEDOUT);
+}
+
+// tcp(7) TCP_DEFER_ACCEPT, as Linux has it (tcp_check_req(), syn_ack_recalc()).
+class DeferredAccept : public Handshake {
+ protected:
+  void SetUp() override {
+    listener_ = host_.listen(80);
+    Options options = host_.tcp.options(listener_);
+    options.defer_accept = 3;
+    host_.tcp.set_options(now_, listener_, options);
+    peer_.our_port = 80;
+    peer_.syn(now_, kTcpSyn);
+    EXPECT_EQ(peer_.drain(now_).size(), 1u);
+    peer_.send(now_, kTcpAck, 1, 1);
+    EXPECT_EQ(events(listener_), 0u) << "it has said nothing yet";
+  }
+
+  ConnectionId listener_ = 0;
+  Peer peer_{host_};
+};
+
+TEST_F(DeferredAccept, WaitsForTheFirstByte) {
+  EXPECT_TRUE(peer_.run(now_, now_ + 900 * ms).empty());
+  now_ += 900 * ms;
+  peer_.send(now_, kTcpAck, 1, 1, "hello");
+  EXPECT_EQ(events(listener_), kAcceptable);
+  const auto id = host_.accept(listener_);
+  ASSERT_TRUE(id);
+  EXPECT_EQ(host_.read_text(now_, *id), "hello");
+  EXPECT_LT(host_.tcp.info(*id).smoothed_rtt, 100 * ms) << "the silence was no round trip";
+}
+
+TEST_F(DeferredAccept, TheEndIsSomethingToo) {
+  peer_.send(now_, kTcpAck | kTcpFin, 1, 1);
+  EXPECT_EQ(events(listener_), kAcceptable);
+}
+
+TEST_F(DeferredAccept, AndInTheEndWhoSaysNothingIsAccepted) {
+  const TimeNs start = now_;
+  const auto sent = peer_.run(now_, now_ + 7100 * ms);
+  ASSERT_EQ(sent.size(), 1u) << "only the last time-out asks once more";
+  EXPECT_NEAR(static_cast<double>(sent[0].first - start) / kSecond, 7, 0.01);
+  now_ = start + 7100 * ms;
+  peer_.send(now_, kTcpAck, 1, 1);
+  EXPECT_EQ(events(listener_), kAcceptable);
+}
+
+TEST_F(DeferredAccept, ButNotForEver) {
+  peer_.run(now_, now_ + 300 * kSecond);
+  EXPECT_EQ(host_.ids.allocated(), 1u) << "only the listener";
+}
+
 TEST_F(Handshake, RepeatedSynGetsTheSameAnswer) {
   host_.listen(80);
   Peer peer(host_);
@@ -470,6 +531,30 @@ TEST_F(Handshake, IcmpFailsAConnectionThatIsBeingMade) {  // RFC 5461 section 4
   EXPECT_EQ(host_.tcp.state(id), State::syn_sent) << "quotes nothing that is in flight (RFC 5927 section 4)";
   host_.tcp.unreachable(now_, host_.tcp.local(id), remote, peer.our_isn, EHOSTUNREACH, 0);
   EXPECT_EQ(host_.tcp.error(id), EHOSTUNREACH);
+}
+
+TEST_F(Handshake, IcmpIsToldOfAConnectionThatIsThereIfItAskedForIt) {  // ip(7) IP_RECVERR
+  Peer peer(host_);
+  const ConnectionId id = peer.accept(now_);
+  events(id);
+  const auto unreachable = [&] {
+    host_.write(now_, id, std::string("x"));
+    const auto sent = peer.drain(now_);
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_TRUE(host_.tcp.unreachable(now_, host_.tcp.local(id), host_.tcp.remote(id),
+                                      sent[0].seq + peer.our_isn, EHOSTUNREACH, 0));
+  };
+  unreachable();
+  EXPECT_EQ(events(id) & kSoftError, 0u);
+  Options options = host_.tcp.options(id);
+  options.receive_errors = true;
+  options.no_delay = true;
+  host_.tcp.set_options(now_, id, options);
+  host_.sockets[id].events = 0;
+  unreachable();
+  EXPECT_TRUE(events(id) & kSoftError);
+  EXPECT_EQ(host_.tcp.soft_error(id), EHOSTUNREACH);
+  EXPECT_EQ(host_.tcp.state(id), State::established);
 }
 
 TEST_F(Handshake, NoRoute) {

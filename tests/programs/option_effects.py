@@ -1,0 +1,383 @@
+"""What socket options do and what they keep: one line a scenario, to be compared with plain Linux.
+
+Run by options_test.py on both. Nothing here is about time: what shall not be there yet is looked at when something later is.
+"""
+
+import array
+import contextlib
+import errno
+import fcntl
+import select
+import signal
+import socket
+import struct
+import sys
+import termios
+import threading
+import time
+
+IP_TOS, IP_TTL, IP_PKTINFO, IP_RECVERR, IP_RECVTTL, IP_RECVTOS = 1, 2, 8, 11, 12, 13
+IPV6_RECVERR = 25
+SO_TIMESTAMP, SO_TIMESTAMPNS = 29, 35
+LIMIT_MS = 20_000
+
+
+def number(value):
+    return struct.pack("i", value)
+
+
+def attempt(call, *arguments):
+    """What it gives, or the name of its errno."""
+    try:
+        return call(*arguments)
+    except OSError as problem:
+        return errno.errorcode.get(problem.errno, problem.errno)
+
+
+def datagrams(family=socket.AF_INET):
+    """Two sockets that are bound to the loopback."""
+    pair = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(2)]
+    for one in pair:
+        one.bind(("127.0.0.1" if family == socket.AF_INET else "::ffff:127.0.0.1", 0))
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 20, 0))
+    return pair
+
+
+def connection():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+    return near, far
+
+
+def says(one, wanted=select.POLLIN | select.POLLOUT | select.POLLPRI, patience_ms=0):
+    """poll()'s word, as soon as there is one."""
+    poll = select.poll()
+    poll.register(one, wanted)
+    return [hex(events) for _, events in poll.poll(patience_ms)]
+
+
+def waits(one, size):
+    """Returns once so many bytes are there to be read."""
+    for _ in range(LIMIT_MS):
+        there = array.array("i", [0])
+        fcntl.ioctl(one, termios.FIONREAD, there)
+        if there[0] == size:
+            return
+        time.sleep(0.001)
+    raise TimeoutError(f"{there[0]} of {size} bytes came")
+
+
+def beside(message):
+    """Control data as (level, type, bytes); times only as whether they are about now."""
+    told = []
+    for level, kind, data in message[1]:
+        if (level, kind) in ((socket.SOL_SOCKET, SO_TIMESTAMP), (socket.SOL_SOCKET, SO_TIMESTAMPNS)):
+            data = abs(struct.unpack("qq", data)[0] - time.time()) < 3600
+        told.append((level, kind, data if isinstance(data, bool) else data.hex()))
+    return told
+
+
+def datagrams_say_what_they_should():
+    one, other = datagrams()
+    for option in (IP_RECVTTL, IP_RECVTOS):
+        other.setsockopt(socket.IPPROTO_IP, option, 1)
+    one.sendto(b"as ever", other.getsockname())
+    yield beside(other.recvmsg(100, 200))
+    one.setsockopt(socket.IPPROTO_IP, IP_TTL, 7)
+    one.setsockopt(socket.IPPROTO_IP, IP_TOS, 0x2b)
+    one.sendto(b"as the socket says", other.getsockname())
+    yield beside(other.recvmsg(100, 200))
+    one.sendmsg([b"as the call says"], [(0, IP_TTL, number(9)), (0, IP_TOS, number(0x14))], 0, other.getsockname())
+    yield beside(other.recvmsg(100, 200))
+    other.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    one.sendmsg([b"a byte will do"], [(0, IP_TOS, b"\x10")], 0, other.getsockname())
+    yield beside(other.recvmsg(100, 200))
+    other.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 1)
+    one.connect(other.getsockname())
+    one.sendmsg([b"with its time"], [(0, IP_TTL, number(255))])
+    yield beside(other.recvmsg(100, 200))
+    other.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 0)
+    other.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 0)
+    for room in (18, 10):
+        one.send(b"no room")
+        yield other.recvmsg(100, room)[1:3]
+
+
+def control_data_that_is_wrong():
+    one, other = datagrams()
+    for level, kind, data in ((0, IP_TTL, number(0)), (0, IP_TTL, number(256)), (0, IP_TTL, number(-1)), (0, IP_TTL, b"\x10"),
+                              (0, IP_TOS, number(256)), (0, IP_TOS, number(-1)), (0, IP_TOS, b"12"), (0, IP_RECVTTL, number(1)),
+                              (socket.SOL_SOCKET, 77, number(1)), (0, IP_PKTINFO, b"short"), (77, 77, number(1)),
+                              (socket.IPPROTO_IPV6, socket.IPV6_TCLASS, number(1))):
+        yield attempt(one.sendmsg, [b"x"], [(level, kind, data)], 0, other.getsockname())
+
+
+def datagrams_of_both_families():
+    one, other = datagrams(socket.AF_INET6)
+    other.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 3)
+    one.sendto(b"hops are not IPv4's", other.getsockname())
+    yield beside(other.recvmsg(100, 200))
+    one.setsockopt(socket.IPPROTO_IP, IP_TTL, 4)
+    one.sendto(b"but this is", other.getsockname())
+    yield beside(other.recvmsg(100, 200))
+
+
+def what_is_kept():
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        for level, option, values in ((0, IP_TTL, (-1, 0, 1, 255, 256)), (0, IP_TOS, (-1, 0, 1, 255, 256, 300)),
+                                      (socket.SOL_SOCKET, socket.SO_RCVLOWAT, (0, 1, 100, 4000)),
+                                      (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, (-1, 1, 255, 256)),
+                                      (socket.IPPROTO_IPV6, socket.IPV6_TCLASS, (-1, 1, 255, 256))):
+            for value in values:
+                with socket.socket(socket.AF_INET6 if level == socket.IPPROTO_IPV6 else socket.AF_INET, kind) as one:
+                    yield attempt(one.setsockopt, level, option, value), attempt(one.getsockopt, level, option)
+    for option, values in ((socket.TCP_DEFER_ACCEPT, (-1, 0, 1, 2, 5, 30, 200, 100000)), (socket.TCP_SYNCNT, (-1, 0, 1, 127, 128))):
+        for value in values:
+            with socket.socket() as one:
+                yield attempt(one.setsockopt, socket.IPPROTO_TCP, option, value), one.getsockopt(socket.IPPROTO_TCP, option)
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1 << 20)
+        yield one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
+
+
+def of_two_times_one_holds():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        for option, on in ((SO_TIMESTAMP, 1), (SO_TIMESTAMPNS, 1), (SO_TIMESTAMP, 1), (SO_TIMESTAMPNS, 0), (SO_TIMESTAMPNS, 1), (SO_TIMESTAMP, 0)):
+            one.setsockopt(socket.SOL_SOCKET, option, on)
+            yield [one.getsockopt(socket.SOL_SOCKET, each) for each in (SO_TIMESTAMP, SO_TIMESTAMPNS)]
+
+
+def a_stream_tells_when_bytes_came():
+    near, far = connection()
+    near.sendall(b"without")
+    yield beside(far.recvmsg(100, 200))
+    far.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 1)
+    near.sendall(b"with")
+    yield beside(far.recvmsg(2, 200, socket.MSG_PEEK)), beside(far.recvmsg(2, 200)), beside(far.recvmsg(2, 200))
+    far.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    near.sendall(b"finer")
+    yield beside(far.recvmsg(100, 200))
+    near.close()
+    yield far.recvmsg(100, 200)
+
+
+def a_stream_is_worth_reading_from_so_many_bytes_on():
+    near, far = connection()
+    level, edge = select.epoll(), select.epoll()
+    level.register(far, select.EPOLLIN)
+    edge.register(far, select.EPOLLIN | select.EPOLLET)
+
+    def all_say():
+        return says(far), select.select([far], [], [], 0)[0] != [], [hex(e) for _, e in level.poll(0)], [hex(e) for _, e in edge.poll(0)]
+
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 10)
+    near.sendall(b"12345")
+    waits(far, 5)
+    yield all_say()
+    far.setblocking(False)
+    yield far.recv(3)
+    near.sendall(b"6789012")
+    waits(far, 9)
+    yield all_say()
+    near.sendall(b"3")
+    waits(far, 10)
+    yield all_say(), all_say()
+    yield far.recv(4)
+    yield all_say()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 6)
+    yield all_say()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 100)
+    yield all_say()
+    near.shutdown(socket.SHUT_WR)
+    yield says(far, select.POLLIN, LIMIT_MS)
+    yield far.recv(100), far.recv(100)
+
+
+def a_read_waits_for_so_many_bytes():
+    near, far = connection()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 8)
+
+    def later():
+        waits(far, 0)  # the read has taken what was there
+        near.sendall(b"defghijk")  # as many again: Linux counts from what was read
+
+    near.sendall(b"abc")
+    waits(far, 3)
+    writer = threading.Thread(target=later)
+    writer.start()
+    yield far.recv(100)
+    writer.join()
+    near.sendall(b"abc")
+    waits(far, 3)
+    yield far.recv(3)
+    near.sendall(b"xyz")
+    waits(far, 3)
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 100_000))
+    yield far.recv(100), attempt(far.recv, 100)
+
+
+def what_was_accepted_has_it_too():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 4)
+        listener.setsockopt(socket.IPPROTO_IP, IP_TTL, 9)
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+    near.sendall(b"abc")
+    waits(far, 3)
+    yield says(far), far.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT), far.getsockopt(socket.IPPROTO_IP, IP_TTL)
+
+
+def more_than_a_window_is_read_at_last():
+    near, far = connection()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 200_000)
+    writer = threading.Thread(target=near.sendall, args=(b"x" * 200_000,))
+    writer.start()
+    yield says(far, select.POLLIN, LIMIT_MS)
+    yield len(far.recv(300_000)) >= 200_000
+    writer.join()
+
+
+def who_says_nothing_is_not_accepted_yet():
+    with socket.create_server(("127.0.0.1", 0)) as patient, socket.create_server(("127.0.0.1", 0)) as eager:
+        patient.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+        near = socket.create_connection(patient.getsockname())
+        other = socket.create_connection(eager.getsockname())
+        yield says(eager, select.POLLIN, LIMIT_MS), says(patient, select.POLLIN)
+        near.sendall(b"hello")
+        yield says(patient, select.POLLIN, LIMIT_MS)
+        far, _ = patient.accept()
+        yield far.recv(100)
+        other.close()
+
+
+def nobody():
+    """An address where nobody is."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()
+
+
+def errors(one, size=100):
+    """The next of the error queue, its port left out."""
+    try:
+        data, control, flags, address = one.recvmsg(size, 500, socket.MSG_ERRQUEUE)
+    except OSError as problem:
+        return errno.errorcode[problem.errno]
+    return data, [(level, kind, told.hex()) for level, kind, told in control], hex(flags), address[0]
+
+
+def fails(one):
+    """Waits until poll() tells of an error."""
+    return says(one, select.POLLIN | select.POLLPRI, LIMIT_MS)
+
+
+def errors_nobody_asked_for():
+    gone = nobody()
+    with datagrams()[0] as one:
+        one.sendto(b"x", gone)
+        one.sendto(b"y", one.getsockname())
+        yield one.recv(10), says(one), errors(one)
+        one.connect(gone)
+        one.send(b"x")
+        yield fails(one), errors(one), attempt(one.recv, 10), says(one)
+
+
+def errors_that_were_asked_for():
+    gone = nobody()
+    with datagrams()[0] as one:
+        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        yield one.getsockopt(socket.IPPROTO_IP, IP_RECVERR), errors(one)
+        one.sendto(b"hello", gone)
+        yield fails(one), attempt(one.recv, 10), fails(one), errors(one), says(one), errors(one)
+        one.sendto(b"first", gone)
+        yield fails(one), attempt(one.sendto, b"not sent", gone)
+        one.sendto(b"second", gone)
+        yield fails(one)
+        while one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+            time.sleep(0.001)
+        yield errors(one, 3), one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), fails(one), errors(one), says(one)
+        one.sendto(b"read before it is asked", gone)
+        yield fails(one), errors(one), one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        one.sendto(b"forgotten", gone)
+        yield fails(one)
+        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 0)
+        yield fails(one), errors(one), one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), says(one)
+
+
+def errors_of_a_connected_socket():
+    gone = nobody()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        one.connect(gone)
+        one.send(b"x")
+        yield fails(one), attempt(one.recv, 10), fails(one), errors(one), says(one)
+        one.send(b"xyz")
+        yield fails(one), one.recvfrom(2, socket.MSG_ERRQUEUE)[0], says(one)
+        one.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+        one.send(b"xyz")
+        yield fails(one), errors(one)
+
+
+def errors_and_epoll():
+    gone = nobody()
+    with datagrams()[0] as one, select.epoll() as epoll:
+        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        epoll.register(one, select.EPOLLIN | select.EPOLLET)
+        one.sendto(b"a", gone)
+        yield [events for _, events in epoll.poll(20)], epoll.poll(0), errors(one)[0], epoll.poll(0)
+
+
+def errors_of_ipv6_sockets():
+    gone = nobody()
+    for level, option in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
+            one.setsockopt(level, option, 1)
+            one.bind(("::", 0))
+            one.sendto(b"hello", ("::ffff:127.0.0.1", gone[1]))
+            if option == IP_RECVERR:
+                yield fails(one), errors(one), says(one)
+            one.connect(("::ffff:127.0.0.1", gone[1]))
+            one.send(b"hello")
+            yield fails(one), attempt(one.recv, 10)
+
+
+def a_stream_has_no_such_errors():
+    near, far = connection()
+    near.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    yield near.getsockopt(socket.IPPROTO_IP, IP_RECVERR), errors(near), says(near)
+    far.close()
+
+
+def a_connection_to_itself_after_a_shutdown():
+    for how in (None, socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+        for wait in (True, False):
+            with socket.socket() as one:
+                one.bind(("127.0.0.1", 0))
+                shut = attempt(one.shutdown, how) if how is not None else None
+                one.setblocking(wait)
+                connected = attempt(one.connect, one.getsockname())
+                if not wait:
+                    says(one, select.POLLOUT, LIMIT_MS)
+                    connected = connected, attempt(one.connect, one.getsockname())
+                yield how, shut, connected, says(one)
+
+
+SCENARIOS = [value for value in list(globals().values())
+             if callable(value) and getattr(value, "__code__", None) and value.__code__.co_flags & 0x20]  # generators
+
+if __name__ == "__main__":
+    signal.alarm(100)
+    for scenario in SCENARIOS:
+        if sys.argv[1:] and scenario.__name__ not in sys.argv[1:]:
+            continue
+        seen = []
+        with contextlib.suppress(StopIteration):
+            try:
+                for observation in scenario():
+                    seen.append(observation)
+            except Exception as problem:
+                seen.append(repr(problem))
+        print(f"{scenario.__name__}: {seen}", flush=True)

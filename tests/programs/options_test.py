@@ -1,0 +1,47 @@
+"""Socket options, and attempts to connect that fail: on a stack they do and tell what they do and tell on plain Linux."""
+
+import unittest
+from pathlib import Path
+
+from lab.namespace import Namespace
+from lab.process import run
+from skerry_case import SkerryCase
+
+HERE = Path(__file__).parent
+PYTHON = "/usr/bin/python3"
+DROP_PORT_9 = "table ip connects {\n  chain in {\n    type filter hook input priority 0; policy accept;\n    tcp dport 9 drop\n  }\n}\n"
+
+
+class Compared(SkerryCase):
+    LIMIT_S = 240
+
+    def compare(self, program, least_lines, least_sockets, prepare=(), options=()):
+        words = (PYTHON, str(HERE / program))
+        with Namespace() as plain:
+            plain.run("ip", "link", "set", "lo", "up")
+            if prepare and run([*plain.inside(), *prepare], timeout_s=20, check=False)[0]:
+                self.skipTest(f"this kernel does not take: {' '.join(map(str, prepare))}")
+            expected = run([*plain.inside(), *words], timeout_s=110)[1].splitlines()
+        self.assertGreaterEqual(len(expected), least_lines, expected)
+        ours = self.serve("sh", "-c", '"$@"; echo over; exec sleep infinity', "sh", *words, options=("--uplink", "none", *options))
+        ours.wait_for("over\n", timeout_s=110)
+        for seen, wanted in zip(ours.output().splitlines(), expected):
+            self.assertEqual(seen, wanted)
+        self.assertEqual(len(ours.output().splitlines()), len(expected) + 1)
+        self.assertGreaterEqual(self.stack_counter("sockets.opened"), least_sockets, "another stack carried this")
+
+
+class Options(Compared):
+    def test_do_what_they_do_on_linux(self):
+        self.compare("option_effects.py", 16, 60)
+
+
+class Connects(Compared):
+    def test_fail_as_on_linux(self):
+        rules = self.folder / "rules.nft"
+        rules.write_text(DROP_PORT_9)
+        self.compare("connect_outcomes.py", 7, 7, prepare=("nft", "-f", rules), options=("--filter", str(rules)))
+
+
+if __name__ == "__main__":
+    unittest.main()
