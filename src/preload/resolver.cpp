@@ -27,57 +27,103 @@ uint16_t random_id() {
   return id;
 }
 
-// One question to one server, at most one time-out long. A fresh socket for each: its random port is half of
-// what an off-path forger must guess (RFC 5452).
-class Exchange {
+// A connected socket to a name server, and a time when it must have answered.
+class ServerSocket {
  public:
-  explicit Exchange(Ipv4Address server) : fd_(client::open(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    if (fd_ < 0) return;
+  ServerSocket(Ipv4Address server, int type, TimeNs deadline)
+      : fd_(client::open(AF_INET, type | SOCK_CLOEXEC, 0)), deadline_(deadline) {
+    if (fd_ < 0 || !has_time()) return;
+    client::state.names[socket()].send_timeout_ns = left();
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(kDnsPort);
     to.sin_addr.s_addr = htonl(server);
     connected_ = client::connect(socket(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
   }
-  ~Exchange() {
+  ~ServerSocket() {
     if (fd_ >= 0) client::close(fd_);
   }
-  Exchange(const Exchange&) = delete;
-  Exchange& operator=(const Exchange&) = delete;
+  ServerSocket(const ServerSocket&) = delete;
+  ServerSocket& operator=(const ServerSocket&) = delete;
 
-  // `not_ours` says that no usable answer came.
-  DnsAnswer ask(const DnsName& name, DurationNs timeout_ns) {
-    uint8_t question[kQuestionMax];
-    const uint16_t id = random_id();
-    const iovec out{question, write_question(id, name, question)};
-    if (!connected_ || client::send(socket(), &out, 1, MSG_NOSIGNAL) < 0) return {};
-    const TimeNs deadline = client::monotonic_ns() + timeout_ns;
-    for (TimeNs now = client::monotonic_ns(); now < deadline; now = client::monotonic_ns()) {
-      client::state.names[socket()].receive_timeout_ns = deadline - now;
-      uint8_t reply[1500];
-      const iovec in{reply, sizeof reply};
-      const ssize_t length = client::receive(socket(), &in, 1, 0);
-      if (length == -EINTR) continue;
-      if (length < 0) return {};
-      const DnsAnswer answer = read_answer({reply, static_cast<size_t>(length)}, id, name);
-      if (answer.kind != DnsAnswer::Kind::not_ours) return answer;
+  bool has_time() const { return client::monotonic_ns() < deadline_; }
+  bool send(const void* bytes, size_t length) const {
+    const iovec out{const_cast<void*>(bytes), length};
+    return connected_ && client::send(socket(), &out, 1, MSG_NOSIGNAL) == static_cast<ssize_t>(length);
+  }
+  // As recv(2); -EAGAIN when the time is over.
+  ssize_t receive(void* bytes, size_t room, int flags = 0) const {
+    const iovec in{bytes, room};
+    while (has_time()) {
+      client::state.names[socket()].receive_timeout_ns = left();
+      if (const ssize_t got = client::receive(socket(), &in, 1, flags); got != -EINTR) return got;
     }
-    return {};
+    return -EAGAIN;
   }
 
  private:
   uint32_t socket() const { return client::socket_of(fd_); }
+  DurationNs left() const {
+    const TimeNs now = client::monotonic_ns();
+    return deadline_ > now ? deadline_ - now : 1;
+  }
 
   int fd_;
+  TimeNs deadline_;
   bool connected_ = false;
 };
+
+// One question to one server; `not_ours` says that no usable answer came. A fresh socket for each: its random
+// port is half of what an off-path forger must guess (RFC 5452).
+DnsAnswer ask_by_datagram(Ipv4Address server, const DnsName& name, TimeNs deadline) {
+  const ServerSocket socket(server, SOCK_DGRAM, deadline);
+  uint8_t question[kQuestionMax];
+  const uint16_t id = random_id();
+  if (!socket.send(question, write_question(id, name, question))) return {};
+  while (socket.has_time()) {
+    uint8_t reply[1500];
+    const ssize_t length = socket.receive(reply, sizeof reply);
+    if (length < 0) return {};
+    const DnsAnswer answer = read_answer({reply, static_cast<size_t>(length)}, id, name);
+    if (answer.kind != DnsAnswer::Kind::not_ours) return answer;
+  }
+  return {};
+}
+
+// The same over a stream, where each message has its length before it (RFC 7766 section 8).
+DnsAnswer ask_by_stream(Ipv4Address server, const DnsName& name, TimeNs deadline) {
+  const ServerSocket socket(server, SOCK_STREAM, deadline);
+  uint8_t question[kQuestionMax];
+  uint8_t length[2];
+  const uint16_t id = random_id();
+  const size_t bytes = write_question(id, name, question);
+  store_be16(length, static_cast<uint16_t>(bytes));
+  if (!socket.send(length, 2) || !socket.send(question, bytes)) return {};
+  if (socket.receive(length, 2, MSG_WAITALL) != 2) return {};
+  // Of a longer one the end is left where it is: what we keep of an answer lies at its beginning.
+  uint8_t reply[4096];
+  const size_t wanted = std::min<size_t>(load_be16(length), sizeof reply);
+  if (socket.receive(reply, wanted, MSG_WAITALL) != static_cast<ssize_t>(wanted)) return {};
+  return read_answer({reply, wanted}, id, name);
+}
+
+DnsAnswer ask_server(Ipv4Address server, const DnsName& name, DurationNs timeout_ns) {
+  const DnsAnswer answer = ask_by_datagram(server, name, client::monotonic_ns() + timeout_ns);
+  if (answer.kind != DnsAnswer::Kind::cut) return answer;
+  DnsAnswer whole = ask_by_stream(server, name, client::monotonic_ns() + timeout_ns);
+  const bool is_more = whole.kind != DnsAnswer::Kind::not_ours && whole.kind != DnsAnswer::Kind::cut;
+  if (is_more) return whole;
+  if (whole.count == 0) whole = answer;
+  whole.kind = whole.count > 0 ? DnsAnswer::Kind::addresses : DnsAnswer::Kind::failure;
+  return whole;
+}
 
 // All servers in turn, as often as resolv.conf says; a server that fails is passed over.
 DnsAnswer ask_servers(const ResolverConfig& config, const DnsName& name) {
   DnsAnswer last;
   for (uint32_t attempt = 0; attempt < config.attempts; ++attempt)
     for (size_t i = 0; i < config.server_count; ++i) {
-      const DnsAnswer answer = Exchange(config.servers[i]).ask(name, config.timeout_s * kSecond);
+      const DnsAnswer answer = ask_server(config.servers[i], name, config.timeout_s * kSecond);
       if (answer.kind != DnsAnswer::Kind::not_ours && answer.kind != DnsAnswer::Kind::failure) return answer;
       if (answer.kind == DnsAnswer::Kind::failure) last = answer;
     }
@@ -101,6 +147,7 @@ Resolved::Kind ask_name(const ResolverConfig& config, DnsName name, Resolved& re
         return Resolved::Kind::no_data;
       case DnsAnswer::Kind::no_name:
         return Resolved::Kind::no_name;
+      case DnsAnswer::Kind::cut:  // ask_server() gives none of these
       case DnsAnswer::Kind::failure:
         return Resolved::Kind::failure;
       case DnsAnswer::Kind::not_ours:
@@ -162,10 +209,39 @@ bool is_own_name(std::string_view name) {
   return client::system_call(SYS_uname, client::word(&host)) == 0 && same_name(name, host.nodename);
 }
 
+HostSources::Status status_of(Resolved::Kind kind) {
+  switch (kind) {
+    case Resolved::Kind::found:
+      return HostSources::success;
+    case Resolved::Kind::try_again:
+      return HostSources::tryagain;
+    case Resolved::Kind::failure:
+      return HostSources::unavail;
+    case Resolved::Kind::no_name:
+    case Resolved::Kind::no_data:
+      break;
+  }
+  return HostSources::notfound;
+}
+
 void set_one(Resolved& resolved, Ipv4Address address) {
   resolved.kind = Resolved::Kind::found;
   resolved.addresses[0] = IpAddress::v4(address);
   resolved.count = 1;
+}
+
+// hosts(5), and what needs no line there. What somebody else said of the name before stays if nothing is
+// here.
+void look_here(std::string_view name, Resolved& resolved) {
+  const size_t count = find_in_hosts(name, resolved.addresses, kAddressesMax);
+  if (count > 0) {
+    resolved.kind = Resolved::Kind::found;
+    resolved.count = count;
+  } else if (is_localhost(name)) {
+    set_one(resolved, INADDR_LOOPBACK);
+  } else if (is_own_name(name)) {
+    set_one(resolved, client::state.control->address);
+  }
 }
 
 }  // namespace
@@ -173,15 +249,14 @@ void set_one(Resolved& resolved, Ipv4Address address) {
 Resolved resolve(std::string_view name) {
   Resolved resolved;
   std::memcpy(resolved.canonical, name.data(), std::min(name.size(), sizeof resolved.canonical - 1));
-  resolved.count = find_in_hosts(name, resolved.addresses, kAddressesMax);
-  if (resolved.count > 0)
-    resolved.kind = Resolved::Kind::found;
-  else if (is_localhost(name))
-    set_one(resolved, INADDR_LOOPBACK);
-  else if (is_own_name(name))
-    set_one(resolved, client::state.control->address);
-  else
-    ask_dns(name, resolved);
+  const HostSources sources = read_sources();
+  for (size_t i = 0; i < sources.count; ++i) {
+    if (sources.each[i].kind == HostSources::Kind::dns)
+      ask_dns(name, resolved);
+    else
+      look_here(name, resolved);
+    if (sources.each[i].ends_with & status_of(resolved.kind)) break;
+  }
   return resolved;
 }
 

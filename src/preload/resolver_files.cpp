@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "sockets/client_system.hpp"
 
@@ -49,6 +50,26 @@ void read_option(std::string_view word, ResolverConfig& config) {
   if (name == "ndots") config.ndots = std::min(number, 15u);
   if (name == "timeout") config.timeout_s = std::clamp(number, 1u, 30u);
   if (name == "attempts") config.attempts = std::clamp(number, 1u, 5u);
+}
+
+// "NOTFOUND=return", "!UNAVAIL=return", "SUCCESS=continue"
+void read_action(std::string_view word, HostSources::One& source) {
+  static constexpr std::pair<std::string_view, uint8_t> kStatuses[] = {
+      {"success", HostSources::success},
+      {"notfound", HostSources::notfound},
+      {"unavail", HostSources::unavail},
+      {"tryagain", HostSources::tryagain},
+  };
+  const bool others = word.starts_with('!');
+  if (others) word.remove_prefix(1);
+  const size_t equals = word.find('=');
+  if (equals == std::string_view::npos) return;
+  for (const auto& [name, bit] : kStatuses) {
+    if (!same_name(first(word, equals), name)) continue;
+    const auto bits = static_cast<uint8_t>(others ? ~bit : bit);
+    if (same_name(after(word, equals + 1), "return")) source.ends_with |= bits;
+    if (same_name(after(word, equals + 1), "continue")) source.ends_with &= static_cast<uint8_t>(~bits);
+  }
 }
 
 // "80/tcp"
@@ -142,6 +163,36 @@ ResolverConfig read_config() {
   for (std::string_view line; lines.next(line);) read_config_line(line, config);
   if (config.server_count == 0) config.servers[config.server_count++] = INADDR_LOOPBACK;
   return config;
+}
+
+bool read_sources_line(std::string_view line, HostSources& sources) {
+  Words words(line);
+  if (words.next() != "hosts:") return false;
+  sources.count = 0;
+  bool is_known = false;  // the service that what is in brackets is about
+  bool in_brackets = false;
+  for (std::string_view word = words.next(); !word.empty(); word = words.next()) {
+    if (!in_brackets && !word.starts_with('[')) {
+      is_known = (word == "files" || word == "dns") && sources.count < HostSources::kMost;
+      if (is_known)
+        sources.each[sources.count++] = {word == "dns" ? HostSources::Kind::dns : HostSources::Kind::files,
+                                         HostSources::success};
+      continue;
+    }
+    if (!in_brackets) word.remove_prefix(1);
+    in_brackets = !word.ends_with(']');
+    if (!in_brackets) word.remove_suffix(1);
+    if (is_known) read_action(word, sources.each[sources.count - 1]);
+  }
+  return true;
+}
+
+HostSources read_sources() {
+  HostSources sources;
+  Lines lines("/etc/nsswitch.conf");
+  for (std::string_view line; lines.next(line);)
+    if (read_sources_line(line, sources)) break;
+  return sources;
 }
 
 bool same_name(std::string_view a, std::string_view b) {

@@ -1,5 +1,5 @@
-// The files behind name resolution: resolv.conf(5), hosts(5), services(5). Read a line at a time into a fixed
-// buffer; lines that do not fit are cut, as glibc does with fields that do not.
+// The files behind name resolution: nsswitch.conf(5), resolv.conf(5), hosts(5), services(5). Read a line at a
+// time into a fixed buffer; lines that do not fit are cut, as glibc does with fields that do not.
 #pragma once
 
 #include <cstdint>
@@ -61,6 +61,24 @@ struct ResolverConfig {
 // One line of resolv.conf. Unknown words are passed over.
 void read_config_line(std::string_view line, ResolverConfig& config);
 ResolverConfig read_config();
+
+// nsswitch.conf(5): who is asked for a host, in this order. Services that we do not have are passed over, as
+// those of a program that cannot load them.
+struct HostSources {
+  enum Status : uint8_t { success = 1, notfound = 2, unavail = 4, tryagain = 8 };
+  enum class Kind : uint8_t { files, dns };
+  struct One {
+    Kind kind;
+    uint8_t ends_with;  // Status bits after which nobody else is asked
+  };
+  static constexpr size_t kMost = 4;
+  One each[kMost] = {{Kind::dns, success}, {Kind::files, success}};  // without a line (nsswitch.conf(5))
+  size_t count = 2;
+};
+
+// One line of nsswitch.conf; false if it is not about hosts.
+bool read_sources_line(std::string_view line, HostSources& sources);
+HostSources read_sources();
 
 bool same_name(std::string_view a, std::string_view b);  // without regard to case
 

@@ -149,10 +149,11 @@ DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question) 
   while (!collect(message, at + 4, count, answer) && ++steps <= kAliasesMax) {
   }
   const bool truncated = flags & 0x0200;
-  answer.kind = answer.count > 0                   ? DnsAnswer::Kind::addresses
-                : truncated || steps > kAliasesMax ? DnsAnswer::Kind::failure
-                : steps > 0                        ? DnsAnswer::Kind::alias
-                                                   : DnsAnswer::Kind::no_data;
+  answer.kind = truncated             ? DnsAnswer::Kind::cut
+                : answer.count > 0    ? DnsAnswer::Kind::addresses
+                : steps > kAliasesMax ? DnsAnswer::Kind::failure
+                : steps > 0           ? DnsAnswer::Kind::alias
+                                      : DnsAnswer::Kind::no_data;
   return answer;
 }
 

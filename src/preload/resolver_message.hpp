@@ -41,7 +41,8 @@ struct DnsAnswer {
     no_data,    // the name exists but has no IPv4 address
     alias,      // only a CNAME was told: ask again for `canonical`
     no_name,    // NXDOMAIN
-    failure,    // the server could not or would not answer, or the answer was cut short
+    cut,        // not all of it fitted: to be asked for again over a stream (RFC 7766 section 5)
+    failure,    // the server could not or would not answer
   };
   Kind kind = Kind::not_ours;
   std::array<Ipv4Address, kAddressesMax> addresses{};

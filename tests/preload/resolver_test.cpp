@@ -132,7 +132,15 @@ TEST(DnsAnswer, SaysWhyThereIsNone) {
   EXPECT_EQ(kind(kResponse), DnsAnswer::Kind::no_data);
   EXPECT_EQ(kind(kResponse | 3), DnsAnswer::Kind::no_name);
   EXPECT_EQ(kind(kResponse | 2), DnsAnswer::Kind::failure);
-  EXPECT_EQ(kind(kResponse | 0x0200), DnsAnswer::Kind::failure) << "cut short, and no address in it";
+}
+
+TEST(DnsAnswer, OneThatWasCutIsNotAllOfIt) {
+  Message message(7, kResponse | 0x0200, "a.example", 1);
+  EXPECT_EQ(read_answer(message.bytes, 7, name("a.example")).kind, DnsAnswer::Kind::cut);
+  message.put_address("a.example", 1);
+  const DnsAnswer answer = read_answer(message.bytes, 7, name("a.example"));
+  EXPECT_EQ(answer.kind, DnsAnswer::Kind::cut);
+  EXPECT_EQ(answer.count, 1u) << "better than none, if there is no more to be had";
 }
 
 TEST(DnsAnswer, OthersAnswersAreNotOurs) {
@@ -180,6 +188,32 @@ TEST(ResolverConfig, ReadsWhatResolvConfSays) {
   EXPECT_EQ(config.attempts, 1u);
   for (int i = 0; i < 9; ++i) read_config_line("nameserver 192.0.2.9", config);
   EXPECT_EQ(config.server_count, ResolverConfig::kServersMax);
+}
+
+TEST(ResolverConfig, ReadsWhomToAskForHosts) {  // nsswitch.conf(5)
+  using Kind = HostSources::Kind;
+  const auto read = [](std::string_view line) {
+    HostSources sources;
+    EXPECT_TRUE(read_sources_line(line, sources)) << line;
+    std::vector<std::pair<Kind, int>> list;
+    for (size_t i = 0; i < sources.count; ++i)
+      list.emplace_back(sources.each[i].kind, sources.each[i].ends_with);
+    return list;
+  };
+  constexpr int kFound = HostSources::success;
+  using List = std::vector<std::pair<Kind, int>>;
+  EXPECT_EQ(read("hosts: files dns"), (List{{Kind::files, kFound}, {Kind::dns, kFound}}));
+  EXPECT_EQ(read("hosts:\tdns files # last"), (List{{Kind::dns, kFound}, {Kind::files, kFound}}));
+  EXPECT_EQ(read("hosts: files mdns4_minimal [NOTFOUND=return] dns"), read("hosts: files dns"));
+  EXPECT_EQ(read("hosts: files resolve [!UNAVAIL=return] dns myhostname"), read("hosts: files dns"));
+  EXPECT_EQ(read("hosts: dns [NOTFOUND=return] files")[0].second, kFound | HostSources::notfound);
+  EXPECT_EQ(read("hosts: dns [!UNAVAIL=return SUCCESS=continue] files")[0].second & 15,
+            HostSources::notfound | HostSources::tryagain);
+  EXPECT_TRUE(read("hosts: files files files files files files").size() == HostSources::kMost);
+  EXPECT_TRUE(read("hosts: [").empty());
+  HostSources untouched;
+  EXPECT_FALSE(read_sources_line("passwd: files", untouched));
+  EXPECT_EQ(untouched.count, 2u);
 }
 
 TEST(ResolverFiles, WordsAndNames) {
