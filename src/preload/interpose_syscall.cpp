@@ -1,6 +1,7 @@
 // syscall(2), libc's door to the kernel by number: libuv closes sockets with it. What is known here by name
 // means the same by number; all else is the kernel's.
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -17,6 +18,7 @@
 
 #include "preload/interpose.hpp"
 #include "sockets/client_poll.hpp"
+#include "sockets/client_session.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace {
@@ -58,6 +60,9 @@ bool concerns_us(long number, const Arguments& arguments) {
       return client::socket_of(static_cast<int>(a[0])) != skerry::sockets::kNoSocket;
     case SYS_ppoll:
       return client::has_ours(reinterpret_cast<pollfd*>(a[0]), static_cast<nfds_t>(a[1]));
+    case SYS_pselect6:
+      return client::has_ours(static_cast<int>(a[0]), reinterpret_cast<fd_set*>(a[1]),
+                              reinterpret_cast<fd_set*>(a[2]), reinterpret_cast<fd_set*>(a[3]));
 #ifdef SYS_dup2
     case SYS_poll:
       return client::has_ours(reinterpret_cast<pollfd*>(a[0]), static_cast<nfds_t>(a[1]));
@@ -68,6 +73,56 @@ bool concerns_us(long number, const Arguments& arguments) {
     default:
       return true;
   }
+}
+
+// What pselect6(2) takes last, as it takes no more than six arguments.
+struct MaskOfSelect {
+  const sigset_t* mask;
+  size_t bytes;
+};
+
+int select_by_number(const Arguments& arguments) {
+  const auto& a = arguments.values;
+  const auto* last = reinterpret_cast<const MaskOfSelect*>(a[5]);
+  return ::pselect(static_cast<int>(a[0]), reinterpret_cast<fd_set*>(a[1]), reinterpret_cast<fd_set*>(a[2]),
+                   reinterpret_cast<fd_set*>(a[3]), reinterpret_cast<const timespec*>(a[4]),
+                   last == nullptr ? nullptr : last->mask);
+}
+
+// The kernel hands back what was not slept of a time-out (select(2)); libc's functions do not.
+template <class Wait>
+long give_time_back(long time_out, Wait wait) {
+  const skerry::TimeNs before = client::monotonic_ns();
+  const long result = wait();
+  if (time_out == 0) return result;
+  auto& left = *reinterpret_cast<timespec*>(time_out);
+  constexpr time_t kForEver = 1'000'000'000;
+  if (left.tv_sec < 0 || left.tv_sec > kForEver || left.tv_nsec < 0) return result;
+  const auto asked = static_cast<skerry::DurationNs>(left.tv_sec) * skerry::kSecond +
+                     static_cast<skerry::DurationNs>(left.tv_nsec);
+  const skerry::DurationNs slept = client::monotonic_ns() - before;
+  left = client::to_timespec(asked > slept ? asked - slept : 0);
+  return result;
+}
+
+// A child with memory and descriptors of its own, that goes on here: what fork(2) makes. Of others (threads,
+// vfork(2)) libc has functions, since no C function can return from such a call twice.
+bool makes_a_process(long number, const Arguments& arguments) {
+  constexpr uint64_t kShared = CLONE_VM | CLONE_FILES | CLONE_THREAD;
+  const auto& a = arguments.values;
+  if (number == SYS_clone) return (static_cast<uint64_t>(a[0]) & kShared) == 0 && a[1] == 0;
+  const auto* described = reinterpret_cast<const clone_args*>(a[0]);
+  return static_cast<size_t>(a[1]) >= CLONE_ARGS_SIZE_VER0 && (described->flags & kShared) == 0 &&
+         described->stack == 0;
+}
+
+// Of libc's own handlers (pthread_atfork(3)) none runs, as on Linux.
+long clone_by_number(long number, const Arguments& arguments) {
+  const auto& a = arguments.values;
+  client::fork_prepare();
+  const long child = client::system_call(number, a[0], a[1], a[2], a[3], a[4]);
+  child == 0 ? client::fork_child() : client::fork_parent();
+  return skerry::preload::finish(child);
 }
 
 // Others only ask what the kernel can do, as libseccomp does first.
@@ -154,7 +209,13 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
     case SYS_epoll_pwait2:
       return call(::epoll_pwait2, arguments);
     case SYS_ppoll:
-      return call(::ppoll, arguments);
+      return give_time_back(a[2], [&] { return call(::ppoll, arguments); });
+    case SYS_pselect6:
+      return give_time_back(a[4], [&] { return select_by_number(arguments); });
+    case SYS_clone:
+    case SYS_clone3:
+      if (makes_a_process(number, arguments)) return clone_by_number(number, arguments);
+      break;
 #ifdef SYS_dup2  // those that newer architectures do not have
     case SYS_dup2:
       return call(::dup2, arguments);
@@ -167,6 +228,7 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
     case SYS_select:
       return call(::select, arguments);
     case SYS_fork:
+    case SYS_vfork:
       return ::fork();
 #endif
     case SYS_prctl:

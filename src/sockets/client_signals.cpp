@@ -23,7 +23,7 @@ constexpr uint32_t kBells = 8;
 constinit Bell bells[kBells] = {};
 constinit std::atomic<uint32_t> bells_lock = 0;
 
-// The kernel's word on the owner: it may have died since the bell was made, and its number be another's.
+// Names the owner to the kernel, which holds on to it: another process that gets its number later is another.
 int tune(const Bell& bell) {
   const int pipe_end = doorbell(bell.waiter);
   if (pipe_end < 0) return -ENOMEM;
@@ -36,18 +36,31 @@ int tune(const Bell& bell) {
   return 0;
 }
 
-// A bell whose owner has died, or nullptr. Sockets that name it have nobody to tell any more.
-Bell* bell_of_the_dead() {
+// Of one that is gone the kernel says 0 (Linux f_getown_ex()).
+bool has_owner(const Bell& bell) {
+  f_owner_ex owner{};
+  return system_call(SYS_fcntl, doorbell(bell.waiter), F_GETOWN_EX, word(&owner)) == 0 && owner.pid != 0;
+}
+
+// Sockets that name it have nobody to tell any more.
+void forget(Bell& bell) {
+  for (uint32_t socket = 0; socket < state.size.sockets; ++socket) {
+    uint32_t named = bell.waiter + 1;
+    state.names[socket].urgent_bell.compare_exchange_strong(named, 0);
+    named = bell.waiter + 1;
+    if (state.names[socket].async_bell.compare_exchange_strong(named, 0)) unwatch(socket, bell.waiter);
+  }
+  release_waiter(bell.waiter);
+  bell = {};
+}
+
+// A place without a bell; if there is none, that of an owner that died.
+Bell* free_bell() {
+  for (Bell& bell : bells)
+    if (bell.pid == 0) return &bell;
   for (Bell& bell : bells) {
-    if (tune(bell) != -ESRCH) continue;
-    for (uint32_t socket = 0; socket < state.size.sockets; ++socket) {
-      uint32_t named = bell.waiter + 1;
-      state.names[socket].urgent_bell.compare_exchange_strong(named, 0);
-      named = bell.waiter + 1;
-      if (state.names[socket].async_bell.compare_exchange_strong(named, 0)) unwatch(socket, bell.waiter);
-    }
-    release_waiter(bell.waiter);
-    bell = {};
+    if (has_owner(bell)) continue;
+    forget(bell);
     return &bell;
   }
   return nullptr;
@@ -55,23 +68,20 @@ Bell* bell_of_the_dead() {
 
 // The waiter of a bell, or -errno. Under bells_lock.
 int64_t bell_for(const f_owner_ex& owner, int signal) {
-  Bell* free = nullptr;
   for (Bell& bell : bells) {
-    if (bell.pid == 0 && free == nullptr) free = &bell;
     if (bell.pid != owner.pid || bell.type != owner.type || bell.signal != signal) continue;
-    const int result = tune(bell);
-    return result < 0 ? result : int64_t{bell.waiter};
+    if (has_owner(bell)) return int64_t{bell.waiter};
+    forget(bell);
   }
-  if (free == nullptr) free = bell_of_the_dead();
-  if (free == nullptr) return -ENOMEM;
-  const uint32_t waiter = claim_waiter();
+  Bell* const place = free_bell();
+  const uint32_t waiter = place == nullptr ? kNoWaiter : claim_waiter();
   if (waiter == kNoWaiter) return -ENOMEM;
   const Bell bell{.type = owner.type, .pid = owner.pid, .signal = signal, .waiter = waiter};
   if (const int result = tune(bell); result < 0) {
     release_waiter(waiter);
     return result;
   }
-  *free = bell;
+  *place = bell;
   return waiter;
 }
 

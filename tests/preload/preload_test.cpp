@@ -109,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(All, PreloadInCell,
                                            "names", "interfaces", "stdio", "pass_to_a_child",
                                            "pass_to_itself", "pass_and_lose", "many_datagrams", "send_a_file",
                                            "few_system_calls", "calls_by_number", "closed_under_a_thread",
-                                           "fork_while_passing"),
+                                           "a_child_by_number", "a_range_is_closed", "fork_while_passing"),
                          [](const auto& one) { return std::string(one.param); });
 
 TEST(PreloadOutside, PassesThrough) {

@@ -311,6 +311,8 @@ constexpr Scenario kScenarios[] = {
     {"fork_while_passing", fork_while_passing, nullptr},
     {"closed_under_a_thread", closed_under_a_thread, nullptr},
     {"calls_by_number", calls_by_number, nullptr},
+    {"a_child_by_number", a_child_by_number, nullptr},
+    {"a_range_is_closed", a_range_is_closed, nullptr},
     {"few_system_calls", few_system_calls, nullptr},
 };
 

@@ -34,4 +34,6 @@ void send_a_file();
 // scenarios_processes.cpp
 void few_system_calls();
 void calls_by_number();
+void a_child_by_number();
+void a_range_is_closed();
 void closed_under_a_thread();

@@ -1,10 +1,14 @@
 // What processes do to themselves: seccomp(2), system calls by their number, and closing under another
 // thread.
+#include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -98,6 +102,57 @@ void calls_by_number() {
          left.tv_sec == 4);  // the kernel says what is left
   close(ends[0]);
   close(ends[1]);
+}
+
+// clone(2) and clone3(2) by number make what fork() makes, and pselect6(2) hands time back.
+void a_child_by_number() {
+  const int listening = listener(7043);
+  for (const bool with_three : {false, true}) {
+    const int one = connect_to(7043);
+    const int other = accept(listening, nullptr, nullptr);
+    clone_args arguments{};
+    arguments.exit_signal = SIGCHLD;
+    const long child = with_three ? syscall(SYS_clone3, &arguments, sizeof arguments)
+                                  : syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0);
+    EXPECT(child >= 0);
+    if (child == 0) {
+      char bytes[4];
+      if (read(other, bytes, 4) != 4 || write(other, bytes, 4) != 4) _exit(1);
+      if (close(one) != 0 || read(other, bytes, 4) != 4) _exit(2);
+      _exit(0);
+    }
+    close(other);
+    char bytes[4];
+    EXPECT(write(one, "ping", 4) == 4 && read(one, bytes, 4) == 4);  // though we have closed it
+    EXPECT(write(one, "last", 4) == 4 && status_of(static_cast<pid_t>(child)) == 0);
+    fd_set readers;
+    FD_ZERO(&readers);
+    FD_SET(one, &readers);
+    timespec left{30, 0};
+    EXPECT(syscall(SYS_pselect6, one + 1, &readers, nullptr, nullptr, &left, nullptr) == 1);
+    EXPECT(FD_ISSET(one, &readers) && left.tv_sec >= 1 && left.tv_sec < 30);
+    EXPECT(read(one, bytes, 4) == 0);  // and its end is the child's
+    close(one);
+  }
+  close(listening);
+}
+
+// close_range(2): of a range all, but those that are only marked.
+void a_range_is_closed() {
+  const int listening = listener(7044);
+  const int one = connect_to(7044);
+  const int other = accept(listening, nullptr, nullptr);
+  const int copy = dup(one);
+  EXPECT(copy == other + 1);
+  EXPECT(close_range(static_cast<unsigned>(other), static_cast<unsigned>(copy), CLOSE_RANGE_CLOEXEC) == 0);
+  EXPECT((fcntl(other, F_GETFD) & FD_CLOEXEC) && exchange(one, other));
+  EXPECT(close_range(5, 4, 0) == -1 && errno == EINVAL);
+  EXPECT(close_range(static_cast<unsigned>(other), static_cast<unsigned>(copy), CLOSE_RANGE_UNSHARE) == 0);
+  char byte;
+  EXPECT(read(other, &byte, 1) == -1 && errno == EBADF);
+  EXPECT(read(one, &byte, 1) == 0);  // the other end is gone
+  close(one);
+  close(listening);
 }
 
 // Java closes so: dup2() of something hung up over the number, and a signal, which may come before the other
