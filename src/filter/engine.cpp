@@ -87,15 +87,16 @@ void Engine::begin(uint32_t index) {
 }
 
 const Element* Engine::find(uint32_t set, const uint8_t* key, TimeNs now) {
-  DynamicSet* dynamic = dynamic_of_[set];
-  return dynamic != nullptr ? dynamic->find(key, now) : find_element(ruleset_.sets[set], key);
+  if (DynamicSet* dynamic = dynamic_of_[set]) return dynamic->find(key, now);
+  return find_element(ruleset_.sets[set], key);
 }
 
 Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
     : ruleset_(std::move(ruleset)), dynamic_of_(ruleset_.sets.size()), needed_bytes_(2 * kLongestHeader) {
   look_ahead();
+  const ConditionReader reader(ruleset_);
   for (const Chain& chain : ruleset_.chains)
-    indexes_.push_back(search == Search::indexed ? RuleIndex(chain.rules) : RuleIndex());
+    indexes_.push_back(search == Search::indexed ? RuleIndex(chain.rules, reader) : RuleIndex());
   dynamic_sets_.reserve(static_cast<size_t>(
       std::count_if(ruleset_.sets.begin(), ruleset_.sets.end(), [](const Set& set) { return set.dynamic; })));
   for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
@@ -166,7 +167,10 @@ void Engine::run_chain(Run& run, uint32_t base) {
     const RuleIndex& index = indexes_[here.chain];
     run.verdict = {};
     if (index.is_useful()) {
-      if (here.rule == 0) index.enter(run, walks[depth]);  // a return never goes to rule 0
+      if (here.rule == 0) {  // a return never goes there
+        index.enter(run.packet, walks[depth]);
+        if (!index.is_of_flow()) run.not_again();
+      }
       here.rule = index.next(walks[depth], here.rule);
     }
     while (here.rule < chain.rules.size()) {
@@ -250,7 +254,8 @@ void Engine::translate_here(Run& run) {
 }
 
 Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
-  Run run{*this, packet, now, hook};
+  Judgement judgement;
+  Run run{*this, packet, now, hook, judgement};
   bool tracked = !tracks();
   for (const uint32_t base : at_[static_cast<size_t>(hook)][packet.v6]) {
     if (!tracked && priority(base, hook) >= kConntrackPriority) {
@@ -261,13 +266,13 @@ Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
       translate_here(run);
     else
       run_chain(run, base);
-    if (!run.judgement.accepted) break;
+    if (!judgement.accepted) break;
   }
-  if (!tracked && run.judgement.accepted) track(hook, packet, now);
-  if (conntrack_ != nullptr && run.judgement.accepted && (hook == Hook::input || hook == Hook::postrouting))
-    run.judgement.accepted = conntrack_->confirm(packet, now);
-  run.judgement.mark = packet.mark;
-  return run.judgement;
+  if (!tracked && judgement.accepted) track(hook, packet, now);
+  if (conntrack_ != nullptr && judgement.accepted && (hook == Hook::input || hook == Hook::postrouting))
+    judgement.accepted = conntrack_->confirm(packet, now);
+  judgement.mark = packet.mark;
+  return judgement;
 }
 
 }  // namespace skerry::filter

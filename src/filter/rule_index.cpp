@@ -2,144 +2,218 @@
 
 #include <bit>
 #include <map>
-#include <string>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace skerry::filter {
 
 namespace {
 
-// What a rule does before anything that lasts, as text that is the same for rules that do the same but for
-// the values that they compare with.
-class Beginning {
- public:
-  explicit Beginning(const Rule& rule) {
-    size_t taken = 0;
-    for (const Expression& expression : rule.expressions) {
-      if (!std::visit([&](const auto& action) { return take(action); }, expression.action)) break;
-      ++taken;
-      if (!std::holds_alternative<Compare>(expression.action)) continue;
-      tests = taken;
-      shape = text_;
-    }
-  }
+// The bits that a rule or a table compares.
+struct Bits {
+  WordPlace place;
+  uint64_t mask;
 
-  size_t tests = 0;  // expressions up to the last comparison
-  std::string shape;
-  std::vector<uint8_t> key;  // the values, one after the other
-
- private:
-  template <class... Numbers>
-  bool put(char kind, Numbers... numbers) {
-    text_ += kind;
-    ((text_ += std::to_string(static_cast<unsigned>(numbers)) + ","), ...);
-    return true;
-  }
-  bool put(const Value& value) {
-    text_.append(reinterpret_cast<const char*>(value.bytes.data()), value.bytes.size());
-    return true;
-  }
-
-  bool take(const LoadPayload& load) { return put('p', load.to, load.base, load.length, load.offset); }
-  // A rule may change the mark between two others.
-  bool take(const LoadMeta& load) { return load.key != MetaKey::mark && put('m', load.to, load.key); }
-  bool take(const LoadExtension& load) {
-    return put('e', load.to, load.kind, load.type, load.offset, load.length, load.only_present);
-  }
-  bool take(const Mask& mask) {
-    return put('k', mask.from, mask.to, mask.mask.length) && put(mask.mask) && put(mask.flip);
-  }
-  bool take(const Shift& shift) {
-    return put('s', shift.from, shift.to, shift.length, shift.bits, shift.left);
-  }
-  bool take(const SwapBytes& swap) { return put('b', swap.from, swap.to, swap.length, swap.size); }
-  bool take(const Compare& compare) {
-    const Value& value = compare.value;
-    if (compare.comparison != Comparison::equal || key.size() + value.length > RuleIndex::kMostKeyBytes)
-      return false;
-    key.insert(key.end(), value.bytes.begin(), value.bytes.begin() + value.length);
-    return put('c', compare.from, value.length);
-  }
-  template <class Other>
-  bool take(const Other&) {
-    return false;
-  }
-
-  std::string text_;
+  friend auto operator<=>(const Bits&, const Bits&) = default;
 };
+using Shape = std::vector<Bits>;
+
+Shape shape_of(const Conditions& conditions) {
+  Shape shape;
+  for (const Condition& condition : conditions.all)
+    if (shape.size() < RuleIndex::kMostParts) shape.push_back({condition.place, condition.mask});
+  return shape;
+}
+
+Shape shared(const Shape& one, const Shape& other) {
+  Shape both;
+  for (const Bits& bits : one) {
+    const auto there =
+        std::find_if(other.begin(), other.end(), [&](const Bits& its) { return its.place == bits.place; });
+    const uint64_t mask = there != other.end() ? bits.mask & there->mask : 0;
+    if (mask != 0) both.push_back({bits.place, mask});
+  }
+  return both;
+}
+
+int count_bits(const Shape& shape) {
+  int sum = 0;
+  for (const Bits& bits : shape) sum += std::popcount(bits.mask);
+  return sum;
+}
+
+// Whether packets differ there. Nearly all are alike in the first words of the IP header up to the addresses,
+// and in facts.
+bool tells_apart(const Shape& shape) {
+  constexpr int kEnough = 8;
+  static constexpr uint8_t kSource[8] = {0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
+  uint64_t source_address;
+  std::memcpy(&source_address, kSource, sizeof kSource);
+  int sum = 0;
+  for (const Bits& bits : shape) {
+    if (bits.place.source > Source::link || bits.place == WordPlace{Source::network, 0}) continue;
+    sum +=
+        std::popcount(bits.place == WordPlace{Source::network, 1} ? bits.mask & source_address : bits.mask);
+  }
+  return sum >= kEnough;
+}
+
+// What a rule wants there, as one number: two that are the same by accident only spoil a little order.
+uint64_t key_of(const Conditions& conditions, const Shape& shape) {
+  uint64_t sum = 0;
+  for (const Bits& bits : shape)
+    for (const Condition& condition : conditions.all)
+      if (condition.place == bits.place)
+        sum = (std::rotl(sum, 29) ^ (condition.value & bits.mask)) * 0x9e3779b97f4a7c15;
+  return sum;
+}
 
 }  // namespace
 
-RuleIndex::RuleIndex(const std::vector<Rule>& rules)
-    : alike_(rules.size(), kNone), rules_(static_cast<uint32_t>(rules.size())) {
-  std::vector<Beginning> beginnings;
-  std::map<std::string, std::vector<uint32_t>> groups;
-  for (uint32_t rule = 0; rule < rules_; ++rule) {
-    beginnings.emplace_back(rules[rule]);
-    if (!beginnings[rule].key.empty()) groups[beginnings[rule].shape].push_back(rule);
+// A table to be.
+struct RuleIndex::Draft {
+  Shape shape;
+  std::vector<uint32_t> rules;
+  std::unordered_map<uint64_t, size_t> relaxed;  // by key: rules that compare more than the table does
+};
+
+class RuleIndex::Drafts {
+ public:
+  explicit Drafts(const std::vector<Conditions>& conditions)
+      : conditions_(conditions),
+        most_relaxed_(std::clamp<size_t>(conditions.size() / kRulesForOne, 1, kMostRelaxed)),
+        work_left_(conditions.size() * kWork) {
+    std::map<Shape, std::vector<uint32_t>> groups;
+    for (uint32_t rule = 0; rule < conditions.size(); ++rule) {
+      shapes_.push_back(shape_of(conditions[rule]));
+      if (!shapes_[rule].empty()) groups[shapes_[rule]].push_back(rule);
+    }
+    // From the weakest on, so that those which come later find tables that they can stand in.
+    std::vector<Draft> order;
+    for (auto& [shape, rules] : groups) order.push_back({shape, std::move(rules), {}});
+    std::stable_sort(order.begin(), order.end(), [](const Draft& one, const Draft& other) {
+      return count_bits(one.shape) < count_bits(other.shape);
+    });
+    for (Draft& group : order)
+      if (std::none_of(all.begin(), all.end(), [&](Draft& draft) { return join(draft, group); }))
+        all.push_back(std::move(group));
+    std::erase_if(all, [](const Draft& draft) { return draft.rules.size() < kFewest; });
+    for (Draft& draft : all) lighten(draft);
   }
-  std::vector<const std::vector<uint32_t>*> largest;
-  for (const auto& [shape, members] : groups)
-    if (members.size() >= kFewest) largest.push_back(&members);
-  std::stable_sort(largest.begin(), largest.end(),
-                   [](const auto* one, const auto* other) { return one->size() > other->size(); });
-  if (largest.size() > kMostTables) largest.resize(kMostTables);
+
+  std::vector<Draft> all;
+
+ private:
+  // Work is looking for one rule's place once; when it is used up, what is left stands by itself.
+  static constexpr size_t kRulesForOne = 8, kWork = 32;
+
+  // The rules of both, by the bits that both compare.
+  bool join(Draft& draft, const Draft& group) {
+    if (!work()) return false;
+    Shape both = shared(draft.shape, group.shape);
+    if (!tells_apart(both)) return false;
+    if (both == draft.shape) {
+      for (size_t i = 0; i < group.rules.size(); ++i) {
+        if (add(draft, group.rules[i])) continue;
+        for (size_t back = 0; back <= i; ++back) remove(draft, group.rules[back]);
+        return false;
+      }
+    } else {
+      Draft weaker{std::move(both), {}, {}};
+      if (!add_all(weaker, draft.rules) || !add_all(weaker, group.rules)) return false;
+      draft.shape = std::move(weaker.shape);
+      draft.relaxed = std::move(weaker.relaxed);
+    }
+    draft.rules.insert(draft.rules.end(), group.rules.begin(), group.rules.end());
+    return true;
+  }
+  // Words that tell none of its rules from another are not compared.
+  void lighten(Draft& draft) {
+    std::unordered_set<uint64_t> keys;
+    for (const uint32_t rule : draft.rules) keys.insert(key_of(conditions_[rule], draft.shape));
+    for (size_t i = draft.shape.size(); i-- > 0;) {
+      Draft lighter{draft.shape, {}, {}};
+      lighter.shape.erase(lighter.shape.begin() + static_cast<ptrdiff_t>(i));
+      if (!tells_apart(lighter.shape)) continue;
+      std::unordered_set<uint64_t> left;
+      for (const uint32_t rule : draft.rules) left.insert(key_of(conditions_[rule], lighter.shape));
+      if (left.size() == keys.size() && add_all(lighter, draft.rules)) draft.shape = std::move(lighter.shape);
+    }
+  }
+
+  bool work() {
+    if (work_left_ == 0) return false;
+    --work_left_;
+    return true;
+  }
+  // False: too many are found by one key.
+  bool add(Draft& draft, uint32_t rule) {
+    if (shapes_[rule] == draft.shape) return true;
+    return ++draft.relaxed[key_of(conditions_[rule], draft.shape)] <= most_relaxed_ && work();
+  }
+  bool add_all(Draft& draft, const std::vector<uint32_t>& rules) {
+    return std::all_of(rules.begin(), rules.end(), [&](uint32_t rule) { return add(draft, rule); });
+  }
+  void remove(Draft& draft, uint32_t rule) const {
+    if (shapes_[rule] != draft.shape) --draft.relaxed[key_of(conditions_[rule], draft.shape)];
+  }
+
+  const std::vector<Conditions>& conditions_;
+  std::vector<Shape> shapes_;  // by rule
+  size_t most_relaxed_, work_left_;
+};
+
+RuleIndex::RuleIndex(const std::vector<Rule>& rules, const ConditionReader& reader)
+    : alike_(rules.size(), kNone), rules_(static_cast<uint32_t>(rules.size())) {
+  if (rules.size() < kFewest) return;
+  std::vector<Conditions> conditions;
+  for (const Rule& rule : rules) conditions.push_back(reader.conditions_of(rule));
+  Drafts drafts(conditions);
+  std::stable_sort(drafts.all.begin(), drafts.all.end(), [](const Draft& one, const Draft& other) {
+    return one.rules.size() > other.rules.size();
+  });
+  if (drafts.all.size() > kMostTables) drafts.all.resize(kMostTables);
 
   std::vector<bool> found(rules_);
-  std::vector<uint32_t> last(rules_);  // by the first rule of a key: the last one so far
-  for (const std::vector<uint32_t>* members : largest) {
-    const Beginning& model = beginnings[members->front()];
-    const std::vector<Expression>& tests = rules[members->front()].expressions;
-    Table table;
-    table.tests.assign(tests.begin(), tests.begin() + static_cast<ptrdiff_t>(model.tests));
-    table.key_bytes = model.key.size();
-    table.slots.resize(std::bit_ceil(members->size() * 2), kNone);
-    table.keys.resize(table.slots.size() * table.key_bytes);
-    for (const uint32_t rule : *members) {
-      add(table, beginnings[rule].key, rule, last);
+  for (Draft& draft : drafts.all) {
+    std::sort(draft.rules.begin(), draft.rules.end());
+    fill(draft, conditions);
+    for (const uint32_t rule : draft.rules) {
       found[rule] = true;
+      of_flow_ = of_flow_ && conditions[rule].of_flow;
     }
-    tables_.push_back(std::move(table));
   }
   for (uint32_t rule = 0; rule < rules_; ++rule)
     if (!found[rule]) others_.push_back(rule);
 }
 
-uint64_t RuleIndex::hash(std::span<const uint8_t> key) {
-  constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;
-  uint64_t sum = key.size();
-  for (size_t at = 0; at < key.size(); at += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, key.data() + at, std::min<size_t>(8, key.size() - at));
-    sum = (sum ^ word) * kOdd;
-    sum ^= sum >> 29;
+void RuleIndex::fill(const Draft& draft, const std::vector<Conditions>& conditions) {
+  Table& table = tables_.emplace_back();
+  for (const Bits& bits : draft.shape) {
+    uint8_t mask[kWordBytes];
+    std::memcpy(mask, &bits.mask, kWordBytes);
+    uint8_t bytes = kWordBytes;
+    while (mask[bytes - 1] == 0) --bytes;
+    table.parts.push_back({bits.place, bytes, bits.mask});
+    beyond_ = beyond_ || bits.place.source > Source::transport;
   }
-  return sum * kOdd >> 20;
-}
-
-void RuleIndex::add(Table& table, std::span<const uint8_t> key, uint32_t rule, std::vector<uint32_t>& last) {
-  const size_t mask = table.slots.size() - 1;
-  size_t slot = hash(key) & mask;
-  while (table.slots[slot] != kNone) {
-    const uint32_t first = table.slots[slot];
-    if (std::equal(key.begin(), key.end(), &table.keys[slot * table.key_bytes])) {
-      alike_[last[first]] = rule;
-      last[first] = rule;
-      return;
-    }
-    slot = (slot + 1) & mask;
+  table.slots.resize(std::bit_ceil(draft.rules.size() * 2));
+  table.shift = 32U - static_cast<unsigned>(std::countr_zero(table.slots.size()));
+  const size_t end = table.slots.size() - 1;
+  std::vector<uint32_t> last(table.slots.size());  // by slot: the last rule so far
+  for (const uint32_t rule : draft.rules) {
+    Tag tag;
+    for (const Part& part : table.parts)
+      for (const Condition& condition : conditions[rule].all)
+        if (condition.place == part.place) tag.add(condition.value & part.mask);
+    size_t at = place_of(table, tag.get());
+    while (table.slots[at].rule != kNone && table.slots[at].tag != tag.get()) at = (at + 1) & end;
+    if (table.slots[at].rule == kNone)
+      table.slots[at] = {tag.get(), rule};
+    else
+      alike_[last[at]] = rule;
+    last[at] = rule;
   }
-  table.slots[slot] = rule;
-  std::copy(key.begin(), key.end(), &table.keys[slot * table.key_bytes]);
-  last[rule] = rule;
-}
-
-uint32_t RuleIndex::find(const Table& table, std::span<const uint8_t> key) const {
-  const size_t mask = table.slots.size() - 1;
-  for (size_t slot = hash(key) & mask; table.slots[slot] != kNone; slot = (slot + 1) & mask) {
-    if (std::memcmp(key.data(), &table.keys[slot * table.key_bytes], key.size()) == 0)
-      return table.slots[slot];
-  }
-  return kNone;
 }
 
 }  // namespace skerry::filter

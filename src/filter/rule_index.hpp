@@ -1,20 +1,20 @@
 // Which rules of a chain a packet can hold for. Most rules begin with comparisons of the packet's fields with
-// values; those of a chain that compare the same fields share a table from values to rules, so that one
-// lookup stands for all of them. What it finds is run like any rule: the index only passes over rules that
-// would have ended at a comparison, which does nothing else.
+// values; those that compare the same bits share a table from values to rules, so that one lookup stands for
+// all of them. Rules that compare more bits than others may stand in a table with those, by the bits that all
+// of it compare. What a lookup finds is run like any rule: the index only passes over rules that would have
+// ended at a comparison, which does nothing else.
 //
-// Read first: docs/filter.md, "What it costs". Invariant: made from the rules alone, so that no stranger's
-// packet can make it slower; a walk meets every rule of its chain that holds, in order.
+// Read first: conditions.hpp; docs/filter.md, "What it costs". Invariant: made from the rules alone, so that
+// no stranger's packet can make it slower: beside rules whose comparisons for equality all hold, a packet
+// meets at most kMostRelaxed in each table. A walk meets every rule of its chain that holds, in order.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <span>
-#include <variant>
 #include <vector>
 
-#include "filter/ruleset.hpp"
+#include "filter/conditions.hpp"
 
 namespace skerry::filter {
 
@@ -22,31 +22,38 @@ class RuleIndex {
  public:
   static constexpr size_t kFewest = 4;  // rules that make a table worth its lookup
   static constexpr size_t kMostTables = 64;
-  static constexpr size_t kMostKeyBytes = 64;
+  static constexpr size_t kMostParts = 8;    // words that a table compares
+  static constexpr size_t kMostRelaxed = 8;  // rules found by less than what they compare, of one key
 
   RuleIndex() = default;
+  RuleIndex(const std::vector<Rule>& rules, const ConditionReader& reader);
 
-  explicit RuleIndex(const std::vector<Rule>& rules);
   bool is_useful() const { return !tables_.empty(); }
+  size_t tables() const { return tables_.size(); }
+  // What is looked up may be another for the next packet of a flow.
+  bool is_of_flow() const { return of_flow_; }
 
   // A packet's way through the chain.
   struct Walk {
-    std::array<uint32_t, kMostTables> next;  // of each table: a rule that may hold, kNone if there is no more
-    size_t other;                            // the same in others_
+    size_t other;                            // into others_: the next rule that is in no table
+    size_t found;                            // how many of `next` count
+    std::array<uint32_t, kMostTables> next;  // of each table that has one: a rule that may hold, then kNone
   };
 
-  // Looks up what `run` loads from its packet.
-  template <class Run>
-  void enter(Run& run, Walk& walk) const {
-    walk.other = 0;
-    for (size_t i = 0; i < tables_.size(); ++i) walk.next[i] = find(run, tables_[i]);
-    run.verdict = {};
+  void enter(const Packet& packet, Walk& walk) const {
+    walk.other = walk.found = 0;
+    const Fields fields(packet, beyond_);
+    for (const Table& table : tables_) {
+      const uint32_t rule = find(table, fields);
+      if (rule != kNone) walk.next[walk.found++] = rule;
+    }
   }
   // The first rule from `from` on that may hold; the number of rules if none does. `from` only grows.
   uint32_t next(Walk& walk, uint32_t from) const {
+    if (walk.found == 0 && others_.empty()) return rules_;
     while (walk.other < others_.size() && others_[walk.other] < from) ++walk.other;
     uint32_t first = walk.other < others_.size() ? others_[walk.other] : rules_;
-    for (size_t i = 0; i < tables_.size(); ++i) {
+    for (size_t i = 0; i < walk.found; ++i) {
       uint32_t& rule = walk.next[i];
       while (rule < from) rule = alike_[rule];
       first = std::min(first, rule);
@@ -55,38 +62,65 @@ class RuleIndex {
   }
 
  private:
-  struct Table {
-    std::vector<Expression> tests;  // of one of its rules: loads, and the comparisons that stand for all
-    size_t key_bytes = 0;
-    std::vector<uint32_t> slots;  // first rule of a key; open addressing, a power of two
-    std::vector<uint8_t> keys;    // by slot
+  static constexpr size_t kWordBytes = 8;
+  struct Part {
+    WordPlace place;
+    uint8_t bytes;  // of the word, up to the last that the mask looks at
+    uint64_t mask;
   };
+  // Two keys with one tag are one key: what it finds is run anyway.
+  struct Slot {
+    uint32_t tag = 0, rule = kNone;  // the first rule of a key
+  };
+  struct Table {
+    std::vector<Part> parts;
+    unsigned shift = 0;       // 32 less the bits of a place in slots
+    std::vector<Slot> slots;  // open addressing, a power of two
+  };
+  class Tag {
+   public:
+    void add(uint64_t word) { sum_ += word * kOdd[part_++]; }
+    uint32_t get() const { return static_cast<uint32_t>(sum_ >> 32); }
 
-  static uint64_t hash(std::span<const uint8_t> key);
-  void add(Table& table, std::span<const uint8_t> key, uint32_t rule, std::vector<uint32_t>& last);
-  uint32_t find(const Table& table, std::span<const uint8_t> key) const;
+   private:
+    static constexpr std::array<uint64_t, kMostParts> kOdd = {
+        0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0xff51afd7ed558ccd, 0xd6e8feb86659fd93,
+        0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xa0761d6478bd642f, 0xe7037ed1a0b428db};
+    uint64_t sum_ = 0;
+    size_t part_ = 0;
+  };
+  static size_t place_of(const Table& table, uint32_t tag) { return (tag * 0x9e3779b1U) >> table.shift; }
 
-  template <class Run>
-  uint32_t find(Run& run, const Table& table) const {
-    uint8_t key[kMostKeyBytes];
-    size_t filled = 0;
-    run.verdict = {};
-    for (const Expression& test : table.tests) {
-      if (const auto* compare = std::get_if<Compare>(&test.action)) {
-        std::memcpy(key + filled, run.at(compare->from), compare->value.length);
-        filled += compare->value.length;
-        continue;
+  static uint32_t find(const Table& table, const Fields& fields) {
+    Tag tag;
+    for (const Part& part : table.parts) {
+      const ConstBytes source = fields[part.place.source];
+      const size_t begin = part.place.word * kWordBytes;
+      uint64_t word = 0;
+      if (begin + kWordBytes <= source.size()) {
+        std::memcpy(&word, source.data() + begin, kWordBytes);
+      } else {
+        if (begin + part.bytes > source.size()) return kNone;  // the field is not there
+        std::memcpy(&word, source.data() + begin, source.size() - begin);
       }
-      std::visit(run, test.action);
-      if (run.verdict.code != Code::next) return kNone;  // the field is not there
+      tag.add(word & part.mask);
     }
-    return find(table, {key, filled});
+    const size_t last = table.slots.size() - 1;
+    for (size_t at = place_of(table, tag.get());; at = (at + 1) & last) {
+      const Slot& slot = table.slots[at];
+      if (slot.tag == tag.get() || slot.rule == kNone) return slot.rule;
+    }
   }
+
+  struct Draft;
+  class Drafts;
+  void fill(const Draft& draft, const std::vector<Conditions>& conditions);
 
   std::vector<Table> tables_;
   std::vector<uint32_t> others_;  // rules that are in no table
   std::vector<uint32_t> alike_;   // by rule: the next one of the same key; kNone: there is none
   uint32_t rules_ = 0;
+  bool of_flow_ = true, beyond_ = false;
 };
 
 }  // namespace skerry::filter

@@ -26,7 +26,7 @@ struct Engine::Run {
   Packet& packet;
   TimeNs now;
   Hook hook;
-  Judgement judgement{};
+  Judgement& judgement;
   static constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd;
   static constexpr uint8_t kTcp = 6;
   static constexpr size_t kTcpBytes = 20;

@@ -3,25 +3,10 @@
 // Read first: vm.hpp; nft_ct.c, nft_nat.c, nft_masq.c, nft_redir.c.
 #pragma once
 
+#include "filter/conditions.hpp"
 #include "filter/vm.hpp"
 
 namespace skerry::filter {
-
-inline uint32_t state_bit(CtState state) {  // NF_CT_STATE_BIT()
-  switch (state) {
-    case CtState::invalid:
-      return 1;
-    case CtState::established:
-      return 2;
-    case CtState::related:
-      return 4;
-    case CtState::fresh:
-      return 8;
-    case CtState::untracked:
-      return 64;
-  }
-  return 0;
-}
 
 // What packets of our own are redirected to.
 inline std::array<uint8_t, 16> loopback_address(bool v6) {

@@ -13,8 +13,15 @@
 namespace skerry::filter {
 namespace {
 
-constexpr uint32_t kNetwork = 1, kTransport = 2, kEqual = 0, kNotEqual = 1, kLess = 2;
+constexpr uint32_t kLink = 0, kNetwork = 1, kTransport = 2, kEqual = 0, kNotEqual = 1, kLess = 2;
 constexpr int32_t kDrop = 0, kAccept = 1, kContinue = -1, kJump = -3, kReturn = -5;
+
+Octets and_mask(const Octets& mask) {
+  return expression("bitwise",
+                    join(attribute(nft::kBitwiseFrom, be32(1)), attribute(nft::kBitwiseTo, be32(1)),
+                         attribute(nft::kBitwiseLength, be32(static_cast<uint32_t>(mask.size()))),
+                         value(nft::kBitwiseMask, mask), value(nft::kBitwiseXor, Octets(mask.size()))));
+}
 
 // Rules of few values, so that many are alike, some twice, and many packets find one.
 class Draw {
@@ -27,9 +34,37 @@ class Draw {
       all = join(all, rule(chain_name, join(tests(), counter(), end(below))));
     return all;
   }
+  // Of concatenated ranges, which lie over each other.
+  Octets ranges() {
+    const auto field = [](uint32_t bytes) {
+      return attribute(nft::kListElement, attribute(nft::kFieldLength, be32(bytes)));
+    };
+    const Octets fields = attribute(nft::kDescriptionConcat, join(field(4), field(2)));
+    Octets all;
+    for (int i = 0; i < 8; ++i) {
+      const uint8_t host = small(), port = small();
+      all = join(
+          all, element({10, 0, 0, host, 0, port, 0, 0},
+                       value(nft::kElementKeyEnd, {10, 0, 0, static_cast<uint8_t>(host + random_.below(2)), 0,
+                                                   static_cast<uint8_t>(port + random_.below(2)), 0, 0})));
+    }
+    return join(set({.flags = nft::kSetInterval | nft::kSetConcat,
+                     .key_bytes = 8,
+                     .name = "ranges",
+                     .more = attribute(nft::kSetDescription, fields)}),
+                elements(all, "ranges"));
+  }
+  // What tracking says of it.
+  CtState state() {
+    return std::array{CtState::invalid, CtState::established, CtState::related,
+                      CtState::fresh}[random_.below(4)];
+  }
   Octets packet() {
     Octets bytes = {0x45, 0, 0, 32, 0,    1,    0, 0,  64, 17, 0, 0, 10, 0, 0, 1,
                     10,   0, 0, 2,  0x13, 0x88, 0, 53, 0,  12, 0, 0, 1,  2, 3, 4};
+    bytes.resize(44);
+    bytes[33] = one_of({1, 2, 3, 16, 18});
+    bytes[3] = one_of({21, 23, 28, 33, 34, 44, 44, 44});  // some end within a field
     bytes[9] = one_of({6, 17, 17});
     bytes[7] = one_of({0, 0, 0, 5});  // a later piece: no ports
     bytes[15] = small();
@@ -46,21 +81,36 @@ class Draw {
   }
   uint32_t comparison() { return random_.below(8) == 0 ? kNotEqual : random_.below(8) == 0 ? kLess : kEqual; }
   Octets test() {
-    switch (random_.below(5)) {
+    switch (random_.below(10)) {
       case 0:
         return join(payload(kTransport, 2, 2), cmp(comparison(), {0, small()}));
       case 1:
         return join(payload(kTransport, 1, 1), cmp(comparison(), {small()}));
       case 2:
         return join(payload(kNetwork, 9, 1), cmp(comparison(), {one_of({6, 17})}));
-      case 3:  // the two lowest bits
-        return join(
-            payload(kNetwork, 12, 4),
-            expression("bitwise",
-                       join(attribute(nft::kBitwiseFrom, be32(1)), attribute(nft::kBitwiseTo, be32(1)),
-                            attribute(nft::kBitwiseLength, be32(4)), value(nft::kBitwiseMask, {0, 0, 0, 3}),
-                            value(nft::kBitwiseXor, {0, 0, 0, 0}))),
-            cmp(comparison(), {0, 0, 0, one_of({0, 1, 2, 3})}));
+      case 3: {  // the lowest bits, or none
+        const uint8_t mask = one_of({0, 1, 2, 3, 7});
+        return join(payload(kNetwork, 12, 4), and_mask({0xff, 0, 0, mask}),
+                    cmp(comparison(), {10, 0, 0, static_cast<uint8_t>(small() & mask)}));
+      }
+      case 4: {  // ct state, one or two
+        const uint8_t states = one_of({1, 2, 4, 8, 6, 10});
+        return join(expression("ct", join(attribute(nft::kCtTo, be32(1)), attribute(nft::kCtKey, be32(0)))),
+                    and_mask({states, 0, 0, 0}), cmp(kNotEqual, {0, 0, 0, 0}));
+      }
+      case 5: {  // TCP's flags
+        const uint8_t flags = one_of({1, 2, 3, 16});
+        return join(payload(kTransport, 13, 1), and_mask({flags}),
+                    random_.below(2) == 0 ? cmp(kNotEqual, {0}) : cmp(kEqual, {flags}));
+      }
+      case 6:
+        return join(payload(kLink, random_.below(2) == 0 ? 5 : 12, 4), cmp(comparison(), {small(), 0, 0, 0}));
+      case 7:  // source address . port
+        return join(payload(kNetwork, 12, 4), payload(kTransport, 2, 2, 9), lookup("ranges"));
+      case 8:
+        return join(expression("meta", join(attribute(nft::kMetaTo, be32(1)),
+                                            attribute(nft::kMetaKey, be32(one_of({4, 16}))))),
+                    cmp(kEqual, {one_of({2, 6, 17}), 0, 0, 0}));
       default:
         return join(payload(kNetwork, 16, 4), cmp(comparison(), {10, 0, 0, small()}));
     }
@@ -90,20 +140,31 @@ Ruleset loaded(const Octets& bytes) {
   return ruleset;
 }
 
+RuleIndex index_of(const Ruleset& ruleset) {
+  return RuleIndex(ruleset.chains[0].rules, ConditionReader(ruleset));
+}
+
 TEST(RuleIndex, AgreesWithRuleAfterRule) {
   size_t useful = 0;
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     Draw draw(seed);
     const Octets bytes =
-        batch(table(), base_chain("in", Policy::drop), chain("a"), chain("b"),
+        batch(table(), draw.ranges(), base_chain("in", Policy::drop), chain("a"), chain("b"),
               draw.rules("in", 40, {"a", "b"}), draw.rules("a", 30, {"b"}), draw.rules("b", 20, {}));
     const Ruleset ruleset = loaded(bytes);
-    for (const Chain& each : ruleset.chains) useful += RuleIndex(each.rules).is_useful() ? 1 : 0;
+    const ConditionReader reader(ruleset);
+    for (const Chain& each : ruleset.chains) useful += RuleIndex(each.rules, reader).is_useful() ? 1 : 0;
     Engine indexed(ruleset), linear(ruleset, 0, {}, Engine::Search::linear);
     for (TimeNs now = 0; now < 200; ++now) {
       Octets sent = draw.packet();
-      Packet one, other;
-      CHECK(one.read(sent) && other.read(sent));
+      const Octets link = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0};
+      const Interface network = network_interface();
+      Packet one;
+      CHECK(one.read(sent));
+      one.in = &network;
+      if (now % 3 != 0) one.link = link;
+      one.tracked.state = draw.state();
+      Packet other = one;
       const Judgement got = indexed.judge(Hook::input, one, now);
       const Judgement expected = linear.judge(Hook::input, other, now);
       ASSERT_EQ(got.accepted, expected.accepted) << "seed " << seed << ", packet " << now;
@@ -117,12 +178,12 @@ TEST(RuleIndex, AgreesWithRuleAfterRule) {
         ASSERT_EQ(indexed.hits(i, rule).last, linear.hits(i, rule).last) << "seed " << seed;
     }
   }
-  EXPECT_GT(useful, 50U) << "so that it cannot pass because nothing was indexed";
+  EXPECT_GT(useful, 100U) << "so that it cannot pass because nothing was indexed";
 }
 
 TEST(RuleIndex, AFewRulesHaveNone) {
   const Octets test = join(payload(kTransport, 2, 2), cmp(kEqual, {0, 1}), verdict(kAccept));
-  EXPECT_FALSE(RuleIndex(loaded(batch(table(), base_chain(), rule("in", test))).chains[0].rules).is_useful());
+  EXPECT_FALSE(index_of(loaded(batch(table(), base_chain(), rule("in", test)))).is_useful());
 }
 
 // A rule may change the mark that the next one compares.
@@ -133,7 +194,40 @@ TEST(RuleIndex, LeavesTheMarkAlone) {
   };
   const Ruleset ruleset = loaded(batch(table(), base_chain(), rule("in", mark_is(1)), rule("in", mark_is(2)),
                                        rule("in", mark_is(3)), rule("in", mark_is(4))));
-  EXPECT_FALSE(RuleIndex(ruleset.chains[0].rules).is_useful());
+  EXPECT_FALSE(index_of(ruleset).is_useful());
+}
+
+// Prefixes of every length, as those of a routing table: far fewer tables than lengths.
+TEST(RuleIndex, RulesOfManyMasksShareTables) {
+  Octets rules;
+  for (uint32_t i = 0; i < 640; ++i) {
+    const uint32_t mask = ~uint32_t{0} << (i % 16);
+    rules =
+        join(rules, rule("in", join(payload(kNetwork, 12, 4), and_mask(be32(mask)),
+                                    cmp(kEqual, be32((0x0a640000 + (i << 10)) & mask)), verdict(kAccept))));
+  }
+  const RuleIndex index = index_of(loaded(batch(table(), base_chain(), rules)));
+  EXPECT_TRUE(index.is_useful());
+  EXPECT_LE(index.tables(), 6U);
+}
+
+// What rules compare before a port is no reason to run them.
+TEST(RuleIndex, APortIsFoundBehindAStateOrAnotherTest) {
+  const auto of_port = [](const Octets& before) {
+    Octets rules;
+    for (uint8_t port = 1; port <= 8; ++port)
+      rules =
+          join(rules,
+               rule("in", join(before, payload(kTransport, 2, 2), cmp(kEqual, {0, port}), verdict(kAccept))));
+    return rules;
+  };
+  const Octets state =
+      expression("ct", join(attribute(nft::kCtTo, be32(1)), attribute(nft::kCtKey, be32(0))));
+  for (const Octets& before : {join(state, and_mask({8, 0, 0, 0}), cmp(kNotEqual, {0, 0, 0, 0})),
+                               join(payload(kTransport, 0, 2), cmp(kLess, {4, 0}))})
+    EXPECT_EQ(index_of(loaded(batch(table(), base_chain(), of_port(before)))).tables(), 1U);
+  // What counts has lasted.
+  EXPECT_FALSE(index_of(loaded(batch(table(), base_chain(), of_port(counter())))).is_useful());
 }
 
 }  // namespace
