@@ -190,7 +190,7 @@ class Ahead {
 
 ConditionReader::ConditionReader(const Ruleset& ruleset) {
   for (const Set& set : ruleset.sets)
-    only_answers_.push_back(!set.dynamic && !set.takes_expressions &&
+    only_answers_.push_back(!set.dynamic && !set.takes_expressions && set.element_expressions.empty() &&
                             std::all_of(set.elements.begin(), set.elements.end(),
                                         [](const Element& element) { return element.counters.empty(); }));
   for (const Chain& chain : ruleset.chains)

@@ -88,15 +88,27 @@ void Engine::begin(uint32_t index) {
 
 const Element* Engine::find(uint32_t set, const uint8_t* key, TimeNs now) {
   if (DynamicSet* dynamic = dynamic_of_[set]) return dynamic->find(key, now);
+  if (const auto& tree = range_trees_[set]) return tree->find(ruleset_.sets[set], key);
   return find_element(ruleset_.sets[set], key);
 }
 
+// To be done anew when elements of the set have come or gone.
+void Engine::index_ranges(uint32_t index) {
+  const Set& set = ruleset_.sets[index];
+  if (set.shape == SetShape::concatenated_ranges && !set.dynamic)
+    range_trees_[index] = std::make_unique<RangeTree>(set);
+}
+
 Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
-    : ruleset_(std::move(ruleset)), dynamic_of_(ruleset_.sets.size()), needed_bytes_(2 * kLongestHeader) {
+    : ruleset_(std::move(ruleset)),
+      dynamic_of_(ruleset_.sets.size()),
+      range_trees_(ruleset_.sets.size()),
+      needed_bytes_(2 * kLongestHeader) {
   look_ahead();
   const ConditionReader reader(ruleset_);
   for (const Chain& chain : ruleset_.chains)
     indexes_.push_back(search == Search::indexed ? RuleIndex(chain.rules, reader) : RuleIndex());
+  for (uint32_t i = 0; i < ruleset_.sets.size() && search == Search::indexed; ++i) index_ranges(i);
   dynamic_sets_.reserve(static_cast<size_t>(
       std::count_if(ruleset_.sets.begin(), ruleset_.sets.end(), [](const Set& set) { return set.dynamic; })));
   for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {

@@ -8,12 +8,14 @@
 // ruleset, the counters so far and `now`.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "base/time.hpp"
 #include "filter/conntrack.hpp"
 #include "filter/dynamic_set.hpp"
 #include "filter/packet.hpp"
+#include "filter/range_tree.hpp"
 #include "filter/rule_index.hpp"
 #include "filter/ruleset.hpp"
 #include "filter/verdict_memory.hpp"
@@ -134,6 +136,7 @@ class Engine {
   void track_family(Family family);
   void hit(uint32_t chain, size_t rule, TimeNs now);
   const Element* find(uint32_t set, const uint8_t* key, TimeNs now);
+  void index_ranges(uint32_t set);
   void run_chain(Run& run, uint32_t base);
   void translate_here(Run& run);
   void place_nat(bool v6);
@@ -142,11 +145,12 @@ class Engine {
 
   Ruleset ruleset_;
   std::vector<DynamicSet> dynamic_sets_;
-  std::vector<DynamicSet*> dynamic_of_;  // by Ruleset::sets
-  std::vector<Tally> tallies_;           // by Ruleset::stateful
-  std::vector<Hits> hits_;               // each chain's rules, then its policy
-  std::vector<size_t> first_hits_;       // by Ruleset::chains
-  std::vector<RuleIndex> indexes_;       // by Ruleset::chains
+  std::vector<DynamicSet*> dynamic_of_;                  // by Ruleset::sets
+  std::vector<std::unique_ptr<RangeTree>> range_trees_;  // by Ruleset::sets; null: it is searched without
+  std::vector<Tally> tallies_;                           // by Ruleset::stateful
+  std::vector<Hits> hits_;                               // each chain's rules, then its policy
+  std::vector<size_t> first_hits_;                       // by Ruleset::chains
+  std::vector<RuleIndex> indexes_;                       // by Ruleset::chains
   size_t needed_bytes_ = 0;
   Conntrack* conntrack_ = nullptr;
   std::array<bool, 2> tracks_{};  // by v6

@@ -5,8 +5,6 @@
 
 namespace skerry::filter {
 
-namespace {
-
 // The first field that lies outside of its range decides; the padding of a field is not looked at.
 bool in_ranges(const Set& set, const Element& element, const uint8_t* key) {
   size_t at = 0;
@@ -18,8 +16,6 @@ bool in_ranges(const Set& set, const Element& element, const uint8_t* key) {
   }
   return true;
 }
-
-}  // namespace
 
 const Element* find_element(const Set& set, const uint8_t* key) {
   const auto first = set.elements.begin();

@@ -1,0 +1,89 @@
+// The tree against element after element: over sets and keys that are drawn from seeds, each finds the same.
+#include "filter/range_tree.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/random.hpp"
+#include "filter/sets.hpp"
+
+namespace skerry::filter {
+namespace {
+
+// Keys lie close together, so that ranges overlap and ends are met.
+class Draw {
+ public:
+  Draw(uint64_t seed, std::vector<uint8_t> fields) : random_(seed) {
+    set.shape = SetShape::concatenated_ranges;
+    set.fields = std::move(fields);
+    for (const uint8_t length : set.fields)
+      set.key_bytes = static_cast<uint8_t>(set.key_bytes + ((length + 3) & ~3));
+  }
+
+  std::vector<uint8_t> key() {
+    std::vector<uint8_t> bytes;
+    for (const uint8_t length : set.fields) {
+      for (uint8_t i = 0; i < length; ++i)
+        bytes.push_back(static_cast<uint8_t>(i + 1 == length || i == 0 ? random_.below(24) : 7));
+      bytes.resize((bytes.size() + 3) & ~size_t{3}, static_cast<uint8_t>(random_.below(2)));
+    }
+    return bytes;
+  }
+  void add() {
+    std::vector<uint8_t> low = key(), high = key();
+    size_t at = 0;
+    for (const uint8_t length : set.fields) {
+      if (std::memcmp(&low[at], &high[at], length) > 0)
+        std::swap_ranges(&low[at], &low[at] + length, &high[at]);
+      at += (length + size_t{3}) & ~size_t{3};
+    }
+    Element element;
+    element.key = static_cast<uint32_t>(set.keys.size());
+    set.keys.insert(set.keys.end(), low.begin(), low.end());
+    element.key_end = static_cast<uint32_t>(set.keys.size());
+    set.keys.insert(set.keys.end(), high.begin(), high.end());
+    set.elements.push_back(element);
+  }
+  void add_for_all_others() {
+    Element element;
+    element.catchall = true;
+    set.elements.push_back(element);
+  }
+  bool one_in(uint32_t number) { return random_.below(number) == 0; }
+
+  Set set;
+
+ private:
+  Random random_;
+};
+
+TEST(RangeTree, FindsWhatLookingAtEachElementFinds) {
+  const std::vector<std::vector<uint8_t>> shapes = {{4, 2}, {2, 4, 1}, {16, 2}, {4, 2, 4, 2, 1, 4}, {8, 16}};
+  size_t found = 0, missed = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    Draw draw(seed, shapes[seed % shapes.size()]);
+    const bool has_others = draw.one_in(2);
+    for (uint64_t i = 0; i < seed - 1; ++i) {
+      draw.add();
+      if (has_others && i == seed / 2) draw.add_for_all_others();
+    }
+    const RangeTree tree(draw.set);
+    for (int i = 0; i < 500; ++i) {
+      const std::vector<uint8_t> key = draw.key();
+      const Element* expected = find_element(draw.set, key.data());
+      ASSERT_EQ(tree.find(draw.set, key.data()), expected) << "seed " << seed << ", key " << i;
+      ++(expected != nullptr ? found : missed);
+    }
+  }
+  EXPECT_GT(found, 1000U);
+  EXPECT_GT(missed, 1000U);
+}
+
+TEST(RangeTree, OfNothingFindsNothing) {
+  Draw draw(1, {4, 2});
+  EXPECT_EQ(RangeTree(draw.set).find(draw.set, draw.key().data()), nullptr);
+  draw.add_for_all_others();
+  EXPECT_EQ(RangeTree(draw.set).find(draw.set, draw.key().data()), &draw.set.elements[0]);
+}
+
+}  // namespace
+}  // namespace skerry::filter
