@@ -4,10 +4,12 @@
 worst case, go through both. Of the kernel's time for a packet (written to a TAP device) that with an empty chain is taken away; of ours
 nothing is: reading the headers is counted. Needs root.
 
-`ip` and `inet` are the kernel's two families; `linear` is our interpreter rule after rule, `ours` with its index.
+`ip` and `inet` are the kernel's two families; `linear` is our interpreter rule after rule, `ours` with its index. Each packet is judged;
+the ratio is that of `ours`. `again` is what a stack has in hand besides: the same packets where they pass (policy accept) and those that are
+alike are remembered.
 
 `typical` are the rules of a host that tracks connections, and packets of flows that were answered; there `linear` judges each of them,
-and `ours` remembers those that are alike, as a stack does. Both track all.
+and `ours`, like `again`, remembers those that are alike, as a stack does. Both track all.
 """
 
 import argparse
@@ -130,7 +132,7 @@ def ours(text, count, folder, what="judge"):
 
 def measure(kind, count, rounds, kernel, folder):
     """Nanoseconds a packet of each round, by way."""
-    seen = {"empty": [], "ip": [], "inet": [], "linear": [], "ours": []}
+    seen = {"empty": [], "ip": [], "inet": [], "linear": [], "ours": [], "again": []}
     heavy = max(1, count if kind in ("one field", "five fields", "mixed masks") else count // 10 if kind == "concatenated ranges" else 1)
     packets = max(2_000, min(200_000, 20_000_000 // heavy))
     for _ in range(rounds):
@@ -140,14 +142,13 @@ def measure(kind, count, rounds, kernel, folder):
             kernel.load(ruleset(family, kind, count))
             seen["empty"].append(empty)
             seen[family].append(kernel.cost(packets) - empty)
-        linear, indexed = ours(ruleset("ip", kind, count), packets, folder)
-        seen["linear"].append(linear)
-        seen["ours"].append(indexed)
+        for way, cost in zip(("linear", "ours", "again"), ours(ruleset("ip", kind, count), packets, folder)):
+            seen[way].append(cost)
     return seen
 
 
 def measure_typical(rounds, packets, kernel, folder):
-    seen = {"empty": [], "ip": [], "inet": [], "linear": [], "ours": []}
+    seen = {"empty": [], "ip": [], "inet": [], "linear": [], "ours": [], "again": []}
     for _ in range(rounds):
         for family in ("ip", "inet"):
             kernel.load(LAST)
@@ -160,6 +161,7 @@ def measure_typical(rounds, packets, kernel, folder):
         linear, remembers = ours(typical("ip", last=False), packets, folder, "judge-flows")
         seen["linear"].append(linear)
         seen["ours"].append(remembers)
+        seen["again"].append(remembers)
     return seen
 
 
@@ -167,7 +169,7 @@ def line(kind, count, seen):
     """As every bench writes it: nanoseconds a packet, the kernel's in its fastest family; the ratio is how many times ours is better."""
     ours, kernel = statistics.median(seen["ours"]), statistics.median(seen["ip"])
     return {"bench": "filter", "case": f"{SHORT[kind]}_{count}" if count else kind, "ours": ours, "kernel": kernel, "ratio": kernel / ours, "unit": "ns/packet",
-            "ours_runs": seen["ours"], "kernel_runs": seen["ip"], "kernel_inet_runs": seen["inet"], "ours_without_index_runs": seen["linear"]}
+            "ours_runs": seen["ours"], "kernel_runs": seen["ip"], "kernel_inet_runs": seen["inet"], "ours_without_index_runs": seen["linear"], "ours_again_runs": seen["again"]}
 
 
 def main():
@@ -182,7 +184,7 @@ def main():
         os.environ["SKERRY_BENCH_FILTER"] = "1"
         os.execvp("unshare", ["unshare", "--net", sys.executable, "-B", *sys.argv])
     kernel, out = Kernel(), open(options.json, "w") if options.json else None
-    print(f"{'rules':28}{'kernel ip':>12}{'inet':>10}{'linear':>10}{'ours':>9}   kernel ip / ours   [ns a packet]")
+    print(f"{'rules':28}{'kernel ip':>12}{'inet':>10}{'linear':>10}{'ours':>9}   kernel ip / ours{'again':>9}   [ns a packet]")
     with tempfile.TemporaryDirectory(prefix="skerry-bench-") as folder:
         for kind, count in CASES:
             if options.quick and count > 1000:
@@ -190,7 +192,7 @@ def main():
             rounds = 1 if options.quick else options.rounds
             seen = measure(kind, count, rounds, kernel, folder) if count else measure_typical(rounds, 200_000, kernel, folder)
             row = {way: statistics.median(runs) for way, runs in seen.items()}
-            print(f"{count or '':>7} {kind:20}{row['ip']:12.0f}{row['inet']:10.0f}{row['linear']:10.0f}{row['ours']:9.0f}{row['ip'] / row['ours']:12.1f} ×", flush=True)
+            print(f"{count or '':>7} {kind:20}{row['ip']:12.0f}{row['inet']:10.0f}{row['linear']:10.0f}{row['ours']:9.0f}{row['ip'] / row['ours']:12.1f} ×{row['again']:14.0f}", flush=True)
             if out:
                 print(json.dumps(line(kind, count, seen)), file=out, flush=True)
 

@@ -1,7 +1,8 @@
 // What one packet costs, for ./bench filter, which draws the rulesets and prepares the kernel:
 //
-//   bench-filter judge BATCH COUNT        our engine, from the compiled rules in BATCH: rule after rule, and
-//                                         by its index
+//   bench-filter judge BATCH COUNT        our engine, from the compiled rules in BATCH: rule after rule, by
+//                                         its index, and, if its policies were to accept, by what it
+//                                         remembers
 //   bench-filter write DESCRIPTOR COUNT   the kernel: as many packets written to a TAP device
 //   bench-filter judge-flows, write-flows the same with flows that are answered before; ours tracks them
 //
@@ -100,10 +101,25 @@ int judge(const char* path, uint64_t count) {
       if (engine.judge(filter::Hook::prerouting, packet, 0).accepted) std::abort();
     });
   }
+  // As a stack does with what passes: what is alike is judged once.
+  for (filter::Chain& chain : ruleset.chains) chain.policy = filter::Policy::accept;
+  filter::Engine engine(ruleset);
+  measure(count, false, [&](Frame& frame) {
+    filter::Packet packet;
+    packet.link = ConstBytes(frame).first(kEthernetBytes);
+    packet.in = &eth0;
+    if (!packet.read(Bytes(frame).subspan(kEthernetBytes))) std::abort();
+    const auto look = engine.look(packet.bytes, false, false, packet.tracked);
+    if (look && engine.recall(*look, packet.length, 0)) return;
+    engine.record();
+    for (const filter::Hook hook : {filter::Hook::prerouting, filter::Hook::input})
+      if (!engine.judge(hook, packet, 0).accepted) std::abort();
+    if (look) engine.remember(*look);
+  });
   return 0;
 }
 
-// As a stack does: what is alike is judged once, after it was tracked.
+// The same with flows: packets are tracked first.
 int judge_flows(const char* path, uint64_t count) {
   filter::Ruleset ruleset;
   if (const auto refusal = filter::load(content(path), ruleset)) {
