@@ -112,15 +112,18 @@ class RuleIndex::Drafts {
     if (!work()) return false;
     Shape both = shared(draft.shape, group.shape);
     if (!tells_apart(both)) return false;
+    // What is too few for a table would be run one after the other.
+    const bool alone = draft.rules.size() < kFewest || group.rules.size() < kFewest;
+    const size_t most = alone ? kMostRelaxed : most_relaxed_;
     if (both == draft.shape) {
       for (size_t i = 0; i < group.rules.size(); ++i) {
-        if (add(draft, group.rules[i])) continue;
+        if (add(draft, group.rules[i], most)) continue;
         for (size_t back = 0; back <= i; ++back) remove(draft, group.rules[back]);
         return false;
       }
     } else {
       Draft weaker{std::move(both), {}, {}};
-      if (!add_all(weaker, draft.rules) || !add_all(weaker, group.rules)) return false;
+      if (!add_all(weaker, draft.rules, most) || !add_all(weaker, group.rules, most)) return false;
       draft.shape = std::move(weaker.shape);
       draft.relaxed = std::move(weaker.relaxed);
     }
@@ -137,7 +140,8 @@ class RuleIndex::Drafts {
       if (!tells_apart(lighter.shape)) continue;
       std::unordered_set<uint64_t> left;
       for (const uint32_t rule : draft.rules) left.insert(key_of(conditions_[rule], lighter.shape));
-      if (left.size() == keys.size() && add_all(lighter, draft.rules)) draft.shape = std::move(lighter.shape);
+      if (left.size() == keys.size() && add_all(lighter, draft.rules, most_relaxed_))
+        draft.shape = std::move(lighter.shape);
     }
   }
 
@@ -147,12 +151,12 @@ class RuleIndex::Drafts {
     return true;
   }
   // False: too many are found by one key.
-  bool add(Draft& draft, uint32_t rule) {
+  bool add(Draft& draft, uint32_t rule, size_t most) {
     if (shapes_[rule] == draft.shape) return true;
-    return ++draft.relaxed[key_of(conditions_[rule], draft.shape)] <= most_relaxed_ && work();
+    return ++draft.relaxed[key_of(conditions_[rule], draft.shape)] <= most && work();
   }
-  bool add_all(Draft& draft, const std::vector<uint32_t>& rules) {
-    return std::all_of(rules.begin(), rules.end(), [&](uint32_t rule) { return add(draft, rule); });
+  bool add_all(Draft& draft, const std::vector<uint32_t>& rules, size_t most) {
+    return std::all_of(rules.begin(), rules.end(), [&](uint32_t rule) { return add(draft, rule, most); });
   }
   void remove(Draft& draft, uint32_t rule) const {
     if (shapes_[rule] != draft.shape) --draft.relaxed[key_of(conditions_[rule], draft.shape)];

@@ -197,18 +197,22 @@ TEST(RuleIndex, LeavesTheMarkAlone) {
   EXPECT_FALSE(index_of(ruleset).is_useful());
 }
 
-// Prefixes of every length, as those of a routing table: far fewer tables than lengths.
+// Prefixes of sixteen lengths, as those of a routing table: far fewer tables than lengths, and one where
+// there are so few of each that they would be run one after the other.
 TEST(RuleIndex, RulesOfManyMasksShareTables) {
-  Octets rules;
-  for (uint32_t i = 0; i < 640; ++i) {
-    const uint32_t mask = ~uint32_t{0} << (i % 16);
-    rules =
-        join(rules, rule("in", join(payload(kNetwork, 12, 4), and_mask(be32(mask)),
-                                    cmp(kEqual, be32((0x0a640000 + (i << 10)) & mask)), verdict(kAccept))));
-  }
-  const RuleIndex index = index_of(loaded(batch(table(), base_chain(), rules)));
-  EXPECT_TRUE(index.is_useful());
-  EXPECT_LE(index.tables(), 6U);
+  const auto index_of_prefixes = [](uint32_t count) {
+    Octets rules;
+    for (uint32_t i = 0; i < count; ++i) {
+      const uint32_t mask = ~uint32_t{0} << (i % 16);
+      rules =
+          join(rules, rule("in", join(payload(kNetwork, 12, 4), and_mask(be32(mask)),
+                                      cmp(kEqual, be32((0x0a640000 + (i << 10)) & mask)), verdict(kAccept))));
+    }
+    return index_of(loaded(batch(table(), base_chain(), rules)));
+  };
+  EXPECT_TRUE(index_of_prefixes(640).is_useful());
+  EXPECT_LE(index_of_prefixes(640).tables(), 6U);
+  EXPECT_EQ(index_of_prefixes(8).tables(), 1U);
 }
 
 // What rules compare before a port is no reason to run them.
