@@ -180,7 +180,8 @@ void Conntrack::relate(Packet& packet, size_t inner_offset, TimeNs now) {
 bool Conntrack::confirm(const Packet& packet, TimeNs now) {
   if (pending_ == kNobody || packet.tracked.flow != &flows_[pending_]) return true;
   Flow& flow = flows_[pending_];
-  if ((flow.status & Flow::kTranslated) != 0 && find(flow.tuples[1], now).flow != nullptr) return false;
+  if (!sources_.empty() && find(flow.tuples[1], now).flow != nullptr)
+    return false;  // its answers are those of a translated one
   pending_ = kNobody;
   flow.status |= Flow::kConfirmed;
   link(flow, true);

@@ -151,11 +151,12 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   }
   const size_t seen = std::min(packet.size(), leaving_.size());
   copy_once(leaving_.data() + copied, packet.data() + copied, seen - copied);
+  left_bytes_ = seen;
   filter::Packet leaving;
   leaving.out = how.loops ? &loopback_ : &network_;
   leaving.answers = how.answers;
   leaving.unfinished = how.unfinished;
-  leaving.unsummed = how.loops;
+  leaving.unsummed = how.loops && !how.summed;
   if (!leaving.read(Bytes(leaving_).first(seen), packet.size())) {
     hook_ = filter::Hook::output;
     judgement_ = {};

@@ -64,12 +64,15 @@ class FilterHooks {
   // --- the way out: at both hooks. What passes may have been translated. `unfinished`: its checksum is left
   // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's
   // connection, though rules may have kept that from beginning.
+  // `summed`: it is finished, though it loops.
   struct Leaving {
-    bool loops = false, unfinished = false, answers = false;
+    bool loops = false, unfinished = false, answers = false, summed = false;
   };
   bool passes_out(Bytes packet, const Leaving& how, TimeNs now);
   // The last that passed is for somebody else now: the way that was found for it is not its way.
   bool goes_elsewhere() const { return goes_elsewhere_; }
+  // The private copy of its beginning, as it passed: where it lies a neighbour may have written since.
+  ConstBytes leaving() const { return ConstBytes(leaving_).first(left_bytes_); }
   // The beginning of a packet that left, as whoever sent it knows it.
   void translate_back(Bytes packet, TimeNs now) const;
   // What is known of the last that passed: to be kept with it if it loops.
@@ -100,6 +103,7 @@ class FilterHooks {
   std::vector<uint8_t> came_;             // the packet in copy_ as it came, if rules translate
   std::vector<uint8_t> leaving_;          // beginning of the last one on its way out
   bool goes_elsewhere_ = false;           // and it is for somebody else
+  size_t left_bytes_ = 0;                 // of it in leaving_
   size_t copied_ = 0, header_bytes_ = 0;  // of the packet in copy_
   ConstBytes frame_;                      // where the rest of it is; empty: all is copied
   bool looped_ = false, to_many_ = false, damaged_ = false;

@@ -169,7 +169,7 @@ class Ip {
   bool send(TimeNs now, Way& way, const Outgoing& out) { return send(now, way, out, false); }
   // A segment whose header is finished, given in pieces: sent as a packet that routers may cut, or cut by us
   // to at most `mtu` bytes of segment in a packet (RFC 791 section 3.2). 0; EAGAIN: not now, in a later
-  // breath; EPERM: a rule refuses it.
+  // breath; EPERM: a rule refuses it; EHOSTUNREACH: a rule sends it where no way leads.
   int send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segment, uint32_t mtu);
   // An opened frame that is not to be sent.
   void cancel(const Outgoing& out) { give_back(*out.frame, out.looped); }
@@ -213,7 +213,7 @@ class Ip {
   // `ethernet` is a copy of the link header; null: the packet looped.
   Fate receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* ethernet,
                     bool broadcast_frame);
-  Fate receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched);
+  Fate receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched, bool looped);
   // A whole packet for us, to whom it is for; `looped`: its frame is the loopback's.
   Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
                bool intact);
@@ -234,7 +234,7 @@ class Ip {
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
   [[gnu::cold, gnu::noinline]] void refused_out(ConstBytes packet);
   [[gnu::cold, gnu::noinline]] void send_elsewhere(TimeNs now, const Outgoing& out);
-  bool find_elsewhere(const uint8_t* ip);
+  bool find_elsewhere();
   [[gnu::cold, gnu::noinline]] void send_resets(TimeNs now);
   void loop_reset(const TcpReset& reset);
   void send_icmp(TimeNs now);

@@ -6,7 +6,8 @@ namespace skerry::stack {
 
 // `ip` is a fragment for us; `packet` begins with its header.
 template <Link L>
-auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched) -> Fate {
+auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched, bool looped)
+    -> Fate {
   ++counters_.fragments_in;
   Reassembly::Packet* whole = reassembly_.find(ip);
   if (whole == nullptr) {
@@ -48,7 +49,7 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
     filter_.note_damage();
   if (filter_.tracks() && !filter_.passes(filter::Hook::prerouting, now))
     settle(frame, true, refused_in(now, frame, header, made, true, intact));
-  else if (filter_.has_translated() && judge_ipv4(filter_.addressed(header), routes_, false))
+  else if (!looped && filter_.has_translated() && judge_ipv4(filter_.addressed(header), routes_, false))
     settle(frame, true, {judge_ipv4(filter_.addressed(header), routes_, false)});
   else
     settle(frame, true, deliver(now, frame, header, made, true, intact));
@@ -132,16 +133,19 @@ int Ip<L>::send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segm
   ip.emit(whole);
   Way* on = &way;
   if (filter_.is_active()) {
-    if (!filter_.passes_out({whole, end}, {.loops = way.loops()}, now)) {
+    if (!filter_.passes_out({whole, end}, {.loops = way.loops(), .summed = true}, now)) {
       refused_out({whole, end});
       return EPERM;
     }
     ip.source = load_be32(whole + kIpv4SourceOffset);
     ip.destination = load_be32(whole + kIpv4DestinationOffset);
     if (filter_.goes_elsewhere()) {
-      if (!find_elsewhere(whole)) return EHOSTUNREACH;
+      if (!find_elsewhere()) return EHOSTUNREACH;
       on = &elsewhere_;
-      if (most > transport_mtu(*on)) most = transport_mtu(*on) & ~7u;
+      if (on->loops())
+        most = left;
+      else if (left > transport_mtu(*on))
+        most = std::min(most, transport_mtu(*on) & ~7u);
     }
   }
   for (uint32_t offset = 0; left > 0; offset += most) {

@@ -12,6 +12,9 @@ uint32_t Ip<L>::rx(TimeNs now) {
     settle(looped.frame, true, receive_looped(now, looped));
   }
   uint32_t left = receive_limit_;
+  // What rules translate takes a frame of ours; the rest of a batch can wait for those.
+  if (filter_.is_active() && filter_.engine().translates()) [[unlikely]]
+    left = std::clamp(loopback_.free(), 1u, left);
   while (left > 0) {
     if (in_next_ == in_.count) {
       in_.clear();
@@ -129,7 +132,7 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
     if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {reason};
   }
   if (ip.is_fragment()) [[unlikely]]
-    return receive_fragment(now, ip, packet, (frame.flags & kChecksumVouched) != 0 || facts_.vouches);
+    return receive_fragment(now, ip, packet, (frame.flags & kChecksumVouched) != 0 || facts_.vouches, looped);
   return deliver(now, frame, ip, packet, looped, intact);
 }
 

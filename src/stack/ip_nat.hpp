@@ -18,9 +18,10 @@ auto Ip<L>::hand_over_translated(TimeNs now, const Ipv4Header& ip, ConstBytes pa
   return {};
 }
 
-// The way of the packet that begins at `ip`. False: there is none.
+// The way of the packet that passed last. False: there is none.
 template <Link L>
-bool Ip<L>::find_elsewhere(const uint8_t* ip) {
+bool Ip<L>::find_elsewhere() {
+  const uint8_t* const ip = filter_.leaving().data();
   elsewhere_.protocol = static_cast<IpProtocol>(ip[9]);
   return find(elsewhere_, load_be32(ip + kIpv4DestinationOffset), load_be32(ip + kIpv4SourceOffset));
 }
@@ -34,7 +35,7 @@ void Ip<L>::send_elsewhere(TimeNs now, const Outgoing& out) {
     drops_.count(reason);
     cancel(out);
   };
-  if (!find_elsewhere(packet)) return lose(DropReason::unresolved);
+  if (!find_elsewhere()) return lose(DropReason::unresolved);
   if (elsewhere_.loops() == out.looped) {
     std::memcpy(out.ethernet(), elsewhere_.headers.data(), EthernetHeader::kBytes);
     return dispatch(now, elsewhere_, out);
@@ -44,7 +45,10 @@ void Ip<L>::send_elsewhere(TimeNs now, const Outgoing& out) {
   if (reserve(elsewhere_) < out.transport_bytes) return lose(DropReason::no_memory);
   Outgoing moved = open(elsewhere_, out.transport_bytes);
   std::memcpy(moved.ethernet(), elsewhere_.headers.data(), EthernetHeader::kBytes);
-  std::memcpy(moved.ethernet() + EthernetHeader::kBytes, packet, bytes);
+  const ConstBytes judged = filter_.leaving();
+  uint8_t* const to = moved.ethernet() + EthernetHeader::kBytes;
+  std::memcpy(to, judged.data(), judged.size());
+  copy_once(to + judged.size(), packet + judged.size(), bytes - judged.size());
   if (out.looped && elsewhere_.protocol == IpProtocol::kTcp)
     settle_checksum(moved, elsewhere_, TcpHeader::kChecksumOffset);
   if (out.looped && elsewhere_.protocol == IpProtocol::kUdp)

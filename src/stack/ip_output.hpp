@@ -53,7 +53,7 @@ uint32_t Ip<L>::reserve_link() {
 
 template <Link L>
 uint32_t Ip<L>::reserve_loopback() {
-  if (loopback_.has_free()) return kMaxTransportBytes;
+  if (loopback_.free() > 0) return kMaxTransportBytes;
   starved_ = true;
   return 0;
 }

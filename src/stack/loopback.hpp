@@ -29,7 +29,7 @@ class Loopback {
   explicit Loopback(uint32_t frames)
       : pool_(frames), queue_(frames), memory_(new uint8_t[size_t{frames} * kStride]) {}
 
-  bool has_free() const { return pool_.allocated() < pool_.capacity(); }
+  uint32_t free() const { return pool_.capacity() - pool_.allocated(); }
 
   std::optional<Frame> allocate(uint32_t bytes) {
     if (bytes > kMaxFrame) return std::nullopt;

@@ -251,6 +251,53 @@ TEST_F(IpNatTest, ADatagramInPiecesGoesToWhomItIsForNow) {
   EXPECT_EQ(load_be16(seen[0].payload().data() + 22), 99);
 }
 
+TEST_F(IpNatTest, ADatagramInPiecesMayComeBackToUs) {
+  use(at(Hook::output, filter::redirect(8080)));
+  const Packet datagram = udp_datagram(kOurs, kPeer, 1000, 80, Packet(3000, 'a'));
+  const ConstBytes pieces[] = {datagram};
+  ASSERT_TRUE(ip_.find(way_, kPeer, 0));
+  ASSERT_EQ(ip_.send_in_pieces(now_, way_, pieces, 1480), 0);
+  ip_.tx(now_);
+  ip_.rx(now_);
+  EXPECT_THAT(came(), testing::ElementsAre(Udp{kOurs, 0x7f000001, 1000, 8080}));
+}
+
+TEST_F(IpNatTest, AFinishedDatagramToUsIsSoundWhereItIsLedTo) {
+  use(at(Hook::output, filter::nat(kDnat, kPeer, 99)));
+  const Packet datagram = udp_datagram(kOurs, kOurs, 1000, 80, Packet(100, 'a'));
+  const ConstBytes pieces[] = {datagram};
+  ASSERT_TRUE(ip_.find(way_, kOurs, 0));
+  ASSERT_EQ(ip_.send_in_pieces(now_, way_, pieces, 1480), 0);
+  ip_.tx(now_);
+  const auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(read_udp(seen[0].payload()), (Udp{kOurs, kPeer, 1000, 99}));
+}
+
+// As many first pieces as are kept wait for the others in frames of the loopback.
+TEST_F(IpNatTest, ABatchThatIsTranslatedWaitsForFramesOfOurs) {
+  use(at(Hook::prerouting, filter::redirect(8080)));
+  for (uint16_t i = 0; i < Reassembly::kPackets; ++i) {
+    Ipv4Header piece = from_peer(IpProtocol::kUdp);
+    piece.identification = i;
+    piece.more_fragments = true;
+    peer_sends(ipv4_frame(piece, Packet(64)));
+    ip_.rx(now_);
+  }
+  for (uint16_t port = 0; port < 60; ++port) {
+    Ipv4Header header = from_peer(IpProtocol::kUdp);
+    peer_sends(ipv4_frame(header,
+                          udp_datagram(kPeer, kOurs, static_cast<uint16_t>(1000 + port), 80, bytes_of("q"))));
+  }
+  size_t heard = 0;
+  for (int breath = 0; breath < 3; ++breath) {
+    ip_.rx(now_);
+    heard += came().size();
+  }
+  EXPECT_EQ(heard, 60u);
+  EXPECT_EQ(drops(DropReason::no_memory), 0u);
+}
+
 TEST_F(IpNatTest, AnErrorComesBackAboutWhatWasSent) {
   use(filter::batch(filter::table(), filter::nat_chain("out", Hook::output),
                     filter::nat_chain("post", Hook::postrouting),

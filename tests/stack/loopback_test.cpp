@@ -65,7 +65,7 @@ TEST_F(LoopbackTest, WePingOurselves) {
 TEST(Loopback, KeepsOrderAndOwnership) {
   Loopback loopback(3);
   std::vector<Frame> frames;
-  while (loopback.has_free()) frames.push_back(*loopback.allocate(100));
+  while (loopback.free() > 0) frames.push_back(*loopback.allocate(100));
   ASSERT_EQ(frames.size(), 3u);
   EXPECT_FALSE(loopback.allocate(1));
   for (const Frame& frame : frames) loopback.send(frame, {.looked_up = true, .number = frame.slot});
