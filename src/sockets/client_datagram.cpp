@@ -108,11 +108,13 @@ Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
     received.result = nothing_to_read(socket, flags);
     if (received.result != -EAGAIN || may_not_wait(socket, flags)) return received;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
-    const int waited =
-        Wait(socket, life)
-            .until([&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; },
-                   deadline);
-    if (waited != 0) return {.result = waited};
+    // Not for EPOLLERR: what MSG_ERRQUEUE has to give ends no wait (__skb_wait_for_more_packets).
+    const auto is_over = [&] {
+      return (level(socket, kLevelIn) & (kLevelIn | EPOLLHUP)) != 0 ||
+             state.out[socket].error.load(std::memory_order_relaxed) != 0;
+    };
+    if (const int waited = Wait(socket, life).until(is_over, deadline); waited != 0)
+      return {.result = waited};
   }
 }
 

@@ -160,5 +160,22 @@ TEST(ClientDatagrams, ReadingThemDoesNotRingTheStack) {
   os->close(to);
 }
 
+// An error that only MSG_ERRQUEUE takes away (IP_RECVERR) is no reason to come back from recv(2), nor to look
+// for one without end.
+TEST(ClientDatagrams, QueuedErrorsEndNoWait) {
+  AttachedClient attached;
+  const std::unique_ptr<Os> os = client_os();
+  const int fd = os->socket(AF_INET, SOCK_DGRAM);
+  const timeval soon{.tv_sec = 0, .tv_usec = 20'000};
+  ASSERT_EQ(os->set_option(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon), 0);
+  SocketOut& out = attached.stack().view().out(client::socket_of(fd));
+  out.errors_queued = 1;
+  out.error = ECONNREFUSED;
+  char byte = 0;
+  EXPECT_EQ(os->receive(fd, &byte, 1, 0), -ECONNREFUSED);
+  EXPECT_EQ(os->receive(fd, &byte, 1, 0), -EAGAIN);
+  os->close(fd);
+}
+
 }  // namespace
 }  // namespace skerry::sockets
