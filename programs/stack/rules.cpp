@@ -10,58 +10,18 @@
 
 #include "filter/load.hpp"
 #include "filter/words.hpp"
+#include "rule_rows.hpp"
 
 namespace skerry {
 namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMostBytes = 48 * 1024;  // of rows in a control message of 64 KiB
-
 // Nobody can change it while it is read, nor take it away.
 bool is_sealed(const Fd& memory) {
   constexpr int kSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
   return (::fcntl(memory.get(), F_GET_SEALS) & kSeals) == kSeals;
 }
-
-json tally_of(const filter::Engine& engine, uint32_t stateful) {
-  const filter::Tally& tally = engine.tally(stateful);
-  const filter::Stateful& begins = engine.ruleset().stateful[stateful];
-  switch (begins.kind) {
-    case filter::StatefulKind::counter:
-      return {{"counter", {{"packets", tally.packets}, {"bytes", tally.bytes}}}};
-    case filter::StatefulKind::quota:
-      return {{"quota", {{"used", tally.consumed}, {"bytes", begins.bytes}}}};
-    case filter::StatefulKind::limit:
-      break;
-  }
-  return nullptr;
-}
-
-// Gives each row to `add` that is wanted; the others cost a count.
-class Rows {
- public:
-  explicit Rows(size_t skip) : skip_(skip) {}
-
-  template <class Make>
-  void add(Make make) {
-    if (skip_ > 0) {
-      --skip_;
-    } else if (bytes_ > kMostBytes) {
-      more = true;
-    } else {
-      rows.push_back(make());
-      bytes_ += rows.back().dump(-1, ' ', false, json::error_handler_t::replace).size();
-    }
-  }
-
-  json rows = json::array();
-  bool more = false;
-
- private:
-  size_t skip_;
-  size_t bytes_ = 0;
-};
 
 json chain_row(const filter::Engine& engine, uint32_t index) {
   const filter::Ruleset& ruleset = engine.ruleset();
@@ -101,6 +61,14 @@ json rule_row(const filter::Engine& engine, uint32_t chain, uint32_t index, Time
       row["tallies"].push_back(std::move(tally));
   }
   return row;
+}
+
+json object_row(const filter::Engine& engine, const filter::NamedObject& object) {
+  const filter::Ruleset& ruleset = engine.ruleset();
+  return {{"table", filter::table_name(ruleset, object.table)},
+          {"kind", filter::kind_name(ruleset.stateful[object.stateful].kind)},
+          {"name", object.name},
+          {"tally", tally_of(engine, object.stateful)}};
 }
 
 std::string packet_text(const stack::FilterEvent& event) {
@@ -144,6 +112,20 @@ size_t elements_of(const filter::Engine& engine, uint32_t set, TimeNs now) {
 
 }  // namespace
 
+json tally_of(const filter::Engine& engine, uint32_t stateful) {
+  const filter::Tally& tally = engine.tally(stateful);
+  const filter::Stateful& begins = engine.ruleset().stateful[stateful];
+  switch (begins.kind) {
+    case filter::StatefulKind::counter:
+      return {{"counter", {{"packets", tally.packets}, {"bytes", tally.bytes}}}};
+    case filter::StatefulKind::quota:
+      return {{"quota", {{"used", tally.consumed}, {"bytes", begins.bytes}}}};
+    case filter::StatefulKind::limit:
+      break;
+  }
+  return nullptr;
+}
+
 Result<void> Rules::load(Fd memory, TimeNs now) {
   struct stat facts;
   if (!is_sealed(memory) || ::fstat(memory.get(), &facts) != 0)
@@ -184,14 +166,8 @@ json Rules::table(size_t first, TimeNs now) const {
     for (uint32_t rule = 0; rule < ruleset.chains[chain].rules.size(); ++rule)
       rows.add([&] { return rule_row(engine, chain, rule, now); });
   }
-  for (const filter::NamedObject& object : ruleset.objects) {
-    rows.add([&] {
-      return json{{"table", filter::table_name(ruleset, object.table)},
-                  {"kind", filter::kind_name(ruleset.stateful[object.stateful].kind)},
-                  {"name", object.name},
-                  {"tally", tally_of(engine, object.stateful)}};
-    });
-  }
+  for (const filter::NamedObject& object : ruleset.objects)
+    rows.add([&] { return object_row(engine, object); });
   for (uint32_t set = 0; set < ruleset.sets.size(); ++set) {
     if (ruleset.sets[set].anonymous) continue;
     rows.add([&] {
@@ -201,6 +177,27 @@ json Rules::table(size_t first, TimeNs now) const {
     });
   }
   return {{"ok", true}, {"rows", std::move(rows.rows)}, {"more", rows.more}};
+}
+
+Result<json> Rules::reset_counters(const json& request) {
+  const filter::Engine& engine = hooks_.engine();
+  const filter::Ruleset& ruleset = engine.ruleset();
+  const auto table = request.value("table", std::string()), name = request.value("name", std::string());
+  Rows rows(request.value("first", size_t{0}));
+  bool found = name.empty();
+  for (const filter::NamedObject& object : ruleset.objects) {
+    if (ruleset.stateful[object.stateful].kind != filter::StatefulKind::counter) continue;
+    if (!table.empty() && filter::table_name(ruleset, object.table) != table) continue;
+    if (!name.empty() && object.name != name) continue;
+    found = true;
+    rows.add([&] {
+      json row = object_row(engine, object);
+      hooks_.reset(object.stateful);
+      return row;
+    });
+  }
+  if (!found) return Error{fmt::format("there is no counter {} in {}", name, table), ENOENT};
+  return json{{"ok", true}, {"rows", std::move(rows.rows)}, {"more", rows.more}};
 }
 
 }  // namespace skerry

@@ -20,6 +20,23 @@ class Rules {
   // `memory` holds a netlink batch; empty: no rules. An error leaves in force what was.
   Result<void> load(Fd memory, TimeNs now);
 
+  // Elements that come to a set, or go: all of them between two packets, or none. `request`:
+  // {"change":"add","table":"inet mine","set":"friends","elements":[ELEMENT…]}; "change" is "add" or
+  // "delete", ELEMENT = {"key":"0a4d0003"}, with "last" if it is a range, "timeout_ms" and "expires_ms", and
+  // what it maps to: "data", "object", or "verdict" ("accept", "drop", "continue", "return", "jump", "goto")
+  // with "chain". Keys and data are hexadecimal, in the order of the registers; the key "*" is that of the
+  // element for all others. Throws what nlohmann::json does. Errors: which of these is missing or wrong, or
+  // why the set does not take it.
+  Result<void> change_elements(const nlohmann::json& request, TimeNs now);
+
+  // What a set is, and as many of its elements from "first" on as fit into one message: {"table":"inet mine",
+  // "set":"friends","first":0} is answered by {"declared":{"key_type":7,"key_bytes":4,"ranges":false,
+  // "timeout":true,"timeout_ms":60000,"size":100,"counts":["counter"]},"rows":[ELEMENT…],"more":false}. A map
+  // has "map", one of "data", with "data_type", "verdict", with the "chains" it may lead to, and "object",
+  // with its "kind" and the "objects" of that kind. Types are nft's numbers. An ELEMENT also has
+  // "expires_ms", and "tallies" of its own.
+  Result<nlohmann::json> elements(const nlohmann::json& request, TimeNs now) const;
+
   // As many rows from `first` on as fit into one control message; "more" says that there are others.
   // {"rows":[{"table":"inet web","chain":"in","hook":"input","priority":0,"policy":"drop","packets":3},
   //          {"table":"inet
@@ -31,6 +48,11 @@ class Rules {
   // "index" is its number among all rules, by chains and in each by rules.
   nlohmann::json table(size_t first, TimeNs now) const;
 
+  // Named counters begin again: all, those of "table", or the one "name" in it. {"rows":[{"table":"inet web",
+  // "kind":"counter","name":"seen","tally":TALLY}],"more":false} is what they were; those from "first" on
+  // that fit into one message, and no others were touched.
+  Result<nlohmann::json> reset_counters(const nlohmann::json& request);
+
   // What rules refused or logged, from number `first` on: "next" is where to go on, "missed" how many were
   // forgotten since.
   // {"rows":[{"what":"drop","layer":"filter","hook":"input","ago_ms":3,"packet":"tcp 10.77.0.3:40000
@@ -40,6 +62,9 @@ class Rules {
   nlohmann::json events(uint64_t first, TimeNs now) const;
 
  private:
+  // Of what a request names by "table" and "set".
+  Result<uint32_t> find_set(const nlohmann::json& request) const;
+
   stack::FilterHooks& hooks_;
   const SipKey secret_;
   Fd memory_;  // kept, so that who looks at our descriptors finds what was granted

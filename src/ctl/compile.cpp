@@ -89,6 +89,35 @@ std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset) {
   return numbers >> std::ws && numbers.eof() ? lines : std::vector<uint32_t>{};
 }
 
+// `name` is what people know the text by.
+Result<CompiledRules> compile(const Fd& text, const std::string& name) {
+  CompiledRules rules;
+  rules.batch = Fd(::memfd_create("skerry-batch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const Fd words(::memfd_create("skerry-words", MFD_CLOEXEC));
+  if (!rules.batch || !words)
+    return Error{fmt::format("no memory for the compiler's output: {}", std::strerror(errno)), errno};
+  Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
+                                         .argv = {"skerry-nftc", filter::kLoopbackName, filter::kNetworkName},
+                                         .fds = {{text.get(), 0}, {rules.batch.get(), 1}, {words.get(), 2}},
+                                         .signal_on_our_end = SIGKILL});
+  if (!compiler) return compiler.error();
+  const int status = compiler->wait(-1, {});
+  // From here on it is what is looked at below.
+  if (::fcntl(rules.batch.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return Error{"cannot seal what the compiler wrote", errno};
+  const Result<std::vector<uint8_t>> said = content(words), bytes = content(rules.batch);
+  if (!said) return said.error();
+  if (!bytes) return bytes.error();
+  fmt::print(stderr, "{}", with_name(*said, name));
+  if (status == 1) return Error{fmt::format("{} is refused", name)};
+  if (status > 128)
+    return Error{fmt::format("the compiler was ended by signal {}: is {} very large?", status - 128, name)};
+  if (status != 0) return Error{"the compiler failed"};
+  if (const auto refusal = filter::load(*bytes, rules.ruleset))
+    return Error{fmt::format("{} is refused: {}", name, refusal->sentence), refusal->error};
+  return rules;
+}
+
 }  // namespace
 
 std::string absolute_name(const std::string& file) {
@@ -99,32 +128,17 @@ std::string absolute_name(const std::string& file) {
 Result<CompiledRules> compile_rules(const std::string& file) {
   const Result<Fd> text = open_rules(file);
   if (!text) return text.error();
-  CompiledRules rules;
-  rules.batch = Fd(::memfd_create("skerry-batch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  const Fd words(::memfd_create("skerry-words", MFD_CLOEXEC));
-  if (!rules.batch || !words)
-    return Error{fmt::format("no memory for the compiler's output: {}", std::strerror(errno)), errno};
-  Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
-                                         .argv = {"skerry-nftc", filter::kLoopbackName, filter::kNetworkName},
-                                         .fds = {{text->get(), 0}, {rules.batch.get(), 1}, {words.get(), 2}},
-                                         .signal_on_our_end = SIGKILL});
-  if (!compiler) return compiler.error();
-  const int status = compiler->wait(-1, {});
-  // From here on it is what is looked at below.
-  if (::fcntl(rules.batch.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return Error{"cannot seal what the compiler wrote", errno};
-  const Result<std::vector<uint8_t>> said = content(words), bytes = content(rules.batch);
-  if (!said) return said.error();
-  if (!bytes) return bytes.error();
-  fmt::print(stderr, "{}", with_name(*said, file));
-  if (status == 1) return Error{fmt::format("{} is refused", file)};
-  if (status > 128)
-    return Error{fmt::format("the compiler was ended by signal {}: is {} very large?", status - 128, file)};
-  if (status != 0) return Error{"the compiler failed"};
-  if (const auto refusal = filter::load(*bytes, rules.ruleset))
-    return Error{fmt::format("{} is refused: {}", file, refusal->sentence), refusal->error};
-  rules.lines = lines_of(*text, rules.ruleset);
+  Result<CompiledRules> rules = compile(*text, file);
+  if (rules) rules->lines = lines_of(*text, rules->ruleset);
   return rules;
+}
+
+Result<CompiledRules> compile_text(const std::string& text, const std::string& name) {
+  const Fd memory(::memfd_create("skerry-text", MFD_CLOEXEC));
+  if (!memory || ::write(memory.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      ::lseek(memory.get(), 0, SEEK_SET) != 0)
+    return Error{fmt::format("no memory for what is compiled: {}", std::strerror(errno)), errno};
+  return compile(memory, name);
 }
 
 }  // namespace skerry::ctl

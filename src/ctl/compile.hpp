@@ -23,6 +23,9 @@ struct CompiledRules {
 // Errors: the file cannot be read, the compiler did not work, or the rules are refused.
 Result<CompiledRules> compile_rules(const std::string& file);
 
+// The same of text of our own; nft's words call it `name`. Without lines.
+Result<CompiledRules> compile_text(const std::string& text, const std::string& name);
+
 // By which the file is known to others; "-" becomes "/dev/stdin".
 std::string absolute_name(const std::string& file);
 

@@ -6,6 +6,7 @@
 
 #include "ctl/command.hpp"
 #include "ctl/compile.hpp"
+#include "ctl/filter_elements.hpp"
 #include "ctl/filter_stack.hpp"
 #include "ctl/filter_test.hpp"
 #include "filter/words.hpp"
@@ -90,6 +91,8 @@ void add_filter(CLI::App& app, Outcome& outcome) {
   add_filter_test(*filter, outcome);
   add_filter_load(*filter, outcome);
   add_filter_list(*filter, outcome);
+  add_filter_elements(*filter, outcome);
+  add_filter_reset(*filter, outcome);
 }
 
 }  // namespace skerry::ctl

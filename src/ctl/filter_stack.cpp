@@ -21,6 +21,7 @@ struct StackOptions {
   std::string stack;
   std::string file;
   std::string net;
+  std::vector<std::string> named;
   bool as_json = false;
 };
 
@@ -74,6 +75,7 @@ std::string subject(const json& row) {
 }
 
 Outcome list(const StackOptions& options) {
+  if (!options.named.empty()) return list_set(options.stack, options.net, options.named, options.as_json);
   Result<StackAsked> asked = find_stack(options.stack, options.net);
   if (!asked) return failed(asked.error());
   const Result<json> answer =
@@ -126,10 +128,11 @@ void add_filter_list(CLI::App& filter, Outcome& outcome) {
   CLI::App* command = filter.add_subcommand("list", "Say which rules a stack has and what they have counted");
   auto options = std::make_shared<StackOptions>();
   add_common(*command, *options);
+  command->add_option("named", options->named, "only a set with its elements: set FAMILY TABLE NAME");
   command->add_flag("--json", options->as_json, "the same as JSON");
   command->footer(
       "A rule's packets are those that it held for, counter or not; a policy's those that it decided on.\n"
-      "Example: skerry filter list redis");
+      "Example: skerry filter list redis; skerry filter list redis set inet mine friends");
   command->callback([&outcome, options] { outcome = list(*options); });
 }
 

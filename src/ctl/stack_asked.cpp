@@ -27,4 +27,28 @@ Result<StackAsked> find_stack(const std::string& name, const std::string& net) {
       fmt::format("there is no stack of a program \"{}\"{}", name, supervisor::suggestion(name, names))};
 }
 
+Result<nlohmann::json> ask_filter(StackAsked& asked, nlohmann::json question) {
+  supervisor::Request request{.command = supervisor::Command::filter};
+  request.program = asked.program;
+  request.question = std::move(question);
+  return ask(asked.client, request);
+}
+
+// A stack is not believed without bounds.
+Result<nlohmann::json> ask_for_all(StackAsked& asked, nlohmann::json question) {
+  constexpr size_t kMostRows = 2'000'000;
+  nlohmann::json all = nlohmann::json::array();
+  for (;;) {
+    question["first"] = all.size();
+    Result<nlohmann::json> answer = ask_filter(asked, question);
+    if (!answer) return answer.error();
+    const Result<nlohmann::json> rows = rows_of(*answer, "rows");
+    if (!rows) return rows.error();
+    for (const nlohmann::json& row : *rows) all.push_back(row);
+    if (answer->value("more", nlohmann::json()) == true && !rows->empty() && all.size() < kMostRows) continue;
+    (*answer)["rows"] = std::move(all);
+    return answer;
+  }
+}
+
 }  // namespace skerry::ctl

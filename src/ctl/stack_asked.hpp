@@ -1,6 +1,7 @@
 // Which stack is meant by a command that speaks with one.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "supervisor/control_socket.hpp"
@@ -15,5 +16,10 @@ struct StackAsked {
 // `name` is the program's, as "redis", or the stack's, as "redis.stack"; `net` names the composition, and may
 // be empty if only one runs. Errors: what there is instead.
 Result<StackAsked> find_stack(const std::string& name, const std::string& net);
+
+// One question about that stack's rules (programs/stack/rules.hpp), one answer.
+Result<nlohmann::json> ask_filter(StackAsked& asked, nlohmann::json question);
+// The same again and again, until all its rows are there; "rows" of the answer has them all.
+Result<nlohmann::json> ask_for_all(StackAsked& asked, nlohmann::json question);
 
 }  // namespace skerry::ctl

@@ -108,6 +108,21 @@ void DynamicSet::renew(const Element& element, TimeNs now, DurationNs timeout) {
   expires_[slot] = now + (timeout != 0 ? timeout : timeouts_[slot]);
 }
 
+void DynamicSet::give_time(const Element& element, TimeNs now, DurationNs timeout, DurationNs left) {
+  const auto slot = static_cast<size_t>(&element - elements_.data());
+  timeouts_[slot] = timeout;
+  expires_[slot] = now + (left != 0 ? left : timeout);
+}
+
+size_t DynamicSet::make_room(TimeNs now) {
+  size_t free = 0;
+  for (uint32_t slot = 0; slot < elements_.size(); ++slot) {
+    if (used_[slot] && expires_[slot] <= now) release(slot);
+    free += used_[slot] ? 0 : 1;
+  }
+  return free;
+}
+
 void DynamicSet::remove(const uint8_t* key, TimeNs now) {
   if (const Element* element = find(key, now)) release(static_cast<uint32_t>(element - elements_.data()));
 }

@@ -25,6 +25,10 @@ class DynamicSet {
   // From `now` on again; 0: as long as it was given. An element that stays for ever does so.
   void renew(const Element& element, TimeNs now, DurationNs timeout);
   void remove(const uint8_t* key, TimeNs now);
+  // Whatever it was given before: `left` of this time from `now` on; 0: all of it.
+  void give_time(const Element& element, TimeNs now, DurationNs timeout, DurationNs left);
+  // Takes out all whose time is over: looks at every place. Returns how many are free.
+  size_t make_room(TimeNs now);
 
   // The elements that rules put into another set whose keys are as long, with what is left of their times;
   // one that is here already, or that finds no room, is left out. What the other's text gave is not taken:
@@ -44,6 +48,14 @@ class DynamicSet {
   }
 
   static constexpr DurationNs kNoTimeout = 0;
+
+  // Of an element of this set: until when it is there, kNever: for ever; and the time that it was given.
+  TimeNs expires(const Element& element) const {
+    return expires_[static_cast<size_t>(&element - elements_.data())];
+  }
+  DurationNs timeout(const Element& element) const {
+    return timeouts_[static_cast<size_t>(&element - elements_.data())];
+  }
 
   // Calls visit(key, element) for each that is there at `now`.
   template <class Visit>

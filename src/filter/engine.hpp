@@ -4,12 +4,13 @@
 //
 // Read first: ruleset.hpp; nf_tables_core.c (nft_do_chain).
 //
-// Invariant: pure. Nothing is allocated after the constructor, and a packet's fate depends on the packet, the
-// ruleset, the counters so far and `now`.
+// Invariant: pure. Nothing is allocated after the constructor but by change(), and a packet's fate depends on
+// the packet, the ruleset, the counters so far and `now`.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/time.hpp"
 #include "filter/conntrack.hpp"
@@ -18,6 +19,7 @@
 #include "filter/range_tree.hpp"
 #include "filter/rule_index.hpp"
 #include "filter/ruleset.hpp"
+#include "filter/set_change.hpp"
 #include "filter/verdict_memory.hpp"
 
 namespace skerry::filter {
@@ -111,9 +113,18 @@ class Engine {
   void record() { memory_.begin(); }
   void remember(const VerdictMemory::Look& look) { memory_.keep(look); }
 
-  // What rules of the same name have gathered goes on: counters, quotas and limits with a name, and what is
-  // in sets that change. Nothing is taken from one that is declared otherwise now.
+  // Puts elements into a named set or takes them out, all or none: between two packets, and the one thing
+  // besides the constructor that allocates. Nobody vouches for what is given: it is checked as load() does
+  // it. One that is there already stays, with a new time if one is given. Errors: EINVAL, it does not fit the
+  // set; EEXIST, ENOENT, ENFILE as in set_change.hpp; what verify() says of verdicts and costs.
+  std::optional<Refusal> change(uint32_t set, Change change, std::span<const GivenElement> given, TimeNs now);
+
+  // What rules of the same name have gathered goes on: counters, quotas and limits with a name, what rules
+  // have put into sets, and what change() has. Nothing is taken from one that is declared otherwise now.
   void take_over(const Engine& old, TimeNs now);
+
+  // A counter begins again at 0.
+  void reset(uint32_t stateful) { tallies_[stateful].packets = tallies_[stateful].bytes = 0; }
 
   // No hook has a chain: every packet passes, and nobody needs to ask.
   bool is_empty() const;
@@ -132,6 +143,13 @@ class Engine {
  private:
   struct Run;
   void begin(uint32_t stateful);
+  std::optional<Refusal> check(uint32_t set, Change change, const GivenElement& given) const;
+  bool has_object(uint32_t table, StatefulKind kind, uint32_t stateful) const;
+  std::vector<uint32_t> new_counters(Set& set);
+  std::optional<Refusal> change_dynamic(uint32_t set, Change change, std::span<const GivenElement> given,
+                                        TimeNs now);
+  std::optional<Refusal> change_static(uint32_t set, Change change, std::span<const GivenElement> given);
+  void take_over_elements(const Engine& old, uint32_t from, uint32_t to);
   void look_ahead();
   void track_family(Family family);
   void hit(uint32_t chain, size_t rule, TimeNs now);

@@ -96,6 +96,7 @@ bool Import::set_data(const Nest& nest, uint32_t flags, Set& set) {
       !reader_.number(nest, kSetObjectType, object))
     return false;
   set.maps_verdict = set.maps && !set.maps_object && type == kDataTypeVerdict;
+  set.data_type = type;
   if (set.maps_object) {
     const auto kind = kind_of(object);
     if (!kind)
@@ -118,7 +119,7 @@ bool Import::new_set(uint8_t family, ConstBytes attributes) {
   using namespace nft;
   Nest nest;
   Set set;
-  uint32_t flags = 0, key_bytes = 0, id = 0, policy = 0, key_type = 0;
+  uint32_t flags = 0, key_bytes = 0, id = 0, policy = 0;
   if (!reader_.nest(attributes, kMessageHead,
                     known({kSetTable, kSetName, kSetFlags, kSetKeyType, kSetKeyLength, kSetDataType,
                            kSetDataLength, kSetPolicy, nft::kSetDescription, kSetId, kSetTimeout,
@@ -128,7 +129,7 @@ bool Import::new_set(uint8_t family, ConstBytes attributes) {
       !reader_.need(nest, {kSetName, kSetKeyLength, kSetId}, "a set") ||
       !reader_.text(nest, kSetName, set.name) || !reader_.number(nest, kSetFlags, flags) ||
       !reader_.number(nest, kSetKeyLength, key_bytes) || !reader_.number(nest, kSetId, id) ||
-      !reader_.number(nest, kSetPolicy, policy) || !reader_.number(nest, kSetKeyType, key_type))
+      !reader_.number(nest, kSetPolicy, policy) || !reader_.number(nest, kSetKeyType, set.key_type))
     return false;
   if ((flags & ~kSupportedFlags) != 0)
     return reader_.refuse(nest[kSetFlags].at, EOPNOTSUPP, "a flag of this set is not known here");

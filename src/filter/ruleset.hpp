@@ -238,6 +238,7 @@ struct Element {
   uint32_t key_end = 0;  // the same as key where the set has no ranges
   bool interval_end = false;
   bool catchall = false;
+  bool added = false;              // by the control side, not by the text
   Verdict verdict;                 // of a verdict map
   Value data;                      // of a map
   uint32_t stateful = kNone;       // of an object map
@@ -257,7 +258,8 @@ struct Set {
   bool maps = false, maps_verdict = false, maps_object = false;
   SetShape shape = SetShape::exact;
   uint8_t key_bytes = 0;
-  uint8_t data_bytes = 0;  // of a map to values
+  uint8_t data_bytes = 0;                // of a map to values
+  uint32_t key_type = 0, data_type = 0;  // nft's numbers of types: for people, nothing here believes them
   StatefulKind object_kind{};
   uint32_t most_elements = 0;  // 0: no limit but ours
   bool dynamic = false;        // rules may add to it, or its elements have a time
@@ -267,9 +269,10 @@ struct Set {
   std::vector<uint8_t> fields;     // bytes of each, of a concatenation
   std::vector<uint8_t> keys;
   std::vector<Element> elements;
-  std::vector<Stateful> element_expressions;  // what each element gets one of
-  bool declares_expressions = false;          // by the set itself, else by the rules that add to it
-  bool added_to = false;                      // by a rule so far
+  std::vector<Stateful> element_expressions;          // what each element gets one of
+  bool declares_expressions = false;                  // by the set itself, else by the rules that add to it
+  bool added_to = false;                              // by a rule so far
+  std::vector<std::vector<uint32_t>> spare_counters;  // of elements that were taken out
   Origin origin;
 };
 

@@ -21,8 +21,10 @@ bool alike(const Stateful& one, const Stateful& other) {
 }
 
 bool alike(const Set& one, const Set& other) {
-  return one.key_bytes == other.key_bytes && one.fields == other.fields && one.maps == other.maps &&
-         one.data_bytes == other.data_bytes && one.element_expressions == other.element_expressions;
+  return one.dynamic == other.dynamic && one.shape == other.shape && one.key_bytes == other.key_bytes &&
+         one.fields == other.fields && one.maps == other.maps && one.maps_verdict == other.maps_verdict &&
+         one.maps_object == other.maps_object && one.data_bytes == other.data_bytes &&
+         one.element_expressions == other.element_expressions;
 }
 
 }  // namespace
@@ -36,7 +38,7 @@ void Engine::take_over(const Engine& old, TimeNs now) {
                     object.stateful);
   for (uint32_t i = 0; i < old.ruleset_.sets.size(); ++i) {
     const Set& set = old.ruleset_.sets[i];
-    if (set.dynamic && !set.anonymous) sets.emplace(name_of(old.ruleset_, set.table, set.name), i);
+    if (!set.anonymous) sets.emplace(name_of(old.ruleset_, set.table, set.name), i);
   }
   for (const NamedObject& object : ruleset_.objects) {
     const auto before =
@@ -49,9 +51,11 @@ void Engine::take_over(const Engine& old, TimeNs now) {
   for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
     const Set& set = ruleset_.sets[i];
     const auto before = sets.find(name_of(ruleset_, set.table, set.name));
-    if (!set.dynamic || set.anonymous || before == sets.end() ||
-        !alike(set, old.ruleset_.sets[before->second]))
+    if (set.anonymous || before == sets.end() || !alike(set, old.ruleset_.sets[before->second])) continue;
+    if (!set.dynamic) {
+      take_over_elements(old, before->second, i);
       continue;
+    }
     dynamic_of_[i]->take_over(*old.dynamic_of_[before->second], now,
                               [&](const Element& here, const Element& there) {
                                 for (size_t k = 0; k < here.counters.size(); ++k)

@@ -86,6 +86,8 @@ class VerdictMemory {
   void forget() { lasting_ = false; }
   // It has passed.
   void keep(const Look& look);
+  // What rules look at besides packets has changed.
+  void forget_all() { passed_.assign(passed_.size(), {}); }
 
  private:
   static constexpr size_t kTransport = 20, kPairBits = 10, kPairs = size_t{1} << kPairBits;

@@ -26,6 +26,12 @@ class FilterHooks {
   // From the next packet on; only between breaths. What has a name goes on counting where the one before was.
   // `secret` is for the connections: strangers must not know where in the table theirs are.
   void use(filter::Engine engine, TimeNs now, const SipKey& secret = {});
+  // Engine::change(); also only between breaths.
+  std::optional<filter::Refusal> change(uint32_t set, filter::Change change,
+                                        std::span<const filter::GivenElement> given, TimeNs now) {
+    return engine_.change(set, change, given, now);
+  }
+  void reset(uint32_t stateful) { engine_.reset(stateful); }
   // False: no hook has a chain, so that nothing here needs to be called.
   bool is_active() const { return active_; }
   // Rules ask about connections: they judge packets whole, and need to know which are damaged.

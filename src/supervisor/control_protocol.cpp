@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::pair<Command, std::string_view>, 11> kWords = {{{Command::ps, "ps"},
+constexpr std::array<std::pair<Command, std::string_view>, 12> kWords = {{{Command::ps, "ps"},
                                                                           {Command::ss, "ss"},
                                                                           {Command::top, "top"},
                                                                           {Command::rights, "rights"},
@@ -26,6 +26,7 @@ constexpr std::array<std::pair<Command, std::string_view>, 11> kWords = {{{Comma
                                                                           {Command::run, "run"},
                                                                           {Command::rules, "rules"},
                                                                           {Command::load_rules, "load_rules"},
+                                                                          {Command::filter, "filter"},
                                                                           {Command::why, "why"}}};
 
 // A text that the kernel would take as an argument or a path.
@@ -55,6 +56,15 @@ std::vector<uint32_t> parse_lines(const json& body) {
     lines.push_back(line.get<uint32_t>());
   }
   return lines;
+}
+
+json parse_question(const json& body) {
+  json question = body.at("question");
+  const std::string command = question.at("command").get<std::string>();
+  if (std::find(std::begin(kFilterQuestions), std::end(kFilterQuestions), command) ==
+      std::end(kFilterQuestions))
+    throw std::invalid_argument("this cannot be asked of rules");
+  return question;
 }
 
 RunRequest parse_run(const json& body) {
@@ -136,8 +146,9 @@ Result<Request> parse_request(std::string_view line) {
     if (request.command == Command::mirror) request.link = plain_text(body.at("link"), "link");
     if (request.command == Command::run) request.run = parse_run(body);
     if (request.command == Command::rules || request.command == Command::load_rules ||
-        request.command == Command::why)
+        request.command == Command::filter || request.command == Command::why)
       request.program = plain_text(body.at("program"), "program");
+    if (request.command == Command::filter) request.question = parse_question(body);
     if (request.command == Command::why) {
       const json first = body.value("first", json(0U));
       if (!first.is_number_unsigned()) throw std::invalid_argument("first must be a whole number");
@@ -161,6 +172,7 @@ std::string format_request(const Request& request) {
   if (!request.filter.empty()) body["filter"] = request.filter;
   if (!request.filter_lines.empty()) body["filter_lines"] = request.filter_lines;
   if (request.command == Command::why) body["first"] = request.first;
+  if (request.command == Command::filter) body["question"] = request.question;
   for (const auto& [command, word] : kWords) {
     if (command == request.command) body["command"] = word;
   }

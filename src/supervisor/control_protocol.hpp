@@ -25,6 +25,10 @@
 //  that
 //                        holds the compiled rules, and "filter_lines", as Program's; reply {"ok":true} once
 //                        they are in force. After a refusal the old ones are
+//  {"command":"filter","program":"redis","question":{"command":"elements",…}}  what the stack of that
+//                        program is to say of its rules or to change in them, one of kFilterQuestions, and
+//                        its answer, as programs/stack/rules.hpp has them: the stack checks the one, the
+//                        asker the other
 //  {"command":"why","program":"redis","first":0}  reply {"ok":true,"rows":[…],"next":8,"missed":0}: what the
 //  rules
 //                        of that stack refused, as programs/stack/rules.hpp writes it; asked again with
@@ -63,7 +67,9 @@ inline constexpr int kReadyFd = 4, kClaimFd = 5;
 // the plan's order.
 inline constexpr int kFirstRulesFd = 6;
 
-enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules, why };
+enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules, filter, why };
+
+inline constexpr std::string_view kFilterQuestions[] = {"elements", "change_elements", "reset_counters"};
 
 // What `skerry run` asks for.
 struct RunRequest {
@@ -95,10 +101,11 @@ struct Request {
   Command command = Command::ps;
   std::string link;     // of mirror
   RunRequest run;       // of run
-  std::string program;  // of rules, load_rules and why
+  std::string program;  // of rules, load_rules, filter and why
   std::string filter;   // of load_rules, with
   std::vector<uint32_t> filter_lines = {};
-  uint64_t first = 0;  // of why
+  uint64_t first = 0;                 // of why
+  nlohmann::json question = nullptr;  // of filter: an object
 };
 
 // Errors say what is wrong with the line, for the peer to read.

@@ -96,6 +96,8 @@ void Service::serve(uint64_t connection, const Request& request, std::vector<Fd>
       return list_rules(connection, request.program);
     case Command::why:
       return ask_why(connection, request);
+    case Command::filter:
+      return ask_filter(connection, request);
     case Command::load_rules:
       return load_rules(connection, request, std::move(descriptors));
   }

@@ -79,6 +79,14 @@ void Service::ask_why(uint64_t connection, const Request& request) {
              });
 }
 
+// One message there and one back, and the asker comes back for more.
+void Service::ask_filter(uint64_t connection, const Request& request) {
+  supervisor_.ask_filter(request.program, request.question,
+                         [this, connection](const Result<ControlMessage>& reply) {
+                           send(connection, reply ? reply->body : refusal(reply.error().message));
+                         });
+}
+
 void Service::load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors) {
   if (descriptors.size() != 1) return send(connection, refusal("load_rules needs the rules"));
   supervisor_.load_rules(request, std::move(descriptors.front()),

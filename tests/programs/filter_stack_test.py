@@ -147,6 +147,66 @@ class Why(FilterCase):
         why.wait_for("udp no socket", timeout_s=20)
 
 
+class Elements(FilterCase):
+    SETS = """
+table inet mine {
+    set friends { type ipv4_addr; elements = { 10.77.0.99 } }
+    set doors { type ipv4_addr . inet_service; flags timeout; size 2; }
+    set nets { type ipv4_addr; flags interval; }
+    map ways { type inet_service : verdict; }
+    counter met { }
+    map marks { type ipv4_addr : mark; }
+    chain web { accept; }
+    chain in {
+        type filter hook input priority 0; policy drop;
+        iifname "lo" accept
+        ip saddr @friends accept
+        ip saddr . tcp dport @doors accept
+        ip saddr @nets accept
+        tcp dport vmap @ways
+    }
+}
+"""
+
+    def element(self, *words, check=True):
+        return self.skerry.command("filter", words[0], "element", "web", "inet", "mine", *words[1:], check=check)
+
+    def test_they_come_and_go_while_packets_pass(self):
+        self.begin(self.rules(self.SETS))
+        for name, element in (("friends", "10.77.0.3"), ("doors", "{ 10.77.0.3 . http timeout 1h }"), ("nets", "{ 10.77.0.0/28, 10.77.0.64-10.77.0.70 }")):
+            self.element("add", name, element)
+            self.assertEqual(self.tries("tcp:80"), ["80"], name)
+            self.element("delete", name, element)
+        self.element("add", "ways", "{ 80 : jump web, 81 : drop }")
+        self.assertEqual(self.tries("tcp:80", "tcp:81!"), ["80", "silence"])
+        self.element("delete", "ways", "80")
+        self.assertEqual(self.tries("tcp:80!", "tcp:81!"), ["silence", "silence"])
+
+    def test_what_is_wrong_is_said_and_changes_nothing(self):
+        self.begin(self.rules(self.SETS))
+        for words, said in (
+                (("add", "friends", "{ 10.77.0.3, nonsense }"), "the command:2:"),
+                (("add", "friends", "10.77.0.0/24"), "rror"),
+                (("add", "doors", "{ 10.77.0.3 . 80, 10.77.0.3 . 81, 10.77.0.3 . 82 }"), "set doors is full: it has room for 2"),
+                (("delete", "friends", "{ 10.77.0.99, 10.77.0.3 }"), "set friends has no such element"),
+                (("add", "ways", "{ 80 : jump in }"), "rror"),
+                (("add", "ways", "{ 80 : accept }; add set inet mine more { type mark; }"), "only elements can stand here"),
+                (("add", "enemies", "10.77.0.3"), "table inet mine has no set enemies"),
+                (("add", "friends", "{ 10.77.0.3 timeout 5m }"), "rror")):
+            status, output = self.element(*words, check=False)
+            self.assertEqual(status, 1, words)
+            self.assertIn(said, output, words)
+        self.assertEqual(self.tries("tcp:80!"), ["silence"])
+        self.assertEqual(self.tries("tcp:80", address="10.77.0.99"), ["80"], "it is still in the set")
+
+    def test_they_outlive_other_rules(self):
+        rules = self.rules(self.SETS)
+        self.begin(rules)
+        self.element("add", "friends", "10.77.0.3")
+        self.skerry.command("filter", "load", "web", rules)
+        self.assertEqual(self.tries("tcp:80"), ["80"])
+
+
 class Changes(FilterCase):
     def test_other_rules_take_their_place(self):
         self.begin(self.rules(RULES))

@@ -68,6 +68,12 @@ TEST(ControlProtocol, PlainCommandsSurvive) {
   EXPECT_EQ(rules->program, "redis");
   EXPECT_EQ(rules->filter, "/srv/web.nft");
   EXPECT_EQ(parse_request(format_request({.command = Command::rules, .program = "redis"}))->program, "redis");
+  const nlohmann::json question{{"command", "elements"}, {"table", "inet mine"}, {"set", "friends"}};
+  const Result<Request> asked =
+      parse_request(format_request({.command = Command::filter, .program = "redis", .question = question}));
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(asked->program, "redis");
+  EXPECT_EQ(asked->question, question);
 }
 
 TEST(ControlProtocol, RubbishGetsASentence) {
@@ -82,6 +88,9 @@ TEST(ControlProtocol, RubbishGetsASentence) {
         R"({"command":"run"})",
         R"({"command":"load_rules","program":"redis","filter":"/web.nft","filter_lines":[-1]})",
         R"({"command":"rules"})",
+        R"({"command":"filter","program":"redis"})",
+        R"({"command":"filter","program":"redis","question":7})",
+        R"({"command":"filter","program":"redis","question":{"command":"load_rules"}})",
         R"({"command":"load_rules","program":"redis"})",
         R"({"command":"load_rules","program":"redis","filter":"web.nft"})",
         R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","filter":"web.nft"})",

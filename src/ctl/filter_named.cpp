@@ -1,0 +1,113 @@
+// `skerry filter list STACK set …` and `reset counters`: what has a name in the rules of a stack, in nft's
+// words, so that they can be read by nft again.
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+
+#include "ctl/filter_stack.hpp"
+#include "ctl/running.hpp"
+#include "ctl/set_words.hpp"
+#include "ctl/stack_asked.hpp"
+
+namespace skerry::ctl {
+
+namespace {
+
+using nlohmann::json;
+
+struct ResetOptions {
+  std::string stack, net;
+  std::vector<std::string> of;
+  bool as_json = false;
+};
+
+// One statement a line, as nft writes it.
+void print_set(const std::string& table, const std::string& name, const json& declared, const json& rows) {
+  fmt::print("table {} {{\n\t{} {} {{\n", table, declared.contains("map") ? "map" : "set", name);
+  const Result<std::string> body = set_body(declared);
+  std::string lines = body ? *body : "# " + body.error().message + ";";
+  for (size_t at = 0; at < lines.size();) {
+    const size_t end = std::min(lines.find(';', at), lines.size());
+    fmt::print("\t\t{}\n", lines.substr(at, end - at));
+    at = std::min(lines.find_first_not_of("; ", end), lines.size());
+  }
+  if (const uint64_t timeout = number_of(declared, "timeout_ms"); timeout > 0)
+    fmt::print("\t\ttimeout {}\n", nft_time(timeout));
+  if (const uint64_t size = number_of(declared, "size"); size > 0) fmt::print("\t\tsize {}\n", size);
+  const char* separator = "\t\telements = { ";
+  for (const json& row : rows) {
+    if (!row.is_object()) continue;
+    fmt::print("{}{}", separator, element_text(declared, row));
+    separator = ",\n\t\t\t     ";
+  }
+  fmt::print("{}\t}}\n}}\n", rows.empty() ? "" : " }\n");
+}
+
+Outcome reset(const ResetOptions& options) {
+  if (options.of.size() == 1) return {kWrongCommandLine, "a table has a family and a name: inet mine"};
+  Result<StackAsked> asked = find_stack(options.stack, options.net);
+  if (!asked) return failed(asked.error());
+  json question{{"command", "reset_counters"}};
+  if (options.of.size() >= 2) question["table"] = options.of[0] + " " + options.of[1];
+  if (options.of.size() == 3) question["name"] = options.of[2];
+  const Result<json> answer = ask_for_all(*asked, question);
+  if (!answer) return failed(answer.error());
+  const json& rows = (*answer)["rows"];
+  if (options.as_json) {
+    fmt::print("{}\n", rows.dump(2, ' ', false, json::error_handler_t::replace));
+    return {};
+  }
+  std::map<std::string, std::string> tables;
+  for (const json& row : rows) {
+    const json counter =
+        row.is_object() ? row.value("tally", json::object()).value("counter", json()) : json();
+    if (!counter.is_object()) continue;
+    tables[text_of(row, "table")] +=
+        fmt::format("\tcounter {} {{\n\t\tpackets {} bytes {}\n\t}}\n", text_of(row, "name"),
+                    number_of(counter, "packets"), number_of(counter, "bytes"));
+  }
+  for (const auto& [table, counters] : tables) fmt::print("table {} {{\n{}}}\n", table, counters);
+  return {};
+}
+
+}  // namespace
+
+Outcome list_set(const std::string& stack, const std::string& net, const std::vector<std::string>& named,
+                 bool as_json) {
+  if (named.size() != 4 || (named[0] != "set" && named[0] != "map"))
+    return {kWrongCommandLine, "after the stack stands nothing, or `set inet mine friends`"};
+  Result<StackAsked> asked = find_stack(stack, net);
+  if (!asked) return failed(asked.error());
+  const std::string table = named[1] + " " + named[2];
+  const Result<json> answer =
+      ask_for_all(*asked, {{"command", "elements"}, {"table", table}, {"set", named[3]}});
+  if (!answer) return failed(answer.error());
+  const json declared = answer->value("declared", json::object());
+  if (!declared.is_object()) return failed(Error{"the stack's answer is malformed"});
+  if (as_json) {
+    const json all{{"declared", declared}, {"elements", (*answer)["rows"]}};
+    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
+  } else {
+    print_set(table, named[3], declared, (*answer)["rows"]);
+  }
+  return {};
+}
+
+void add_filter_reset(CLI::App& filter, Outcome& outcome) {
+  CLI::App* verb = filter.add_subcommand("reset", "Let the named counters of a stack begin again at 0");
+  verb->require_subcommand(1);
+  CLI::App* command =
+      verb->add_subcommand("counters", "Print what the named counters were, and set them to 0");
+  auto options = std::make_shared<ResetOptions>();
+  command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
+  command->add_option("of", options->of, "FAMILY TABLE, or FAMILY TABLE NAME (default: all)")->expected(0, 3);
+  command->add_flag("--json", options->as_json, "the same as JSON");
+  command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
+  command->footer(
+      "No packet is counted twice, and none is lost between.\nExample: skerry filter reset counters redis "
+      "inet mine");
+  command->callback([&outcome, options] { outcome = reset(*options); });
+}
+
+}  // namespace skerry::ctl

@@ -1,0 +1,220 @@
+#include "ctl/set_words.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "ctl/running.hpp"
+
+namespace skerry::ctl {
+
+namespace {
+
+using nlohmann::json;
+
+enum class Shape { number, number_of_host, ipv4, ipv6, ether, text, hex };
+struct Type {
+  uint32_t number;  // TYPE_* of nft's datatype.h
+  const char* name;
+  size_t bytes;
+  Shape shape;
+};
+constexpr Type kTypes[] = {
+    {2, "nf_proto", 1, Shape::number},
+    {6, "ll_addr", 6, Shape::ether},
+    {7, "ipv4_addr", 4, Shape::ipv4},
+    {8, "ipv6_addr", 16, Shape::ipv6},
+    {9, "ether_addr", 6, Shape::ether},
+    {10, "ether_type", 2, Shape::hex},
+    {12, "inet_proto", 1, Shape::number},
+    {13, "inet_service", 2, Shape::number},
+    {14, "icmp_type", 1, Shape::number},
+    {15, "tcp_flag", 1, Shape::hex},
+    {19, "mark", 4, Shape::number_of_host},
+    {20, "iface_index", 4, Shape::number_of_host},
+    {21, "iface_type", 2, Shape::number_of_host},
+    {26, "ct_state", 4, Shape::number_of_host},
+    {27, "ct_dir", 1, Shape::number},
+    {28, "ct_status", 4, Shape::number_of_host},
+    {29, "icmpv6_type", 1, Shape::number},
+    {31, "pkt_type", 1, Shape::number},
+    {32, "icmp_code", 1, Shape::number},
+    {33, "icmpv6_code", 1, Shape::number},
+    {34, "icmpx_code", 1, Shape::number},
+    {36, "dscp", 1, Shape::hex},
+    {37, "ecn", 1, Shape::number},
+    {39, "boolean", 1, Shape::number},
+    {41, "ifname", 16, Shape::text},
+    {42, "igmp_type", 1, Shape::number},
+};
+
+// The fields of a key, the first one in the highest bits of its type (TYPE_BITS of nft); none if one is
+// unknown, or the key is not as long as they are.
+std::vector<Type> fields_of(uint64_t number, uint64_t bytes) {
+  constexpr unsigned kBits = 6;
+  std::vector<Type> fields;
+  for (; number != 0; number >>= kBits) {
+    const auto type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& each) {
+      return each.number == (number & ((1U << kBits) - 1));
+    });
+    if (type == std::end(kTypes)) return {};
+    fields.insert(fields.begin(), *type);
+  }
+  if (fields.size() == 1) return fields[0].bytes == bytes ? fields : std::vector<Type>{};
+  size_t sum = 0;
+  for (const Type& each : fields) sum += (each.bytes + 3) & ~size_t{3};
+  return sum == bytes ? fields : std::vector<Type>{};
+}
+
+std::string type_text(const std::vector<Type>& fields) {
+  std::vector<std::string> names;
+  for (const Type& each : fields) names.emplace_back(each.name);
+  return fmt::format("{}", fmt::join(names, " . "));
+}
+
+bool is_name(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::strchr("/\\_.-", c) != nullptr;
+  });
+}
+
+std::vector<uint8_t> bytes_of(const std::string& digits) {
+  std::vector<uint8_t> bytes;
+  for (size_t i = 0; i + 1 < digits.size(); i += 2)
+    bytes.push_back(static_cast<uint8_t>(std::strtoul(digits.substr(i, 2).c_str(), nullptr, 16)));
+  return bytes;
+}
+
+std::string field_text(const Type& type, const uint8_t* from) {
+  char text[INET6_ADDRSTRLEN] = {};
+  uint64_t number = 0;
+  switch (type.shape) {
+    case Shape::ipv4:
+      return ::inet_ntop(AF_INET, from, text, sizeof text);
+    case Shape::ipv6:
+      return ::inet_ntop(AF_INET6, from, text, sizeof text);
+    case Shape::ether:
+      return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", from[0], from[1], from[2], from[3],
+                         from[4], from[5]);
+    case Shape::text: {
+      const std::string name(reinterpret_cast<const char*>(from),
+                             ::strnlen(reinterpret_cast<const char*>(from), type.bytes));
+      return is_name(name) ? "\"" + name + "\"" : "?";
+    }
+    case Shape::number_of_host:
+      std::memcpy(&number, from, type.bytes);
+      return fmt::format("{:#x}", number);
+    case Shape::number:
+    case Shape::hex:
+      break;
+  }
+  for (size_t i = 0; i < type.bytes; ++i) number = number << 8 | from[i];
+  return type.shape == Shape::hex ? fmt::format("{:#x}", number) : fmt::format("{}", number);
+}
+
+// A key, or a range of keys: each field by itself. What has no known type stays hexadecimal.
+std::string key_text(const json& row, const char* first, const char* last, const std::vector<Type>& fields) {
+  const std::string begin = text_of(row, first), end = row.contains(last) ? text_of(row, last) : begin;
+  const std::vector<uint8_t> low = bytes_of(begin), high = bytes_of(end);
+  size_t needed = 0;
+  for (const Type& each : fields) needed += fields.size() == 1 ? each.bytes : (each.bytes + 3) & ~size_t{3};
+  if (fields.empty() || low.size() != needed || high.size() != needed)
+    return begin == end ? "0x" + begin : "0x" + begin + "-0x" + end;
+  std::vector<std::string> texts;
+  size_t at = 0;
+  for (const Type& each : fields) {
+    const std::string one = field_text(each, &low[at]), other = field_text(each, &high[at]);
+    texts.push_back(one == other ? one : one + "-" + other);
+    at += (each.bytes + 3) & ~size_t{3};
+  }
+  return fmt::format("{}", fmt::join(texts, " . "));
+}
+
+std::string tally_text(const json& tally) {
+  if (tally.contains("counter"))
+    return fmt::format(" counter packets {} bytes {}", number_of(tally["counter"], "packets"),
+                       number_of(tally["counter"], "bytes"));
+  if (tally.contains("quota"))
+    return fmt::format(" quota {} bytes used {} bytes", number_of(tally["quota"], "bytes"),
+                       number_of(tally["quota"], "used"));
+  return "";
+}
+
+std::vector<Type> key_fields(const json& declared) {
+  return fields_of(number_of(declared, "key_type"), number_of(declared, "key_bytes"));
+}
+
+}  // namespace
+
+std::string nft_time(uint64_t milliseconds) {
+  constexpr std::array<std::pair<uint64_t, const char*>, 5> kUnits = {
+      {{86'400'000, "d"}, {3'600'000, "h"}, {60'000, "m"}, {1000, "s"}, {1, "ms"}}};
+  std::string text;
+  for (const auto& [size, name] : kUnits) {
+    if (milliseconds >= size) text += fmt::format("{}{}", milliseconds / size, name);
+    milliseconds %= size;
+  }
+  return text.empty() ? "0s" : text;
+}
+
+Result<std::string> set_body(const json& declared, bool maps) {
+  const std::vector<Type> key = key_fields(declared);
+  if (key.empty())
+    return Error{"the elements of this set have no type with a name: write them into the file, and load it"};
+  std::string body = "type " + type_text(key);
+  const std::string map = maps ? declared.value("map", "") : "";
+  if (map == "verdict") body += " : verdict";
+  if (map == "object") body += " : " + text_of(declared, "kind");
+  if (map == "data") {
+    const std::vector<Type> data =
+        fields_of(number_of(declared, "data_type"), number_of(declared, "data_bytes"));
+    if (data.empty())
+      return Error{"what this map holds has no type with a name: write it into the file, and load it"};
+    body += " : " + type_text(data);
+  }
+  std::vector<std::string> flags;
+  if (declared.value("constant", false)) flags.emplace_back("constant");
+  if (declared.value("ranges", false)) flags.emplace_back("interval");
+  if (declared.value("timeout", false)) flags.emplace_back("timeout");
+  if (!flags.empty()) body += fmt::format("; flags {}", fmt::join(flags, ","));
+  return body + ";";
+}
+
+std::string companions(const json& declared) {
+  std::string text;
+  for (const json& name : declared.value("chains", json::array()))
+    if (name.is_string() && is_name(name.get<std::string>()))
+      text += fmt::format("chain {} {{ }}; ", name.get<std::string>());
+  const std::string kind = text_of(declared, "kind");
+  const char* const begins = kind == "counter" ? "packets 0 bytes 0"
+                             : kind == "quota" ? "1 mbytes"
+                                               : "rate 1/second";
+  for (const json& name : declared.value("objects", json::array()))
+    if (name.is_string() && is_name(name.get<std::string>()) && is_name(kind))
+      text += fmt::format("{} {} {{ {}; }}; ", kind, name.get<std::string>(), begins);
+  return text;
+}
+
+std::string element_text(const json& declared, const json& row) {
+  std::string text = text_of(row, "key") == "*" ? "*" : key_text(row, "key", "last", key_fields(declared));
+  for (const json& tally : row.value("tallies", json::array()))
+    if (tally.is_object()) text += tally_text(tally);
+  if (row.contains("timeout_ms")) text += " timeout " + nft_time(number_of(row, "timeout_ms"));
+  if (row.contains("expires_ms")) text += " expires " + nft_time(number_of(row, "expires_ms"));
+  if (row.contains("data"))
+    text += " : " + key_text(row, "data", "data",
+                             fields_of(number_of(declared, "data_type"), number_of(declared, "data_bytes")));
+  if (row.contains("verdict")) text += " : " + text_of(row, "verdict");
+  if (row.contains("chain")) text += " " + text_of(row, "chain");
+  if (row.contains("object")) text += " : " + text_of(row, "object");
+  return text;
+}
+
+}  // namespace skerry::ctl

@@ -1,0 +1,206 @@
+// Elements that the control side gives an engine at work: whether they fit, and what becomes of them.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "filter/engine.hpp"
+#include "filter/import.hpp"
+
+namespace skerry::filter {
+
+namespace {
+
+std::optional<Refusal> refused(int error, std::string sentence) {
+  return Refusal{.error = error, .sentence = std::move(sentence)};
+}
+
+bool is_verdict(Code code) {
+  return code <= Code::accept && code >= Code::back;
+}
+
+// Every field of a range begins before it ends.
+bool is_range(const Set& set, const GivenElement& given) {
+  if (given.last.empty()) return true;
+  if (set.shape == SetShape::interval)
+    return std::memcmp(given.key.data(), given.last.data(), set.key_bytes) <= 0;
+  size_t at = 0;
+  for (const uint8_t length : set.fields) {
+    if (std::memcmp(given.key.data() + at, given.last.data() + at, length) > 0) return false;
+    at += (length + size_t{3}) & ~size_t{3};
+  }
+  return true;
+}
+
+// What could make a packet's way longer, or lead it in a circle.
+bool needs_verify(const Set& set, std::span<const GivenElement> given) {
+  return set.shape == SetShape::concatenated_ranges ||
+         std::any_of(given.begin(), given.end(),
+                     [](const GivenElement& e) { return e.verdict.chain != kNone; });
+}
+
+}  // namespace
+
+bool Engine::has_object(uint32_t table, StatefulKind kind, uint32_t stateful) const {
+  return std::any_of(ruleset_.objects.begin(), ruleset_.objects.end(), [&](const NamedObject& object) {
+    return object.table == table && object.stateful == stateful && ruleset_.stateful[stateful].kind == kind;
+  });
+}
+
+std::optional<Refusal> Engine::check(uint32_t index, Change change, const GivenElement& given) const {
+  const Set& set = ruleset_.sets[index];
+  const auto wrong = [&](const char* what) { return refused(EINVAL, "set " + set.name + " " + what); };
+  if (set.anonymous || set.constant) return wrong("is constant");
+  if (given.key.empty() && !given.last.empty()) return wrong("is given a range that has no beginning");
+  if (given.key.empty() && set.dynamic) return wrong("changes, so it can have no element for all others");
+  if (!given.key.empty() && given.key.size() != set.key_bytes) return wrong("has keys of another length");
+  if (!given.last.empty() && given.last.size() != set.key_bytes) return wrong("has keys of another length");
+  if (set.shape == SetShape::exact && !given.last.empty() && given.last != given.key)
+    return wrong("has no ranges: it lacks the flag interval");
+  if (!is_range(set, given)) return wrong("is given a range that ends before it begins");
+  if (change == Change::remove) return std::nullopt;
+  if (given.timeout_ns != 0 && !set.has_timeout) return wrong("lacks the flag timeout");
+  if (std::max(given.timeout_ns, given.expires_ns) > kMostMilliseconds * kMillisecond)
+    return wrong("is given a time that is too long");
+  const bool to_values = set.maps && !set.maps_verdict && !set.maps_object;
+  if (given.data.length != (to_values ? set.data_bytes : 0))
+    return wrong("is given a value of another length than its elements map to");
+  if (set.maps_object ? !has_object(set.table, set.object_kind, given.stateful) : given.stateful != kNone)
+    return wrong("is given an object that it cannot map to");
+  const Verdict& verdict = given.verdict;
+  const bool goes = verdict.code == Code::jump || verdict.code == Code::go;
+  if (set.maps_verdict ? !is_verdict(verdict.code) || goes != (verdict.chain != kNone)
+                       : verdict.code != Code::next || verdict.chain != kNone)
+    return wrong("is given a verdict that it cannot map to");
+  if (!goes) return std::nullopt;
+  if (verdict.chain >= ruleset_.chains.size() || ruleset_.chains[verdict.chain].table != set.table)
+    return wrong("is given a chain that is not there");
+  const Chain& chain = ruleset_.chains[verdict.chain];
+  if (chain.is_base || chain.name.empty())
+    return refused(EOPNOTSUPP, "chain " + chain.name + " has a hook, nothing can jump to it");
+  return std::nullopt;
+}
+
+std::optional<Refusal> Engine::change(uint32_t index, Change change, std::span<const GivenElement> given,
+                                      TimeNs now) {
+  for (const GivenElement& each : given)
+    if (auto refusal = check(index, change, each)) return refusal;
+  memory_.forget_all();  // what passed because of an element, or because there was none
+  if (dynamic_of_[index] != nullptr) return change_dynamic(index, change, given, now);
+  auto refusal = change_static(index, change, given);
+  if (range_trees_[index] != nullptr) index_ranges(index);
+  return refusal;
+}
+
+std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
+                                              std::span<const GivenElement> given, TimeNs now) {
+  const Set& set = ruleset_.sets[index];
+  DynamicSet& elements = *dynamic_of_[index];
+  size_t fresh = 0;
+  for (const GivenElement& each : given) {
+    const Element* element = elements.find(each.key.data(), now);
+    if (element == nullptr) ++fresh;
+    if (change == Change::remove && element == nullptr)
+      return refused(ENOENT, "set " + set.name + " has no such element");
+    if (change == Change::add && element != nullptr && element->data.bytes != each.data.bytes)
+      return refused(EEXIST, "set " + set.name + " has an element that this contradicts");
+  }
+  if (change == Change::remove) {
+    for (const GivenElement& each : given) elements.remove(each.key.data(), now);
+    return std::nullopt;
+  }
+  if (fresh > elements.make_room(now))
+    return refused(ENFILE,
+                   "set " + set.name + " is full: it has room for " + std::to_string(set.most_elements));
+  for (const GivenElement& each : given) {
+    Element* element = elements.find(each.key.data(), now);
+    if (element != nullptr) {
+      if (each.timeout_ns != 0) elements.give_time(*element, now, each.timeout_ns, each.expires_ns);
+      continue;
+    }
+    const DurationNs timeout = each.timeout_ns != 0 ? each.timeout_ns : set.timeout_ns;
+    element = elements.add(each.key.data(), now, timeout);
+    if (timeout != 0) elements.give_time(*element, now, timeout, each.expires_ns);
+    element->data = each.data;
+    for (const uint32_t own : element->counters) begin(own);
+  }
+  return std::nullopt;
+}
+
+std::vector<uint32_t> Engine::new_counters(Set& set) {
+  std::vector<uint32_t> counters;
+  if (!set.declares_expressions) return counters;
+  if (!set.spare_counters.empty()) {
+    counters = std::move(set.spare_counters.back());
+    set.spare_counters.pop_back();
+  } else {
+    for (const Stateful& each : set.element_expressions) {
+      counters.push_back(static_cast<uint32_t>(ruleset_.stateful.size()));
+      ruleset_.stateful.push_back(each);
+      tallies_.emplace_back();
+    }
+  }
+  for (const uint32_t own : counters) begin(own);
+  return counters;
+}
+
+std::optional<Refusal> Engine::change_static(uint32_t index, Change change,
+                                             std::span<const GivenElement> given) {
+  Set& set = ruleset_.sets[index];
+  const Limits limits;
+  size_t elements = given.size();
+  for (const Set& each : ruleset_.sets) elements += each.elements.size();
+  if (elements > limits.elements) return refused(E2BIG, "the sets have too many elements");
+  if (ruleset_.stateful.size() + given.size() * set.element_expressions.size() > limits.stateful)
+    return refused(E2BIG, "there are too many counters, limits and quotas");
+
+  if (change == Change::remove) return remove_elements(set, given);
+  const auto counters = [&] { return new_counters(set); };
+  if (!needs_verify(set, given)) return add_elements(set, given, counters);
+  const Set before = set;
+  const size_t stateful = ruleset_.stateful.size();
+  std::optional<Refusal> refusal = add_elements(set, given, counters);
+  if (!refusal) refusal = verify(ruleset_);
+  if (refusal) {
+    set = before;
+    ruleset_.stateful.resize(stateful);
+    tallies_.resize(stateful);
+  }
+  return refusal;
+}
+
+// What was added to a set of the same name, but for what leads to names that are no more, and what the new
+// text contradicts.
+void Engine::take_over_elements(const Engine& old, uint32_t from, uint32_t to) {
+  Set& set = ruleset_.sets[to];
+  std::vector<GivenElement> given;
+  for_each_element(old.ruleset_.sets[from], [&](const GivenElement& each, const Element& element) {
+    if (element.added) given.push_back(each);
+  });
+  for (GivenElement& each : given) {
+    if (each.verdict.chain != kNone) {
+      const std::string& name = old.ruleset_.chains[each.verdict.chain].name;
+      const auto chain = std::find_if(ruleset_.chains.begin(), ruleset_.chains.end(), [&](const Chain& is) {
+        return is.table == set.table && is.name == name;
+      });
+      each.verdict.chain = static_cast<uint32_t>(chain - ruleset_.chains.begin());
+    }
+    if (each.stateful == kNone) continue;
+    const auto object =
+        std::find_if(ruleset_.objects.begin(), ruleset_.objects.end(), [&](const NamedObject& is) {
+          return is.table == set.table && has_object(set.table, set.object_kind, is.stateful) &&
+                 std::any_of(old.ruleset_.objects.begin(), old.ruleset_.objects.end(), [&](const auto& was) {
+                   return was.stateful == each.stateful && was.name == is.name;
+                 });
+        });
+    each.stateful = object == ruleset_.objects.end() ? kNone : object->stateful;
+  }
+  std::erase_if(given, [&](const GivenElement& each) { return check(to, Change::add, each).has_value(); });
+  if (given.empty()) return;
+  const Set before = set;
+  add_elements(
+      set, given, [&] { return new_counters(set); }, Conflict::is_left_out);
+  if (needs_verify(set, given) && verify(ruleset_)) set = before;
+  if (range_trees_[to] != nullptr) index_ranges(to);
+}
+
+}  // namespace skerry::filter
