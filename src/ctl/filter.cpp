@@ -9,6 +9,7 @@
 #include "ctl/filter_elements.hpp"
 #include "ctl/filter_stack.hpp"
 #include "ctl/filter_test.hpp"
+#include "filter/dead_rules.hpp"
 #include "filter/words.hpp"
 
 namespace skerry::ctl {
@@ -62,10 +63,49 @@ void print_understood(const Ruleset& ruleset) {
              plural(ruleset.sets.size(), "set"));
 }
 
+// Rules that are there in vain, each with its line if that is known.
+void print_dead(const CompiledRules& rules, const std::string& file) {
+  using Why = filter::DeadRule::Why;
+  const Ruleset& ruleset = rules.ruleset;
+  std::vector<size_t> first;  // of each chain's rules, among all
+  size_t count = 0;
+  for (const Chain& chain : ruleset.chains) {
+    first.push_back(count);
+    count += chain.rules.size();
+  }
+  const auto line_of = [&](uint32_t chain, uint32_t rule) {
+    const size_t index = first[chain] + rule;
+    return index < rules.lines.size() ? rules.lines[index] : 0;
+  };
+  for (const filter::DeadRule& dead : filter::find_dead_rules(ruleset)) {
+    if (dead.why == Why::unreachable) {
+      fmt::print(stderr, "{}: warning: no rule leads to chain {} of table {}\n", file,
+                 filter::chain_name(ruleset, dead.chain),
+                 filter::table_name(ruleset, ruleset.chains[dead.chain].table));
+      continue;
+    }
+    const uint32_t line = line_of(dead.chain, dead.rule);
+    const std::string place =
+        line != 0 ? fmt::format("{}:{}", file, line)
+                  : fmt::format("{}: {}", file, filter::place_name(ruleset, dead.chain, dead.rule));
+    if (dead.why == Why::contradiction) {
+      fmt::print(stderr, "{}: warning: no packet is what this rule asks for\n", place);
+      continue;
+    }
+    const uint32_t before = line_of(dead.chain, dead.by);
+    const std::string by =
+        before != 0 ? fmt::format("line {}", before) : filter::place_name(ruleset, dead.chain, dead.by);
+    fmt::print(stderr, "{}: warning: no packet comes so far: {} decides about all {}\n", place, by,
+               dead.why == Why::decided ? "packets" : "that this rule asks for");
+  }
+}
+
 Outcome check(const std::string& file) {
   const Result<CompiledRules> rules = compile_rules(file);
   if (!rules) return failed(rules.error());
   print_understood(rules->ruleset);
+  std::fflush(stdout);
+  print_dead(*rules, file == "-" ? "standard input" : file);
   return {};
 }
 
@@ -74,7 +114,10 @@ void add_check(CLI::App& filter, Outcome& outcome) {
       "check", "Say what is understood of a file of nftables rules, or what is wrong with it");
   auto file = std::make_shared<std::string>();
   command->add_option("file", *file, "rules as `nft -f` reads them; - for standard input")->required();
-  command->footer("Needs no privilege and asks no kernel. Example: skerry filter check web.nft");
+  command->footer(
+      "Warns of rules that no packet can ever come to, with their lines. Needs no privilege and asks no "
+      "kernel.\n"
+      "Example: skerry filter check web.nft");
   command->callback([&outcome, file] { outcome = check(*file); });
 }
 

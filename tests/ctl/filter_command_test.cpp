@@ -13,6 +13,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class FilterCommand : public WithCommand {
  protected:
@@ -35,6 +36,21 @@ TEST_F(FilterCommand, CheckSaysWhatItUnderstood) {
       ended.out,
       "table inet web\n  chain in: hook input, priority 5, policy drop, 2 rules\n  set ours: 1 element\n"
       "  counter total\nunderstood: 1 table, 1 chain, 2 rules, 2 sets\n");
+}
+
+TEST_F(FilterCommand, CheckWarnsOfRulesThatNoPacketComesTo) {
+  const Ended ended = check(
+      "table inet t {\n chain unused { accept; }\n chain in {\n  type filter hook input priority 0;\n"
+      "  ip saddr 10.0.0.0/8 drop\n  tcp dport 80 accept\n  ip saddr 10.1.2.3 tcp dport 81 accept\n"
+      "  tcp dport 80-90 tcp dport 91 accept\n  drop\n  counter\n }\n}\n");
+  EXPECT_EQ(ended.status, 0);
+  EXPECT_THAT(ended.err, HasSubstr("r.nft: warning: no rule leads to chain unused of table inet t\n"));
+  EXPECT_THAT(ended.err,
+              HasSubstr("r.nft:7: warning: no packet comes so far: line 5 decides about all that"));
+  EXPECT_THAT(ended.err, HasSubstr("r.nft:8: warning: no packet is what this rule asks for\n"));
+  EXPECT_THAT(ended.err,
+              HasSubstr("r.nft:10: warning: no packet comes so far: line 9 decides about all packets\n"));
+  EXPECT_THAT(ended.err, Not(HasSubstr(":6:")));
 }
 
 struct Wrong {
