@@ -210,20 +210,7 @@ Result<nlohmann::json> StackProcess<Wire>::answer(ControlMessage& request) {
     if (Result<void> done = relink(request); !done) return done.error();
     return nlohmann::json{{"ok", true}};
   }
-  if (command == "rules") return rules_.table(request.body.value("first", size_t{0}), process_.host.now());
-  if (command == "why") return rules_.events(request.body.value("first", uint64_t{0}), process_.host.now());
-  if (command == "elements") return rules_.elements(request.body, process_.host.now());
-  if (command == "reset_counters") return rules_.reset_counters(request.body);
-  if (command == "change_elements") {
-    if (Result<void> done = rules_.change_elements(request.body, process_.host.now()); !done)
-      return done.error();
-    return nlohmann::json{{"ok", true}};
-  }
-  if (command == "load_rules") {
-    if (request.fds.size() != 1) return Error{"load_rules needs the rules"};
-    if (Result<void> done = load_rules(std::move(request.fds.front())); !done) return done.error();
-    return nlohmann::json{{"ok", true}};
-  }
+  if (Rules::answers(command)) return rules_.answer(command, request, process_.host.now());
   return Error{fmt::format("a stack has no command \"{}\"", command)};
 }
 

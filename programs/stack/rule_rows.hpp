@@ -1,9 +1,12 @@
-// Answers that are too long for one control message: rows, as many from one on as fit.
+// What answers about rules are made of: rows, as many from one on as fit into one control message.
 #pragma once
 
 #include <nlohmann/json.hpp>
 
+#include "base/fd.hpp"
+#include "base/result.hpp"
 #include "filter/engine.hpp"
+#include "stack/filter_events.hpp"
 
 namespace skerry {
 
@@ -33,6 +36,15 @@ class Rows {
   size_t skip_;
   size_t bytes_ = 0;
 };
+
+// The number of a rule among all, by chains and in each by rules.
+size_t rule_number(const filter::Ruleset& ruleset, uint32_t chain, uint32_t rule);
+
+// "tcp 10.77.0.3:40000 > 10.77.0.2:80, 60 bytes"
+std::string packet_text(const stack::FilterEvent& event);
+
+// A netlink batch in memory that nobody can write any more, checked as a stranger's.
+Result<filter::Ruleset> read_rules(const Fd& memory);
 
 // TALLY as rules.hpp describes it; null for a limit.
 nlohmann::json tally_of(const filter::Engine& engine, uint32_t stateful);

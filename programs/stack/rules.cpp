@@ -36,13 +36,6 @@ json chain_row(const filter::Engine& engine, uint32_t index) {
   return row;
 }
 
-// The number of a rule among all, by chains and in each by rules.
-size_t index_of(const filter::Ruleset& ruleset, uint32_t chain, uint32_t rule) {
-  size_t index = rule;
-  for (uint32_t before = 0; before < chain; ++before) index += ruleset.chains[before].rules.size();
-  return index;
-}
-
 json rule_row(const filter::Engine& engine, uint32_t chain, uint32_t index, TimeNs now) {
   const filter::Ruleset& ruleset = engine.ruleset();
   const filter::Rule& rule = ruleset.chains[chain].rules[index];
@@ -50,7 +43,7 @@ json rule_row(const filter::Engine& engine, uint32_t chain, uint32_t index, Time
   json row{{"table", filter::table_name(ruleset, ruleset.chains[chain].table)},
            {"chain", filter::chain_name(ruleset, chain)},
            {"handle", rule.handle},
-           {"index", index_of(ruleset, chain, index)},
+           {"index", rule_number(ruleset, chain, index)},
            {"packets", hits.packets}};
   if (hits.packets > 0) row["ago_ms"] = (now - hits.last) / kMillisecond;
   if (!rule.comment.empty()) row["comment"] = rule.comment;
@@ -71,19 +64,6 @@ json object_row(const filter::Engine& engine, const filter::NamedObject& object)
           {"tally", tally_of(engine, object.stateful)}};
 }
 
-std::string packet_text(const stack::FilterEvent& event) {
-  const auto address = [&](Ipv4Address a, uint16_t port) {
-    const std::string text = fmt::format("{}.{}.{}.{}", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
-    return port == 0 ? text : fmt::format("{}:{}", text, port);
-  };
-  const std::string protocol = event.protocol == 6    ? "tcp"
-                               : event.protocol == 17 ? "udp"
-                               : event.protocol == 1  ? "icmp"
-                                                      : fmt::format("protocol {}", event.protocol);
-  return fmt::format("{} {} > {}, {} bytes", protocol, address(event.source, event.source_port),
-                     address(event.destination, event.destination_port), event.length);
-}
-
 json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, TimeNs now) {
   const bool logged = event.log != filter::kNone;
   json row{
@@ -95,7 +75,7 @@ json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, 
       {"ago_ms", (now - event.at) / kMillisecond},
       {"packet", packet_text(event)},
       {"by", logged ? ruleset.logs[event.log].prefix : filter::place_name(ruleset, event.chain, event.rule)}};
-  if (!logged && event.rule != filter::kNone) row["index"] = index_of(ruleset, event.chain, event.rule);
+  if (!logged && event.rule != filter::kNone) row["index"] = rule_number(ruleset, event.chain, event.rule);
   return row;
 }
 
@@ -112,6 +92,26 @@ size_t elements_of(const filter::Engine& engine, uint32_t set, TimeNs now) {
 
 }  // namespace
 
+// The number of a rule among all, by chains and in each by rules.
+size_t rule_number(const filter::Ruleset& ruleset, uint32_t chain, uint32_t rule) {
+  size_t index = rule;
+  for (uint32_t before = 0; before < chain; ++before) index += ruleset.chains[before].rules.size();
+  return index;
+}
+
+std::string packet_text(const stack::FilterEvent& event) {
+  const auto address = [&](Ipv4Address a, uint16_t port) {
+    const std::string text = fmt::format("{}.{}.{}.{}", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
+    return port == 0 ? text : fmt::format("{}:{}", text, port);
+  };
+  const std::string protocol = event.protocol == 6    ? "tcp"
+                               : event.protocol == 17 ? "udp"
+                               : event.protocol == 1  ? "icmp"
+                                                      : fmt::format("protocol {}", event.protocol);
+  return fmt::format("{} {} > {}, {} bytes", protocol, address(event.source, event.source_port),
+                     address(event.destination, event.destination_port), event.length);
+}
+
 json tally_of(const filter::Engine& engine, uint32_t stateful) {
   const filter::Tally& tally = engine.tally(stateful);
   const filter::Stateful& begins = engine.ruleset().stateful[stateful];
@@ -126,7 +126,7 @@ json tally_of(const filter::Engine& engine, uint32_t stateful) {
   return nullptr;
 }
 
-Result<void> Rules::load(Fd memory, TimeNs now) {
+Result<filter::Ruleset> read_rules(const Fd& memory) {
   struct stat facts;
   if (!is_sealed(memory) || ::fstat(memory.get(), &facts) != 0)
     return Error{"rules come in memory that is sealed, and this is none"};
@@ -138,7 +138,38 @@ Result<void> Rules::load(Fd memory, TimeNs now) {
     ::munmap(at, bytes);
     if (refusal) return Error{"the rules are refused: " + refusal->sentence, refusal->error};
   }
-  hooks_.use(filter::Engine(std::move(ruleset), now, secret_), now, secret_);
+  return ruleset;
+}
+
+bool Rules::answers(std::string_view command) {
+  constexpr std::string_view kKnown[] = {
+      "rules", "why", "load_rules", "elements", "change_elements", "reset_counters", "begin_trace", "trace"};
+  return std::find(std::begin(kKnown), std::end(kKnown), command) != std::end(kKnown);
+}
+
+Result<json> Rules::answer(std::string_view command, ControlMessage& request, TimeNs now) {
+  const json& body = request.body;
+  if (command == "rules") return table(body.value("first", size_t{0}), now);
+  if (command == "why") return events(body.value("first", uint64_t{0}), now);
+  if (command == "elements") return elements(body, now);
+  if (command == "reset_counters") return reset_counters(body);
+  if (command == "trace") return trace(body, now);
+  Result<void> done;
+  if (command == "change_elements") {
+    done = change_elements(body, now);
+  } else {
+    if (request.fds.size() != 1) return Error{fmt::format("{} needs rules in memory", command)};
+    if (command == "begin_trace") return begin_trace(request.fds.front(), now);
+    done = load(std::move(request.fds.front()), now);
+  }
+  if (!done) return done.error();
+  return json{{"ok", true}};
+}
+
+Result<void> Rules::load(Fd memory, TimeNs now) {
+  Result<filter::Ruleset> ruleset = read_rules(memory);
+  if (!ruleset) return ruleset.error();
+  hooks_.use(filter::Engine(std::move(*ruleset), now, secret_), now, secret_);
   memory_ = std::move(memory);
   return {};
 }

@@ -8,6 +8,7 @@
 #include "base/fd.hpp"
 #include "base/result.hpp"
 #include "base/siphash.hpp"
+#include "run/control.hpp"
 #include "stack/filter_hooks.hpp"
 
 namespace skerry {
@@ -16,6 +17,11 @@ class Rules {
  public:
   // `secret` keeps strangers from filling one bucket of a set.
   Rules(stack::FilterHooks& hooks, const SipKey& secret) : hooks_(hooks), secret_(secret) {}
+
+  // Commands of the control socket that are about rules; each is a function below. Throws what nlohmann::json
+  // does at what is missing.
+  static bool answers(std::string_view command);
+  Result<nlohmann::json> answer(std::string_view command, ControlMessage& request, TimeNs now);
 
   // `memory` holds a netlink batch; empty: no rules. An error leaves in force what was.
   Result<void> load(Fd memory, TimeNs now);
@@ -60,6 +66,16 @@ class Rules {
   //           "by":"inet web in handle 4","index":0}],"next":8,"missed":0}; "what" is "drop", "reject" or
   //           "log"
   nlohmann::json events(uint64_t first, TimeNs now) const;
+
+  // Packets that `memory` matches, a ruleset of nothing but matches, are followed until nobody asks for three
+  // seconds, or another follower comes. {"trace":7}, by which to ask.
+  Result<nlohmann::json> begin_trace(const Fd& memory, TimeNs now);
+  // {"trace":7,"first":0}: where they went, from step "first" on.
+  // {"rows":[{"packet":3,"hook":"input","what":"tcp 10.77.0.3:40000 > 10.77.0.2:80, 60 bytes","by":"inet web
+  // in handle 4","index":0,"verdict":"jump allowed"}],"next":8,"missed":0,"passed_over":0}; "missed" steps
+  // were forgotten since, "passed_over" packets were not followed because there were more than 1000 in a
+  // second. Where no chain is there is no "by".
+  Result<nlohmann::json> trace(const nlohmann::json& request, TimeNs now);
 
  private:
   // Of what a request names by "table" and "set".

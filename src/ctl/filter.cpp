@@ -136,6 +136,7 @@ void add_filter(CLI::App& app, Outcome& outcome) {
   add_filter_list(*filter, outcome);
   add_filter_elements(*filter, outcome);
   add_filter_reset(*filter, outcome);
+  add_filter_trace(*filter, outcome);
 }
 
 }  // namespace skerry::ctl

@@ -7,6 +7,7 @@ namespace skerry::ctl {
 
 void add_filter_load(CLI::App& filter, Outcome& outcome);
 void add_filter_list(CLI::App& filter, Outcome& outcome);
+void add_filter_trace(CLI::App& filter, Outcome& outcome);
 void add_filter_reset(CLI::App& filter, Outcome& outcome);
 
 // `named` is what follows the stack: {"set", "inet", "mine", "friends"}.

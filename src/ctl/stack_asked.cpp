@@ -27,11 +27,13 @@ Result<StackAsked> find_stack(const std::string& name, const std::string& net) {
       fmt::format("there is no stack of a program \"{}\"{}", name, supervisor::suggestion(name, names))};
 }
 
-Result<nlohmann::json> ask_filter(StackAsked& asked, nlohmann::json question) {
+Result<nlohmann::json> ask_filter(StackAsked& asked, nlohmann::json question, std::span<const int> fds) {
   supervisor::Request request{.command = supervisor::Command::filter};
   request.program = asked.program;
   request.question = std::move(question);
-  return ask(asked.client, request);
+  const Result<supervisor::ControlLine> line = asked.client.call(supervisor::format_request(request), fds);
+  if (!line) return line.error();
+  return supervisor::parse_reply(line->line);
 }
 
 // A stack is not believed without bounds.

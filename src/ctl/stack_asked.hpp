@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 
 #include "supervisor/control_socket.hpp"
@@ -18,7 +19,7 @@ struct StackAsked {
 Result<StackAsked> find_stack(const std::string& name, const std::string& net);
 
 // One question about that stack's rules (programs/stack/rules.hpp), one answer.
-Result<nlohmann::json> ask_filter(StackAsked& asked, nlohmann::json question);
+Result<nlohmann::json> ask_filter(StackAsked& asked, nlohmann::json question, std::span<const int> fds = {});
 // The same again and again, until all its rows are there; "rows" of the answer has them all.
 Result<nlohmann::json> ask_for_all(StackAsked& asked, nlohmann::json question);
 

@@ -166,6 +166,11 @@ void Engine::place_nat(bool v6) {
     insert(at_[static_cast<size_t>(hook)][v6], kNone, hook);
 }
 
+void Engine::step(uint32_t chain, uint32_t rule, Verdict verdict) {
+  if (steps_->size() < steps_->capacity()) steps_->push_back({chain, rule, verdict});
+}
+
+template <bool followed>
 void Engine::run_chain(Run& run, uint32_t base) {
   struct Place {
     uint32_t chain, rule;
@@ -190,7 +195,10 @@ void Engine::run_chain(Run& run, uint32_t base) {
         std::visit(run, expression.action);
         if (run.verdict.code != Code::next) break;
       }
-      if (run.verdict.code != Code::stop_rule) hit(here.chain, here.rule, run.now);
+      if (run.verdict.code != Code::stop_rule) {
+        hit(here.chain, here.rule, run.now);
+        if constexpr (followed) step(here.chain, here.rule, run.verdict);
+      }
       if (run.verdict.code != Code::next && run.verdict.code != Code::stop_rule) break;
       run.verdict = {};
       ++here.rule;
@@ -221,9 +229,15 @@ void Engine::run_chain(Run& run, uint32_t base) {
   const Chain& chain = ruleset_.chains[base];
   if (chain.counted) run.touch(chain.stateful);
   hit(base, chain.rules.size(), run.now);
+  if constexpr (followed)
+    step(base, kNone, {chain.policy == Policy::accept ? Code::accept : Code::drop, kNone});
   if (chain.policy == Policy::accept) return;
   run.judgement.accepted = false;
   run.judgement.chain = base;
+}
+
+void Engine::run_base(Run& run, uint32_t base) {
+  steps_ == nullptr ? run_chain<false>(run, base) : run_chain<true>(run, base);
 }
 
 void Engine::track(Hook hook, Packet& packet, TimeNs now) {
@@ -252,7 +266,7 @@ void Engine::translate_here(Run& run) {
   if (state == CtState::fresh || state == CtState::related) {
     for (const uint32_t base : nat_at_[static_cast<size_t>(run.hook)][packet.v6]) {
       if ((flow->status & done_bit(side)) != 0) break;
-      run_chain(run, base);
+      run_base(run, base);
       if (!run.judgement.accepted) return;
     }
     if ((flow->status & done_bit(side)) == 0) {
@@ -277,7 +291,7 @@ Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
     if (base == kNone)
       translate_here(run);
     else
-      run_chain(run, base);
+      run_base(run, base);
     if (!judgement.accepted) break;
   }
   if (!tracked && judgement.accepted) track(hook, packet, now);

@@ -51,6 +51,13 @@ struct Hits {
   TimeNs last = 0;
 };
 
+// On the way of a packet that somebody follows: a rule that held in all its parts, with what came of it, or
+// with `rule` kNone a policy that decided.
+struct Step {
+  uint32_t chain = kNone, rule = kNone;
+  Verdict verdict;
+};
+
 class Engine {
  public:
   enum class Search { indexed, linear };  // linear: rule after rule, the measure for what is faster
@@ -75,6 +82,9 @@ class Engine {
   // What the base chains at a hook say, in order of priority. The packet's headers have been read; its mark
   // changes.
   Judgement judge(Hook hook, Packet& packet, TimeNs now);
+
+  // Where the next judge() goes is written down, as far as `steps` has capacity; null: it is not.
+  void follow(std::vector<Step>* steps) { steps_ = steps; }
 
   // --- packets alike (verdict_memory.hpp). For both hooks of a packet's way together:
   //
@@ -111,6 +121,8 @@ class Engine {
     return true;
   }
   void record() { memory_.begin(); }
+  // While packets are followed every one is judged.
+  void remember_none(bool none) { none ? memory_.give_room_back() : memory_.make_room(); }
   void remember(const VerdictMemory::Look& look) { memory_.keep(look); }
 
   // Puts elements into a named set or takes them out, all or none: between two packets, and the one thing
@@ -155,11 +167,14 @@ class Engine {
   void hit(uint32_t chain, size_t rule, TimeNs now);
   const Element* find(uint32_t set, const uint8_t* key, TimeNs now);
   void index_ranges(uint32_t set);
+  template <bool followed>
   void run_chain(Run& run, uint32_t base);
+  void run_base(Run& run, uint32_t base);
   void translate_here(Run& run);
   void place_nat(bool v6);
   int32_t priority(uint32_t base, Hook hook) const;
   void insert(std::vector<uint32_t>& there, uint32_t base, Hook hook);
+  void step(uint32_t chain, uint32_t rule, Verdict verdict);
 
   Ruleset ruleset_;
   std::vector<DynamicSet> dynamic_sets_;
@@ -177,6 +192,7 @@ class Engine {
   // By hook and by v6: base chains, and kNone where packets are translated; and the chains that say how.
   std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_, nat_at_;
   std::array<bool, 2> translates_{};  // by v6
+  std::vector<Step>* steps_ = nullptr;
 };
 
 }  // namespace skerry::filter

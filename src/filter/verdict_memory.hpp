@@ -39,6 +39,7 @@ class VerdictMemory {
 
   // Nothing is remembered without.
   void make_room() { passed_.resize(2 * kPairs); }
+  void give_room_back() { passed_.clear(); }
   // Some rule loads this: it is compared from now on, if packets of a flow have the same there.
   void watch(const LoadPayload& load);
   static bool is_of_flow(const LoadPayload& load) {

@@ -8,11 +8,10 @@ void FilterEvents::add(const FilterEvent& event) {
   events_[next_++ % kKept] = event;
 }
 
-void FilterEvents::note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook,
-                        TimeNs now) {
+std::optional<FilterEvent> FilterEvent::about(const filter::Packet& packet, filter::Hook hook, TimeNs now) {
   FilterEvent event{.at = now, .hook = hook, .protocol = packet.protocol, .length = packet.length};
   const auto ip = Ipv4Header::parse(packet.bytes);
-  if (!ip) return;
+  if (!ip) return std::nullopt;
   event.source = ip->source;
   event.destination = ip->destination;
   const bool has_ports = ip->protocol == IpProtocol::kTcp || ip->protocol == IpProtocol::kUdp;
@@ -20,6 +19,14 @@ void FilterEvents::note(const filter::Packet& packet, const filter::Judgement& j
     event.source_port = load_be16(packet.bytes.data() + packet.transport);
     event.destination_port = load_be16(packet.bytes.data() + packet.transport + 2);
   }
+  return event;
+}
+
+void FilterEvents::note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook,
+                        TimeNs now) {
+  std::optional<FilterEvent> about = FilterEvent::about(packet, hook, now);
+  if (!about) return;
+  FilterEvent& event = *about;
   for (unsigned i = 0; i < judgement.logs; ++i) {
     event.log = judgement.logged[i];
     add(event);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/time.hpp"
@@ -21,6 +22,9 @@ struct FilterEvent {
   uint32_t source = 0, destination = 0;  // IPv4
   uint16_t source_port = 0, destination_port = 0;
   uint32_t length = 0;  // of the packet
+
+  // Of that packet; null: it is none of IPv4.
+  static std::optional<FilterEvent> about(const filter::Packet& packet, filter::Hook hook, TimeNs now);
 };
 
 class FilterEvents {

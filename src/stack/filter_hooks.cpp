@@ -30,9 +30,27 @@ void FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey& secret) {
   left_ = {};
   events_.forget();
   active_ = !engine_.is_empty();
-  copy_.resize(kLinkBytes + engine_.needed_bytes());
-  leaving_.resize(engine_.needed_bytes());
+  if (trace_ != nullptr) {
+    trace_->forget();
+    engine_.remember_none(true);
+  }
+  make_room();
+}
+
+// For what rules look at, or the match of who follows packets.
+void FilterHooks::make_room() {
+  const size_t needed =
+      std::max(engine_.needed_bytes(), trace_ != nullptr ? trace_->match().needed_bytes() : 0);
+  copy_.resize(kLinkBytes + needed);
+  leaving_.resize(needed);
   came_.resize(engine_.translates() ? copy_.size() : 0);
+}
+
+uint64_t FilterHooks::follow(filter::Engine match, TimeNs now) {
+  trace_ = std::make_unique<FilterTrace>(std::move(match), ++followers_, now);
+  engine_.remember_none(true);
+  make_room();
+  return followers_;
 }
 
 // As much as TCP and UDP look at; the rest follows where rules have to be run.
@@ -100,9 +118,24 @@ void FilterHooks::take_whole(ConstBytes packet) {
 
 bool FilterHooks::judge(filter::Packet& packet, filter::Hook hook, TimeNs now) {
   hook_ = hook;
-  judgement_ = engine_.judge(hook, packet, now);
+  if (trace_ == nullptr) [[likely]]
+    judgement_ = engine_.judge(hook, packet, now);
+  else
+    judge_followed(packet, hook, now);
   if (!judgement_.accepted || judgement_.logs > 0) events_.note(packet, judgement_, hook, now);
   return judgement_.accepted;
+}
+
+void FilterHooks::judge_followed(filter::Packet& packet, filter::Hook hook, TimeNs now) {
+  const bool over = trace_->is_over(now);
+  const bool followed = !over && trace_->wants(hook, packet, now);
+  if (followed) engine_.follow(&trace_->steps());
+  judgement_ = engine_.judge(hook, packet, now);
+  engine_.follow(nullptr);
+  if (followed) trace_->note(packet, judgement_, hook, now);
+  if (!over) return;
+  trace_.reset();
+  engine_.remember_none(false);
 }
 
 bool FilterHooks::is_known(TimeNs now) {

@@ -13,6 +13,7 @@
 #include "filter/engine.hpp"
 #include "stack/drop_reason.hpp"
 #include "stack/filter_events.hpp"
+#include "stack/filter_trace.hpp"
 #include "stack/routes.hpp"
 #include "wire/ipv4.hpp"
 
@@ -32,6 +33,11 @@ class FilterHooks {
     return engine_.change(set, change, given, now);
   }
   void reset(uint32_t stateful) { engine_.reset(stateful); }
+  // Packets that `match` accepts are followed from now on; who was followed before is so no more. The number
+  // of this follower, by which he asks. Only between breaths.
+  uint64_t follow(filter::Engine match, TimeNs now);
+  // Null: nobody follows.
+  FilterTrace* trace() { return trace_.get(); }
   // False: no hook has a chain, so that nothing here needs to be called.
   bool is_active() const { return active_; }
   // Rules ask about connections: they judge packets whole, and need to know which are damaged.
@@ -93,6 +99,8 @@ class FilterHooks {
   static constexpr size_t kSourceOffset = 12, kDestinationOffset = 16;
 
   bool judge(filter::Packet& packet, filter::Hook hook, TimeNs now);
+  void judge_followed(filter::Packet& packet, filter::Hook hook, TimeNs now);
+  void make_room();
   void copy_rest();
   void open(size_t whole);
   bool is_known(TimeNs now);
@@ -119,6 +127,8 @@ class FilterHooks {
   filter::Judgement judgement_;
   filter::Hook hook_{};
   FilterEvents events_;
+  std::unique_ptr<FilterTrace> trace_;  // while somebody follows packets
+  uint64_t followers_ = 0;
 };
 
 // The ICMP code that an IPv4 sender gets (nft_reject_icmp_code()); a reset of TCP is none.

@@ -28,7 +28,7 @@
 //  {"command":"filter","program":"redis","question":{"command":"elements",…}}  what the stack of that
 //                        program is to say of its rules or to change in them, one of kFilterQuestions, and
 //                        its answer, as programs/stack/rules.hpp has them: the stack checks the one, the
-//                        asker the other
+//                        asker the other. One descriptor may go with it
 //  {"command":"why","program":"redis","first":0}  reply {"ok":true,"rows":[…],"next":8,"missed":0}: what the
 //  rules
 //                        of that stack refused, as programs/stack/rules.hpp writes it; asked again with
@@ -69,7 +69,8 @@ inline constexpr int kFirstRulesFd = 6;
 
 enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules, filter, why };
 
-inline constexpr std::string_view kFilterQuestions[] = {"elements", "change_elements", "reset_counters"};
+inline constexpr std::string_view kFilterQuestions[] = {"elements", "change_elements", "reset_counters",
+                                                        "begin_trace", "trace"};
 
 // What `skerry run` asks for.
 struct RunRequest {

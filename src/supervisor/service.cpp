@@ -97,7 +97,7 @@ void Service::serve(uint64_t connection, const Request& request, std::vector<Fd>
     case Command::why:
       return ask_why(connection, request);
     case Command::filter:
-      return ask_filter(connection, request);
+      return ask_filter(connection, request, descriptors);
     case Command::load_rules:
       return load_rules(connection, request, std::move(descriptors));
   }

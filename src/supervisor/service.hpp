@@ -43,7 +43,7 @@ class Service {
   void list_rules(uint64_t connection, const std::string& program);
   void ask_for_rules(const std::shared_ptr<RuleRows>& gathered);
   void ask_why(uint64_t connection, const Request& request);
-  void ask_filter(uint64_t connection, const Request& request);
+  void ask_filter(uint64_t connection, const Request& request, const std::vector<Fd>& descriptors);
   void load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors);
 
   ControlListener listener_;

@@ -80,11 +80,18 @@ void Service::ask_why(uint64_t connection, const Request& request) {
 }
 
 // One message there and one back, and the asker comes back for more.
-void Service::ask_filter(uint64_t connection, const Request& request) {
-  supervisor_.ask_filter(request.program, request.question,
-                         [this, connection](const Result<ControlMessage>& reply) {
-                           send(connection, reply ? reply->body : refusal(reply.error().message));
-                         });
+void Service::ask_filter(uint64_t connection, const Request& request, const std::vector<Fd>& descriptors) {
+  if (descriptors.size() > 1) return send(connection, refusal("one descriptor goes with a question"));
+  const int fd = descriptors.empty() ? -1 : descriptors.front().get();
+  supervisor_.ask_filter(
+      request.program, request.question,
+      [this, connection, program = request.program](const Result<ControlMessage>& reply) {
+        if (!reply) return send(connection, refusal(reply.error().message));
+        json body = reply->body;
+        if (body.contains("rows")) add_lines(body["rows"], supervisor_.plan().program(program));
+        send(connection, body);
+      },
+      std::span(&fd, descriptors.size()));
 }
 
 void Service::load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors) {

@@ -73,7 +73,8 @@ class Supervisor {
   // To a stack that runs. `answer` hears when they are in force, or why the old ones still are.
   void load_rules(const Request& request, Fd rules, std::function<void(Result<void>)> answer);
   // What that stack says of its rules, or changes in them (programs/stack/rules.hpp).
-  void ask_filter(const std::string& program, const nlohmann::json& question, Member::Answer answer);
+  void ask_filter(const std::string& program, const nlohmann::json& question, Member::Answer answer,
+                  std::span<const int> fds = {});
 
   const Plan& plan() const { return plan_; }
   const Objects& objects() const { return objects_; }

@@ -12,12 +12,12 @@ Result<void> Supervisor::give_rules(const std::string& program, Fd rules) {
   return objects_.adopt_rules(program + ".stack.rules", std::move(rules));
 }
 
-void Supervisor::ask_filter(const std::string& program, const nlohmann::json& question,
-                            Member::Answer answer) {
+void Supervisor::ask_filter(const std::string& program, const nlohmann::json& question, Member::Answer answer,
+                            std::span<const int> fds) {
   Member* const stack = plan_.program(program) == nullptr ? nullptr : stack_of(program);
   if (stack == nullptr || !stack->serving)
     return answer(Error{fmt::format("{} has no stack that runs", program)});
-  stack->ask(question, {}, [answer = std::move(answer)](Result<ControlMessage> reply) {
+  stack->ask(question, fds, [answer = std::move(answer)](Result<ControlMessage> reply) {
     if (!reply && reply.error().system_error == EMSGSIZE)
       return answer(Error{"this is more than fits into one message: give elements some hundred at a time"});
     answer(std::move(reply));

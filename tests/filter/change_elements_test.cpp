@@ -50,8 +50,8 @@ class Rules {
   }
   // As a stack asks: what passed before passes without a look at the rules.
   bool accepts(uint8_t last, TimeNs now = 0) {
-    const Octets bytes = {0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0, 10,   0,  0, last, 10, 0, 0, 2,
-                          0,    1, 0, 2,  0, 0, 0, 0, 0,  0, 0, 0, 0x50, 16, 0, 0,    0,  0, 0, 0};
+    Octets bytes = {0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0, 10,   0,  0, last, 10, 0, 0, 2,
+                    0,    1, 0, 2,  0, 0, 0, 0, 0,  0, 0, 0, 0x50, 16, 0, 0,    0,  0, 0, 0};
     const auto look = engine_.look(bytes, false, false, {});
     CHECK(look.has_value());
     if (engine_.recall(*look, 40, now)) return true;

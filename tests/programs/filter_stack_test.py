@@ -147,6 +147,29 @@ class Why(FilterCase):
         why.wait_for("udp no socket", timeout_s=20)
 
 
+class Trace(FilterCase):
+    def test_it_follows_packets_through_the_rules(self):
+        self.begin(self.rules(RULES))
+        trace = self.skerry.begin("filter", "trace", "web", "tcp", "dport", "81", "--count", "1", "--json")
+        deadline = time.monotonic() + 60
+        while trace.process.poll() is None:
+            self.assertLess(time.monotonic(), deadline, trace.output())
+            self.tries("tcp:80", "tcp:81")
+        rows = [json.loads(line) for line in trace.output().splitlines()]
+        self.assertEqual({row["packet"] for row in rows}, {1})
+        self.assertTrue(all("10.77.0.2:81, 60 bytes" in row["what"] for row in rows), rows)
+        self.assertEqual([row["hook"] for row in rows], ["prerouting", "input"])
+        self.assertEqual((rows[1]["verdict"], rows[1]["file"], rows[1]["line"]), ("reject", str(self.folder / "web.nft"), 8))
+        self.assertIn("inet mine in handle", rows[1]["by"])
+
+    def test_what_it_cannot_follow(self):
+        self.begin(self.rules(RULES))
+        for match, said in ((("tcp", "dport", "80", "counter"), "matches alone"), (("nonsense",), "the match:2:"), (("ct", "state", "new"), "do not ask about connections")):
+            status, output = self.skerry.command("filter", "trace", "web", *match, check=False)
+            self.assertEqual(status, 1)
+            self.assertIn(said, output)
+
+
 class Elements(FilterCase):
     SETS = """
 table inet mine {
@@ -198,6 +221,30 @@ table inet mine {
             self.assertIn(said, output, words)
         self.assertEqual(self.tries("tcp:80!"), ["silence"])
         self.assertEqual(self.tries("tcp:80", address="10.77.0.99"), ["80"], "it is still in the set")
+
+    def test_a_set_is_listed_as_nft_writes_it(self):
+        self.begin(self.rules(self.SETS))
+        self.element("add", "doors", "{ 10.77.0.3 . 80 timeout 1h }")
+        self.element("add", "nets", "{ 10.77.0.0/28 }")
+        self.element("add", "ways", "{ 80 : jump web }")
+        self.element("add", "marks", "{ 10.77.0.3 : 0x17 }")
+        for kind, name, wanted in (("set", "doors", ("type ipv4_addr . inet_service", "flags timeout", "size 2", "10.77.0.3 . 80 timeout 1h expires 59m")),
+                                   ("set", "nets", ("flags interval", "10.77.0.0-10.77.0.15")),
+                                   ("map", "ways", ("type inet_service : verdict", "80 : jump web")),
+                                   ("map", "marks", ("type ipv4_addr : mark", "10.77.0.3 : 0x17"))):
+            listed = self.skerry.command("filter", "list", "web", kind, "inet", "mine", name)[1]
+            for words in wanted:
+                self.assertIn(words, listed)
+
+    def test_counters_begin_again(self):
+        self.begin(self.rules(self.SETS.replace("ip saddr @friends accept", "counter name met\n        ip saddr @friends accept")))
+        self.tries("tcp:80!")
+        was = json.loads(self.skerry.command("filter", "reset", "counters", "web", "inet", "mine", "--json")[1])
+        self.assertEqual([row["name"] for row in was], ["met"])
+        self.assertGreater(was[0]["tally"]["counter"]["packets"], 0)
+        now = next(row for row in self.listed() if row.get("name") == "met")
+        self.assertLess(now["tally"]["counter"]["packets"], was[0]["tally"]["counter"]["packets"])
+        self.assertIn("there is no counter other", self.skerry.command("filter", "reset", "counters", "web", "inet", "mine", "other", check=False)[1])
 
     def test_they_outlive_other_rules(self):
         rules = self.rules(self.SETS)

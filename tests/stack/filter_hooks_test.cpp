@@ -531,5 +531,63 @@ TEST_F(FilterHooksTest, WhatIsRefusedIsRemembered) {
   EXPECT_EQ(events.first(), events.next()) << "its chains are no more";
 }
 
+// Datagrams for port 80, wherever they are met.
+filter::Engine match_of_port_80() {
+  Octets chains, rules;
+  for (const char* hook : {"0", "1", "3", "4"}) {
+    chains = join(
+        chains,
+        filter::chain(hook, join(filter::hook(static_cast<uint32_t>(hook[0] - '0')),
+                                 attribute(filter::nft::kChainPolicy, be32(static_cast<uint32_t>(kDrop))))));
+    rules = join(rules, filter::rule(hook, join(port_is(80), filter::verdict(1))));
+  }
+  return engine_of(filter::batch(filter::table(), chains, rules));
+}
+
+TEST_F(FilterHooksTest, WhoIsFollowedLeavesSteps) {
+  use(at(filter::Hook::input, join(port_is(79), filter::verdict(kDrop)), join(port_is(80), filter::counter()),
+         join(port_is(80), filter::verdict(kDrop))));
+  for (const uint16_t port : {80, 81, 81})
+    peer_asks(port);  // some passed before, and would not be judged again
+  ip_.filter().follow(match_of_port_80(), now_);
+  peer_asks(81);
+  peer_asks(80);
+  const FilterTrace& trace = *ip_.filter().trace();
+  ASSERT_EQ(trace.next(), 3U);
+  EXPECT_EQ(trace[0].about.hook, filter::Hook::prerouting);
+  EXPECT_EQ(trace[0].step.chain, filter::kNone) << "it came by, and there is no chain";
+  for (const uint32_t rule : {1U, 2U}) {
+    EXPECT_EQ(trace[rule].about.hook, filter::Hook::input);
+    EXPECT_EQ(trace[rule].about.destination_port, 80);
+    EXPECT_EQ(trace[rule].packet, trace[0].packet);
+    EXPECT_EQ(trace[rule].step.rule, rule);
+  }
+  EXPECT_EQ(trace[1].step.verdict.code, filter::Code::next);
+  EXPECT_EQ(trace[2].step.verdict.code, filter::Code::drop);
+  use(at(filter::Hook::input, filter::verdict(kDrop)));
+  EXPECT_EQ(trace.first(), trace.next()) << "rules that are no more have no steps";
+  peer_asks(80);
+  EXPECT_EQ(trace.next() - trace.first(), 2U) << "and the new ones are followed too";
+}
+
+TEST_F(FilterHooksTest, FollowingIsBoundedAndEndsWithWhoAsks) {
+  use(at(filter::Hook::input, join(port_is(80), filter::counter())));
+  now_ += kSecond - now_ % kSecond;
+  ip_.filter().follow(match_of_port_80(), now_);
+  for (int i = 0; i < 1100; ++i) {
+    peer_asks(80);
+    take_udp();
+  }
+  EXPECT_EQ(ip_.filter().trace()->passed_over(), 100U);
+  now_ += FilterTrace::kPatience;
+  ip_.filter().trace()->asked(now_);
+  now_ += FilterTrace::kPatience;
+  peer_asks(80);
+  ASSERT_NE(ip_.filter().trace(), nullptr);
+  now_ += 1;
+  peer_asks(80);
+  EXPECT_EQ(ip_.filter().trace(), nullptr);
+}
+
 }  // namespace
 }  // namespace skerry::stack

@@ -1,0 +1,130 @@
+// `skerry filter trace`: matching packets on their way through the rules of a stack, as they come.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <memory>
+
+#include "ctl/compile.hpp"
+#include "ctl/filter_stack.hpp"
+#include "ctl/running.hpp"
+#include "ctl/stack_asked.hpp"
+
+namespace skerry::ctl {
+
+namespace {
+
+using nlohmann::json;
+
+struct TraceOptions {
+  std::string stack, net;
+  std::vector<std::string> match;
+  uint64_t count = 0;  // 0: until Ctrl-C
+  bool as_json = false;
+};
+
+// A ruleset that accepts what is to be followed, at each hook.
+std::string rules_of(const std::vector<std::string>& match) {
+  std::string rules = "table inet followed {\n";
+  for (const char* hook : {"prerouting", "input", "output", "postrouting"})
+    rules += fmt::format("chain {} {{ type filter hook {} priority 0; policy drop; {} accept; }}\n", hook,
+                         hook, fmt::join(match, " "));
+  return rules + "}\n";
+}
+
+class Trace {
+ public:
+  Trace(StackAsked& asked, const TraceOptions& options, uint64_t number)
+      : asked_(asked), options_(options), number_(number) {}
+
+  Result<void> look() {
+    const Result<json> answer =
+        ask_filter(asked_, {{"command", "trace"}, {"trace", number_}, {"first", next_}});
+    if (!answer) return answer.error();
+    const Result<json> rows = rows_of(*answer, "rows");
+    if (!rows) return rows.error();
+    if (const uint64_t missed = number_of(*answer, "missed"); missed > 0)
+      fmt::print(stderr, "{} more steps came faster than they were read\n", missed);
+    if (const uint64_t over = number_of(*answer, "passed_over"); over > passed_over_) {
+      fmt::print(stderr, "{} packets were not followed: there were more than 1000 in a second\n",
+                 over - passed_over_);
+      passed_over_ = over;
+    }
+    for (const json& row : *rows)
+      if (row.is_object()) print(row);
+    next_ = number_of(*answer, "next");
+    return {};
+  }
+  // Steps of one packet come together.
+  bool done() const { return options_.count > 0 && packets_ >= options_.count; }
+
+ private:
+  void print(const json& row) {
+    const uint64_t packet = number_of(row, "packet");
+    const bool fresh = packet != packet_ || text_of(row, "hook") != hook_;
+    if (packet != packet_) ++packets_;
+    if (options_.count > 0 && packets_ > options_.count) return;
+    packet_ = packet;
+    hook_ = text_of(row, "hook");
+    if (options_.as_json) {
+      fmt::print("{}\n", row.dump(-1, ' ', false, json::error_handler_t::replace));
+    } else {
+      std::string lines;
+      if (fresh) lines = fmt::format("{}  {}  {}\n", packet, hook_, text_of(row, "what"));
+      if (row.contains("by")) {
+        lines += fmt::format("{}  {}  {}", packet, hook_, text_of(row, "by"));
+        if (row.contains("line")) lines += fmt::format("  {}:{}", text_of(row, "file"), text_of(row, "line"));
+        lines += "  " + text_of(row, "verdict") + "\n";
+      }
+      for (char& c : lines)
+        if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
+      fmt::print("{}", lines);
+    }
+    std::fflush(stdout);
+  }
+
+  StackAsked& asked_;
+  const TraceOptions& options_;
+  const uint64_t number_;
+  uint64_t next_ = 0, packet_ = 0, packets_ = 0, passed_over_ = 0;
+  std::string hook_;
+};
+
+Outcome trace(const TraceOptions& options) {
+  constexpr useconds_t kPauseUs = 200'000;
+  Result<StackAsked> asked = find_stack(options.stack, options.net);
+  if (!asked) return failed(asked.error());
+  const Result<CompiledRules> match = compile_text(rules_of(options.match), "the match");
+  if (!match) return failed(match.error());
+  const int fds[] = {match->batch.get()};
+  const Result<json> begun = ask_filter(*asked, {{"command", "begin_trace"}}, fds);
+  if (!begun) return failed(begun.error());
+  Trace followed(*asked, options, number_of(*begun, "trace"));
+  for (;;) {
+    if (const Result<void> looked = followed.look(); !looked) return failed(looked.error());
+    if (followed.done()) return {};
+    ::usleep(kPauseUs);
+  }
+}
+
+}  // namespace
+
+void add_filter_trace(CLI::App& filter, Outcome& outcome) {
+  CLI::App* command = filter.add_subcommand(
+      "trace", "Follow packets through the rules of a stack, rule by rule, until Ctrl-C");
+  auto options = std::make_shared<TraceOptions>();
+  command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
+  command->add_option("match", options->match,
+                      "which packets, as a rule says it: tcp dport 80 (default: all)");
+  command->add_option("-c,--count", options->count, "end after that many packets");
+  command->add_flag("--json", options->as_json, "one JSON object a step");
+  command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
+  command->footer(
+      "Each rule that holds for the packet, and what it says; at most 1000 packets a second. One person at a "
+      "time\n"
+      "follows packets of a stack; who comes later takes over. Example: skerry filter trace redis ip saddr "
+      "10.77.0.3");
+  command->callback([&outcome, options] { outcome = trace(*options); });
+}
+
+}  // namespace skerry::ctl
