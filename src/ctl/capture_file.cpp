@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -53,7 +54,7 @@ Result<std::vector<CapturedPacket>> read_pcap(ConstBytes file, Numbers numbers, 
     file = file.subspan(16);
     if (captured > file.size() || captured > kMostPacketBytes) return kDamaged;
     packets.push_back({seconds * kSecond + fraction * (nanoseconds ? 1 : kMicrosecond), *link,
-                       file.first(captured), original > captured});
+                       file.first(captured), original});
     file = file.subspan(captured);
   }
   return packets;
@@ -119,15 +120,15 @@ Result<std::vector<CapturedPacket>> read_pcapng(ConstBytes file) {
       const uint64_t stamp = uint64_t{numbers.u32(body.data() + 4)} << 32 | numbers.u32(body.data() + 8);
       const uint32_t captured = numbers.u32(body.data() + 12), original = numbers.u32(body.data() + 16);
       if (captured > body.size() - 20) return kDamaged;
-      packets.push_back({to_ns(stamp, interface.resolution), interface.link, body.subspan(20, captured),
-                         original > captured});
+      packets.push_back(
+          {to_ns(stamp, interface.resolution), interface.link, body.subspan(20, captured), original});
     } else if (type == kSimplePacket) {
       if (body.size() < 4 || interfaces.empty()) return kDamaged;
       const uint32_t original = numbers.u32(body.data());
       const uint32_t most = interfaces[0].most_bytes;
       const uint32_t captured = most != 0 && most < original ? most : original;
       if (captured > body.size() - 4) return kDamaged;
-      packets.push_back({0, interfaces[0].link, body.subspan(4, captured), original > captured});
+      packets.push_back({0, interfaces[0].link, body.subspan(4, captured), original});
     }
   }
   return packets;
@@ -145,6 +146,27 @@ Result<std::vector<CapturedPacket>> read_capture(ConstBytes file) {
   }
   if (Numbers{}.u32(file.data()) == kSection) return read_pcapng(file);
   return Error{"this is no capture (pcap or pcapng)"};
+}
+
+Result<std::vector<uint8_t>> write_pcap(std::span<const CapturedPacket> packets) {
+  std::vector<uint8_t> file;
+  const auto put = [&](const auto... numbers) {
+    for (const uint32_t number : {static_cast<uint32_t>(numbers)...}) {
+      uint8_t bytes[sizeof number];
+      std::memcpy(bytes, &number, sizeof number);
+      file.insert(file.end(), bytes, bytes + sizeof number);
+    }
+  };
+  constexpr uint32_t kVersion = 2 | 4 << 16;
+  const CaptureLink link = packets.empty() ? CaptureLink::ethernet : packets.front().link;
+  put(kPcapNanoseconds, kVersion, 0, 0, kMostPacketBytes, link);
+  for (const CapturedPacket& packet : packets) {
+    if (packet.link != link) return Error{"its packets are of several kinds of link: one file has one kind"};
+    put(packet.at / kSecond, packet.at % kSecond, packet.bytes.size(),
+        std::max<size_t>(packet.original_bytes, packet.bytes.size()));
+    file.insert(file.end(), packet.bytes.begin(), packet.bytes.end());
+  }
+  return file;
 }
 
 }  // namespace skerry::ctl

@@ -6,6 +6,7 @@
 // Invariant: the file is a stranger's. Every length is checked against what is left of it.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -24,11 +25,14 @@ enum class CaptureLink : uint16_t {
 struct CapturedPacket {
   TimeNs at = 0;  // since 1970, or whatever the writer's clock counted from
   CaptureLink link{};
-  ConstBytes bytes;  // of `file`
-  bool cut = false;  // the capture does not hold all of it
+  ConstBytes bytes;             // of `file`
+  uint32_t original_bytes = 0;  // of the packet; a capture may hold fewer
 };
 
 // In the order of the file. Errors: not a capture, damaged, or of a link type that is none of the above.
 Result<std::vector<CapturedPacket>> read_capture(ConstBytes file);
+
+// A pcap file with times in nanoseconds. Errors: the packets are not all of one link type.
+Result<std::vector<uint8_t>> write_pcap(std::span<const CapturedPacket> packets);
 
 }  // namespace skerry::ctl

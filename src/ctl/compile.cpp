@@ -17,6 +17,7 @@
 #include "ctl/child.hpp"
 #include "filter/load.hpp"
 #include "filter/packet.hpp"
+#include "filter/words.hpp"
 
 namespace skerry::ctl {
 
@@ -123,6 +124,14 @@ Result<CompiledRules> compile(const Fd& text, const std::string& name) {
 std::string absolute_name(const std::string& file) {
   std::error_code error;
   return file == "-" ? kNameInCompiler : std::filesystem::absolute(file, error).lexically_normal().string();
+}
+
+std::string place_of_rule(const filter::Ruleset& ruleset, const std::vector<uint32_t>& lines,
+                          const std::string& file, uint32_t chain, uint32_t rule) {
+  size_t index = rule;
+  for (uint32_t before = 0; before < chain; ++before) index += ruleset.chains[before].rules.size();
+  if (rule != filter::kNone && index < lines.size()) return fmt::format("{}:{}", file, lines[index]);
+  return fmt::format("{}: {}", file, filter::place_name(ruleset, chain, rule));
 }
 
 Result<CompiledRules> compile_rules(const std::string& file) {

@@ -26,6 +26,10 @@ Result<CompiledRules> compile_rules(const std::string& file);
 // The same of text of our own; nft's words call it `name`. Without lines.
 Result<CompiledRules> compile_text(const std::string& text, const std::string& name);
 
+// "web.nft:7", or by its name if the lines are not known: where a rule stands, or with `rule` kNone a policy.
+std::string place_of_rule(const filter::Ruleset& ruleset, const std::vector<uint32_t>& lines,
+                          const std::string& file, uint32_t chain, uint32_t rule);
+
 // By which the file is known to others; "-" becomes "/dev/stdin".
 std::string absolute_name(const std::string& file);
 

@@ -67,36 +67,20 @@ void print_understood(const Ruleset& ruleset) {
 void print_dead(const CompiledRules& rules, const std::string& file) {
   using Why = filter::DeadRule::Why;
   const Ruleset& ruleset = rules.ruleset;
-  std::vector<size_t> first;  // of each chain's rules, among all
-  size_t count = 0;
-  for (const Chain& chain : ruleset.chains) {
-    first.push_back(count);
-    count += chain.rules.size();
-  }
-  const auto line_of = [&](uint32_t chain, uint32_t rule) {
-    const size_t index = first[chain] + rule;
-    return index < rules.lines.size() ? rules.lines[index] : 0;
+  const auto place = [&](uint32_t chain, uint32_t rule) {
+    return place_of_rule(ruleset, rules.lines, file, chain, rule);
   };
   for (const filter::DeadRule& dead : filter::find_dead_rules(ruleset)) {
-    if (dead.why == Why::unreachable) {
+    if (dead.why == Why::unreachable)
       fmt::print(stderr, "{}: warning: no rule leads to chain {} of table {}\n", file,
                  filter::chain_name(ruleset, dead.chain),
                  filter::table_name(ruleset, ruleset.chains[dead.chain].table));
-      continue;
-    }
-    const uint32_t line = line_of(dead.chain, dead.rule);
-    const std::string place =
-        line != 0 ? fmt::format("{}:{}", file, line)
-                  : fmt::format("{}: {}", file, filter::place_name(ruleset, dead.chain, dead.rule));
-    if (dead.why == Why::contradiction) {
-      fmt::print(stderr, "{}: warning: no packet is what this rule asks for\n", place);
-      continue;
-    }
-    const uint32_t before = line_of(dead.chain, dead.by);
-    const std::string by =
-        before != 0 ? fmt::format("line {}", before) : filter::place_name(ruleset, dead.chain, dead.by);
-    fmt::print(stderr, "{}: warning: no packet comes so far: {} decides about all {}\n", place, by,
-               dead.why == Why::decided ? "packets" : "that this rule asks for");
+    else if (dead.why == Why::contradiction)
+      fmt::print(stderr, "{}: warning: no packet is what this rule asks for\n", place(dead.chain, dead.rule));
+    else
+      fmt::print(stderr, "{}: warning: no packet comes so far: {} decides about all {}\n",
+                 place(dead.chain, dead.rule), place(dead.chain, dead.by),
+                 dead.why == Why::decided ? "packets" : "that this rule asks for");
   }
 }
 
@@ -132,6 +116,7 @@ void add_filter(CLI::App& app, Outcome& outcome) {
       "web.nft");
   add_check(*filter, outcome);
   add_filter_test(*filter, outcome);
+  add_filter_diff(*filter, outcome);
   add_filter_load(*filter, outcome);
   add_filter_list(*filter, outcome);
   add_filter_elements(*filter, outcome);

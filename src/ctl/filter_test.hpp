@@ -8,5 +8,6 @@
 namespace skerry::ctl {
 
 void add_filter_test(CLI::App& filter, Outcome& outcome);
+void add_filter_diff(CLI::App& filter, Outcome& outcome);
 
 }  // namespace skerry::ctl

@@ -45,11 +45,10 @@ TEST_F(FilterCommand, CheckWarnsOfRulesThatNoPacketComesTo) {
       "  tcp dport 80-90 tcp dport 91 accept\n  drop\n  counter\n }\n}\n");
   EXPECT_EQ(ended.status, 0);
   EXPECT_THAT(ended.err, HasSubstr("r.nft: warning: no rule leads to chain unused of table inet t\n"));
-  EXPECT_THAT(ended.err,
-              HasSubstr("r.nft:7: warning: no packet comes so far: line 5 decides about all that"));
+  EXPECT_THAT(ended.err, HasSubstr("r.nft:7: warning: no packet comes so far: " + folder_ +
+                                   "/r.nft:5 decides about all that"));
   EXPECT_THAT(ended.err, HasSubstr("r.nft:8: warning: no packet is what this rule asks for\n"));
-  EXPECT_THAT(ended.err,
-              HasSubstr("r.nft:10: warning: no packet comes so far: line 9 decides about all packets\n"));
+  EXPECT_THAT(ended.err, HasSubstr("r.nft:9 decides about all packets\n"));
   EXPECT_THAT(ended.err, Not(HasSubstr(":6:")));
 }
 
@@ -140,6 +139,57 @@ TEST_F(FilterCommand, TestSaysWhatBecomesOfEachPacket) {
   EXPECT_EQ(json["packets"][2]["hook"], "input");
   EXPECT_EQ(json["rules"][0]["tallies"][0]["packets"], 2);
   EXPECT_EQ(json["rules"][0]["tallies"][0]["bytes"], 56);
+}
+
+TEST_F(FilterCommand, TestWritesWhatPasses) {
+  const std::string rules =
+      file("r.nft", "table ip t {\n chain in { type filter hook input priority 0; udp dport 53 drop; }\n}\n");
+  const std::string packets = file("p.pcap", capture({packet(53), packet(54), "\x45", packet(55)}));
+  const std::string passed = folder_ + "/out.pcap";
+  ASSERT_EQ(skerry({"filter", "test", rules, "--pcap", packets, "--pcap-out", passed}).status, 0);
+  std::ifstream stream(passed, std::ios::binary);
+  const std::string written(std::istreambuf_iterator<char>(stream), {});
+  EXPECT_EQ(written.size(), 24U + 3 * 16 + 28 + 1 + 28);
+  EXPECT_EQ(written.find(packet(53)), std::string::npos);
+  EXPECT_EQ(written.find(packet(54)), 24U + 16);
+  EXPECT_EQ(skerry({"filter", "test", rules, "--pcap", passed}).out,
+            "PACKETS  FATE\n      2  accept\n      1  not ip\n");
+  EXPECT_THAT(skerry({"filter", "test", rules, "--pcap", packets, "--pcap-out", "/nowhere/out.pcap"}).err,
+              HasSubstr("cannot write /nowhere/out.pcap"));
+}
+
+TEST_F(FilterCommand, TestWritesWhatIsTranslatedAsItIsThen) {
+  const std::string rules = file("r.nft",
+                                 "table ip t {\n chain pre { type nat hook prerouting priority -100; udp "
+                                 "dport 53 redirect to :5353; }\n}\n");
+  const std::string packets = file("p.pcap", capture({packet(53)})), passed = folder_ + "/out.pcap";
+  ASSERT_EQ(skerry({"filter", "test", rules, "--pcap", packets, "--pcap-out", passed}).status, 0);
+  std::ifstream stream(passed, std::ios::binary);
+  const std::string written(std::istreambuf_iterator<char>(stream), {});
+  ASSERT_EQ(written.size(), 24U + 16 + 28);
+  EXPECT_EQ(load_be16(reinterpret_cast<const uint8_t*>(written.data()) + 24 + 16 + 22), 5353);
+}
+
+TEST_F(FilterCommand, DiffSaysWhichPacketsFareOtherwiseAndByWhichRule) {
+  const std::string before = file("old.nft",
+                                  "table ip t {\n chain in {\n  type filter hook input priority 0; policy "
+                                  "drop;\n  udp dport 53 accept\n }\n}\n");
+  const std::string after = file("new.nft",
+                                 "table ip t {\n chain in {\n  type filter hook input priority 0;\n  udp "
+                                 "dport 53 accept\n\n  udp dport 54 reject\n }\n}\n");
+  const std::string packets = file("p.pcap", capture({packet(53), packet(54), packet(55)}));
+  const Ended differs = skerry({"filter", "diff", before, after, "--pcap", packets});
+  EXPECT_EQ(differs.status, 1) << differs.err;
+  EXPECT_EQ(differs.out, "2  udp 10.0.0.1:5000 > 10.0.0.2:54, 28 bytes\n< drop  " + before +
+                             ": ip t in policy\n> reject  " + after +
+                             ":6\n3  udp 10.0.0.1:5000 > 10.0.0.2:55, 28 bytes\n< drop  " + before +
+                             ": ip t in policy\n> accept  " + after + ": ip t in policy\n");
+  const Ended same = skerry({"filter", "diff", before, before, "--pcap", packets});
+  EXPECT_EQ(same.status, 0);
+  EXPECT_EQ(same.out, "");
+  EXPECT_EQ(skerry({"filter", "diff", before, "/nowhere.nft", "--pcap", packets}).status, 2);
+  const Ended json = skerry({"filter", "diff", after, before, "--pcap", packets, "--json"});
+  EXPECT_EQ(nlohmann::json::parse(json.out.substr(0, json.out.find('\n')))["old"]["by"], after + ":6");
 }
 
 TEST_F(FilterCommand, TestRefusesWhatIsNoCapture) {
