@@ -75,6 +75,10 @@ json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, 
       {"ago_ms", (now - event.at) / kMillisecond},
       {"packet", packet_text(event)},
       {"by", logged ? ruleset.logs[event.log].prefix : filter::place_name(ruleset, event.chain, event.rule)}};
+  if (logged && ruleset.logs[event.log].group != filter::kNone)
+    row["group"] = ruleset.logs[event.log].group;
+  else if (logged)
+    row["level"] = filter::log_level_name(ruleset.logs[event.log].level);
   if (!logged && event.rule != filter::kNone) row["index"] = rule_number(ruleset, event.chain, event.rule);
   return row;
 }

@@ -64,7 +64,7 @@ class Rules {
   // {"rows":[{"what":"drop","layer":"filter","hook":"input","ago_ms":3,"packet":"tcp 10.77.0.3:40000
   // > 10.77.0.2:80",
   //           "by":"inet web in handle 4","index":0}],"next":8,"missed":0}; "what" is "drop", "reject" or
-  //           "log"
+  //           "log", which has its prefix as "by", and "level" or "group"
   nlohmann::json events(uint64_t first, TimeNs now) const;
 
   // Packets that `memory` matches, a ruleset of nothing but matches, are followed until nobody asks for three

@@ -1,5 +1,7 @@
 #include "filter/words.hpp"
 
+#include <iterator>
+
 namespace skerry::filter {
 
 const char* family_name(Family family) {
@@ -40,6 +42,11 @@ const char* kind_name(StatefulKind kind) {
       return "quota";
   }
   return "";
+}
+
+const char* log_level_name(uint32_t level) {
+  constexpr const char* kNames[] = {"emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"};
+  return level < std::size(kNames) ? kNames[level] : "";
 }
 
 std::string table_name(const Ruleset& ruleset, uint32_t table) {

@@ -133,10 +133,12 @@ class Why(FilterCase):
         self.skerry.begin("why", "web").wait_for("web.nft:8", timeout_s=20)
 
     def test_what_rules_log(self):
-        self.begin(self.rules(RULES.replace("udp dport 82 reject", 'udp dport 82 log prefix "asked: " reject')))
+        self.begin(self.rules(RULES.replace("udp dport 82 reject", 'udp dport 82 log prefix "asked: " level info; udp dport 82 log prefix "told" group 3; udp dport 82 reject')))
         self.tries("udp:82")
         self.skerry.begin("why", "web").wait_for("asked:", timeout_s=20)
         self.assertEqual(len(self.skerry.command("why", "web", "--count", "1")[1].splitlines()), 1)
+        logs = [json.loads(line) for line in self.skerry.command("why", "web", "--count", "2", "--json")[1].splitlines()]
+        self.assertEqual([(row["what"], row["by"], row.get("level"), row.get("group")) for row in logs], [("log", "asked: ", "info", None), ("log", "told", None, 3)])
 
     def test_what_the_stack_itself_refuses(self):
         self.begin(self.rules(OTHER_RULES), ports=(81,))
