@@ -1,9 +1,48 @@
 // The loader against any bytes, the engine against what the loader lets pass, its index against rule after
-// rule, and what it remembers against what it judges: the first byte is the length of a packet that follows,
+// rule, what it remembers against what it judges, rules that are called dead against what they hold for, and
+// elements that come and go: the first byte is the length of a packet that follows,
 // the rest is the netlink batch.
 #include "base/check.hpp"
+#include "filter/dead_rules.hpp"
 #include "filter/engine.hpp"
 #include "filter/load.hpp"
+
+namespace {
+
+using namespace skerry::filter;
+
+void check_dead(const Engine& engine) {
+  for (const DeadRule& dead : find_dead_rules(engine.ruleset())) {
+    if (dead.rule != kNone) CHECK(engine.hits(dead.chain, dead.rule).packets == 0);
+    for (uint32_t rule = 0; dead.rule == kNone && rule < engine.ruleset().chains[dead.chain].rules.size();
+         ++rule)
+      CHECK(engine.hits(dead.chain, rule).packets == 0);
+  }
+}
+
+// Each set is given what the bytes say and loses it again; the ruleset stays one that may be run.
+void change_sets(Engine& engine, const std::vector<uint8_t>& bytes) {
+  constexpr uint32_t kMostSets = 8;
+  for (uint32_t set = 0; set < engine.ruleset().sets.size() && set < kMostSets; ++set) {
+    const Set& declared = engine.ruleset().sets[set];
+    if (bytes.size() < declared.key_bytes) continue;
+    GivenElement given;
+    given.key.assign(bytes.begin(), bytes.begin() + declared.key_bytes);
+    if (declared.shape != SetShape::exact) given.last.assign(bytes.end() - declared.key_bytes, bytes.end());
+    if (declared.maps && !declared.maps_verdict && !declared.maps_object)
+      given.data.length = declared.data_bytes;
+    if (declared.maps_verdict) given.verdict = {Code::go, 0};
+    const bool was_there = !engine.change(set, Change::remove, {&given, 1}, 1000);
+    const bool added = !engine.change(set, Change::add, {&given, 1}, 1000);
+    // What the text gave may overlap in several dimensions; what is given later may not.
+    CHECK(added || !was_there || declared.maps || declared.shape == SetShape::concatenated_ranges);
+    if (added) CHECK(!engine.change(set, Change::add, {&given, 1}, 1000));
+    if (added) CHECK(!engine.change(set, Change::remove, {&given, 1}, 1000));
+    CHECK(!verify(engine.ruleset()));
+  }
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace skerry;
@@ -50,5 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (uint32_t i = 0; i < linear.ruleset().stateful.size(); ++i)
     CHECK(indexed.tally(i).packets == linear.tally(i).packets &&
           indexed.tally(i).bytes == linear.tally(i).bytes);
+  check_dead(linear);
+  change_sets(indexed, frame);
   return 0;
 }

@@ -144,6 +144,7 @@ json declaration_of(const filter::Ruleset& ruleset, const filter::Set& set) {
   if (!set.maps) return declared;
   declared["map"] = set.maps_verdict ? "verdict" : set.maps_object ? "object" : "data";
   declared["data_type"] = set.data_type;
+  declared["data_bytes"] = set.data_bytes;
   if (set.maps_verdict)
     declared["chains"] = names_of(ruleset.chains, [&](const filter::Chain& chain) {
       return chain.table == set.table && !chain.is_base && !chain.name.empty();

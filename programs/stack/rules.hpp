@@ -38,9 +38,9 @@ class Rules {
   // What a set is, and as many of its elements from "first" on as fit into one message: {"table":"inet mine",
   // "set":"friends","first":0} is answered by {"declared":{"key_type":7,"key_bytes":4,"ranges":false,
   // "timeout":true,"timeout_ms":60000,"size":100,"counts":["counter"]},"rows":[ELEMENT…],"more":false}. A map
-  // has "map", one of "data", with "data_type", "verdict", with the "chains" it may lead to, and "object",
-  // with its "kind" and the "objects" of that kind. Types are nft's numbers. An ELEMENT also has
-  // "expires_ms", and "tallies" of its own.
+  // has "map", one of "data", with "data_type" and "data_bytes", "verdict", with the "chains" it may lead to,
+  // and "object", with its "kind" and the "objects" of that kind. Types are nft's numbers. An ELEMENT also
+  // has "expires_ms", and "tallies" of its own.
   Result<nlohmann::json> elements(const nlohmann::json& request, TimeNs now) const;
 
   // As many rows from `first` on as fit into one control message; "more" says that there are others.
