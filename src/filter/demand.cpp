@@ -202,8 +202,8 @@ class Reader {
       const Element& element = set.elements[i];
       if (!element.counters.empty()) return std::nullopt;
       const Code code = element.verdict.code;
-      if (element.interval_end || (ending && (code == Code::next || code == Code::jump))) continue;
       if (element.catchall) return std::nullopt;
+      if (element.interval_end || (ending && (code == Code::next || code == Code::jump))) continue;
       const Number low = KeyRanges::number_of({&set.keys[element.key], bytes});
       Number high = low;
       if (set.shape == SetShape::interval)

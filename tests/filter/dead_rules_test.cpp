@@ -126,6 +126,20 @@ TEST(DeadRules, WhatARuleItselfChanges) {
   EXPECT_THAT(dead({join(state(8), expression("notrack", {}), state(64))}), IsEmpty());
 }
 
+TEST(DeadRules, AMapWithAnElementForAllOthersSaysNothing) {
+  const Octets all =
+      attribute(nft::kListElement, join(attribute(nft::kElementFlags, be32(nft::kElementCatchall)),
+                                        attribute(nft::kElementData, verdict_data(kContinue))));
+  const Octets map = join(set({.flags = nft::kSetAnonymous | nft::kSetConstant | nft::kSetMap,
+                               .more = attribute(nft::kSetDataType, be32(nft::kDataTypeVerdict))}),
+                          elements(all));
+  EXPECT_THAT(dead({join(source(), lookup("s", join(attribute(nft::kLookupSetId, be32(1)),
+                                                    attribute(nft::kLookupTo, be32(0))))),
+                    counter()},
+                   map),
+              IsEmpty());
+}
+
 TEST(DeadRules, ChainsThatNothingLeadsTo) {
   EXPECT_THAT(dead({verdict(kJump, "a")}, join(chain("a"), chain("b"))), ElementsAre("b"));
   EXPECT_THAT(dead({verdict(kDrop), verdict(kJump, "a")}, chain("a")), ElementsAre("a", "d1<0"));
