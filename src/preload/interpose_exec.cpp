@@ -151,22 +151,27 @@ void resolve_exec() {
 using namespace skerry::preload;
 
 SKERRY_EXPORT int execve(const char* path, char* const* arguments, char* const* environment) noexcept {
+  const client::Executing executing;
   return next_execve(path, arguments, Environment(environment).get());
 }
 
 SKERRY_EXPORT int execv(const char* path, char* const* arguments) noexcept {
+  const client::Executing executing;
   return next_execve(path, arguments, Environment(environ).get());
 }
 
 SKERRY_EXPORT int execvpe(const char* file, char* const* arguments, char* const* environment) noexcept {
+  const client::Executing executing;
   return next_execvpe(file, arguments, Environment(environment).get());
 }
 
 SKERRY_EXPORT int execvp(const char* file, char* const* arguments) noexcept {
+  const client::Executing executing;
   return next_execvpe(file, arguments, Environment(environ).get());
 }
 
 SKERRY_EXPORT int fexecve(int fd, char* const* arguments, char* const* environment) noexcept {
+  const client::Executing executing;
   return next_fexecve(fd, arguments, Environment(environment).get());
 }
 
@@ -174,6 +179,7 @@ SKERRY_EXPORT int execl(const char* path, const char* first, ...) noexcept {
   va_list list;
   SKERRY_ARGUMENTS(first, list);
   va_end(list);
+  const client::Executing executing;
   return next_execve(path, arguments, Environment(environ).get());
 }
 
@@ -181,6 +187,7 @@ SKERRY_EXPORT int execlp(const char* file, const char* first, ...) noexcept {
   va_list list;
   SKERRY_ARGUMENTS(first, list);
   va_end(list);
+  const client::Executing executing;
   return next_execvpe(file, arguments, Environment(environ).get());
 }
 
@@ -190,6 +197,7 @@ SKERRY_EXPORT int execle(const char* path, const char* first, ...) noexcept {
   SKERRY_ARGUMENTS(first, list);
   char* const* environment = va_arg(list, char* const*);
   va_end(list);
+  const client::Executing executing;
   return next_execve(path, arguments, Environment(environment).get());
 }
 

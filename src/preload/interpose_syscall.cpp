@@ -89,19 +89,24 @@ int select_by_number(const Arguments& arguments) {
                    last == nullptr ? nullptr : last->mask);
 }
 
-// The kernel hands back what was not slept of a time-out (select(2)); libc's functions do not.
+// The kernel hands back what was not slept of a time-out (select(2)); libc's functions do not. It does the
+// writing here too, because a time-out may lie where nobody can write, and then it is no error.
 template <class Wait>
 long give_time_back(long time_out, Wait wait) {
   const skerry::TimeNs before = client::monotonic_ns();
   const long result = wait();
-  if (time_out == 0) return result;
-  auto& left = *reinterpret_cast<timespec*>(time_out);
+  if (time_out == 0 || client::few_calls) return result;
+  timespec left = *reinterpret_cast<const timespec*>(time_out);
   constexpr time_t kForEver = 1'000'000'000;
   if (left.tv_sec < 0 || left.tv_sec > kForEver || left.tv_nsec < 0) return result;
   const auto asked = static_cast<skerry::DurationNs>(left.tv_sec) * skerry::kSecond +
                      static_cast<skerry::DurationNs>(left.tv_nsec);
   const skerry::DurationNs slept = client::monotonic_ns() - before;
   left = client::to_timespec(asked > slept ? asked - slept : 0);
+  const iovec from{&left, sizeof left};
+  const iovec to{reinterpret_cast<void*>(time_out), sizeof left};
+  client::system_call(SYS_process_vm_writev, client::system_call(SYS_getpid), client::word(&from), 1,
+                      client::word(&to), 1, 0);
   return result;
 }
 
@@ -112,8 +117,8 @@ bool makes_a_process(long number, const Arguments& arguments) {
   const auto& a = arguments.values;
   if (number == SYS_clone) return (static_cast<uint64_t>(a[0]) & kShared) == 0 && a[1] == 0;
   const auto* described = reinterpret_cast<const clone_args*>(a[0]);
-  return static_cast<size_t>(a[1]) >= CLONE_ARGS_SIZE_VER0 && (described->flags & kShared) == 0 &&
-         described->stack == 0;
+  return described != nullptr && static_cast<size_t>(a[1]) >= CLONE_ARGS_SIZE_VER0 &&
+         (described->flags & kShared) == 0 && described->stack == 0;
 }
 
 // Of libc's own handlers (pthread_atfork(3)) none runs, as on Linux.

@@ -33,12 +33,16 @@ class ServerSocket {
   ServerSocket(Ipv4Address server, int type, TimeNs deadline)
       : fd_(client::open(AF_INET, type | SOCK_CLOEXEC, 0)), deadline_(deadline) {
     if (fd_ < 0 || !has_time()) return;
-    client::state.names[socket()].send_timeout_ns = left();
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(kDnsPort);
     to.sin_addr.s_addr = htonl(server);
-    connected_ = client::connect(socket(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+    int result = -EINTR;  // a signal ends the call, not the attempt
+    while ((result == -EINTR || result == -EALREADY) && has_time()) {
+      client::state.names[socket()].send_timeout_ns = left();
+      result = client::connect(socket(), reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    }
+    connected_ = result == 0;
   }
   ~ServerSocket() {
     if (fd_ >= 0) client::close(fd_);
@@ -52,13 +56,22 @@ class ServerSocket {
     return connected_ && client::send(socket(), &out, 1, MSG_NOSIGNAL) == static_cast<ssize_t>(length);
   }
   // As recv(2); -EAGAIN when the time is over.
-  ssize_t receive(void* bytes, size_t room, int flags = 0) const {
+  ssize_t receive(void* bytes, size_t room) const {
     const iovec in{bytes, room};
     while (has_time()) {
       client::state.names[socket()].receive_timeout_ns = left();
-      if (const ssize_t got = client::receive(socket(), &in, 1, flags); got != -EINTR) return got;
+      if (const ssize_t got = client::receive(socket(), &in, 1, 0); got != -EINTR) return got;
     }
     return -EAGAIN;
+  }
+  bool receive_all(uint8_t* bytes, size_t length) const {
+    while (length > 0) {
+      const ssize_t got = receive(bytes, length);
+      if (got <= 0) return false;
+      bytes += got;
+      length -= static_cast<size_t>(got);
+    }
+    return true;
   }
 
  private:
@@ -93,17 +106,21 @@ DnsAnswer ask_by_datagram(Ipv4Address server, const DnsName& name, TimeNs deadli
 // The same over a stream, where each message has its length before it (RFC 7766 section 8).
 DnsAnswer ask_by_stream(Ipv4Address server, const DnsName& name, TimeNs deadline) {
   const ServerSocket socket(server, SOCK_STREAM, deadline);
-  uint8_t question[kQuestionMax];
-  uint8_t length[2];
+  struct {
+    uint8_t length[2];
+    uint8_t question[kQuestionMax];
+  } message;
   const uint16_t id = random_id();
-  const size_t bytes = write_question(id, name, question);
-  store_be16(length, static_cast<uint16_t>(bytes));
-  if (!socket.send(length, 2) || !socket.send(question, bytes)) return {};
-  if (socket.receive(length, 2, MSG_WAITALL) != 2) return {};
+  const size_t bytes = write_question(id, name, message.question);
+  store_be16(message.length, static_cast<uint16_t>(bytes));
+  // In one send: a second would wait for the first one's acknowledgment.
+  if (!socket.send(&message, sizeof message.length + bytes)) return {};
+  uint8_t length[2];
+  if (!socket.receive_all(length, sizeof length)) return {};
   // Of a longer one the end is left where it is: what we keep of an answer lies at its beginning.
   uint8_t reply[4096];
   const size_t wanted = std::min<size_t>(load_be16(length), sizeof reply);
-  if (socket.receive(reply, wanted, MSG_WAITALL) != static_cast<ssize_t>(wanted)) return {};
+  if (!socket.receive_all(reply, wanted)) return {};
   return read_answer({reply, wanted}, id, name);
 }
 
@@ -209,12 +226,12 @@ bool is_own_name(std::string_view name) {
   return client::system_call(SYS_uname, client::word(&host)) == 0 && same_name(name, host.nodename);
 }
 
+// As nss_dns says it: servers that do not answer are not there.
 HostSources::Status status_of(Resolved::Kind kind) {
   switch (kind) {
     case Resolved::Kind::found:
       return HostSources::success;
     case Resolved::Kind::try_again:
-      return HostSources::tryagain;
     case Resolved::Kind::failure:
       return HostSources::unavail;
     case Resolved::Kind::no_name:
@@ -232,7 +249,7 @@ void set_one(Resolved& resolved, Ipv4Address address) {
 
 // hosts(5), and what needs no line there. What somebody else said of the name before stays if nothing is
 // here.
-void look_here(std::string_view name, Resolved& resolved) {
+HostSources::Status look_here(std::string_view name, Resolved& resolved) {
   const size_t count = find_in_hosts(name, resolved.addresses, kAddressesMax);
   if (count > 0) {
     resolved.kind = Resolved::Kind::found;
@@ -241,7 +258,10 @@ void look_here(std::string_view name, Resolved& resolved) {
     set_one(resolved, INADDR_LOOPBACK);
   } else if (is_own_name(name)) {
     set_one(resolved, client::state.control->address);
+  } else {
+    return HostSources::notfound;
   }
+  return HostSources::success;
 }
 
 }  // namespace
@@ -251,11 +271,14 @@ Resolved resolve(std::string_view name) {
   std::memcpy(resolved.canonical, name.data(), std::min(name.size(), sizeof resolved.canonical - 1));
   const HostSources sources = read_sources();
   for (size_t i = 0; i < sources.count; ++i) {
-    if (sources.each[i].kind == HostSources::Kind::dns)
+    HostSources::Status status;
+    if (sources.each[i].kind == HostSources::Kind::dns) {
       ask_dns(name, resolved);
-    else
-      look_here(name, resolved);
-    if (sources.each[i].ends_with & status_of(resolved.kind)) break;
+      status = status_of(resolved.kind);
+    } else {
+      status = look_here(name, resolved);
+    }
+    if (sources.each[i].ends_with & status) break;
   }
   return resolved;
 }

@@ -166,32 +166,45 @@ ResolverConfig read_config() {
 }
 
 bool read_sources_line(std::string_view line, HostSources& sources) {
-  Words words(line);
-  if (words.next() != "hosts:") return false;
+  // Neither the colon nor brackets need space beside them.
+  std::string_view rest = first(line, line.find('#'));
+  const auto skip_spaces = [&] {
+    while (!rest.empty() && is_space(rest.front())) rest.remove_prefix(1);
+  };
+  const auto take_until = [&](const char* ends) {
+    const std::string_view word = first(rest, rest.find_first_of(ends));
+    rest.remove_prefix(word.size());
+    return word;
+  };
+  skip_spaces();
+  if (take_until(": \t\r\n") != "hosts" || rest.empty()) return false;
   sources.count = 0;
-  bool is_known = false;  // the service that what is in brackets is about
+  HostSources::One* about = nullptr;  // the service that what is in brackets is about, if we have it
   bool in_brackets = false;
-  for (std::string_view word = words.next(); !word.empty(); word = words.next()) {
-    if (!in_brackets && !word.starts_with('[')) {
-      is_known = (word == "files" || word == "dns") && sources.count < HostSources::kMost;
-      if (is_known)
-        sources.each[sources.count++] = {word == "dns" ? HostSources::Kind::dns : HostSources::Kind::files,
-                                         HostSources::success};
+  for (;;) {
+    skip_spaces();
+    if (rest.empty()) return true;
+    if (rest.front() == ':' || rest.front() == (in_brackets ? ']' : '[')) {
+      if (rest.front() != ':') in_brackets = !in_brackets;
+      rest.remove_prefix(1);
       continue;
     }
-    if (!in_brackets) word.remove_prefix(1);
-    in_brackets = !word.ends_with(']');
-    if (!in_brackets) word.remove_suffix(1);
-    if (is_known) read_action(word, sources.each[sources.count - 1]);
+    const std::string_view word = take_until(in_brackets ? "] \t\r\n" : "[ \t\r\n");
+    if (in_brackets) {
+      if (about != nullptr) read_action(word, *about);
+      continue;
+    }
+    about = nullptr;
+    if ((word != "files" && word != "dns") || sources.count == HostSources::kMost) continue;
+    about = &sources.each[sources.count++];
+    *about = {word == "dns" ? HostSources::Kind::dns : HostSources::Kind::files, HostSources::success};
   }
-  return true;
 }
 
 HostSources read_sources() {
   HostSources sources;
   Lines lines("/etc/nsswitch.conf");
-  for (std::string_view line; lines.next(line);)
-    if (read_sources_line(line, sources)) break;
+  for (std::string_view line; lines.next(line);) read_sources_line(line, sources);
   return sources;
 }
 

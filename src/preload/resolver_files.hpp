@@ -72,11 +72,11 @@ struct HostSources {
     uint8_t ends_with;  // Status bits after which nobody else is asked
   };
   static constexpr size_t kMost = 4;
-  One each[kMost] = {{Kind::dns, success}, {Kind::files, success}};  // without a line (nsswitch.conf(5))
+  One each[kMost] = {{Kind::files, success}, {Kind::dns, success}};  // without a line (glibc since 2.35)
   size_t count = 2;
 };
 
-// One line of nsswitch.conf; false if it is not about hosts.
+// One line of nsswitch.conf; false if it is not about hosts. The last that is counts, as in glibc.
 bool read_sources_line(std::string_view line, HostSources& sources);
 HostSources read_sources();
 

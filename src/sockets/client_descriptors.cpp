@@ -196,13 +196,15 @@ int fcntl(int fd, int command, long argument) {
       return O_RDWR | (now & kNonBlocking ? O_NONBLOCK : 0) | (now & kAsync ? O_ASYNC : 0);
     }
     if (command == F_SETFL) {
-      const uint32_t before = flags.load(std::memory_order_relaxed);
-      const uint32_t now = (before & (kConnectDue | kLowWater)) |
-                           (argument & O_NONBLOCK ? kNonBlocking : 0u) | (argument & O_ASYNC ? kAsync : 0u);
-      flags.store(now, std::memory_order_relaxed);
+      uint32_t before = flags.load(std::memory_order_relaxed);
+      uint32_t now = 0;
+      do {
+        now = (before & ~uint32_t{kNonBlocking | kAsync}) | (argument & O_NONBLOCK ? kNonBlocking : 0u) |
+              (argument & O_ASYNC ? kAsync : 0u);
+      } while (!flags.compare_exchange_weak(before, now, std::memory_order_relaxed));
       if (!((now ^ before) & kAsync)) return 0;
       const int result = set_async(socket, now & kAsync);
-      if (result < 0) flags.store(before, std::memory_order_relaxed);
+      if (result < 0) flags.fetch_xor(now ^ before, std::memory_order_relaxed);
       return result;
     }
     if (command == F_SETOWN) return set_owner(socket, static_cast<int>(argument));

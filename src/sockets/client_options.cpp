@@ -360,7 +360,8 @@ uint32_t least_input(uint32_t socket) {
 
 uint32_t enough_input(uint32_t socket) {
   const uint32_t set = get_place(socket, kReceiveBuffer) / 2;
-  return std::min(least_input(socket), (set != 0 ? set : ring_bytes(socket)) / 2);
+  const uint32_t ring = ring_bytes(socket);
+  return std::min(least_input(socket), (set != 0 ? std::min(set, ring) : ring) / 2);
 }
 
 PacketMarks marks_of(uint32_t socket) {

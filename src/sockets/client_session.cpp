@@ -97,6 +97,7 @@ Attach attach(const char* listener_name) {
   reclaim_calls();
   forget_lost_descriptors();
   inherit_from_parent();
+  state.view.process(state.slot).executing = 0;
   prepare_thread_exit();
   yields_before_sleep = state.control->one_core != 0 ? 0 : kYieldsBeforeSleep;
   return Attach::attached;
@@ -200,6 +201,14 @@ void fork_child() {
   count_again_after_fork();
 }
 
+Executing::Executing() {
+  if (state.attached) state.view.process(state.slot).executing = 1;
+}
+
+Executing::~Executing() {
+  if (state.attached) state.view.process(state.slot).executing = 0;
+}
+
 Spawning::Spawning() : table_(lock_table()) {
   if (!state.attached) return;
   AnchorReply reply;
@@ -219,12 +228,15 @@ Spawning::~Spawning() {
   if (connection_ >= 0) close_descriptor(connection_);
 }
 
+// Marks what dup2() made, which is not close-on-exec, even where it put a number on itself.
+constexpr uint32_t kDuplicated = 1 << 27;
+
 void Spawning::duplicates(int from, int to) {
   if (connection_ < 0 || static_cast<uint32_t>(to) >= kMaxDescriptors) return;
   const uint32_t entry = static_cast<uint32_t>(from) < kMaxDescriptors
                              ? state.view.fds(slot_)[from].load(std::memory_order_relaxed)
                              : 0;
-  state.view.fds(slot_)[to].store(entry, std::memory_order_relaxed);
+  state.view.fds(slot_)[to].store(entry == 0 ? 0 : entry | kDuplicated, std::memory_order_relaxed);
   std::atomic<uint32_t>& limit = state.view.process(slot_).fd_limit;
   if (entry != 0 && limit <= static_cast<uint32_t>(to)) limit = static_cast<uint32_t>(to) + 1;
 }
@@ -247,10 +259,11 @@ void Spawning::executes() {
   const uint32_t limit = state.view.process(slot_).fd_limit;
   for (uint32_t fd = 0; fd < limit && fd < kMaxDescriptors; ++fd) {
     std::atomic<uint32_t>& place = state.view.fds(slot_)[fd];
-    const uint32_t entry = place.load(std::memory_order_relaxed);
+    const uint32_t marked = place.load(std::memory_order_relaxed);
+    const uint32_t entry = marked & ~kDuplicated;
+    if (marked != entry) place.store(entry, std::memory_order_relaxed);
     if (fd_kind(entry) != FdKind::socket) continue;
-    const bool untouched = entry == entry_of(static_cast<int>(fd));
-    if (untouched && (system_call(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC) != 0)
+    if (marked == entry && (system_call(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC) != 0)
       place.store(0, std::memory_order_relaxed);
     else
       state.view.refs(slot_)[fd_index(entry) / 64].fetch_or(uint64_t{1} << (fd_index(entry) % 64));

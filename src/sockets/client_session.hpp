@@ -33,6 +33,16 @@ void fork_prepare();
 void fork_parent();
 void fork_child();
 
+// Around exec(), which comes back only if it failed: what is close-on-exec keeps no socket in another
+// process's epoll sets any more.
+class Executing {
+ public:
+  Executing();
+  ~Executing();
+  Executing(const Executing&) = delete;
+  Executing& operator=(const Executing&) = delete;
+};
+
 // Around posix_spawn(): the child finds what it inherits, whatever the parent closes meanwhile. The functions
 // in between say what the file actions do to the child's descriptors.
 class Spawning {

@@ -145,6 +145,7 @@ void Server::process_died(uint32_t slot) {
   const uint32_t fds = std::min(process.fd_limit.load(std::memory_order_relaxed), kMaxDescriptors);
   for (uint32_t fd = 0; fd < fds; ++fd) view_.fds(slot)[fd].store(0, std::memory_order_relaxed);
   process.fd_limit.store(0, std::memory_order_relaxed);
+  process.executing.store(0, std::memory_order_relaxed);
   // Its call slots: what it asked for is moot, and answers that nobody fetched (of Op::close) would stay for
   // ever.
   for (uint32_t index = 0; index < view_.size().calls; ++index) {

@@ -318,6 +318,8 @@ struct alignas(64) Call {
 // from the attach request.
 struct alignas(64) Process {
   std::atomic<uint32_t> fd_limit;  // program's: all of fds from here on are 0; survives exec with fds
+  // Program's: it is in exec(), and what its refs say is true again once the new image has attached.
+  std::atomic<uint32_t> executing;
   // refs[sockets / 64] and then fds[kMaxDescriptors] follow: see SessionView.
 };
 

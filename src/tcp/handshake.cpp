@@ -194,7 +194,8 @@ void Tcp::Impl::established(TimeNs now, ConnectionId id) {
   // (RFC 6298 appendix A).
   const uint32_t mss = b.mss;
   take_long_rings(id);
-  b.cwnd = c.retries > 1 ? mss : std::min(kInitialWindowSegments * mss, std::max(2 * mss, 14600u));
+  const bool lost = c.retries > 1 && !c.acknowledged;  // a deferred accept's time-outs lost nothing
+  b.cwnd = lost ? mss : std::min(kInitialWindowSegments * mss, std::max(2 * mss, 14600u));
   tune_send_buffer(id, b);
   c.retries = c.doublings = 0;
   b.flags &= ~(kTiming | kTimedOut | kSynDue);

@@ -211,9 +211,15 @@ TEST(ResolverConfig, ReadsWhomToAskForHosts) {  // nsswitch.conf(5)
             HostSources::notfound | HostSources::tryagain);
   EXPECT_TRUE(read("hosts: files files files files files files").size() == HostSources::kMost);
   EXPECT_TRUE(read("hosts: [").empty());
+  for (const char* line : {"hosts:files dns", "hosts : files dns", " hosts:\tfiles dns"})
+    EXPECT_EQ(read(line), read("hosts: files dns")) << line;
+  EXPECT_EQ(read("hosts: files[NOTFOUND=return]dns"), read("hosts: files [NOTFOUND=return] dns"));
+  EXPECT_EQ(read("hosts: files [NOTFOUND=return] dns")[0].second, kFound | HostSources::notfound);
   HostSources untouched;
   EXPECT_FALSE(read_sources_line("passwd: files", untouched));
-  EXPECT_EQ(untouched.count, 2u);
+  ASSERT_EQ(untouched.count, 2u);
+  EXPECT_EQ(untouched.each[0].kind, Kind::files) << "what glibc does without a line";
+  EXPECT_EQ(untouched.each[1].kind, Kind::dns);
 }
 
 TEST(ResolverFiles, WordsAndNames) {

@@ -298,6 +298,38 @@ TEST_P(EpollTest, WrongCallsAreRefused) {
   os->close(b);
 }
 
+// A server starts a program that knows nothing of our sockets, and relies on close() to empty its set.
+TEST_P(EpollTest, CloseEndsAnInterestWhateverAChildExecuted) {
+  const auto [a, b] = connection();
+  for (const int fd : {a, b}) ASSERT_EQ(os->fcntl(fd, F_SETFD, FD_CLOEXEC), 0);
+  ASSERT_EQ(add(b, EPOLLIN, 1), 0);
+  int to_child[2], from_child[2];
+  ASSERT_EQ(::pipe2(to_child, O_CLOEXEC), 0);
+  ASSERT_EQ(::pipe2(from_child, O_CLOEXEC), 0);
+  if (is_client()) client::fork_prepare();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (is_client()) client::fork_child();
+    ::dup2(to_child[0], 0);
+    ::dup2(from_child[1], 1);
+    std::optional<client::Executing> executing;
+    if (is_client()) executing.emplace();
+    ::execl("/bin/cat", "cat", nullptr);
+    ::_exit(1);
+  }
+  if (is_client()) client::fork_parent();
+  char byte = 'x';
+  ASSERT_EQ(::write(to_child[1], &byte, 1), 1);
+  ASSERT_EQ(::read(from_child[0], &byte, 1), 1) << "it runs";
+  send(a, "x");
+  EXPECT_EQ(wait(20'000), (Events{{1, EPOLLIN}}));
+  os->close(b);
+  EXPECT_EQ(wait(0), Events{});
+  for (const int fd : {to_child[0], to_child[1], from_child[0], from_child[1]}) ::close(fd);
+  ::waitpid(child, nullptr, 0);
+  os->close(a);
+}
+
 TEST_P(EpollTest, AnEdgeIsToldOnlyToWhoAskedForIt) {
   const auto [a, b] = connection();
   ASSERT_EQ(add(b, EPOLLOUT | EPOLLET, 7), 0);

@@ -62,6 +62,7 @@ FakeStack::FakeStack(const std::string& name, const SessionSize& size, bool neve
     }
     for (uint32_t fd = 0; fd < kMaxDescriptors; ++fd) view_.fds(slot)[fd].store(0);
     view_.process(slot).fd_limit.store(0);
+    view_.process(slot).executing.store(0);
   };
   handlers.forked = [this](uint32_t parent, uint32_t child) {
     for (uint32_t word = 0; word < size_.sockets / 64; ++word)

@@ -256,6 +256,9 @@ TEST_F(DeferredAccept, AndInTheEndWhoSaysNothingIsAccepted) {
   now_ = start + 7100 * ms;
   peer_.send(now_, kTcpAck, 1, 1);
   EXPECT_EQ(events(listener_), kAcceptable);
+  const auto id = host_.accept(listener_);
+  ASSERT_TRUE(id);
+  EXPECT_GT(host_.tcp.info(*id).congestion_window, 5000u) << "nothing was lost";
 }
 
 TEST_F(DeferredAccept, ButNotForEver) {
