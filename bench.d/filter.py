@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # What rules cost a packet: the kernel's nftables and ours, from one rule to ten thousand
 """Each ruleset is loaded into a network namespace of its own and into our engine; then packets that no rule holds for, which is the
-worst case, go through both. Of the kernel's time for a packet (written to a TAP device) that with an empty chain is taken away; of ours
+worst case, go through both: from a thousand addresses between those that the rules name, so that looking at one end of them does not tell. Of the kernel's time for a packet (written to a TAP device) that with an empty chain is taken away; of ours
 nothing is: reading the headers is counted. Needs root.
 
 `ip` and `inet` are the kernel's two families; `linear` is our interpreter rule after rule, `ours` with its index. Each packet is judged;
@@ -35,8 +35,13 @@ TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454ca, 2, 0x1000
 
 
 def address(number):
-    """None that the packets have."""
+    """The first of sixteen; the packets come from the tenth of some rule's."""
+    number *= 16
     return f"10.{100 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+
+
+def pair(number):
+    return f"{address(number)}-{ipaddress.ip_address(address(number)) + 1}"
 
 
 def rules_of(kind, count):
@@ -45,16 +50,16 @@ def rules_of(kind, count):
     if kind == "five fields":
         return [f"ip saddr {address(i)} ip daddr 10.9.0.1 tcp sport {1000 + i % 5000} tcp dport {i % 60000} ip ttl 64 accept" for i in range(count)]
     if kind == "mixed masks":
-        # Prefixes of 16 to 32 bits, half of them with a port: 34 ways to compare.
-        prefixes = [ipaddress.ip_network((address(i << 4), 16 + i % 17), strict=False) for i in range(count)]
-        return [f"ip saddr {prefix} {f'tcp dport {i % 60000}' if i % 2 else ''} accept" for i, prefix in enumerate(prefixes)]
+        # Prefixes of 16 to 32 bits with one of two ports: 34 ways to compare. Packets lie in many of the prefixes, and no port tells the rules apart.
+        prefixes = [ipaddress.ip_network((address(i), 16 + i % 17), strict=False) for i in range(count)]
+        return [f"ip saddr {prefix} tcp {'dport' if i % 2 else 'sport'} 1000 accept" for i, prefix in enumerate(prefixes)]
     separator = ", "
     if kind == "hash set":
         elements, types = (address(i) for i in range(count)), "type ipv4_addr"
     elif kind == "interval set":
-        elements, types = (f"{address(4 * i)}-{address(4 * i + 1)}" for i in range(count)), "type ipv4_addr; flags interval"
+        elements, types = map(pair, range(count)), "type ipv4_addr; flags interval"
     else:
-        elements, types = (f"{address(4 * i)}-{address(4 * i + 1)} . {i % 60000}-{i % 60000 + 1}" for i in range(count)), "type ipv4_addr . inet_service; flags interval"
+        elements, types = (f"{pair(i)} . {i % 60000}-{i % 60000 + 1}" for i in range(count)), "type ipv4_addr . inet_service; flags interval"
     key = "ip saddr . tcp dport" if kind == "concatenated ranges" else "ip saddr"
     return {"set": f"set s {{ {types}; elements = {{ {separator.join(elements)} }}\n}}", "rules": [f"{key} @s accept"]}
 
@@ -109,12 +114,12 @@ class Kernel:
     def load(self, text):
         run(["nft", "-f", "-"], input="flush ruleset\n" + text)
 
-    def cost(self, count, what="write"):
-        return float(run([BUILD / "bench-filter", what, str(self.tap), str(count)], pass_fds=[self.tap]))
+    def cost(self, packets, rules=0, what="write"):
+        return float(run([BUILD / "bench-filter", what, str(self.tap), str(packets), str(rules)], pass_fds=[self.tap]))
 
     def answer_flows(self):
         """Each flow once more in both directions: it is established then."""
-        self.cost(0, "write-flows")
+        self.cost(0, what="write-flows")
         for _ in range(64):
             self.server.sendto(*self.server.recvfrom(100))
         flows = int(Path("/proc/sys/net/netfilter/nf_conntrack_count").read_text())
@@ -122,12 +127,12 @@ class Kernel:
             raise SystemExit(f"the kernel tracks {flows} flows of 64")
 
 
-def ours(text, count, folder, what="judge"):
+def ours(text, packets, rules, folder, what="judge"):
     with open(Path(folder, "batch"), "wb") as batch:
         done = subprocess.run([BUILD / "skerry-nftc", "lo", "eth0"], input=text.encode(), stdout=batch, stderr=subprocess.PIPE, timeout=300)
     if done.returncode:
         raise SystemExit(f"skerry-nftc: {done.stderr.decode()[:500]}")
-    return [float(line) for line in run([BUILD / "bench-filter", what, Path(folder, "batch"), str(count)]).splitlines()]
+    return [float(line) for line in run([BUILD / "bench-filter", what, Path(folder, "batch"), str(packets), str(rules)]).splitlines()]
 
 
 def measure(kind, count, rounds, kernel, folder):
@@ -138,11 +143,11 @@ def measure(kind, count, rounds, kernel, folder):
     for _ in range(rounds):
         for family in ("ip", "inet"):
             kernel.load(ruleset(family, kind, 0))
-            empty = kernel.cost(packets)
+            empty = kernel.cost(packets, count)
             kernel.load(ruleset(family, kind, count))
             seen["empty"].append(empty)
-            seen[family].append(kernel.cost(packets) - empty)
-        for way, cost in zip(("linear", "ours", "again"), ours(ruleset("ip", kind, count), packets, folder)):
+            seen[family].append(kernel.cost(packets, count) - empty)
+        for way, cost in zip(("linear", "ours", "again"), ours(ruleset("ip", kind, count), packets, count, folder)):
             seen[way].append(cost)
     return seen
 
@@ -152,13 +157,13 @@ def measure_typical(rounds, packets, kernel, folder):
     for _ in range(rounds):
         for family in ("ip", "inet"):
             kernel.load(LAST)
-            empty = kernel.cost(packets, "write-flows")
+            empty = kernel.cost(packets, what="write-flows")
             kernel.load(typical(family, last=False))
             kernel.answer_flows()
             kernel.load(typical(family, last=True))
             seen["empty"].append(empty)
-            seen[family].append(kernel.cost(packets, "write-flows") - empty)
-        linear, remembers = ours(typical("ip", last=False), packets, folder, "judge-flows")
+            seen[family].append(kernel.cost(packets, what="write-flows") - empty)
+        linear, remembers = ours(typical("ip", last=False), packets, 0, folder, "judge-flows")
         seen["linear"].append(linear)
         seen["ours"].append(remembers)
         seen["again"].append(remembers)

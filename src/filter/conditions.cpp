@@ -19,6 +19,7 @@ class Ahead {
   explicit Ahead(const ConditionReader& reader) : reader_(reader) {}
 
   Conditions result;
+  bool never_v4 = false;
 
   // Each returns false where the rule begins to do what lasts.
   bool take(const LoadPayload& load) {
@@ -155,16 +156,22 @@ class Ahead {
                              [&](const Condition& other) { return other.place == place; });
     if (here == result.all.end()) here = result.all.insert(here, {place, 0, 0});
     // As memory has it, so that a word is loaded in one piece.
-    uint8_t mask[kWordBytes], wanted[kWordBytes];
+    uint8_t mask[kWordBytes], values[kWordBytes];
     std::memcpy(mask, &here->mask, kWordBytes);
-    std::memcpy(wanted, &here->value, kWordBytes);
+    std::memcpy(values, &here->value, kWordBytes);
     const size_t in_word = byte.offset % kWordBytes;
     const auto fresh = static_cast<uint8_t>(byte.mask & ~mask[in_word]);
     mask[in_word] |= fresh;
-    wanted[in_word] |= static_cast<uint8_t>((value ^ byte.flip) & fresh);
+    values[in_word] |= static_cast<uint8_t>((value ^ byte.flip) & fresh);
     std::memcpy(&here->mask, mask, kWordBytes);
-    std::memcpy(&here->value, wanted, kWordBytes);
+    std::memcpy(&here->value, values, kWordBytes);
     if (!byte.of_flow) result.of_flow = false;
+    if (byte.source != Source::facts) return;
+    // Family and type: those of every IPv4 packet are 2 and 0x0800.
+    const auto wanted = static_cast<uint8_t>((value ^ byte.flip) & byte.mask);
+    if (byte.offset == offsetof(Facts, nfproto) && wanted != (static_cast<uint8_t>(Family::ip) & byte.mask))
+      never_v4 = true;
+    if (byte.offset == offsetof(Facts, protocol) && wanted != (0x08 & byte.mask)) never_v4 = true;
   }
   // Of a single bit what it is not says what it is: flags, and states of connections.
   void differs(const Compare& compare) {
@@ -205,6 +212,8 @@ Conditions ConditionReader::conditions_of(const Rule& rule) const {
     if (!std::visit([&](const auto& action) { return ahead.take(action); }, expression.action)) break;
   std::sort(ahead.result.all.begin(), ahead.result.all.end(),
             [](const Condition& one, const Condition& other) { return one.place < other.place; });
+  // Only IPv4 is remembered, and this holds for none, whatever it finds in the bytes.
+  if (ahead.never_v4) ahead.result.of_flow = true;
   return ahead.result;
 }
 

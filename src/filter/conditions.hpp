@@ -33,7 +33,9 @@ struct Condition {
 // By place, one each. Empty: nothing is known of the rule.
 struct Conditions {
   std::vector<Condition> all;
-  bool of_flow = true;  // false: some bit may differ from packet to packet of a flow (verdict_memory.hpp)
+  // False: some bit may differ from packet to packet of a flow that is remembered (verdict_memory.hpp), and
+  // so of IPv4.
+  bool of_flow = true;
 };
 
 // What can be known of the rules of one ruleset.

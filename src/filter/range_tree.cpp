@@ -34,7 +34,8 @@ RangeTree::RangeTree(const Set& set) {
   if (!order.empty()) build(set, order.data(), order.data() + order.size());
 }
 
-// Halves, by the field in which the elements lie farthest apart.
+// Halves, by the field in which the fewest of the lower half reach into the upper one, so that few keys are
+// in both; of equal ones that in which the elements lie farthest apart.
 void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end) {
   const auto node = static_cast<uint32_t>(nodes_.size());
   nodes_.push_back(
@@ -45,7 +46,14 @@ void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end) {
   const auto high = [&](uint32_t element, const Field& field) {
     return number(&set.keys[set.elements[element].key_end + field.at], field.bytes);
   };
-  Field widest = fields_.front();
+  const auto halve = [&](const Field& field) {
+    uint32_t* const middle = begin + (end - begin) / 2;
+    std::nth_element(begin, middle, end,
+                     [&](uint32_t one, uint32_t other) { return low(one, field) < low(other, field); });
+    return middle;
+  };
+  Field best = fields_.front();
+  ptrdiff_t fewest = end - begin;
   uint64_t farthest = 0;
   for (const Field& field : fields_) {
     uint64_t lowest = UINT64_MAX, last_low = 0, highest = 0;
@@ -55,27 +63,32 @@ void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end) {
       highest = std::max(highest, high(*element, field));
     }
     ranges_.push_back({lowest, highest - lowest});
-    if (last_low - lowest >= farthest) {
+    if (end - begin == 1) continue;
+    uint32_t* const middle = halve(field);
+    const uint64_t behind = low(*middle, field);
+    const ptrdiff_t reach =
+        std::count_if(begin, middle, [&](uint32_t element) { return high(element, field) >= behind; });
+    if (reach < fewest || (reach == fewest && last_low - lowest >= farthest)) {
+      fewest = reach;
       farthest = last_low - lowest;
-      widest = field;
+      best = field;
     }
   }
   if (end - begin > 1) {
-    uint32_t* const middle = begin + (end - begin) / 2;
-    std::nth_element(begin, middle, end,
-                     [&](uint32_t one, uint32_t other) { return low(one, widest) < low(other, widest); });
+    uint32_t* const middle = halve(best);
     build(set, begin, middle);
     build(set, middle, end);
   }
   nodes_[node].behind = static_cast<uint32_t>(nodes_.size());
 }
 
-const Element* RangeTree::find(const Set& set, const uint8_t* key) const {
+const Element* RangeTree::find(const Set& set, const uint8_t* key, size_t* looked) const {
   std::array<uint64_t, kMostFields> numbers;
   for (size_t i = 0; i < fields_.size(); ++i) numbers[i] = number(key + fields_[i].at, fields_[i].bytes);
   uint32_t best = otherwise_;
   bool found = false;
-  for (uint32_t at = 0; at < nodes_.size();) {
+  size_t looks = 0;
+  for (uint32_t at = 0; at < nodes_.size(); ++looks) {
     const Node& node = nodes_[at];
     const Range* const range = &ranges_[at * fields_.size()];
     bool inside = !found || node.first < best;
@@ -86,6 +99,7 @@ const Element* RangeTree::find(const Set& set, const uint8_t* key) const {
     }
     at = inside ? at + 1 : node.behind;
   }
+  if (looked != nullptr) *looked = looks;
   return best == kNone ? nullptr : &set.elements[best];
 }
 

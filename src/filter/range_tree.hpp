@@ -18,10 +18,11 @@ class RangeTree {
   explicit RangeTree(const Set& set);
 
   // As find_element() of the same set: the first that was added of those that the key is in.
-  const Element* find(const Set& set, const uint8_t* key) const;
+  // `looked`: at how many boxes.
+  const Element* find(const Set& set, const uint8_t* key, size_t* looked = nullptr) const;
 
  private:
-  static constexpr size_t kMostFields = 4;  // so that it takes no more memory than the elements do
+  static constexpr size_t kMostFields = 4;  // two boxes an element: at most 152 bytes
   // Of a field the first eight bytes, as a number. What is longer, and more fields, is looked at in the
   // element.
   struct Range {

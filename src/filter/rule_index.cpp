@@ -82,7 +82,7 @@ class RuleIndex::Drafts {
   explicit Drafts(const std::vector<Conditions>& conditions)
       : conditions_(conditions),
         most_relaxed_(std::clamp<size_t>(conditions.size() / kRulesForOne, 1, kMostRelaxed)),
-        work_left_(conditions.size() * kWork) {
+        most_work_(conditions.size() * kWork) {
     std::map<Shape, std::vector<uint32_t>> groups;
     for (uint32_t rule = 0; rule < conditions.size(); ++rule) {
       shapes_.push_back(shape_of(conditions[rule]));
@@ -95,21 +95,26 @@ class RuleIndex::Drafts {
       return count_bits(one.shape) < count_bits(other.shape);
     });
     for (Draft& group : order)
-      if (std::none_of(all.begin(), all.end(), [&](Draft& draft) { return join(draft, group); }))
+      if (tired() || std::none_of(all.begin(), all.end(), [&](Draft& draft) { return join(draft, group); }))
         all.push_back(std::move(group));
     std::erase_if(all, [](const Draft& draft) { return draft.rules.size() < kFewest; });
+    std::stable_sort(all.begin(), all.end(), [](const Draft& one, const Draft& other) {
+      return one.rules.size() > other.rules.size();
+    });
+    if (all.size() > kMostTables) all.resize(kMostTables);
     for (Draft& draft : all) lighten(draft);
   }
+
+  size_t work() const { return work_; }
 
   std::vector<Draft> all;
 
  private:
-  // Work is looking for one rule's place once; when it is used up, what is left stands by itself.
-  static constexpr size_t kRulesForOne = 8, kWork = 32;
+  static constexpr size_t kRulesForOne = 8;
 
   // The rules of both, by the bits that both compare.
   bool join(Draft& draft, const Draft& group) {
-    if (!work()) return false;
+    if (!may_work()) return false;
     Shape both = shared(draft.shape, group.shape);
     if (!tells_apart(both)) return false;
     // What is too few for a table would be run one after the other.
@@ -134,7 +139,7 @@ class RuleIndex::Drafts {
   void lighten(Draft& draft) {
     std::unordered_set<uint64_t> keys;
     for (const uint32_t rule : draft.rules) keys.insert(key_of(conditions_[rule], draft.shape));
-    for (size_t i = draft.shape.size(); i-- > 0;) {
+    for (size_t i = draft.shape.size(); i-- > 0 && !tired();) {
       Draft lighter{draft.shape, {}, {}};
       lighter.shape.erase(lighter.shape.begin() + static_cast<ptrdiff_t>(i));
       if (!tells_apart(lighter.shape)) continue;
@@ -145,15 +150,14 @@ class RuleIndex::Drafts {
     }
   }
 
-  bool work() {
-    if (work_left_ == 0) return false;
-    --work_left_;
-    return true;
-  }
+  // Work is looking for one rule's place, or at one table for a group's, once; when it is used up, what is
+  // left stands by itself.
+  bool may_work() { return ++work_ <= most_work_; }
+  bool tired() const { return work_ >= most_work_; }
   // False: too many are found by one key.
   bool add(Draft& draft, uint32_t rule, size_t most) {
     if (shapes_[rule] == draft.shape) return true;
-    return ++draft.relaxed[key_of(conditions_[rule], draft.shape)] <= most && work();
+    return ++draft.relaxed[key_of(conditions_[rule], draft.shape)] <= most && may_work();
   }
   bool add_all(Draft& draft, const std::vector<uint32_t>& rules, size_t most) {
     return std::all_of(rules.begin(), rules.end(), [&](uint32_t rule) { return add(draft, rule, most); });
@@ -164,7 +168,7 @@ class RuleIndex::Drafts {
 
   const std::vector<Conditions>& conditions_;
   std::vector<Shape> shapes_;  // by rule
-  size_t most_relaxed_, work_left_;
+  size_t most_relaxed_, most_work_, work_ = 0;
 };
 
 RuleIndex::RuleIndex(const std::vector<Rule>& rules, const ConditionReader& reader)
@@ -173,10 +177,7 @@ RuleIndex::RuleIndex(const std::vector<Rule>& rules, const ConditionReader& read
   std::vector<Conditions> conditions;
   for (const Rule& rule : rules) conditions.push_back(reader.conditions_of(rule));
   Drafts drafts(conditions);
-  std::stable_sort(drafts.all.begin(), drafts.all.end(), [](const Draft& one, const Draft& other) {
-    return one.rules.size() > other.rules.size();
-  });
-  if (drafts.all.size() > kMostTables) drafts.all.resize(kMostTables);
+  work_ = drafts.work();
 
   std::vector<bool> found(rules_);
   for (Draft& draft : drafts.all) {

@@ -4,9 +4,10 @@
 // of it compare. What a lookup finds is run like any rule: the index only passes over rules that would have
 // ended at a comparison, which does nothing else.
 //
-// Read first: conditions.hpp; docs/filter.md, "What it costs". Invariant: made from the rules alone, so that
-// no stranger's packet can make it slower: beside rules whose comparisons for equality all hold, a packet
-// meets at most kMostRelaxed in each table. A walk meets every rule of its chain that holds, in order.
+// Read first: conditions.hpp; docs/filter.md, "What it costs". Invariants: made from the rules alone; beside
+// rules whose comparisons for equality all hold, and those in no table, a packet meets at most kMostRelaxed
+// in each table, so that the worst that a stranger's packet can meet is kMostTables * kMostRelaxed rules that
+// do not hold. A walk meets every rule of its chain that holds, in order.
 #pragma once
 
 #include <algorithm>
@@ -24,44 +25,55 @@ class RuleIndex {
   static constexpr size_t kMostTables = 64;
   static constexpr size_t kMostParts = 8;    // words that a table compares
   static constexpr size_t kMostRelaxed = 8;  // rules found by less than what they compare, of one key
+  static constexpr size_t kWork = 8;         // steps of making it, for each rule
 
   RuleIndex() = default;
   RuleIndex(const std::vector<Rule>& rules, const ConditionReader& reader);
 
   bool is_useful() const { return !tables_.empty(); }
   size_t tables() const { return tables_.size(); }
+  // Steps that finding tables for the rules took: at most kWork + 1 for each.
+  size_t work() const { return work_; }
   // What is looked up may be another for the next packet of a flow.
   bool is_of_flow() const { return of_flow_; }
 
   // A packet's way through the chain.
   struct Walk {
     size_t other;                            // into others_: the next rule that is in no table
+    uint32_t least;                          // of what `next` says; kNone: nothing
     size_t found;                            // how many of `next` count
     std::array<uint32_t, kMostTables> next;  // of each table that has one: a rule that may hold, then kNone
   };
 
   void enter(const Packet& packet, Walk& walk) const {
     walk.other = walk.found = 0;
+    walk.least = kNone;
     const Fields fields(packet, beyond_);
     for (const Table& table : tables_) {
       const uint32_t rule = find(table, fields);
-      if (rule != kNone) walk.next[walk.found++] = rule;
+      if (rule == kNone) continue;
+      walk.next[walk.found++] = rule;
+      walk.least = std::min(walk.least, rule);
     }
   }
   // The first rule from `from` on that may hold; the number of rules if none does. `from` only grows.
   uint32_t next(Walk& walk, uint32_t from) const {
-    if (walk.found == 0 && others_.empty()) return rules_;
+    if (walk.least < from) pass(walk, from);
     while (walk.other < others_.size() && others_[walk.other] < from) ++walk.other;
-    uint32_t first = walk.other < others_.size() ? others_[walk.other] : rules_;
-    for (size_t i = 0; i < walk.found; ++i) {
-      uint32_t& rule = walk.next[i];
-      while (rule < from) rule = alike_[rule];
-      first = std::min(first, rule);
-    }
-    return first;
+    return std::min(walk.least, walk.other < others_.size() ? others_[walk.other] : rules_);
   }
 
  private:
+  // Only when a rule that was found has been run: those in no table may be many.
+  void pass(Walk& walk, uint32_t from) const {
+    walk.least = kNone;
+    for (size_t i = 0; i < walk.found; ++i) {
+      uint32_t& rule = walk.next[i];
+      while (rule < from) rule = alike_[rule];
+      walk.least = std::min(walk.least, rule);
+    }
+  }
+
   static constexpr size_t kWordBytes = 8;
   struct Part {
     WordPlace place;
@@ -120,6 +132,7 @@ class RuleIndex {
   std::vector<uint32_t> others_;  // rules that are in no table
   std::vector<uint32_t> alike_;   // by rule: the next one of the same key; kNone: there is none
   uint32_t rules_ = 0;
+  size_t work_ = 0;
   bool of_flow_ = true, beyond_ = false;
 };
 

@@ -132,7 +132,8 @@ class ChainVerifier {
     return cost_[chain] <= kMostCost ||
            refuse(origin, EMLINK, "a packet in chain " + name + " could take forever");
   }
-  // Ranges in several dimensions are searched one after another; anything else by a few comparisons.
+  // Of ranges in several dimensions that lie over each other a search may have to look at all; anything else
+  // takes a few comparisons.
   uint64_t search_cost(const Expression& expression) const {
     const auto* lookup = std::get_if<Lookup>(&expression.action);
     const auto* mapped = std::get_if<TouchMapped>(&expression.action);

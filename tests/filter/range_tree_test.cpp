@@ -43,6 +43,13 @@ class Draw {
     set.keys.insert(set.keys.end(), high.begin(), high.end());
     set.elements.push_back(element);
   }
+  // Of one address field and one that is as long: from low to high.
+  void add(const std::array<uint32_t, 2>& from, const std::array<uint32_t, 2>& to) {
+    Element element;
+    element.key = put(from);
+    element.key_end = put(to);
+    set.elements.push_back(element);
+  }
   void add_for_all_others() {
     Element element;
     element.catchall = true;
@@ -53,6 +60,13 @@ class Draw {
   Set set;
 
  private:
+  uint32_t put(const std::array<uint32_t, 2>& key) {
+    const auto at = static_cast<uint32_t>(set.keys.size());
+    for (const uint32_t field : key)
+      for (int shift = 24; shift >= 0; shift -= 8) set.keys.push_back(static_cast<uint8_t>(field >> shift));
+    return at;
+  }
+
   Random random_;
 };
 
@@ -76,6 +90,30 @@ TEST(RangeTree, FindsWhatLookingAtEachElementFinds) {
   }
   EXPECT_GT(found, 1000U);
   EXPECT_GT(missed, 1000U);
+}
+
+// Elements of which no two lie over each other, though all do in the field in which they lie farthest apart.
+TEST(RangeTree, PassesOverElementsThatAFieldTellsApart) {
+  constexpr uint32_t kElements = 4096;
+  for (const bool swapped : {false, true}) {
+    Draw draw(1, {4, 4});
+    const auto pair = [&](uint32_t wide, uint32_t narrow) {
+      return swapped ? std::array{narrow, wide} : std::array{wide, narrow};
+    };
+    for (uint32_t i = 0; i < kElements; ++i)
+      draw.add(pair(i << 18, 0x0a000000 + 2 * i), pair(UINT32_MAX, 0x0a000000 + 2 * i));
+    const RangeTree tree(draw.set);
+    for (uint32_t i = 0; i < kElements; ++i) {
+      for (const uint32_t beside : {0U, 1U}) {
+        Draw key(1, {4, 4});
+        key.add(pair(UINT32_MAX - 1, 0x0a000000 + 2 * i + beside), {});
+        size_t looked = 0;
+        const Element* found = tree.find(draw.set, key.set.keys.data(), &looked);
+        ASSERT_EQ(found, beside != 0 ? nullptr : &draw.set.elements[i]);
+        ASSERT_LE(looked, 2 * 12U + 1) << "boxes, of a tree of twelve levels";
+      }
+    }
+  }
 }
 
 TEST(RangeTree, OfNothingFindsNothing) {

@@ -215,6 +215,75 @@ TEST(RuleIndex, RulesOfManyMasksShareTables) {
   EXPECT_EQ(index_of_prefixes(8).tables(), 1U);
 }
 
+// As many masks as rules: there is nothing to share, and looking for it ends.
+TEST(RuleIndex, LooksForTablesNoLongerThanThereAreRules) {
+  constexpr uint32_t kRules = 3000;
+  Octets rules;
+  for (uint32_t i = 0; i < kRules; ++i) {
+    const Octets mask = be32(0xff000000 | (i + 1));
+    rules = join(rules, rule("in", join(payload(kNetwork, 12, 4), and_mask(mask), cmp(kEqual, {10, 0, 0, 0}),
+                                        verdict(kAccept))));
+  }
+  const RuleIndex index = index_of(loaded(batch(table(), base_chain(), rules)));
+  EXPECT_LE(index.work(), kRules * (RuleIndex::kWork + 1));
+}
+
+// Rules that are in no table do not look at what the tables found until its turn comes.
+TEST(RuleIndex, RulesInNoTableCostNothingBeside) {
+  constexpr uint32_t kAlone = 20;
+  Octets rules;
+  const auto of_port = [&](uint8_t port) {
+    rules =
+        join(rules, rule("in", join(payload(kTransport, 2, 2), cmp(kEqual, {0, port}), verdict(kContinue))));
+  };
+  for (uint32_t i = 0; i < kAlone; ++i)
+    rules = join(rules, rule("in", join(payload(kTransport, 2, 2), cmp(kLess, {0, 9}), verdict(kContinue))));
+  for (uint8_t port = 1; port <= 8; ++port) of_port(port);
+  for (uint8_t port = 1; port <= 8; ++port) of_port(port);
+  const RuleIndex index = index_of(loaded(batch(table(), base_chain(), rules)));
+  Octets sent = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 1, 1, 0, 5, 0, 8, 0, 0};
+  Packet packet;
+  CHECK(packet.read(sent));
+  RuleIndex::Walk walk;
+  index.enter(packet, walk);
+  ASSERT_EQ(walk.found, 1U);
+  for (const uint32_t rule : {kAlone + 4, kAlone + 12}) {
+    walk.found = 0;  // nothing to look at
+    for (uint32_t from = rule == kAlone + 4 ? 0 : rule - 7; from <= rule; ++from)
+      ASSERT_EQ(index.next(walk, from), from < kAlone ? from : rule);
+    walk.found = 1;
+    index.next(walk, rule + 1);
+  }
+  EXPECT_EQ(walk.least, kNone);
+  EXPECT_EQ(index.next(walk, kAlone + 13), kAlone + 16) << "behind the last";
+}
+
+// Only IPv4 is remembered: what IPv6 rules look at is no reason not to.
+TEST(RuleIndex, RulesOfIpv6AreNoneOfAFlowThatIsRemembered) {
+  const auto of_family = [](const Octets& family) {
+    Octets rules;
+    for (uint8_t i = 1; i <= 8; ++i) {
+      Octets address(16);
+      address[15] = i;
+      rules = join(
+          rules, rule("in", join(family, payload(kNetwork, 8, 16), cmp(kEqual, address), verdict(kAccept))));
+    }
+    return index_of(loaded(batch(table(), base_chain(), rules)));
+  };
+  const auto meta_is = [](uint32_t key, const Octets& wanted) {
+    return join(
+        expression("meta", join(attribute(nft::kMetaTo, be32(1)), attribute(nft::kMetaKey, be32(key)))),
+        cmp(kEqual, wanted));
+  };
+  constexpr uint32_t kProtocol = 1, kFamily = 15;
+  for (const Octets& v6 : {meta_is(kFamily, {10}), meta_is(kProtocol, {0x86, 0xdd})}) {
+    EXPECT_TRUE(of_family(v6).is_useful());
+    EXPECT_TRUE(of_family(v6).is_of_flow());
+  }
+  for (const Octets& v4 : {Octets{}, meta_is(kFamily, {2}), meta_is(kProtocol, {0x08, 0x00})})
+    EXPECT_FALSE(of_family(v4).is_of_flow());
+}
+
 // What rules compare before a port is no reason to run them.
 TEST(RuleIndex, APortIsFoundBehindAStateOrAnotherTest) {
   const auto of_port = [](const Octets& before) {
