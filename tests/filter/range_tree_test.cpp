@@ -101,7 +101,7 @@ TEST(RangeTree, PassesOverElementsThatAFieldTellsApart) {
       return swapped ? std::array{narrow, wide} : std::array{wide, narrow};
     };
     for (uint32_t i = 0; i < kElements; ++i)
-      draw.add(pair(i << 18, 0x0a000000 + 2 * i), pair(UINT32_MAX, 0x0a000000 + 2 * i));
+      draw.add(pair((i * 2741 % kElements) << 18, 0x0a000000 + 2 * i), pair(UINT32_MAX, 0x0a000000 + 2 * i));
     const RangeTree tree(draw.set);
     for (uint32_t i = 0; i < kElements; ++i) {
       for (const uint32_t beside : {0U, 1U}) {
