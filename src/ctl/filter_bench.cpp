@@ -19,7 +19,8 @@ using filter::Hook;
 constexpr size_t kEthernetBytes = EthernetHeader::kBytes;
 constexpr uint8_t kHost = 0, kBroadcast = 1, kMulticast = 2;  // PACKET_*
 
-// Finds the packet behind its link header, in `bytes`; false if there is none of IP.
+// Finds the packet behind its link header, in `bytes`, which may be its beginning; false if there is none of
+// IP.
 bool read(const CapturedPacket& captured, Bytes bytes, filter::Packet& packet) {
   if (captured.link == CaptureLink::ethernet) {
     if (bytes.size() < kEthernetBytes) return false;
@@ -30,7 +31,9 @@ bool read(const CapturedPacket& captured, Bytes bytes, filter::Packet& packet) {
     if ((packet.link[0] & 1) != 0) packet.type = kMulticast;
     if (std::count(packet.link.begin(), packet.link.begin() + 6, 0xff) == 6) packet.type = kBroadcast;
   }
-  return packet.read(bytes);
+  const size_t missing =
+      captured.original_bytes - std::min<size_t>(captured.original_bytes, captured.bytes.size());
+  return packet.read(bytes, bytes.size() + missing);
 }
 
 Result<std::vector<uint8_t>> read_file(const std::string& path) {

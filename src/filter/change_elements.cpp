@@ -146,6 +146,7 @@ std::vector<uint32_t> Engine::new_counters(Set& set) {
 std::optional<Refusal> Engine::change_static(uint32_t index, Change change,
                                              std::span<const GivenElement> given) {
   Set& set = ruleset_.sets[index];
+  if (change == Change::remove) return remove_elements(set, given);
   const Limits limits;
   size_t elements = given.size();
   for (const Set& each : ruleset_.sets) elements += each.elements.size();
@@ -153,7 +154,6 @@ std::optional<Refusal> Engine::change_static(uint32_t index, Change change,
   if (ruleset_.stateful.size() + given.size() * set.element_expressions.size() > limits.stateful)
     return refused(E2BIG, "there are too many counters, limits and quotas");
 
-  if (change == Change::remove) return remove_elements(set, given);
   const auto counters = [&] { return new_counters(set); };
   if (!needs_verify(set, given)) return add_elements(set, given, counters);
   const Set before = set;

@@ -158,6 +158,18 @@ TEST_F(FilterCommand, TestWritesWhatPasses) {
               HasSubstr("cannot write /nowhere/out.pcap"));
 }
 
+TEST_F(FilterCommand, APacketThatTheCaptureHoldsInPartIsJudgedByItsBeginning) {
+  const std::string rules =
+      file("r.nft", "table ip t {\n chain in { type filter hook input priority 0; udp dport 53 drop; }\n}\n");
+  std::string longer = packet(53);
+  store_be16(reinterpret_cast<uint8_t*>(longer.data()) + 2, 1028);  // as its header says
+  std::string packets = capture({longer});
+  const uint32_t original = 1028;
+  std::memcpy(packets.data() + 24 + 12, &original, sizeof original);
+  EXPECT_EQ(skerry({"filter", "test", rules, "--pcap", file("p.pcap", packets)}).out,
+            "PACKETS  FATE\n      1  drop by ip t in handle 2\n");
+}
+
 TEST_F(FilterCommand, TestWritesWhatIsTranslatedAsItIsThen) {
   const std::string rules = file("r.nft",
                                  "table ip t {\n chain pre { type nat hook prerouting priority -100; udp "
