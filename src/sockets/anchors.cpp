@@ -209,6 +209,7 @@ int Anchors::fork(uint32_t index, const AnchorRequest& request, AnchorReply& rep
   connections_[index].slot = child;
   if (request.op == AnchorOp::spawn) slots_[child].awaited_from = request.pid;
   handlers_.forked(request.slot, child);
+  view_.process_ids()[child].store(kUnnamedProcess);
   reply.slot = child;
   return 0;
 }

@@ -168,10 +168,12 @@ void remove_all(EpollSet& set, uint32_t waiter, uint32_t socket) {
 }
 
 // By a process that runs: one that called exec() most likely lost it by close-on-exec, and if its new program
-// has no library of ours, its words would say otherwise until it ends.
+// has no library of ours, its words would say otherwise until it ends. The numbers lie together; the words of
+// a process that is not there are a page each, which need not be touched.
 bool is_held_elsewhere(uint32_t socket) {
   for (uint32_t slot = 0; slot < state.size.processes; ++slot)
-    if (slot != state.slot && state.view.process(slot).executing.load(std::memory_order_relaxed) == 0 &&
+    if (slot != state.slot && state.view.process_ids()[slot].load(std::memory_order_relaxed) != 0 &&
+        state.view.process(slot).executing.load(std::memory_order_relaxed) == 0 &&
         (state.view.refs(slot)[socket / 64].load() >> (socket % 64) & 1))
       return true;
   return false;

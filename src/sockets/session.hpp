@@ -315,7 +315,8 @@ struct alignas(64) Call {
 // One process of the program. refs: it holds at least one descriptor of socket i (set by itself, or by the
 // stack when a fork copies them; cleared by itself before Op::close, or by the stack when it died).
 // Its number in the cell's namespace is in SessionView::process_ids(); 0 = free slot, stored by the stack
-// from the attach request.
+// from the attach request; until a forked child sends that, kUnnamedProcess.
+inline constexpr uint32_t kUnnamedProcess = UINT32_MAX;  // no process has this number
 struct alignas(64) Process {
   std::atomic<uint32_t> fd_limit;  // program's: all of fds from here on are 0; survives exec with fds
   // Program's: it is in exec(), and what its refs say is true again once the new image has attached.
