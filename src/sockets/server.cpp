@@ -4,6 +4,7 @@
 #include <bit>
 #include <cerrno>
 
+#include "sockets/asked_calls.hpp"
 #include "sockets/notes.hpp"
 
 namespace skerry::sockets {
@@ -28,16 +29,7 @@ uint32_t Server::rx(TimeNs now) {
 }
 
 uint32_t Server::tx(TimeNs now) {
-  uint32_t work = 0;
-  const uint32_t call_words = (view_.size().calls + 63) / 64;
-  for (uint32_t word = 0; word < call_words; ++word) {
-    std::atomic<uint64_t>& bits = view_.control().call_bits[word];
-    if (bits.load(std::memory_order_relaxed) == 0) continue;
-    for (uint64_t asked = bits.exchange(0); asked != 0; asked &= asked - 1, ++work) {
-      const uint32_t index = word * 64 + static_cast<uint32_t>(std::countr_zero(asked));
-      if (index < view_.size().calls) serve_call(now, index);
-    }
-  }
+  uint32_t work = take_calls(view_, [&](uint32_t index) { serve_call(now, index); });
   take_notes(view_.dirty(), view_.control().dirty_summary, view_.size().sockets, [&](uint32_t id) {
     look_at(now, id);
     ++work;
@@ -52,11 +44,7 @@ uint32_t Server::tx(TimeNs now) {
 bool Server::arm() {
   Control& control = view_.control();
   control.stack_armed.store(1);  // seq_cst: the looks below come after it
-  if (has_notes(control.dirty_summary, view_.size().sockets)) return false;
-  for (uint32_t word = 0; word * 64 < view_.size().calls; ++word) {
-    if (control.call_bits[word].load() != 0) return false;
-  }
-  return !tcp_.has_events();
+  return !has_notes(control.dirty_summary, view_.size().sockets) && !has_calls(view_) && !tcp_.has_events();
 }
 
 void Server::disarm() {

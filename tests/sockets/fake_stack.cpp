@@ -13,6 +13,7 @@
 
 #include "base/check.hpp"
 #include "base/ring_math.hpp"
+#include "sockets/asked_calls.hpp"
 #include "sockets/notes.hpp"
 
 namespace skerry::sockets {
@@ -113,12 +114,7 @@ void FakeStack::run() {
 
 bool FakeStack::breathe() {
   anchors_->serve();
-  bool busy = false;
-  for (uint32_t word = 0; word * 64 < size_.calls; ++word)
-    for (uint64_t asked = view_.control().call_bits[word].exchange(0); asked != 0; asked &= asked - 1) {
-      serve_call(word * 64 + static_cast<uint32_t>(__builtin_ctzll(asked)));
-      busy = true;
-    }
+  bool busy = take_calls(view_, [&](uint32_t index) { serve_call(index); }) != 0;
   take_notes(view_.dirty(), view_.control().dirty_summary, size_.sockets, [&](uint32_t id) {
     look_at(id);
     busy = true;
@@ -132,10 +128,7 @@ bool FakeStack::breathe() {
 void FakeStack::sleep() {
   view_.control().stack_armed.store(1);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  bool noted = has_notes(view_.control().dirty_summary, size_.sockets);
-  for (uint32_t word = 0; word * 64 < size_.calls; ++word)
-    noted = noted || view_.control().call_bits[word].load() != 0;
-  if (!noted) {
+  if (!has_notes(view_.control().dirty_summary, size_.sockets) && !has_calls(view_)) {
     ++sleeps_;
     pollfd fds[] = {
         {wake_.get(), POLLIN, 0}, {anchors_->descriptor(), POLLIN, 0}, {stopped_.get(), POLLIN, 0}};

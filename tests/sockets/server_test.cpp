@@ -600,6 +600,20 @@ TEST_F(ServerTest, DataForWhatIsShutBothWaysMeetsAReset) {
   EXPECT_EQ(view_.out(client).error.load(), EPIPE);
 }
 
+// A thread asks for a close without waiting for it, and its next call may stand in a slot that comes first.
+TEST_F(ServerTest, ACloseIsServedBeforeWhatWasAskedForBehindIt) {
+  const uint32_t first = stack_.listener(7), second = stack_.open(true);
+  Call& close = view_.call(1);
+  close.op = static_cast<uint32_t>(Op::close);
+  close.process = kProcess;
+  close.socket = first;
+  close.state.store(kCallRequested);
+  view_.control().call_bits[0].fetch_or(2);
+  Endpoint at{IpAddress::v4(0), 7};
+  EXPECT_EQ(stack_.call(Op::bind, second, &at), 0);
+  EXPECT_EQ(close.state.load(), kCallDone);
+}
+
 TEST_F(ServerTest, CallsThatMakeNoSenseGetAnError) {
   EXPECT_EQ(stack_.call(Op::close, 5), -EBADF);
   EXPECT_EQ(stack_.call(Op::close, UINT32_MAX), -EBADF);
