@@ -29,6 +29,7 @@ Result<StackSettings> StackSettings::from(const nlohmann::json& json) {
       settings.gateway = parse_ipv4(json["gateway"].get<std::string>());
       if (!settings.gateway) return Error{"the stack's settings have a gateway that is no IPv4 address"};
     }
+    settings.gateway_holds = json.value("gateway_holds", 0u);
     settings.one_core = json.value("one_core", false);
     if (json.contains("lossy_seed")) settings.lossy_seed = json["lossy_seed"].get<uint64_t>();
     if (settings.sockets == 0 || settings.sockets % 64 != 0 || settings.sockets > sockets::kMaxSockets) {

@@ -17,6 +17,7 @@ struct StackSettings {
   uint32_t mtu = 1500;
   std::vector<stack::InterfaceAddress> addresses;  // at least one
   std::optional<Ipv4Address> gateway;
+  uint32_t gateway_holds = 0;      // bytes: see stack::IpSettings
   uint32_t sockets = 16384;        // a multiple of 64
   uint32_t stream_bytes = 262144;  // a power of two
 

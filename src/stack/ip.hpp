@@ -46,6 +46,7 @@ namespace skerry::stack {
 struct IpSettings {
   std::span<const InterfaceAddress> addresses;  // at most Routes::kMaxAddresses
   std::optional<Ipv4Address> gateway;
+  uint32_t gateway_holds = 0;     // bytes on the way from it before some are lost; 0: it waits (tcp::Path)
   uint32_t neighbours = 1024;     // entries of the neighbour cache
   uint32_t loopback_frames = 64;  // up to 64 KiB each, touched as used
 };
@@ -76,6 +77,7 @@ class Ip {
   Ip(L& link, const IpSettings& settings, Random& random)
       : link_(link),
         facts_(link.facts()),
+        gateway_holds_(settings.gateway_holds),
         routes_(settings.addresses, settings.gateway),
         arp_(routes_, facts_.mac, settings.neighbours, random.next()),
         icmp_replies_(random),
@@ -154,7 +156,11 @@ class Ip {
   void learn_path_mtu(TimeNs now, Ipv4Address destination, uint16_t mtu) {
     path_mtus_.learn(now, destination, mtu);
   }
-  // The same for segments that the link cuts (kSegmentTcp4); 0 if it does not.
+  // See tcp::Path::holds.
+  uint32_t holds(const Way& way) const {
+    return !way.loops() && way.route.next_hop == routes_.gateway() ? gateway_holds_ : 0;
+  }
+  // The same as transport_mtu() for segments that the link cuts (kSegmentTcp4); 0 if it does not.
   uint32_t transport_super_frame(const Way& way) const {
     if (way.loops() || !cuts_segments()) return 0;
     return std::min(large_bytes_ - kHeaderBytes, kMaxTransportBytes);
@@ -249,6 +255,7 @@ class Ip {
 
   L& link_;
   const LinkFacts facts_;
+  const uint32_t gateway_holds_;
   Routes routes_;
   Arp arp_;
   IcmpReplies icmp_replies_;

@@ -137,6 +137,7 @@ class TcpComponent {
     path.source = IpAddress::v4(way.route.source);
     path.mss = static_cast<uint16_t>(ip.path_mtu(self->now_, way) - TcpHeader::kMinBytes);
     path.link_mss = static_cast<uint16_t>(ip.transport_mtu(way) - TcpHeader::kMinBytes);
+    path.holds = ip.holds(way);
     const uint32_t super_frame = ip.transport_super_frame(way);
     path.super_frame = super_frame == 0 ? 0 : super_frame - uint32_t{TcpHeader::kMaxBytes};
     return path;

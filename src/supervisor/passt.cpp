@@ -61,6 +61,8 @@ Result<Passt> Passt::start(const Object& device, int log_fd, bool looks_for_port
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return Error{std::string("cannot make a socket for passt: ") + std::strerror(errno), errno};
   Fd ours(ends[0]), theirs(ends[1]);
+  // See kPasstHolds. Where the host allows less, what passt loses is sent again.
+  ::setsockopt(theirs.get(), SOL_SOCKET, SO_SNDBUF, &kPasstSocketBytes, sizeof kPasstSocketBytes);
   Launch launch;
   launch.executable = file.path;
   launch.name = device.name;

@@ -255,6 +255,7 @@ Result<Addition> add_program(Plan& plan, Program program) {
       {"stream_bytes", program.stack.stream_bytes}};
   if (program.stack.lossy_seed) stack.settings["lossy_seed"] = *program.stack.lossy_seed;
   if (network->uplink != Uplink::none) stack.settings["gateway"] = format_ipv4(network->subnet.gateway());
+  if (network->uplink == Uplink::user) stack.settings["gateway_holds"] = kPasstHolds;
   grant_basics(plan, stack);
   grant(plan, stack, "arena", {stack.name + ".arena", ObjectKind::arena, arena_bytes(program.stack)},
         Access::read_write);

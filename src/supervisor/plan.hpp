@@ -24,6 +24,7 @@
 //              MAC address and address are the program's: each program has a driver and a passt of its own.
 //  stack       {"end":"link","side":"b","program":"redis","mac":"02:…","mtu":1500,
 //              "addresses":["10.77.0.2/24"],"gateway":"10.77.0.1" or null,
+//              "gateway_holds":262144 if the way from it loses more bytes than these at once,
 //              "sockets":16384,"stream_bytes":524288,"hosts":{"redis":"10.77.0.2"},
 //              "lossy_seed":7 if the composition asks for it}
 //  program     {"argv":[…],"executable":"/usr/bin/redis-server","environment":{"KEY":"VALUE"},
@@ -105,6 +106,11 @@ struct Network {
 };
 
 inline constexpr uint32_t kMtu = 1500;  // of every link: bytes of an IP packet
+// What may be on its way from passt at once: it drops what its end of the socket pair has no room for. With
+// kPasstSocketBytes, which Linux lets everybody ask for (net.core.wmem_max), there is room for 280 kB in
+// frames of a wire's size, their headers included.
+inline constexpr int kPasstSocketBytes = 212992;
+inline constexpr uint32_t kPasstHolds = 256 << 10;
 
 // Limits of one stack.
 struct StackLimits {

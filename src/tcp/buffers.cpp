@@ -41,6 +41,21 @@ void Tcp::Impl::give_back_long_rings(ConnectionId id) {
   cold[id].long_rings = 0;
 }
 
+// A way that waits for nobody and loses what it has no room for (Path::holds): whoever sends to us over it
+// may have so much on the way to all our connections together. A window that was offered stays, so a new
+// connection begins with a little.
+void Tcp::Impl::share_way(ConnectionId id, uint32_t holds) {
+  cold[id].shares_way = holds != 0;
+  if (holds == 0) return;
+  way_holds = holds;
+  ++sharing;
+}
+
+uint32_t Tcp::Impl::most_on_its_way(ConnectionId id) const {
+  if (way_holds == 0 || !cold[id].shares_way) return UINT32_MAX;
+  return std::max(way_holds / sharing, kLeastShareSegments * blocks[id].mss);
+}
+
 // Dynamic right-sizing (Linux tcp_rcv_space_adjust): the window is twice what the program reads in a round
 // trip. Asked when half a window was read.
 void Tcp::Impl::tune_receive_buffer(TimeNs now, ConnectionId id, ControlBlock& b) {

@@ -117,6 +117,7 @@ void Tcp::Impl::begin(TimeNs now, ConnectionId id, const Flow& flow, uint32_t ha
   b.ssthresh = UINT32_MAX;
   b.scales = 0;
   c.link_mss = path.link_mss;
+  share_way(id, path.holds);
   c.peer_mss = kDefaultMss;
   use_path_mss(now, id, path.mss);
   b.cwnd = b.mss;
@@ -155,6 +156,8 @@ void Tcp::Impl::set_mss(ConnectionId id) {
 void Tcp::Impl::leave_table(ConnectionId id) {
   ControlBlock& b = blocks[id];
   table.erase(hasher(b.flow), id);
+  if (cold[id].shares_way) --sharing;
+  cold[id].shares_way = false;
   ports.connection_closed(b.flow.local_port);
   b.retransmit_deadline = b.slow_deadline = kNever;
   wheel.disarm(id);

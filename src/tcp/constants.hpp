@@ -39,6 +39,7 @@ inline constexpr DurationNs kPeerAckDelay = 50 * kMillisecond;
 // ---- buffers
 // Linux tcp_rmem[1], of which half is window, and tcp_wmem[1]; the rings are the limit upwards.
 inline constexpr uint32_t kFirstReceiveBuffer = 65536;
+inline constexpr uint32_t kLeastShareSegments = 4;  // so that two can be acknowledged and two come
 inline constexpr uint32_t kFirstSendBuffer = 16384;
 // Linux tcp_sndbuf_expand(): room for twice the congestion window, in segments with what the kernel needs
 // around them.

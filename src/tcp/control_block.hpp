@@ -147,6 +147,7 @@ struct ColdBlock {
   bool acknowledged = false;  // in SYN-RECEIVED: but there is nothing to read yet (TCP_DEFER_ACCEPT)
   bool reuse_port = false;
   bool port_was_picked = false;         // nobody asked for bound.port
+  bool shares_way = false;              // its Path holds little: see Tcp::Impl::most_on_its_way()
   uint16_t link_mss = 0;                // without options: what a peer may send us
   uint16_t path_mss = 0;                // and what reaches it
   uint16_t peer_mss = 0;                // as the peer said it

@@ -156,7 +156,9 @@ struct Tcp::Impl {
                    SegmentOut& out);
   void fill_payload(ConnectionId id, const ControlBlock& b, uint32_t seq, uint32_t bytes, uint32_t mss,
                     SegmentOut& out);
-  uint16_t announce_window(ControlBlock& b);
+  uint32_t syn_window(ConnectionId id) const;
+  uint32_t right_edge(ConnectionId id) const;
+  uint16_t announce_window(ConnectionId id);
   void add_urgent(ConnectionId id, ControlBlock& b, TcpHeader& header);
   void add_sack_blocks(ConnectionId id, ControlBlock& b, TcpOptions& options);
 
@@ -184,6 +186,8 @@ struct Tcp::Impl {
   void tune_send_buffer(ConnectionId id, ControlBlock& b);
   void take_long_rings(ConnectionId id);
   void give_back_long_rings(ConnectionId id);
+  void share_way(ConnectionId id, uint32_t holds);
+  uint32_t most_on_its_way(ConnectionId id) const;
   void begin(TimeNs now, ConnectionId id, const Flow& flow, uint32_t hash, const Path& path, uint32_t iss);
   void set_mss(ConnectionId id);
   void use_path_mss(TimeNs now, ConnectionId id, uint16_t path_mss);
@@ -268,6 +272,8 @@ struct Tcp::Impl {
   std::vector<ListenerQueue> listeners;
   std::vector<uint32_t> free_long_rings;
   uint32_t half_open = 0;
+  uint32_t way_holds = 0;  // Path::holds of those that share their way
+  uint32_t sharing = 0;    // how many do
 
   ReplyQueue replies;
   Counters counters;

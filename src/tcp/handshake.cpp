@@ -136,8 +136,8 @@ void Tcp::Impl::receive_syn_sent(TimeNs now, ConnectionId id, const SegmentIn& s
   }
   if (!header.has(kTcpSyn)) return;
   negotiate(now, id, header);
-  b.rcv_adv = b.rcv_nxt + std::min<uint32_t>(b.rx_limit, UINT16_MAX);  // as our SYN said
-  if (!ack_ok) {  // simultaneous open (RFC 9293 figure 7)
+  b.rcv_adv = b.rcv_nxt + syn_window(id);  // as our SYN said
+  if (!ack_ok) {                           // simultaneous open (RFC 9293 figure 7)
     b.state = State::syn_received;
     b.flags |= kSynDue;
     queue_output(id);

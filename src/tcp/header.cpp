@@ -16,7 +16,7 @@ void Tcp::Impl::emit_syn(TimeNs now, ConnectionId id, SegmentOut& out) {
   TcpHeader& header = out.header;
   TcpOptions& options = header.options;
   // A SYN-ACK says yes to what the SYN offered; a SYN offers all. Its window is never scaled.
-  header.window = static_cast<uint16_t>(std::min<uint32_t>(b.rx_limit, UINT16_MAX));
+  header.window = static_cast<uint16_t>(syn_window(id));
   if (passive) b.rcv_adv = b.rcv_nxt + header.window;
   options.has_mss = true;
   options.mss = announced_mss(id);
@@ -68,7 +68,7 @@ void Tcp::Impl::fill_header(TimeNs now, ConnectionId id, ControlBlock& b, uint32
   header.ack = (flags & kTcpAck) != 0 ? b.rcv_nxt : 0;
   header.flags = flags;
   header.checksum = header.urgent = 0;
-  header.window = announce_window(b);
+  header.window = announce_window(id);
   TcpOptions& options = header.options;
   options.has_mss = options.has_window_scale = options.sack_permitted = false;
   options.sack_count = 0;
@@ -95,11 +95,24 @@ void Tcp::Impl::fill_payload(ConnectionId id, const ControlBlock& b, uint32_t se
   out.gso_size = bytes > mss ? static_cast<uint16_t>(mss) : 0;
 }
 
+// A SYN's window is the same whenever it is sent again.
+uint32_t Tcp::Impl::syn_window(ConnectionId id) const {
+  const uint32_t most = cold[id].shares_way ? kLeastShareSegments * cold[id].link_mss : uint32_t{UINT16_MAX};
+  return std::min({blocks[id].rx_limit, most, uint32_t{UINT16_MAX}});
+}
+
+// As far as the peer may send, were it told now.
+uint32_t Tcp::Impl::right_edge(ConnectionId id) const {
+  const ControlBlock& b = blocks[id];
+  const uint32_t unread = b.rcv_nxt - b.rx_read;
+  return b.rcv_nxt + std::min(beyond(b.rx_limit, unread), most_on_its_way(id));
+}
+
 // The window field, and the promise that goes with it. Receiver silly-window avoidance (RFC 9293 section
 // 3.8.6.2.2): the right edge moves by a full segment or half the buffer, or not at all; it never moves back.
-uint16_t Tcp::Impl::announce_window(ControlBlock& b) {
-  const uint32_t unread = b.rcv_nxt - b.rx_read;
-  const uint32_t edge = b.rcv_nxt + beyond(b.rx_limit, unread);
+uint16_t Tcp::Impl::announce_window(ConnectionId id) {
+  ControlBlock& b = blocks[id];
+  const uint32_t edge = right_edge(id);
   const uint32_t step = beyond(edge, b.rcv_adv);
   const bool worth_it = step >= std::min<uint32_t>(b.rcv_mss, b.rx_limit / 2);
   const uint32_t window = beyond(worth_it ? edge : b.rcv_adv, b.rcv_nxt);

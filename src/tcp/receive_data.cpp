@@ -62,7 +62,7 @@ void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstByt
     payload = payload.subspan(std::min<size_t>(old, payload.size()));
     seq = b.rcv_nxt;
   }
-  const uint32_t room = b.rcv_adv - seq;
+  const uint32_t room = b.rx_read + ring_bytes(b) - seq;
   if (payload.size() > room) {
     payload = payload.first(room);
     fin = false;
@@ -117,6 +117,7 @@ void Tcp::Impl::receive_data(TimeNs now, ConnectionId id, uint32_t seq, ConstByt
     c.out_of_order.trim_before(b.rcv_nxt);
     hole_filled = true;
   }
+  b.rcv_adv = later(b.rcv_adv, b.rcv_nxt);
   fin = (fin && b.rcv_nxt == end) || (c.fin_held && b.rcv_nxt == c.fin_seq);
   settle_out_of_order(b, c);
   if (fin) {

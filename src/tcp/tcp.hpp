@@ -62,6 +62,7 @@ struct Path {
   uint16_t mss = 1460;       // largest TCP payload in one packet that arrives, without options
   uint16_t link_mss = 1460;  // the same of our own link: what a peer may send us
   uint32_t super_frame = 0;  // largest payload of one SegmentOut if the link cuts segments, else 0
+  uint32_t holds = 0;        // bytes that the way here has room for, and loses what is more; 0: it waits
   bool reachable = false;    // false: no route
   bool loops = false;        // never leaves the host
 };

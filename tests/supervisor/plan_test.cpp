@@ -50,6 +50,7 @@ TEST(Plan, ProgramBringsStackLinkAndPort) {
   EXPECT_EQ(added.grants[2].object, "lan.redis.to_a");
   EXPECT_EQ(plan.process("lan.vswitch")->settings["ports"].size(), 2u);
   EXPECT_EQ(plan.process("redis.stack")->settings["gateway"], "10.77.0.1");
+  EXPECT_FALSE(plan.process("redis.stack")->settings.contains("gateway_holds")) << "a TAP device waits";
   EXPECT_EQ(plan.process("redis.stack")->settings["hosts"]["host"], "10.77.0.1");
   EXPECT_EQ(plan.object("lan.tap.device")->interface, "sk-lan");
 }
@@ -93,6 +94,7 @@ TEST(Plan, WithUplinkUserEachProgramHasADriverThatIsJoinedWithItAlone) {
   EXPECT_EQ(settings["address"], "10.77.0.3");
   EXPECT_EQ(settings["gateway"], "10.77.0.1");
   EXPECT_EQ(settings["mac"], plan.process("curl.stack")->settings["mac"]);
+  EXPECT_EQ(plan.process("curl.stack")->settings["gateway_holds"], 262144u);
   EXPECT_FALSE(settings.contains("hosts"));
   EXPECT_EQ(plan.process("curl")->settings["resolver"], "10.77.0.1");
   EXPECT_EQ(plan.process("curl")->settings["hosts"]["host"], "10.77.0.1");

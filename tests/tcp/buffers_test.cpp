@@ -60,6 +60,109 @@ TEST_F(Buffers, WhatTheProgramSetStays) {
   EXPECT_EQ(host_->tcp.send_buffer(id_), 50'000u);
 }
 
+// Path::holds: whoever sends to us over this way has so much on the way to all connections together.
+TEST_F(Buffers, ConnectionsShareAWayThatHoldsLittle) {
+  HostSettings settings;
+  settings.stream_bytes = 1 << 20;
+  Host host(kOurAddress, settings);
+  host.path.holds = 40'000;
+  struct One {
+    One(Host& at, uint16_t port) : peer(at, {.port = port, .window_scale = 7}) {}
+    Peer peer;
+    ConnectionId id = kNoConnection;
+    uint32_t got = 0;
+  };
+  const ConnectionId listener = host.listen(80);
+  const auto open = [&](One& one) {
+    one.peer.our_port = 80;
+    one.peer.syn(now_, kTcpSyn);
+    const std::vector<Sent> answer = one.peer.drain(now_);
+    ASSERT_EQ(answer.size(), 1u);
+    EXPECT_EQ(answer[0].window, 5840u) << "a few segments, whoever else there is";
+    EXPECT_EQ(answer[0].options.window_scale, 5);
+    one.peer.send(now_, kTcpAck, 1, 1);
+    one.id = host.accept(listener).value();
+  };
+  // The most that the peer may have on the way once the window has gone where it goes.
+  const auto window = [&](One& one) {
+    uint32_t bytes = 0;
+    for (int i = 0; i < 60; ++i, one.got += 1000) {
+      one.peer.send(now_, kTcpAck, 1 + one.got, 1, std::string(1000, 'r'));
+      EXPECT_EQ(host.read(now_, one.id).size(), 1000u);
+      for (const Sent& ack : one.peer.drain(now_)) bytes = ack.window << 5;
+    }
+    return bytes;
+  };
+  One first(host, 8080), second(host, 8081);
+  open(first);
+  EXPECT_EQ(window(first), 40'000u);
+  open(second);
+  EXPECT_EQ(window(second), 20'000u);
+  EXPECT_EQ(window(first), 20'000u);
+  second.peer.send(now_, kTcpRst, 1 + second.got, 0);
+  EXPECT_EQ(window(first), 40'000u);
+  host.path.holds = 0;  // a neighbour's
+  One third(host, 8082);
+  third.peer.our_port = 80;
+  third.peer.syn(now_, kTcpSyn);
+  EXPECT_EQ(third.peer.drain(now_).at(0).window, 65535u);
+  EXPECT_EQ(window(first), 40'000u);
+}
+
+TEST_F(Buffers, ManyThatShareAWayHaveAFewSegmentsEach) {
+  HostSettings settings;
+  settings.connections = 64;
+  settings.half_open = 64;
+  Host host(kOurAddress, settings);
+  host.path.holds = 40'000;
+  const ConnectionId listener = host.listen(80, 64);
+  for (uint16_t port = 9000; port < 9050; ++port)
+    ASSERT_TRUE(Peer(host, {.port = port}).connect(now_, listener));
+  Peer last(host, {.port = 9050});
+  const ConnectionId id = last.connect(now_, listener).value();
+  uint32_t bytes = 0;
+  for (uint32_t got = 0; got < 40'000; got += 1000) {
+    last.send(now_, kTcpAck, 1 + got, 1, std::string(1000, 'r'));
+    EXPECT_EQ(host.read(now_, id).size(), 1000u);
+    for (const Sent& ack : last.drain(now_)) bytes = ack.window << 1;
+  }
+  EXPECT_EQ(bytes, 4 * 1460u);
+}
+
+// passt overlooks that a window shrank by less than a hundredth.
+TEST_F(Buffers, WhatComesALittleBeyondTheWindowIsTakenWhereTheRingHasRoom) {
+  start();
+  const uint32_t window = 65536;
+  uint32_t sent = 0;
+  for (; sent + 1000 <= window; sent += 1000) peer_->send(now_, kTcpAck, 1 + sent, 1, std::string(1000, 'r'));
+  peer_->send(now_, kTcpAck, 1 + sent, 1, std::string(1000, 'r'));
+  EXPECT_EQ(host_->tcp.rx_written(id_), 66000u) << "it began in the window";
+  EXPECT_EQ(peer_->drain(now_).back().ack, 66001u);
+  peer_->send(now_, kTcpAck, 66001, 1, std::string(1000, 'r'));
+  EXPECT_EQ(host_->tcp.rx_written(id_), 66000u) << "the window is closed";
+  EXPECT_EQ(host_->read(now_, id_).size(), 66000u);
+  peer_->drain(now_);
+  // The first half of a window is lost, and what comes beyond its end is kept.
+  peer_->send(now_, kTcpAck, 66001 + window - 1000, 1, std::string(1000, 'r'));
+  peer_->send(now_, kTcpAck, 66001 + window, 1, std::string(1000, 'r'));
+  peer_->send(now_, kTcpAck, 66001 + 2 * window, 1, std::string(1000, 'r'));
+  const std::vector<Sent> answers = peer_->drain(now_);
+  ASSERT_EQ(answers.back().options.sack_count, 1);
+  EXPECT_EQ(answers.back().options.sack[0].left, 66001u + window - 1000);
+  EXPECT_EQ(answers.back().options.sack[0].right, 66001u + window + 1000);
+}
+
+TEST_F(Buffers, NothingIsTakenBeyondTheRing) {
+  HostSettings settings;  // of 64 KiB, all of which is the window
+  host_.emplace(kOurAddress, settings);
+  peer_.emplace(*host_, PeerSettings{});
+  id_ = peer_->connect(now_, host_->listen(80)).value();
+  for (uint32_t sent = 0; sent < 70'000; sent += 1000)
+    peer_->send(now_, kTcpAck, 1 + sent, 1, std::string(1000, 'r'));
+  EXPECT_EQ(host_->tcp.rx_written(id_), 65536u);
+  EXPECT_EQ(host_->read(now_, id_), std::vector<uint8_t>(65536, 'r'));
+}
+
 TEST_F(Buffers, TheSendBufferHoldsTwiceTheCongestionWindow) {
   start();
   EXPECT_EQ(host_->tcp.send_buffer(id_), 87040u);  // what Linux shows after a handshake with this MSS
