@@ -67,11 +67,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::vector<uint8_t> link(14, 2);
   packet.link = link;
   Packet same = packet;
+  std::vector<uint8_t> copy(packet.bytes.begin(), packet.bytes.end());  // rules write into it
+  same.bytes = copy;
   for (const Hook hook : {Hook::prerouting, Hook::input, Hook::output, Hook::postrouting}) {
     const Judgement judgement = indexed.judge(hook, packet, 1000), expected = linear.judge(hook, same, 1000);
     CHECK(judgement.accepted == (judgement.chain == kNone));
     CHECK(judgement.chain == expected.chain && judgement.rule == expected.rule);
     CHECK(judgement.mark == expected.mark && judgement.logs == expected.logs);
+    CHECK(std::equal(copy.begin(), copy.end(), packet.bytes.begin()));
   }
   for (int round = 0; round < 3; ++round) {
     packet.mark = same.mark = 0;

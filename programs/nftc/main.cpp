@@ -21,6 +21,7 @@
 
 #include "base/fd.hpp"
 #include "filter/load.hpp"
+#include "filter/range_overlaps.hpp"
 #include "nftc/netlink.hpp"
 #include "run/confine.hpp"
 
@@ -37,7 +38,9 @@ struct Compilation {
 
   std::vector<Answer> judge(ConstBytes sent) {
     filter::Ruleset ruleset;
-    if (const auto refusal = filter::load(sent, ruleset)) {
+    auto refusal = filter::load(sent, ruleset);
+    if (!refusal) refusal = filter::find_range_overlaps(ruleset);
+    if (refusal) {
       if (complaint.empty()) complaint = refusal->sentence;
       return {{refusal->error, refusal->sequence, refusal->attribute}};
     }

@@ -125,6 +125,7 @@ json tally_of(const filter::Engine& engine, uint32_t stateful) {
     case filter::StatefulKind::quota:
       return {{"quota", {{"used", tally.consumed}, {"bytes", begins.bytes}}}};
     case filter::StatefulKind::limit:
+    case filter::StatefulKind::connections:
       break;
   }
   return nullptr;

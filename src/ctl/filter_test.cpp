@@ -45,6 +45,7 @@ json tally_json(const Engine& engine, uint32_t stateful) {
     case filter::StatefulKind::quota:
       return {{"used", std::min(tally.consumed, begins.bytes)}};
     case filter::StatefulKind::limit:
+    case filter::StatefulKind::connections:
       break;
   }
   return nullptr;

@@ -69,6 +69,14 @@ class Ahead {
     unknown(load.to, 16);
     return true;
   }
+  bool take(const HashRegisters& hash) {
+    unknown(hash.to, 4);
+    return true;
+  }
+  bool take(const HashFlow& hash) {
+    unknown(hash.to, 4);
+    return true;
+  }
   bool take(const LoadExtension& load) {
     unknown(load.to, std::max<size_t>(load.length, 4));
     return true;

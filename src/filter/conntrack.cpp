@@ -101,21 +101,24 @@ bool Conntrack::note(Flow& flow, bool reply, const Packet& packet, ConstBytes tr
                      TimeNs now, bool& reopens) {
   switch (flow.tuples[0].protocol) {
     case kProtocolTcp:
-      return note_tcp(flow, reply, transport, bytes, now, reopens);
+      return note_tcp(flow, reply, packet.length, transport, bytes, now, reopens);
     case kProtocolUdp:
-      return note_udp(flow, transport, bytes, now);
+      if (!note_udp(flow, transport, bytes, now)) return false;
+      break;
     case kProtocolIcmp:
     case kProtocolIcmp6:
       flow.expires = now + kIcmpTimeout;
-      return packet.v6 == (flow.tuples[0].v6 != 0) && asks(flow.tuples[0]);
+      if (packet.v6 != (flow.tuples[0].v6 != 0) || !asks(flow.tuples[0])) return false;
+      break;
     default:
       flow.expires = now + kGenericTimeout;
-      return true;
   }
+  flow.count(reply, packet.length);
+  return true;
 }
 
-bool Conntrack::note_tcp(Flow& flow, bool reply, ConstBytes transport, size_t bytes, TimeNs now,
-                         bool& reopens) {
+bool Conntrack::note_tcp(Flow& flow, bool reply, uint32_t length, ConstBytes transport, size_t bytes,
+                         TimeNs now, bool& reopens) {
   TcpSegment segment;
   if (!segment.read(transport, bytes)) return false;
   if ((flow.status & Flow::kConfirmed) == 0 && !flow.tcp.begin(segment)) return false;
@@ -125,6 +128,8 @@ bool Conntrack::note_tcp(Flow& flow, bool reply, ConstBytes transport, size_t by
                              .assured = (flow.status & Flow::kAssured) != 0,
                              .left = flow.expires > now ? flow.expires - now : 0};
   const TcpFlow::Outcome outcome = flow.tcp.segment(segment, reply, known);
+  // One that changes nothing does not count, a SYN that is sent again among them.
+  if (outcome.fate == TcpFlow::Fate::valid && outcome.timeout != 0) flow.count(reply, length);
   if (outcome.timeout != 0 && !outcome.over) flow.expires = now + outcome.timeout;
   if (outcome.assured) flow.status |= Flow::kAssured;
   reopens = outcome.fate == TcpFlow::Fate::reopens;

@@ -78,6 +78,14 @@ struct Flow {
   uint32_t status;
   uint32_t mark;
   std::array<uint8_t, 16> labels;
+  struct Passed {
+    uint64_t packets, bytes;  // from the IP header on; those that were valid
+  };
+  std::array<Passed, 2> passed;  // by reply
+  void count(bool reply, uint32_t length) {
+    ++passed[reply].packets;
+    passed[reply].bytes += length;
+  }
   TcpFlow tcp;
   uint32_t next_of_source, previous_of_source, source_bucket;  // if kSourceDone
 };
@@ -140,7 +148,8 @@ class Conntrack {
   Flow* begin(const Tuple& tuple, TimeNs now);
   bool note(Flow& flow, bool reply, const Packet& packet, ConstBytes transport, size_t bytes, TimeNs now,
             bool& reopens);
-  bool note_tcp(Flow& flow, bool reply, ConstBytes transport, size_t bytes, TimeNs now, bool& reopens);
+  bool note_tcp(Flow& flow, bool reply, uint32_t length, ConstBytes transport, size_t bytes, TimeNs now,
+                bool& reopens);
   bool note_udp(Flow& flow, ConstBytes transport, size_t bytes, TimeNs now);
   bool icmp(Packet& packet, ConstBytes transport, TimeNs now);
   void relate(Packet& packet, size_t inner_offset, TimeNs now);

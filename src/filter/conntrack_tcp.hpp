@@ -103,6 +103,8 @@ class TcpFlow {
   bool makes_way_for(const TcpFlow& next) const {
     return state_ >= TcpState::time_wait && is_before(sides_[0].end, next.sides_[0].end);
   }
+  // What comes now belongs to another one.
+  bool is_over() const { return state_ == TcpState::time_wait || state_ == TcpState::closed; }
   // It is over, or soon will be: the first to go when room is needed.
   bool is_closing() const { return state_ >= TcpState::fin_wait && state_ <= TcpState::closed; }
 

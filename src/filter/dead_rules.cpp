@@ -23,8 +23,8 @@ bool leaves_packets_alone(const Ruleset& ruleset) {
     for (const Rule& rule : chain.rules)
       for (const Expression& each : rule.expressions)
         if (!is_one_of<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta,
-                       StoreMark, LoadCt, StoreCt, Translate, Mask, Shift, SwapBytes, Lookup, Touch,
-                       TouchMapped, UpdateSet, Log, Reject>(each.action))
+                       NextNumber, HashRegisters, HashFlow, StoreMark, LoadCt, StoreCt, Translate, Mask,
+                       Shift, SwapBytes, Lookup, Touch, TouchMapped, UpdateSet, Log, Reject>(each.action))
           return false;
   return true;
 }

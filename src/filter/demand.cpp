@@ -89,6 +89,9 @@ class Reader {
          .bytes = static_cast<uint8_t>(bytes)});
   }
   void operator()(const LoadImmediate& load) { forget(load.to, load.value.length); }
+  void operator()(const NextNumber& next) { forget(next.to, 4); }
+  void operator()(const HashRegisters& hash) { forget(hash.to, 4); }
+  void operator()(const HashFlow& hash) { forget(hash.to, 4); }
   void operator()(const SwapBytes& swap) { forget(swap.to, swap.length); }
   void operator()(const Shift& shift) { forget(shift.to, shift.length); }
   void operator()(const Mask& mask) {

@@ -8,6 +8,8 @@
 #include "filter/translation.hpp"
 #include "filter/vm.hpp"
 #include "filter/vm_ct.hpp"
+#include "filter/vm_numbers.hpp"
+#include "filter/vm_write.hpp"
 
 namespace skerry::filter {
 
@@ -43,6 +45,7 @@ void Engine::look_ahead() {
     places += chain.rules.size() + 1;
     for (const Rule& rule : chain.rules) {
       for (const Expression& expression : rule.expressions) {
+        look_at(expression.action);
         if (std::holds_alternative<LoadCt>(expression.action) ||
             std::holds_alternative<StoreCt>(expression.action))
           track_family(ruleset_.tables[chain.table].family);
@@ -84,6 +87,7 @@ void Engine::begin(uint32_t index) {
   }
   tally.consumed = stateful.consumed;
   if (stateful.kind == StatefulKind::limit) tally.tokens_ns = most_tokens(stateful);
+  if (stateful.kind == StatefulKind::connections) connections_.begin(index);
 }
 
 const Element* Engine::find(uint32_t set, const uint8_t* key, TimeNs now) {
@@ -101,6 +105,9 @@ void Engine::index_ranges(uint32_t index) {
 
 Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
     : ruleset_(std::move(ruleset)),
+      secret_(secret),
+      number_states_(ruleset_.number_states),
+      drawn_(static_cast<uint64_t>(now)),
       dynamic_of_(ruleset_.sets.size()),
       range_trees_(ruleset_.sets.size()),
       needed_bytes_(2 * kLongestHeader) {
@@ -143,6 +150,7 @@ Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
       insert((chain.type == ChainType::nat ? nat_at_ : at_)[hook][v6], i, chain.hook);
     }
   }
+  track_counted();
 }
 
 int32_t Engine::priority(uint32_t base, Hook hook) const {
@@ -167,7 +175,8 @@ void Engine::place_nat(bool v6) {
 }
 
 void Engine::step(uint32_t chain, uint32_t rule, Verdict verdict) {
-  if (steps_->size() < steps_->capacity()) steps_->push_back({chain, rule, verdict});
+  if (steps_->size() == steps_->capacity()) steps_->pop_back();  // whoever decides comes last
+  steps_->push_back({chain, rule, verdict});
 }
 
 template <bool followed>
@@ -179,16 +188,28 @@ void Engine::run_chain(Run& run, uint32_t base) {
   unsigned depth = 0;
   Place here{base, 0};
   RuleIndex::Walk walks[kDeepestJump + 1];  // by depth: a return goes on where its chain was left
+  const auto enter = [&](const RuleIndex& index, RuleIndex::Walk& walk) {
+    index.enter(run.packet, walk);
+    walk.writes = run.writes;
+  };
+  const auto next = [&](const RuleIndex& index, uint32_t from) {
+    RuleIndex::Walk& walk = walks[depth];
+    if (walk.writes != run.writes) [[unlikely]]
+      enter(index, walk);  // what was written into is another packet
+    return index.next(walk, from);
+  };
   for (;;) {
     const Chain& chain = ruleset_.chains[here.chain];
     const RuleIndex& index = indexes_[here.chain];
     run.verdict = {};
     if (index.is_useful()) {
       if (here.rule == 0) {  // a return never goes there
-        index.enter(run.packet, walks[depth]);
+        enter(index, walks[depth]);
         if (!index.is_of_flow()) run.not_again();
+        here.rule = index.next(walks[depth], 0);
+      } else {
+        here.rule = next(index, here.rule);
       }
-      here.rule = index.next(walks[depth], here.rule);
     }
     while (here.rule < chain.rules.size()) {
       for (const Expression& expression : chain.rules[here.rule].expressions) {
@@ -202,7 +223,7 @@ void Engine::run_chain(Run& run, uint32_t base) {
       if (run.verdict.code != Code::next && run.verdict.code != Code::stop_rule) break;
       run.verdict = {};
       ++here.rule;
-      if (index.is_useful()) here.rule = index.next(walks[depth], here.rule);
+      if (index.is_useful()) here.rule = next(index, here.rule);
     }
     switch (run.verdict.code) {
       case Code::accept:
@@ -237,6 +258,10 @@ void Engine::run_chain(Run& run, uint32_t base) {
 }
 
 void Engine::run_base(Run& run, uint32_t base) {
+  if (run.writes != run.read_again) {  // each base chain looks where the headers are
+    run.packet.read_again();
+    run.read_again = run.writes;
+  }
   steps_ == nullptr ? run_chain<false>(run, base) : run_chain<true>(run, base);
 }
 

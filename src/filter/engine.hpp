@@ -13,6 +13,7 @@
 #include <span>
 
 #include "base/time.hpp"
+#include "filter/connection_counts.hpp"
 #include "filter/conntrack.hpp"
 #include "filter/dynamic_set.hpp"
 #include "filter/packet.hpp"
@@ -74,6 +75,8 @@ class Engine {
   bool tracks(bool v6) const { return tracks_[v6]; }
   // Some chain is of type nat.
   bool translates() const { return translates_[false] || translates_[true]; }
+  // Some rule writes into packets.
+  bool writes() const { return writes_; }
   void track_with(Conntrack* conntrack) {
     conntrack_ = conntrack;
     if (conntrack != nullptr && translates()) conntrack->make_room_for_nat();
@@ -83,7 +86,8 @@ class Engine {
   // changes.
   Judgement judge(Hook hook, Packet& packet, TimeNs now);
 
-  // Where the next judge() goes is written down, as far as `steps` has capacity; null: it is not.
+  // Where the next judge() goes is written down: as many steps as `steps` has capacity for, which is some,
+  // the last of them always; null: it is not.
   void follow(std::vector<Step>* steps) { steps_ = steps; }
 
   // --- packets alike (verdict_memory.hpp). For both hooks of a packet's way together:
@@ -135,8 +139,11 @@ class Engine {
   // have put into sets, and what change() has. Nothing is taken from one that is declared otherwise now.
   void take_over(const Engine& old, TimeNs now);
 
-  // A counter begins again at 0.
-  void reset(uint32_t stateful) { tallies_[stateful].packets = tallies_[stateful].bytes = 0; }
+  // A counter begins again at 0, a quota with all that it allows.
+  void reset(uint32_t stateful) {
+    Tally& tally = tallies_[stateful];
+    tally.packets = tally.bytes = tally.consumed = 0;
+  }
 
   // No hook has a chain: every packet passes, and nobody needs to ask.
   bool is_empty() const;
@@ -155,6 +162,10 @@ class Engine {
  private:
   struct Run;
   void begin(uint32_t stateful);
+  // engine_ahead.cpp
+  void look_at(const Action& action);
+  void track_counted();
+  uint32_t draw();
   std::optional<Refusal> check(uint32_t set, Change change, const GivenElement& given) const;
   bool has_object(uint32_t table, StatefulKind kind, uint32_t stateful) const;
   std::vector<uint32_t> new_counters(Set& set);
@@ -177,6 +188,10 @@ class Engine {
   void step(uint32_t chain, uint32_t rule, Verdict verdict);
 
   Ruleset ruleset_;
+  SipKey secret_;
+  std::vector<uint32_t> number_states_;  // of numbers one after the other the last; of a hash its seed
+  uint64_t drawn_;
+  ConnectionCounts connections_;  // by Ruleset::stateful
   std::vector<DynamicSet> dynamic_sets_;
   std::vector<DynamicSet*> dynamic_of_;                  // by Ruleset::sets
   std::vector<std::unique_ptr<RangeTree>> range_trees_;  // by Ruleset::sets; null: it is searched without
@@ -188,6 +203,7 @@ class Engine {
   Conntrack* conntrack_ = nullptr;
   std::array<bool, 2> tracks_{};  // by v6
   bool tracks_before_rules_ = true;
+  bool writes_ = false;
   VerdictMemory memory_;
   // By hook and by v6: base chains, and kNone where packets are translated; and the chains that say how.
   std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_, nat_at_;

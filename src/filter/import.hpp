@@ -72,6 +72,12 @@ class Import {
   bool ct(uint32_t table, const Nest& nest, Action& action);
   bool ct_set(const Nest& nest, CtKey key, Action& action);
   bool notrack(uint32_t, const Nest& nest, Action& action);
+  // import_numbers.cpp
+  bool numgen(uint32_t, const Nest& nest, Action& action);
+  bool hash(uint32_t, const Nest& nest, Action& action);
+  bool number_range(const Nest& nest, uint16_t modulus, uint16_t offset, NumberRange& range);
+  // import_write.cpp
+  bool write_payload(const Nest& nest, Action& action);
   // import_nat.cpp
   bool nat(uint32_t table, const Nest& nest, Action& action);
   bool masquerade(uint32_t table, const Nest& nest, Action& action);
@@ -86,6 +92,7 @@ class Import {
   bool dynset(uint32_t table, const Nest& nest, Action& action);
   bool log(uint32_t, const Nest& nest, Action& action);
   bool reject(uint32_t, const Nest& nest, Action& action);
+  bool socket(uint32_t, const Nest& nest, Action& action);
   bool object_reference(uint32_t table, const Nest& nest, Action& action);
   bool touch_one(StatefulKind kind, const Nest& nest, Action& action);
   template <StatefulKind kind>

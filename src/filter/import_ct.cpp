@@ -24,6 +24,11 @@ bool has_sides(CtKey key) {
   }
 }
 
+// Who asks for one direction may say which.
+bool counts(CtKey key) {
+  return key == CtKey::packets || key == CtKey::bytes || key == CtKey::packet_bytes;
+}
+
 bool is_known(CtKey key) {
   switch (key) {
     case CtKey::state:
@@ -36,7 +41,7 @@ bool is_known(CtKey key) {
     case CtKey::labels:
       return true;
     default:
-      return has_sides(key);
+      return has_sides(key) || counts(key);
   }
 }
 
@@ -49,16 +54,20 @@ bool Import::ct(uint32_t table, const Nest& nest, Action& action) {
   if (nest.has(kCtFrom) == nest.has(kCtTo))
     return reader_.refuse(nest.at, EINVAL, "ct reads or sets, one of both");
   const auto key = static_cast<CtKey>(number);
+  constexpr uint32_t kZone = 17;  // NFT_CT_ZONE
+  if (number == kZone)
+    return reader_.refuse(nest[kCtKey].at, EOPNOTSUPP,
+                          "ct zone says nothing here: a stack has one zone, 0, and no rule gives it another");
   if (number > UINT8_MAX || !is_known(key))
     return reader_.refuse(nest[kCtKey].at, EOPNOTSUPP,
                           "this key of ct is not supported (docs/filter.md lists what is)");
   if (nest.has(kCtFrom)) return ct_set(nest, key, action);
-  LoadCt load{.to = 0, .key = key, .reply = false};
+  LoadCt load{.to = 0, .key = key, .reply = false, .both = !nest.has(kCtDirection)};
   if (!register_number(nest, kCtTo, load.to)) return false;
   if (nest.has(kCtDirection)) {
     const ConstBytes direction = nest[kCtDirection].bytes;
     const bool any = key == CtKey::l3protocol || key == CtKey::protocol;
-    if (direction.size() != 1 || direction[0] > 1 || !(any || has_sides(key)))
+    if (direction.size() != 1 || direction[0] > 1 || !(any || counts(key) || has_sides(key)))
       return reader_.refuse(nest[kCtDirection].at, EINVAL, "this has no original and no reply side");
     load.reply = direction[0] == 1;
   } else if (has_sides(key)) {

@@ -55,7 +55,14 @@ bool Import::read(uint32_t table, const std::string& name, const Nest& nest, Act
       {"immediate", known({kImmediateTo, kImmediateData}), &Import::immediate},
       {"cmp", known({kCmpFrom, kCmpOperation, kCmpData}), &Import::compare},
       {"range", known({kRangeFrom, kRangeOperation, kRangeLow, kRangeHigh}), &Import::range},
-      {"payload", known({kPayloadTo, kPayloadBase, kPayloadOffset, kPayloadLength}), &Import::payload},
+      {"payload",
+       known({kPayloadTo, kPayloadBase, kPayloadOffset, kPayloadLength, kPayloadFrom, kPayloadSumType,
+              kPayloadSumOffset, kPayloadSumFlags}),
+       &Import::payload},
+      {"numgen", known({kNumgenTo, kNumgenModulus, kNumgenType, kNumgenOffset}), &Import::numgen},
+      {"hash", known({kHashFrom, kHashTo, kHashLength, kHashModulus, kHashSeed, kHashOffset, kHashType}),
+       &Import::hash},
+      {"socket", UINT32_MAX, &Import::socket},
       {"exthdr",
        known({kExthdrTo, kExthdrType, kExthdrOffset, kExthdrLength, kExthdrFlags, kExthdrOperation}),
        &Import::extension},
@@ -79,6 +86,7 @@ bool Import::read(uint32_t table, const std::string& name, const Nest& nest, Act
       {"limit", known({kLimitRate, kLimitUnit, kLimitBurst, kLimitType, kLimitFlags}),
        &Import::touch<StatefulKind::limit>},
       {"quota", known({kQuotaBytes, kQuotaFlags, kQuotaConsumed}), &Import::touch<StatefulKind::quota>},
+      {"connlimit", known({kConnlimitCount, kConnlimitFlags}), &Import::touch<StatefulKind::connections>},
       {"dynset",
        known({kDynsetName, kDynsetId, kDynsetOperation, kDynsetKey, kDynsetData, kDynsetTimeout,
               kDynsetExpression, kDynsetFlags, kDynsetExpressions}),
@@ -156,7 +164,9 @@ bool Import::payload(uint32_t, const Nest& nest, Action& action) {
   using namespace nft;
   uint32_t base = 0, offset = 0, length = 0;
   LoadPayload load{};
-  if (!reader_.need(nest, {kPayloadTo, kPayloadBase, kPayloadOffset, kPayloadLength}, "payload") ||
+  if (nest.has(kPayloadFrom)) return write_payload(nest, action);
+  if (!reader_.only(nest, known({kPayloadTo, kPayloadBase, kPayloadOffset, kPayloadLength}), "payload") ||
+      !reader_.need(nest, {kPayloadTo, kPayloadBase, kPayloadOffset, kPayloadLength}, "payload") ||
       !register_number(nest, kPayloadTo, load.to) || !reader_.number(nest, kPayloadBase, base) ||
       !reader_.number(nest, kPayloadOffset, offset) || !reader_.number(nest, kPayloadLength, length))
     return false;

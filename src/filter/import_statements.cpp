@@ -1,5 +1,5 @@
-// What a rule does: verdicts, counters, limits, quotas, logs and rejections, with the defaults that the
-// kernel fills in.
+// What a rule does: verdicts, counters, limits, quotas, numbers of connections, logs and rejections, with the
+// defaults that the kernel fills in.
 #include <cerrno>
 
 #include "filter/import.hpp"
@@ -120,6 +120,13 @@ bool Import::reject(uint32_t, const Nest& nest, Action& action) {
   return true;
 }
 
+bool Import::socket(uint32_t, const Nest& nest, Action&) {
+  return reader_.refuse(
+      nest.at, EOPNOTSUPP,
+      "socket would never hold: rules of a stack judge packets before it looks for a socket, "
+      "and all of them are of one program; write the ports instead (tcp dport)");
+}
+
 bool Import::object_reference(uint32_t table, const Nest& nest, Action& action) {
   using namespace nft;
   if (nest.has(kObjrefFrom)) {
@@ -204,6 +211,16 @@ bool Import::stateful(StatefulKind kind, const Nest& nest, Stateful& into) {
     return reader_.number(nest, kCounterBytes, into.bytes) &&
            reader_.number(nest, kCounterPackets, into.packets);
   uint32_t flags = 0, type = 0;
+  if (kind == StatefulKind::connections) {
+    if (!reader_.need(nest, {kConnlimitCount}, "connlimit") ||
+        !reader_.number(nest, kConnlimitCount, into.connections) ||
+        !reader_.number(nest, kConnlimitFlags, flags))
+      return false;
+    if (flags > 1)
+      return reader_.refuse(nest[kConnlimitFlags].at, EOPNOTSUPP, "a flag of ct count is not known here");
+    into.inverted = flags == 1;
+    return true;
+  }
   if (kind == StatefulKind::quota) {
     if (!reader_.need(nest, {kQuotaBytes}, "quota") || !reader_.number(nest, kQuotaBytes, into.bytes) ||
         !reader_.number(nest, kQuotaFlags, flags) || !reader_.number(nest, kQuotaConsumed, into.consumed))
@@ -245,7 +262,7 @@ bool Import::element_expression(const Attribute& attribute, std::vector<Stateful
   const auto* touch = std::get_if<Touch>(&one.front().action);
   if (touch == nullptr || touch->stateful < kept || into.size() >= 2)
     return reader_.refuse(attribute.at, EOPNOTSUPP,
-                          "elements can have a counter, a limit, a quota, or two of them");
+                          "elements can have a counter, a limit, a quota, ct count, or two of them");
   into.push_back(ruleset_.stateful[touch->stateful]);
   ruleset_.stateful.pop_back();
   return true;

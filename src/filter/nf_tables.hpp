@@ -132,7 +132,27 @@ enum ExpressionAttribute : uint16_t { kExpressionName = 1, kExpressionData };
 enum Immediate : uint16_t { kImmediateTo = 1, kImmediateData };
 enum Cmp : uint16_t { kCmpFrom = 1, kCmpOperation, kCmpData };
 enum Range : uint16_t { kRangeFrom = 1, kRangeOperation, kRangeLow, kRangeHigh };
-enum Payload : uint16_t { kPayloadTo = 1, kPayloadBase, kPayloadOffset, kPayloadLength, kPayloadFrom };
+enum Payload : uint16_t {
+  kPayloadTo = 1,
+  kPayloadBase,
+  kPayloadOffset,
+  kPayloadLength,
+  kPayloadFrom,
+  kPayloadSumType,
+  kPayloadSumOffset,
+  kPayloadSumFlags,
+};
+inline constexpr uint32_t kSumNone = 0, kSumInternet = 1, kSumSctp = 2, kSumTransport = 1;
+enum Numgen : uint16_t { kNumgenTo = 1, kNumgenModulus, kNumgenType, kNumgenOffset };
+enum Hash : uint16_t {
+  kHashFrom = 1,
+  kHashTo,
+  kHashLength,
+  kHashModulus,
+  kHashSeed,
+  kHashOffset,
+  kHashType,
+};
 enum Exthdr : uint16_t {
   kExthdrTo = 1,
   kExthdrType,
@@ -164,6 +184,7 @@ enum Lookup : uint16_t { kLookupSet = 1, kLookupFrom, kLookupTo, kLookupSetId, k
 enum Counter : uint16_t { kCounterBytes = 1, kCounterPackets };
 enum Limit : uint16_t { kLimitRate = 1, kLimitUnit, kLimitBurst, kLimitType, kLimitFlags };
 enum Quota : uint16_t { kQuotaBytes = 1, kQuotaFlags, kQuotaConsumed = 4 };
+enum Connlimit : uint16_t { kConnlimitCount = 1, kConnlimitFlags };
 enum Log : uint16_t { kLogGroup = 1, kLogPrefix, kLogSnaplen, kLogThreshold, kLogLevel, kLogFlags };
 enum Reject : uint16_t { kRejectType = 1, kRejectCode };
 enum Nat : uint16_t {

@@ -91,12 +91,23 @@ bool Packet::read_v6(Bytes seen, size_t whole) {
   bytes = seen.first(std::min(total, seen.size()));
   length = static_cast<uint32_t>(total);
   v6 = true;
+  find_transport_v6();
+  return true;
+}
+
+void Packet::find_transport_v6() {
   const auto found = find_extension(bytes, -1);
   has_transport = found && found->offset <= UINT16_MAX;
   protocol = has_transport ? found->found : 0;
   transport = has_transport ? static_cast<uint16_t>(found->offset) : 0;
   fragment = has_transport ? found->fragment : 0;
-  return true;
+}
+
+void Packet::read_again() {
+  if (v6) return find_transport_v6();
+  protocol = bytes[9];
+  transport = static_cast<uint16_t>((bytes[0] & 15) * 4);
+  fragment = load_be16(bytes.data() + 6) & 0x1fff;
 }
 
 bool Packet::read(Bytes seen, size_t whole) {

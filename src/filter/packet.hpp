@@ -64,8 +64,11 @@ struct Packet {
   // The same where `seen` is the beginning, as much as Engine::needed_bytes(), of `whole` bytes that are
   // there.
   bool read(Bytes seen, size_t whole);
+  // The same in what rules have written into: what they made of it is nobody's to judge.
+  void read_again();
 
  private:
+  void find_transport_v6();
   bool read_v4(Bytes seen, size_t whole);
   bool read_v6(Bytes seen, size_t whole);
 };

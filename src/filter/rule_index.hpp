@@ -42,6 +42,7 @@ class RuleIndex {
     size_t other;                            // into others_: the next rule that is in no table
     uint32_t least;                          // of what `next` says; kNone: nothing
     size_t found;                            // how many of `next` count
+    uint32_t writes;                         // how much had been written into the packet
     std::array<uint32_t, kMostTables> next;  // of each table that has one: a rule that may hold, then kNone
   };
 

@@ -70,6 +70,37 @@ struct LoadPayload {
   uint8_t length;
   uint16_t offset;
 };
+// Checksums that cover what is written change with it.
+struct StorePayload {
+  Register from;
+  HeaderBase base;  // network or transport
+  uint8_t length, offset;
+  bool sums;  // a checksum of the same header, at sum_offset
+  uint8_t sum_offset;
+  bool sums_transport;  // that of the transport header, whose pseudo-header this belongs to
+};
+// One of `modulus` numbers from `offset` on.
+struct NumberRange {
+  uint32_t modulus, offset;
+};
+struct NextNumber {
+  Register to;
+  NumberRange range;
+  bool random;     // else one after the other
+  uint32_t state;  // of Ruleset::number_states
+};
+struct HashRegisters {
+  Register to, from;
+  uint8_t length;
+  NumberRange range;
+  uint32_t seed;
+  uint32_t state;  // kNone: the seed is given, else it is drawn
+};
+// The same for both directions of a flow.
+struct HashFlow {
+  Register to;
+  NumberRange range;
+};
 enum class ExtensionKind : uint8_t { ipv6, tcp, ipv4 };
 struct LoadExtension {
   Register to;
@@ -111,6 +142,9 @@ enum class CtKey : uint8_t {  // NFT_CT_*
   source_port = 11,
   destination_port = 12,
   labels = 13,
+  packets = 14,
+  bytes = 15,
+  packet_bytes = 16,  // on average
   source_v4 = 19,
   destination_v4 = 20,
   source_v6 = 21,
@@ -120,6 +154,7 @@ struct LoadCt {
   Register to;
   CtKey key;
   bool reply;  // of the two sides: of who answers
+  bool both;   // of the two directions together
 };
 struct StoreCt {
   Register from;
@@ -179,16 +214,18 @@ struct Reject {
   uint8_t code;
 };
 
-using Action = std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta,
-                            StoreMark, LoadCt, StoreCt, Untrack, Translate, Mask, Shift, SwapBytes, Lookup,
-                            Touch, TouchMapped, UpdateSet, Log, Reject>;
+using Action =
+    std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, StorePayload, NextNumber,
+                 HashRegisters, HashFlow, LoadExtension, LoadMeta, StoreMark, LoadCt, StoreCt, Untrack,
+                 Translate, Mask, Shift, SwapBytes, Lookup, Touch, TouchMapped, UpdateSet, Log, Reject>;
 struct Expression {
   Action action;
   uint32_t attribute = 0;  // its Origin's; the sequence is the rule's
 };
 
-// What a counter, limit or quota begins with and is given.
-enum class StatefulKind : uint8_t { counter, limit, quota };
+// What a counter, limit, quota or number of connections begins with and is given.
+// connections: how many flows that are open have met it.
+enum class StatefulKind : uint8_t { counter, limit, quota, connections };
 struct Stateful {
   StatefulKind kind = StatefulKind::counter;
   bool inverted = false;
@@ -196,9 +233,10 @@ struct Stateful {
   uint32_t burst = 0;     // a limit's
   uint64_t rate = 0;      // a limit's, in packets or bytes for each period
   uint64_t period_ns = 0;
-  uint64_t bytes = 0;     // counted so far, or a quota's
-  uint64_t packets = 0;   // counted so far
-  uint64_t consumed = 0;  // of a quota
+  uint64_t bytes = 0;        // counted so far, or a quota's
+  uint64_t packets = 0;      // counted so far
+  uint64_t consumed = 0;     // of a quota
+  uint32_t connections = 0;  // that are allowed
 
   friend bool operator==(const Stateful&, const Stateful&) = default;
 };
@@ -298,6 +336,7 @@ struct Ruleset {
   std::vector<NamedObject> objects;
   std::vector<Stateful> stateful;
   std::vector<LogText> logs;
+  uint32_t number_states = 0;
 };
 
 }  // namespace skerry::filter

@@ -20,11 +20,13 @@ bool alike(const Stateful& one, const Stateful& other) {
   return one.kind == other.kind && one.in_bytes == other.in_bytes && one.period_ns == other.period_ns;
 }
 
+// Types too: an address is no mark, though both have four bytes.
 bool alike(const Set& one, const Set& other) {
-  return one.dynamic == other.dynamic && one.shape == other.shape && one.key_bytes == other.key_bytes &&
-         one.fields == other.fields && one.maps == other.maps && one.maps_verdict == other.maps_verdict &&
-         one.maps_object == other.maps_object && one.data_bytes == other.data_bytes &&
-         one.element_expressions == other.element_expressions;
+  return one.dynamic == other.dynamic && one.key_type == other.key_type && one.data_type == other.data_type &&
+         one.object_kind == other.object_kind && one.shape == other.shape &&
+         one.key_bytes == other.key_bytes && one.fields == other.fields && one.maps == other.maps &&
+         one.maps_verdict == other.maps_verdict && one.maps_object == other.maps_object &&
+         one.data_bytes == other.data_bytes && one.element_expressions == other.element_expressions;
 }
 
 }  // namespace
@@ -58,8 +60,12 @@ void Engine::take_over(const Engine& old, TimeNs now) {
     }
     dynamic_of_[i]->take_over(*old.dynamic_of_[before->second], now,
                               [&](const Element& here, const Element& there) {
-                                for (size_t k = 0; k < here.counters.size(); ++k)
-                                  tallies_[here.counters[k]] = old.tallies_[there.counters[k]];
+                                for (size_t k = 0; k < here.counters.size(); ++k) {
+                                  const uint32_t into = here.counters[k], from = there.counters[k];
+                                  tallies_[into] = old.tallies_[from];
+                                  if (ruleset_.stateful[into].kind == StatefulKind::connections)
+                                    connections_.take_over(into, old.connections_, from, now);
+                                }
                               });
   }
 }

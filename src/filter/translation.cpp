@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "filter/checksum_change.hpp"
 #include "filter/protocols.hpp"
 
 namespace skerry::filter {
@@ -11,29 +12,6 @@ namespace {
 
 // What a transport's checksum covers and where it lies.
 enum class Sum : uint8_t { whole, pseudo_header_alone, none };
-
-// Sum of 16-bit words; a last odd byte is padded.
-uint32_t sum_of(ConstBytes bytes) {
-  uint32_t sum = 0;
-  size_t i = 0;
-  for (; i + 1 < bytes.size(); i += 2) sum += load_be16(bytes.data() + i);
-  if (i < bytes.size()) sum += uint32_t{bytes[i]} << 8;
-  return sum;
-}
-uint16_t fold(uint64_t sum) {
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
-}
-
-// RFC 1624: the sum of what is covered changes by `after` - `before`.
-void adjust(uint8_t* checksum, uint32_t before, uint32_t after) {
-  const auto sum = static_cast<uint16_t>(~load_be16(checksum));
-  store_be16(checksum,
-             static_cast<uint16_t>(~fold(uint64_t{0xffff} + sum + uint16_t(~fold(before)) + after)));
-}
-void adjust_unfinished(uint8_t* sum, uint32_t before, uint32_t after) {
-  store_be16(sum, fold(uint64_t{load_be16(sum)} + uint16_t(~fold(before)) + after));
-}
 
 bool has_identifier(bool v6, uint8_t icmp_type) {
   if (v6) return icmp_type == 128 || icmp_type == 129;

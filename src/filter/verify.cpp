@@ -64,6 +64,12 @@ class RuleVerifier {
   bool check(const Compare& action) { return reads(action.from, action.value.length); }
   bool check(const InRange& action) { return reads(action.from, action.low.length); }
   bool check(const LoadPayload& action) { return writes(action.to, action.length); }
+  bool check(const StorePayload& action) { return reads(action.from, action.length); }
+  bool check(const NextNumber& action) { return writes(action.to, 4); }
+  bool check(const HashRegisters& action) {
+    return reads(action.from, action.length) && writes(action.to, 4);
+  }
+  bool check(const HashFlow& action) { return writes(action.to, 4); }
   bool check(const LoadExtension& action) { return writes(action.to, action.length); }
   bool check(const LoadMeta& action) {
     const bool name = action.key == MetaKey::iifname || action.key == MetaKey::oifname;
@@ -131,6 +137,10 @@ class RuleVerifier {
       case CtKey::source:
       case CtKey::destination:
         return ruleset_.tables[table_].family == Family::ip ? 4 : 16;
+      case CtKey::packets:
+      case CtKey::bytes:
+      case CtKey::packet_bytes:
+        return 8;
       default:
         return 4;
     }

@@ -1,7 +1,8 @@
 // What each expression does to a packet, its registers and the verdict: the interpreter, included by
 // engine.cpp alone.
 //
-// What has to do with connections is in vm_ct.hpp.
+// What has to do with connections is in vm_ct.hpp, numbers that rules make in vm_numbers.hpp, what they write
+// in vm_write.hpp.
 //
 // Read first: the eval functions of nft_*.c, which this follows down to what is left in a register.
 #pragma once
@@ -33,6 +34,8 @@ struct Engine::Run {
 
   alignas(8) std::array<uint8_t, kRegisters * 4> registers{};
   Verdict verdict{};
+  uint32_t writes = 0;      // into the packet, so far
+  uint32_t read_again = 0;  // how many of them when its headers were looked for
 
   uint8_t* at(Register index) { return registers.data() + index * size_t{4}; }
   // Registers are written in whole words: what is left of the last one is zero.
@@ -117,6 +120,13 @@ struct Engine::Run {
     store(action.to, loaded, action.length);
   }
 
+  // vm_write.hpp
+  void operator()(const StorePayload& action);
+  // vm_numbers.hpp
+  void operator()(const NextNumber& action);
+  void operator()(const HashRegisters& action);
+  void operator()(const HashFlow& action);
+
   void operator()(const LoadExtension& action) {
     not_again();
     if (action.kind == ExtensionKind::tcp) return load_tcp_option(action);
@@ -192,6 +202,7 @@ struct Engine::Run {
   void operator()(const Untrack&);
   void operator()(const Translate& action);
   uint32_t milliseconds_left(const Flow& flow) const;
+  void count_connection(uint32_t list, const Stateful& most);
   void keep_host_part(NatRange& range, bool source) const;
 
   void operator()(const Mask& action) {
@@ -240,8 +251,9 @@ struct Engine::Run {
   void touch_own(const Element& element) {
     if (!element.counts) return;
     for (const uint32_t own : element.counters) {
+      const Code before = verdict.code;
       touch(own);
-      if (verdict.code == Code::stop_rule) return;
+      if (verdict.code != before) return;
     }
   }
 
@@ -293,6 +305,9 @@ struct Engine::Run {
         break;
       case StatefulKind::limit:
         if (exceeds(stateful, tally) != stateful.inverted) stop_rule();
+        break;
+      case StatefulKind::connections:
+        count_connection(index, stateful);
         break;
     }
   }

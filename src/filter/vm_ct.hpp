@@ -44,6 +44,19 @@ inline void Engine::Run::operator()(const LoadCt& action) {
       return store_number(action.to, static_cast<uint8_t>(tuple.v6 != 0 ? Family::ip6 : Family::ip));
     case CtKey::protocol:
       return store_number(action.to, tuple.protocol);
+    case CtKey::packets:
+    case CtKey::bytes:
+    case CtKey::packet_bytes: {
+      not_again();
+      uint64_t packets = 0, bytes = 0;
+      for (const bool reply : {false, true}) {
+        if (!action.both && reply != action.reply) continue;
+        packets += flow.passed[reply].packets;
+        bytes += flow.passed[reply].bytes;
+      }
+      if (action.key == CtKey::packet_bytes) bytes = packets == 0 ? 0 : bytes / packets;
+      return store_number(action.to, action.key == CtKey::packets ? packets : bytes);
+    }
     case CtKey::labels:
       not_again();
       return store(action.to, flow.labels.data(), flow.labels.size());
@@ -64,6 +77,25 @@ inline void Engine::Run::operator()(const LoadCt& action) {
     case CtKey::destination_v6:
       return tuple.v6 != 0 ? store(action.to, tuple.destination.data(), kV6) : stop_rule();
   }
+}
+
+// nft_connlimit_do_eval().
+inline void Engine::Run::count_connection(uint32_t list, const Stateful& most) {
+  const Flow* const flow = packet.tracked.flow;
+  if (flow == nullptr) {
+    const auto transport = find_transport(packet.bytes, packet.v6);
+    if (!transport || !Tuple::read(packet.bytes, packet.v6, transport->protocol, transport->offset)) {
+      verdict.code = Code::drop;
+      return;
+    }
+  }
+  bool full = false;
+  const bool exceeds = engine.connections_.exceeds(list, flow, most.connections, now, full);
+  if (full) {
+    verdict.code = Code::drop;
+    return;
+  }
+  if (exceeds != most.inverted) stop_rule();
 }
 
 // A flow that is not known yet has no time.

@@ -40,8 +40,16 @@ const char* kind_name(StatefulKind kind) {
       return "limit";
     case StatefulKind::quota:
       return "quota";
+    case StatefulKind::connections:
+      return "ct count";
   }
   return "";
+}
+
+std::string reject_name(const Reject& reject) {
+  if (reject.kind == RejectKind::tcp_reset) return "tcp reset";
+  return (reject.kind == RejectKind::icmpx_unreachable ? "icmpx code " : "icmp code ") +
+         std::to_string(reject.code);
 }
 
 const char* log_level_name(uint32_t level) {

@@ -10,6 +10,8 @@ namespace skerry::filter {
 const char* family_name(Family family);
 const char* hook_name(Hook hook);
 const char* kind_name(StatefulKind kind);
+// "tcp reset", "icmp code 3"
+std::string reject_name(const Reject& reject);
 // "warn", of syslog's numbers 0 to 7.
 const char* log_level_name(uint32_t level);
 

@@ -43,7 +43,7 @@ void FilterHooks::make_room() {
       std::max(engine_.needed_bytes(), trace_ != nullptr ? trace_->match().needed_bytes() : 0);
   copy_.resize(kLinkBytes + needed);
   leaving_.resize(needed);
-  came_.resize(engine_.translates() ? copy_.size() : 0);
+  came_.resize(changes_packets() ? copy_.size() : 0);
 }
 
 uint64_t FilterHooks::follow(filter::Engine match, TimeNs now) {
@@ -96,8 +96,8 @@ void FilterHooks::open(size_t whole) {
   if (engine_.translates()) {
     const Ipv4Address ours = looped_ ? kLoopback : routes_.first();
     store_be32(packet_.address.data(), ours);
-    came_.assign(copy_.begin(), copy_.end());
   }
+  if (changes_packets()) came_.assign(copy_.begin(), copy_.end());
   if (looped_) {
     packet_.tracked = expected_;
     filter::Flow*& flow = packet_.tracked.flow;
@@ -205,13 +205,23 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   }
   engine_.record();
   const Ipv4Address to = load_be32(leaving.bytes.data() + kDestinationOffset);
+  const size_t header_bytes = leaving.transport;
   if (!judge(leaving, filter::Hook::output, now)) return false;
-  goes_elsewhere_ = leaving.translated && load_be32(leaving.bytes.data() + kDestinationOffset) != to;
+  // What a rule writes into the header leads nowhere, as in a chain of Linux that is not of type route.
+  const filter::Flow* const flow = leaving.tracked.flow;
+  const bool led = flow != nullptr && (flow->status & filter::Flow::kTranslated) != 0;
+  goes_elsewhere_ = led && load_be32(leaving.bytes.data() + kDestinationOffset) != to;
   if (engine_.translates() && !routes(leaving, now)) return false;
   if (!judge(leaving, filter::Hook::postrouting, now)) return false;
   if (look) engine_.remember(*look);
   left_ = leaving.tracked;
-  if (leaving.translated) std::memcpy(packet.data(), leaving_.data(), seen);
+  if (!leaving.translated) return true;
+  const auto header = Ipv4Header::parse(ConstBytes(leaving_).first(seen));
+  if (!header || header->total_bytes != length || header->header_bytes != header_bytes) {
+    judgement_ = {.accepted = false};
+    return false;
+  }
+  std::memcpy(packet.data(), leaving_.data(), seen);
   return true;
 }
 

@@ -60,20 +60,23 @@ class FilterHooks {
   // What rules say to the packet taken last. One that they refuse is again as it came.
   bool passes(filter::Hook hook, TimeNs now) { return known_ || asks(hook, now); }
   // The private copy is another than the packet that was taken, which must not be used: its beginning, and
-  // `ip` with its addresses.
-  bool has_translated() const { return packet_.translated; }
-  ConstBytes translated() const { return ConstBytes(copy_).subspan(kLinkBytes, copied_); }
-  Ipv4Header addressed(Ipv4Header ip) const {
-    ip.source = load_be32(translated().data() + kSourceOffset);
-    ip.destination = load_be32(translated().data() + kDestinationOffset);
-    return ip;
+  // its header. None: what rules wrote is not the header of such a packet.
+  bool has_changed() const { return packet_.translated; }
+  ConstBytes changed() const { return ConstBytes(copy_).subspan(kLinkBytes, copied_); }
+  std::optional<Ipv4Header> header(const Ipv4Header& as_it_came) const {
+    const auto ip = Ipv4Header::parse(changed());
+    const bool alike =
+        ip && ip->total_bytes == as_it_came.total_bytes && ip->header_bytes == as_it_came.header_bytes;
+    return alike ? ip : std::nullopt;
   }
+  // Rules translate, or write into packets.
+  bool changes_packets() const { return engine_.translates() || engine_.writes(); }
   // The private copy of its transport header and what follows: at least 60 bytes, if there are as many.
   ConstBytes transport() const {
     return ConstBytes(copy_).subspan(kLinkBytes, copied_).subspan(header_bytes_);
   }
 
-  // --- the way out: at both hooks. What passes may have been translated. `unfinished`: its checksum is left
+  // --- the way out: at both hooks. What passes may have been changed. `unfinished`: its checksum is left
   // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's
   // connection, though rules may have kept that from beginning.
   // `summed`: it is finished, though it loops.

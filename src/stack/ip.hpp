@@ -219,13 +219,15 @@ class Ip {
   // `ethernet` is a copy of the link header; null: the packet looped.
   Fate receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* ethernet,
                     bool broadcast_frame);
+  std::optional<DropReason> judge_changed(const Ipv4Header& as_it_came) const;
   Fate receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched, bool looped);
   // A whole packet for us, to whom it is for; `looped`: its frame is the loopback's.
   Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
                bool intact);
   Fate hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
                  bool intact);
-  [[gnu::cold, gnu::noinline]] Fate hand_over_translated(TimeNs now, const Ipv4Header& ip, ConstBytes packet);
+  [[gnu::cold, gnu::noinline]] Fate hand_over_changed(TimeNs now, const Ipv4Header& ip, ConstBytes packet,
+                                                      bool intact);
   Fate receive_icmp(TimeNs now, const Segment& segment);
   void refuse(TimeNs now, const Segment& segment, DropReason reason, IcmpUnreachableCode code);
   [[gnu::cold, gnu::noinline]] Fate refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip,

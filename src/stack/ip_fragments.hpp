@@ -49,11 +49,19 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
     filter_.note_damage();
   if (filter_.tracks() && !filter_.passes(filter::Hook::prerouting, now))
     settle(frame, true, refused_in(now, frame, header, made, true, intact));
-  else if (!looped && filter_.has_translated() && judge_ipv4(filter_.addressed(header), routes_, false))
-    settle(frame, true, {judge_ipv4(filter_.addressed(header), routes_, false)});
+  else if (const auto reason = looped ? std::nullopt : judge_changed(header))
+    settle(frame, true, {reason});
   else
     settle(frame, true, deliver(now, frame, header, made, true, intact));
   return {};
+}
+
+// What rules made of a packet that was put together, if they changed it.
+template <Link L>
+std::optional<DropReason> Ip<L>::judge_changed(const Ipv4Header& as_it_came) const {
+  if (!filter_.is_active() || !filter_.has_changed()) return std::nullopt;
+  const auto header = filter_.header(as_it_came);
+  return header ? judge_ipv4(*header, routes_, false) : DropReason::malformed_ipv4;
 }
 
 // Writes the header before `payload_bytes` of the packet; returns its frame, of the right length.
@@ -137,8 +145,7 @@ int Ip<L>::send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segm
       refused_out({whole, end});
       return EPERM;
     }
-    ip.source = load_be32(whole + kIpv4SourceOffset);
-    ip.destination = load_be32(whole + kIpv4DestinationOffset);
+    ip.read({whole, Ipv4Header::kMinBytes});  // it may have been changed
     if (filter_.goes_elsewhere()) {
       if (!find_elsewhere()) return EHOSTUNREACH;
       on = &elsewhere_;

@@ -12,8 +12,8 @@ uint32_t Ip<L>::rx(TimeNs now) {
     settle(looped.frame, true, receive_looped(now, looped));
   }
   uint32_t left = receive_limit_;
-  // What rules translate takes a frame of ours; the rest of a batch can wait for those.
-  if (filter_.is_active() && filter_.engine().translates()) [[unlikely]]
+  // What rules change takes a frame of ours; the rest of a batch can wait for those.
+  if (filter_.is_active() && filter_.changes_packets()) [[unlikely]]
     left = std::clamp(loopback_.free(), 1u, left);
   while (left > 0) {
     if (in_next_ == in_.count) {
@@ -126,7 +126,11 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
       if (!looped && judge_ipv4(ip, routes_, broadcast_frame)) return {filter_.reason()};
       return refused_in(now, frame, ip, packet, looped, intact);
     }
-    if (filter_.has_translated()) ip = filter_.addressed(ip);
+    if (filter_.has_changed()) [[unlikely]] {
+      const auto changed = filter_.header(ip);
+      if (!changed) return {DropReason::malformed_ipv4};
+      ip = *changed;
+    }
   }
   if (!looped) {
     if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {reason};
@@ -140,11 +144,15 @@ template <Link L>
 auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
                     bool intact) -> Fate {
   ++counters_.packets_in;
-  const bool judged = filter_.is_active();
-  if (judged && !filter_.passes(filter::Hook::input, now)) [[unlikely]]
-    return refused_in(now, frame, filter_.addressed(ip), packet, looped, intact);
-  if (judged && filter_.has_translated()) [[unlikely]]
-    return hand_over_translated(now, filter_.addressed(ip), packet);
+  if (filter_.is_active()) [[unlikely]] {
+    const bool passes = filter_.passes(filter::Hook::input, now);
+    if (!passes || filter_.has_changed()) {
+      const auto header = filter_.header(ip);
+      if (!header) return {DropReason::malformed_ipv4};
+      return passes ? hand_over_changed(now, *header, packet, intact)
+                    : refused_in(now, frame, *header, packet, looped, intact);
+    }
+  }
   return hand_over(now, frame, ip, packet, looped, intact);
 }
 

@@ -7,14 +7,14 @@ namespace skerry::stack {
 // `packet` is as it came, and what rules made of its beginning is in their private copy. From here on it is
 // one of our own: whoever answers it quotes what is in the frame, and rules translate the answer back.
 template <Link L>
-auto Ip<L>::hand_over_translated(TimeNs now, const Ipv4Header& ip, ConstBytes packet) -> Fate {
+auto Ip<L>::hand_over_changed(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool intact) -> Fate {
   const auto frame = loopback_.allocate(EthernetHeader::kBytes + ip.total_bytes);
   if (!frame) return {DropReason::no_memory};
   const Bytes own = Bytes(loopback_.data(*frame)).subspan(EthernetHeader::kBytes);
-  const ConstBytes beginning = filter_.translated();
+  const ConstBytes beginning = filter_.changed();
   std::memcpy(own.data(), beginning.data(), beginning.size());
   copy_once(own.data() + beginning.size(), packet.data() + beginning.size(), own.size() - beginning.size());
-  settle(*frame, true, hand_over(now, *frame, ip, own, true, true));  // its checksum was seen by tracking
+  settle(*frame, true, hand_over(now, *frame, ip, own, true, intact));
   return {};
 }
 

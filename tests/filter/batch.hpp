@@ -121,13 +121,15 @@ struct SetWords {
   uint32_t flags = 0, key_bytes = 4, id = 1;
   std::string name = "s";
   Octets more = {};
+  uint32_t key_type = 7;  // ipv4_addr
 };
 inline Octets set(const SetWords& words) {
-  return nft_message(nft::kNewSet,
-                     join(attribute(nft::kSetTable, text("t")), attribute(nft::kSetName, text(words.name)),
-                          attribute(nft::kSetFlags, be32(words.flags)), attribute(nft::kSetKeyType, be32(7)),
-                          attribute(nft::kSetKeyLength, be32(words.key_bytes)),
-                          attribute(nft::kSetId, be32(words.id)), words.more));
+  return nft_message(
+      nft::kNewSet,
+      join(attribute(nft::kSetTable, text("t")), attribute(nft::kSetName, text(words.name)),
+           attribute(nft::kSetFlags, be32(words.flags)), attribute(nft::kSetKeyType, be32(words.key_type)),
+           attribute(nft::kSetKeyLength, be32(words.key_bytes)), attribute(nft::kSetId, be32(words.id)),
+           words.more));
 }
 inline Octets element(const Octets& key, const Octets& more = {}) {
   return attribute(nft::kListElement, join(value(nft::kElementKey, key), more));

@@ -87,6 +87,21 @@ TEST_F(ConntrackTest, AFlowIsNewUntilItIsAnswered) {
   EXPECT_EQ(table_.flows(), 1U);
 }
 
+// Also what a rule sees of it: it is counted before it is judged.
+TEST_F(ConntrackTest, CountsWhatIsValidInBothDirections) {
+  EXPECT_EQ(pass(datagram(false)).flow->passed[0].packets, 1U);
+  pass(datagram(false));
+  const Flow& flow = *pass(datagram(true)).flow;
+  EXPECT_EQ(flow.passed[0].packets, 2U);
+  EXPECT_EQ(flow.passed[0].bytes, 56U);
+  EXPECT_EQ(flow.passed[1].packets, 1U);
+}
+TEST_F(ConntrackTest, ASynThatIsSentAgainDoesNotCount) {
+  for (int again = 0; again < 3; ++again)
+    EXPECT_EQ(pass(segment(false, {kSyn, 99})).flow->passed[0].packets, 1U);
+  EXPECT_EQ(pass(segment(true, {kSyn | kAck, 199, 100})).flow->passed[1].bytes, 40U);
+}
+
 TEST_F(ConntrackTest, WhatRulesDropBeginsNothing) {
   pass(datagram(false), true);
   const Tracked answer = pass(datagram(true), true);

@@ -236,6 +236,22 @@ TEST(DynamicSet, OfAnotherKindBeginsAnew) {
   EXPECT_FALSE(rules.accepts(5));
 }
 
+// An address is no mark, though both have four bytes.
+TEST(DynamicSet, OfAnotherTypeBeginsAnew) {
+  constexpr uint32_t kAddress = 7, kMark = 19;
+  const auto rules_of = [](uint32_t type) {
+    return batch(table(), base_chain("in", Policy::drop),
+                 set({.flags = kDynamic, .more = size_of_set(8), .key_type = type}),
+                 rule("in", join(source(), lookup(), verdict(1))), rule("in", join(source(), dynset(0))));
+  };
+  Rules rules(rules_of(kAddress));
+  EXPECT_FALSE(rules.accepts(5));
+  rules.change(rules_of(kAddress), 0);
+  EXPECT_TRUE(rules.accepts(5));
+  rules.change(rules_of(kMark), 0);
+  EXPECT_FALSE(rules.accepts(5));
+}
+
 TEST(NamedObject, OutlivesAReload) {
   const auto counter_named = [](const std::string& name) {
     return nft_message(

@@ -103,6 +103,20 @@ TEST(Engine, ADropNamesItsRule) {
   EXPECT_EQ(engine.tally(0).bytes, 32U);
 }
 
+TEST(Engine, OfManyStepsTheLastIsKept) {
+  Octets rules;
+  for (int i = 0; i < 5; ++i) rules = join(rules, rule("in", counter()));
+  Engine engine = engine_of(batch(table(), base_chain(), rules, rule("in", verdict(0))));
+  std::vector<Step> steps;
+  steps.reserve(3);
+  engine.follow(&steps);
+  judge(engine, datagram());
+  ASSERT_EQ(steps.size(), 3U);
+  EXPECT_EQ(steps[1].rule, 1U);
+  EXPECT_EQ(steps[2].rule, 5U);
+  EXPECT_EQ(steps[2].verdict.code, Code::drop);
+}
+
 // A jump comes back behind itself, a goto to where the last jump came from.
 TEST(Engine, JumpsReturnAndGotosDoNot) {
   Engine engine = engine_of(batch(table(), base_chain(), chain("a"), chain("b"), rule("in", verdict(-3, "a")),

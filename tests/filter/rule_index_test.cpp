@@ -31,7 +31,7 @@ class Draw {
   Octets rules(const std::string& chain_name, uint32_t count, const std::vector<std::string>& below) {
     Octets all;
     for (uint32_t i = 0; i < count; ++i)
-      all = join(all, rule(chain_name, join(tests(), counter(), end(below))));
+      all = join(all, rule(chain_name, join(tests(), counter(), write(), end(below))));
     return all;
   }
   // Of concatenated ranges, which lie over each other.
@@ -120,6 +120,19 @@ class Draw {
     for (uint32_t left = random_.below(4); left > 0; --left) all = join(all, test());
     return all;
   }
+  // Now and then, what others compare.
+  Octets write() {
+    if (random_.below(12) != 0) return {};
+    const bool port = random_.below(2) == 0;
+    const Octets bytes = port ? Octets{0, small()} : Octets{10, 0, 0, small()};
+    return join(expression("immediate",
+                           join(attribute(nft::kImmediateTo, be32(1)), value(nft::kImmediateData, bytes))),
+                expression("payload",
+                           join(attribute(nft::kPayloadFrom, be32(1)),
+                                attribute(nft::kPayloadBase, be32(port ? kTransport : kNetwork)),
+                                attribute(nft::kPayloadOffset, be32(port ? 2 : 12)),
+                                attribute(nft::kPayloadLength, be32(static_cast<uint32_t>(bytes.size()))))));
+  }
   Octets end(const std::vector<std::string>& below) {
     const uint32_t chosen = random_.below(10);
     if (chosen == 0) return verdict(kDrop);
@@ -165,11 +178,15 @@ TEST(RuleIndex, AgreesWithRuleAfterRule) {
       if (now % 3 != 0) one.link = link;
       one.tracked.state = draw.state();
       Packet other = one;
+      Octets copy(one.bytes.begin(), one.bytes.end());  // rules write into it
+      other.bytes = copy;
       const Judgement got = indexed.judge(Hook::input, one, now);
       const Judgement expected = linear.judge(Hook::input, other, now);
       ASSERT_EQ(got.accepted, expected.accepted) << "seed " << seed << ", packet " << now;
       ASSERT_EQ(got.chain, expected.chain) << "seed " << seed << ", packet " << now;
       ASSERT_EQ(got.rule, expected.rule) << "seed " << seed << ", packet " << now;
+      ASSERT_TRUE(std::equal(copy.begin(), copy.end(), one.bytes.begin()))
+          << "seed " << seed << ", packet " << now;
     }
     for (uint32_t i = 0; i < ruleset.stateful.size(); ++i)
       ASSERT_EQ(indexed.tally(i).packets, linear.tally(i).packets) << "seed " << seed;

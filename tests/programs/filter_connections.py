@@ -21,7 +21,9 @@ def rules(random):
     told += ["meta l4proto tcp ct original proto-dst 80 meta mark set meta mark | 0x10000", "meta l4proto udp ct reply proto-src 80-443 meta mark set meta mark | 0x20000",
              "ct protocol tcp meta mark set meta mark | 0x40000", "ct l3proto ipv6 meta mark set meta mark | 0x80000",
              "ct original ip saddr & 0.0.0.1 == 0.0.0.1 meta mark set meta mark | 0x100000", "ct reply ip6 daddr & ::1 == ::1 meta mark set meta mark | 0x200000",
-             "ct mark 7 meta mark set meta mark | 0x400000", "ct mark 0 meta mark set meta mark | 0x800000"]
+             "ct mark 7 meta mark set meta mark | 0x400000", "ct mark 0 meta mark set meta mark | 0x800000",
+             f"ct original packets > {random.randrange(1, 6)} meta mark set meta mark | 0x1000000", f"ct reply bytes >= {random.randrange(28, 400)} meta mark set meta mark | 0x2000000",
+             f"ct avgpkt < {random.randrange(28, 80)} meta mark set meta mark | 0x4000000", f"ct packets {random.randrange(1, 4)}-9 meta mark set meta mark | 0x8000000"]
     judged = [f"ct state {random.choice(['new', 'established', 'invalid', 'related', 'new,invalid'])} {{}}",
               f"meta l4proto {random.choice(['tcp', 'udp', 'icmp'])} ct direction {random.choice(['original', 'reply'])} {{}}",
               "tcp flags & (fin|syn|rst|ack) == syn {}", "tcp flags & rst == rst {}", "ct status seen-reply {}",
@@ -29,6 +31,9 @@ def rules(random):
     doing = [lambda: f"limit rate over 1/day burst {random.randrange(1, 30)} packets drop", lambda: "ct mark set 7", lambda: "counter",
              lambda: "ct mark set meta mark"]
     chosen = [random.choice(judged).format(random.choice(doing)()) for _ in range(random.randrange(4))]
+    if not chosen:
+        # Once for each flow, because Linux counts one twice that it meets twice between two ticks of its clock.
+        chosen = [f"meta l4proto {{ udp, icmp, icmpv6, 253 }} ct state new ct original packets 1 ct count over {random.randrange(5)} meta mark set meta mark | 0x10000000"]
     raw = []
     if random.random() < .2:
         raw = ["chain raw {", "type filter hook prerouting priority raw", f"udp dport {random.choice([53, 80])} notrack",

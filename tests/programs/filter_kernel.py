@@ -57,6 +57,8 @@ table inet needed {
     udp dport vmap { 1-3 : accept, * : drop }
     add @d { ip saddr counter } ip saddr @d delete @d { ip saddr } reject with tcp reset
     ct state established ct status assured ct mark set 1 notrack
+    ip ttl set 1 tcp dport set 1 numgen inc mod 2 1 symhash mod 2 1
+    meta mark set jhash ip saddr mod 2 seed 0x1 ct count over 1 ct original bytes > 1
   }
 }
 """
@@ -278,6 +280,28 @@ class Comparison:
         self.counts["given up"] += 1
         return None
 
+    def symmetric(self, seed, packets):
+        """The kernel's symhash has a secret: not what it is can be compared, but which packets have the same."""
+        rng = random.Random(seed)
+        Path(self.folder, "rules.nft").write_text("table inet t {\nchain c {\ntype filter hook prerouting priority 0\nmeta mark set symhash mod 4294967295\n}\n}\n")
+        ends = filter_connections.frames(rng, seed, packets)
+        frames = [frame(rng, number, wild=True, later=True) if rng.random() < .5 else ends[number - 1] for number in range(1, packets + 1)]
+        Path(self.folder, "packets.pcap").write_bytes(pcap(frames))
+        refused = self.kernel.load(f"{self.folder}/rules.nft")
+        code, output, errors = self.engine()
+        if refused or code:
+            self.differs(f"symhash: the kernel says: {refused}\nwe say: {errors}")
+        self.kernel.send(frames)
+        pre = passed(self.kernel.result(), "pre")
+        theirs, ours = {}, {}
+        for each, fate in zip(frames, json.loads(output)["packets"]):
+            if number_of(each) not in pre:
+                continue
+            hash_ = pre[number_of(each)]
+            if theirs.setdefault(hash_, fate["mark"]) != fate["mark"] or ours.setdefault(fate["mark"], hash_) != hash_:
+                self.differs(f"seed {seed}: packets that are alike to one symhash are not to the other: {theirs[hash_]}, {fate}\n{each.hex()}")
+        self.counts["flows by symhash"] += len(theirs)
+
     def without(self, text, refused):
         lines = text.split("\n")
         for place in re.finditer(r"^[^\n]*rules.nft:(\d+):[^\n]*Error: ([^\n]*)", refused, re.MULTILINE):
@@ -321,6 +345,7 @@ def main():
     comparison = Comparison(chosen.skerry, Kernel(), folder)
     for seed in range(chosen.seed, chosen.seed + chosen.rulesets):
         comparison.ruleset(seed, chosen.packets)
+    comparison.symmetric(chosen.seed, 1000)
     if chosen.connections and not comparison.kernel.tracks_as_we_do():
         chosen.connections = 0
     for seed in range(chosen.seed, chosen.seed + chosen.connections):

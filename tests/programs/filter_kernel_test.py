@@ -48,6 +48,7 @@ class TheKernel(unittest.TestCase):
         self.assertEqual(counts.get("rulesets about connections", 0) + too_slow, counts["connections compared"], counts)
         for what in ("counters of rules", "named objects", "counters of elements"):
             self.assertGreaterEqual(counts[what], self.RULESETS, counts)
+        self.assertGreaterEqual(counts["flows by symhash"], 300, counts)
         self.assertGreaterEqual(min(counts["accept"], counts["drop"]), counts["packets"] * .1, counts)
         if too_slow > counts["connections compared"] * .1:
             self.skipTest(f"this machine was too slow for {too_slow} of {counts['connections compared']} rulesets about connections; the others agree")
@@ -66,6 +67,7 @@ class TheKernel(unittest.TestCase):
         if counts.get("given up", 0) > self.TRANSLATIONS * .1:
             self.skipTest(f"this machine was too slow for {counts['given up']} of {self.TRANSLATIONS} rulesets; the others agree")
         self.assertLessEqual(counts.get("drawn ports", 0), counts["rulesets"] * .4, counts)
+        self.assertGreaterEqual(counts["of IPv6"], self.TRANSLATIONS * .1, counts)
         self.assertGreaterEqual(counts["translated"], counts["packets"] * .1, counts)
         self.assertGreaterEqual(counts["counters of rules"], counts["rulesets"], counts)
 

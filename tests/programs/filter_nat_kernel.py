@@ -44,18 +44,20 @@ def forget_flows():
         return struct.unpack_from("=i", netfilter.recv(100), 16)[0] == 0
 
 
-def drawn(sent, theirs, ours):
+def drawn(layout, sent, theirs, ours):
     """Both sides cannot keep the port of a new flow, and drew another of one class."""
-    if theirs is None or ours is None or sent[9] not in (1, 6, 17) or (sent[9] == 1 and sent[20] not in (8, 13, 15, 17)):
+    protocol, at = sent[layout.protocol], layout.transport
+    asks = (128, 139) if layout.v6 else (8, 13, 15, 17)
+    if theirs is None or ours is None or protocol not in (layout.icmp, 6, 17) or (protocol == layout.icmp and sent[at] not in asks):
         return False
-    port, checksum = {1: (24, 22), 6: (20, 36), 17: (20, 26)}[sent[9]]
+    port, checksum = {layout.icmp: (at + 4, at + 2), 6: (at, at + 16), 17: (at, at + 6)}[protocol]
 
     def rest(packet):
         return packet[:port] + packet[port + 2:checksum] + packet[checksum + 2:]
 
     def kind(packet):
         number = int.from_bytes(packet[port:port + 2], "big")
-        return sent[9] == 1 or (number >= 512) + (number >= 1024)
+        return protocol == layout.icmp or (number >= 512) + (number >= 1024)
     return rest(theirs) == rest(ours) and kind(theirs) == kind(ours) and sent[port:port + 2] not in (theirs[port:port + 2], ours[port:port + 2])
 
 
@@ -66,16 +68,20 @@ class Translations:
         if not self.kernel.tracks_as_we_do():
             print("this kernel tracks connections as an older one")
             sys.exit(SKIPPED)
-        Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+        for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+            Path("/proc/sys/net", name).write_text("0")
         for address in filter_translations.OURS[1:]:
             must("ip", "addr", "add", address + "/16", "dev", "eth0")
+        for address in filter_translations.OURS:
+            must("ip", "addr", "add", filter_translations.v6_text(address) + "/32", "dev", "eth0", "nodad")
         for net in filter_translations.NETS:
             must("ip", "route", "add", net, "via", "10.9.0.2")
+            must("ip", "route", "add", filter_translations.v6_text(net), "via", "fd00:9::2", "dev", "eth0")
         code, _, errors = command(["nft", "-f", "-"], NEEDED)
         if code:
             print(f"this kernel lacks what the rules need: {errors}")
             sys.exit(SKIPPED)
-        self.host = filter_translations.Host(self.kernel.tap)
+        self.hosts = [filter_translations.Host(self.kernel.tap, v6) for v6 in (False, True)]
         self.counts = collections.Counter()
 
     def differs(self, what):
@@ -85,14 +91,16 @@ class Translations:
         most_s = 1.5  # as with rulesets about connections: what took longer says nothing
         for attempt in range(20):
             draw = random.Random(seed)
-            Path(self.folder, "rules.nft").write_text(filter_translations.rules(draw))
+            host = self.hosts[draw.random() < .3]
+            Path(self.folder, "rules.nft").write_text((filter_translations.rules_v6 if host.layout.v6 else filter_translations.rules)(draw))
             if refused := self.load():
                 return self.both_refuse(seed, refused)
             begin = time.monotonic()
-            sent, fates = filter_translations.converse(draw, seed + 7919 * attempt, packets, self.host)
+            sent, fates = filter_translations.converse(draw, seed + 7919 * attempt, packets, host)
             if time.monotonic() - begin < most_s:
                 self.counts["rulesets"] += 1
-                return self.compare(seed, sent, fates)
+                self.counts["of IPv6"] += host.layout.v6
+                return self.compare(seed, host, sent, fates)
         self.counts["given up"] += 1
         return None
 
@@ -107,7 +115,8 @@ class Translations:
         return errors if code else None
 
     def engine(self):
-        addresses = [word for address in filter_translations.OURS for word in ("--address", address)]
+        ours = [address for v4 in filter_translations.OURS for address in (v4, filter_translations.v6_text(v4))]
+        addresses = [word for address in ours for word in ("--address", address)]
         return command([self.skerry, "filter", "test", f"{self.folder}/rules.nft", "--pcap", f"{self.folder}/packets.pcap", "--json", *addresses])
 
     def both_refuse(self, seed, refused):
@@ -117,8 +126,8 @@ class Translations:
             self.differs(f"seed {seed}: the kernel says: {refused}\nwe say nothing")
         self.counts["refused by both"] += 1
 
-    def compare(self, seed, sent, fates):
-        Path(self.folder, "packets.pcap").write_bytes(pcap([OUR_MAC + PEER_MAC + b"\x08\x00" + packet for packet in sent]))
+    def compare(self, seed, host, sent, fates):
+        Path(self.folder, "packets.pcap").write_bytes(pcap([OUR_MAC + PEER_MAC + host.kind + packet for packet in sent]))
         code, output, errors = self.engine()
         if code:
             self.differs(f"seed {seed}: the kernel takes the rules, we say: {errors}")
@@ -127,7 +136,7 @@ class Translations:
             self.counts["packets"] += 1
             self.counts[mine["verdict"]] += 1
             came = bytes.fromhex(mine.get("translated", packet.hex())) if mine["verdict"] == "accept" else None
-            if came != fate and drawn(packet, fate, came):
+            if came != fate and drawn(host.layout, packet, fate, came):
                 self.counts["drawn ports"] += 1  # what follows is about another port
                 return
             if came != fate:

@@ -12,10 +12,11 @@ class Rules:
     def __init__(self, random, late, rules=24):
         self.random = random
         self.late = late
+        self.writes = not late and random.random() < .3
         self.tables = []
         for number in range(random.choice([1, 1, 2, 3])):
             self.tables.append(self.table(number, max(2, rules // (number + 1))))
-        self.text = "\n".join(self.tables) + "\n"
+        self.text = "\n".join(self.tables + [self.seal()] * self.writes) + "\n"
 
     def pick(self, *choices):
         choice = self.random.choice(choices)
@@ -151,6 +152,8 @@ class Rules:
             kinds.append(lambda: f"meta nfproto {self.pick('ipv4', 'ipv6', '!= ipv4')}")
         if l3 == "ip":
             kinds.append(lambda: f"ip saddr {self.pick('', '!= ')}@addresses")
+        if l3 == "ip" and l4 in ("tcp", "udp"):
+            kinds.append(lambda: f"ip saddr . {l4} dport {self.pick('', '!= ')}@boxes")
         return self.random.choice(kinds)()
 
     # --- what a rule does ---
@@ -176,7 +179,55 @@ class Rules:
             kinds += [lambda: f"counter name {l4} dport map @named",
                       lambda: f"meta mark set {l4} dport map {{ {', '.join(f'{r} : {i + 2}' for i, r in enumerate(self.apart(4)))} }}",
                       lambda: f"meta mark set {l4} sport map {{ {self.port()} : 1, * : 3 }}"]
+        if self.writes and self.random.random() < .5:
+            kinds = self.writing(l3, l4)
+        elif self.random.random() < .1:
+            kinds = self.numbers(l3, l4)
         return self.pick(*kinds)
+
+    def numbers(self, l3, l4):
+        """Numbers in turn, and hashes of which both sides know the seed. What is drawn is nobody's to say but where it lies."""
+        mod = lambda: f"mod {self.random.choice([1, 2, 3, 7, 1 << 31])} offset {self.random.choice([0, 5, 1000])}"
+        seed = lambda: f"mod {self.random.choice([2, 16, 4000000000])} seed 0x{self.random.getrandbits(32):x}"
+        kinds = [lambda: f"meta mark set numgen inc {mod()}", lambda: f"numgen inc mod {self.random.choice([2, 3])} {self.compare()}1",
+                 lambda: f"meta mark set numgen inc mod 4 map {{ 0 : 1, 1-2 : 5, 3 : {self.random.randrange(9)} }}",
+                 lambda: f"numgen random mod 8 offset 10 {self.pick('10-17', '< 10', '> 17')}", lambda: f"symhash mod 8 offset 10 {self.pick('10-17', '< 10', '> 17')}",
+                 lambda: f"meta mark set jhash {l3} saddr {seed()}", lambda: f"meta mark set jhash {l3} saddr . {l3} daddr {seed()} offset {self.random.choice([0, 9])}",
+                 lambda: f"jhash {l3} saddr mod 4 seed 0x{self.random.getrandbits(32):x} {self.compare()}2", lambda: f"meta mark set jhash meta mark . meta length {seed()}"]
+        if l4 in ("tcp", "udp"):
+            kinds += [lambda: f"meta mark set jhash {l3} saddr . {l4} sport . {l4} dport {seed()}", lambda: f"meta mark set jhash {l4} dport {seed()}"]
+        return kinds
+
+    def writing(self, l3, l4):
+        """What is written is seen by the rules behind, and by those of `seal`."""
+        # Never identification, flow label or fragment offset.
+        kinds = [f"@nh,{self.random.choice([64, 71, 72, 96, 100])},{self.random.choice([8, 5])} set {self.random.randrange(32)}"]
+        if l3 == "ip":
+            kinds += [lambda: f"ip dscp set {self.pick('cs0', 'ef', 'af11')}", lambda: f"ip ttl set {self.random.choice([1, 64, 255])}", lambda: f"ip ecn set {self.pick('ce', 'ect0')}",
+                      lambda: f"ip saddr set {self.v4()}", lambda: f"ip daddr set {self.pick(self.v4, '10.9.0.1')}", lambda: f"ip protocol set {self.random.choice([6, 17, 47])}"]
+        else:
+            kinds += [lambda: f"ip6 dscp set {self.pick('cs0', 'ef', 'af11')}", lambda: f"ip6 hoplimit set {self.random.choice([1, 64, 255])}", lambda: f"ip6 saddr set {self.v6()}",
+                      lambda: f"ip6 daddr set {self.v6()}"]
+        if l4 in ("tcp", "udp"):
+            kinds += [lambda: f"{l4} {self.pick('sport', 'dport')} set {self.port()}"] * 3
+        if l4 == "tcp":
+            kinds += [lambda: f"tcp flags set {self.pick('syn', 'ack', 'rst')}", lambda: f"tcp window set {self.random.choice([0, 1000, 65535])}",
+                      lambda: f"tcp sequence set {self.random.getrandbits(32)}"]
+        if l4 == "udp":
+            kinds += [lambda: f"udp checksum set {self.random.choice([0, 0xffff])}", lambda: f"udp length set {self.random.choice([0, 8, 20])}"]
+        if l4 == "icmp":
+            kinds += ["icmp code set 1", lambda: f"icmp id set {self.random.randrange(100)}"]
+        if l4 == "icmpv6":
+            kinds += ["icmpv6 code set 1", lambda: f"icmpv6 id set {self.random.randrange(100)}"]
+        return kinds
+
+    @staticmethod
+    def seal():
+        """Behind all others: the mark says what has become of the bytes of the headers."""
+        known = "mod 4294967295 seed 0x7"
+        rules = [f"meta nfproto ipv4 meta mark set jhash @nh,0,128 . @nh,128,32 {known}", f"meta nfproto ipv6 meta mark set jhash @nh,0,128 . @nh,128,128 . @nh,256,64 {known}"]
+        rules += [f"meta mark set jhash meta mark . @th,{place},{bits} {known}" for place, bits in ((0, 16), (16, 16), (32, 32), (64, 32), (96, 32), (128, 32))]
+        return "\n".join(["table inet seal {", "  chain sealed {", "    type filter hook prerouting priority 900000", *(f"    {rule}" for rule in rules), "  }", "}"])
 
     def verdict(self, family, l4, later, base):
         verdicts = ["accept", "drop", "accept", "return", "continue", ""]
@@ -194,6 +245,14 @@ class Rules:
         if l4 == "tcp":
             verdicts.append("reject with tcp reset")
         return self.random.choice(verdicts)
+
+    def boxes(self):
+        """Now and then some that lie over each other, so that both refuse the set, or the wider one stands behind."""
+        networks = self.random.sample(["10.9.0.0/24", "10.9.1.0/25", "10.9.1.128/25", "10.9.2.0/24", "10.9.77.0-10.9.77.90", "10.9.77.91-10.9.77.250"], self.random.randrange(1, 5))
+        boxes = [f"{network} . {self.random.choice(self.apart(3) + [self.port()])}" for network in networks]
+        if self.random.random() < .3:
+            boxes.insert(self.random.randrange(len(boxes) + 1), f"{self.v4()} . {self.pick(self.port, self.ports)}")
+        return ", ".join(boxes)
 
     def changing(self, address):
         # What rules delete counts against a set's size until the kernel's collector comes, so the one they delete from never fills.
@@ -218,6 +277,7 @@ class Rules:
         lines = [f"table {family} t{number} {{", "  counter total { }", f"  quota some {{ {self.pick('', 'over ')}{random.randrange(1, 9000)} bytes }}",
                  f"  limit few {{ rate 1/day burst {random.randrange(1, 30)} packets }}", "  counter odd { }",
                  "  set addresses { type ipv4_addr; flags interval; counter; elements = { 10.9.0.0/25, 10.9.1.7, 10.9.77.0-10.9.77.200 } }",
+                 f"  set boxes {{ type ipv4_addr . inet_service; flags interval; elements = {{ {self.boxes()} }} }}",
                  f"  map named {{ type inet_service : counter; elements = {{ 80 : \"total\", 22 : \"odd\" }} }}",
                  *(f"  {line}" for line in self.changing("ipv6_addr" if family == "ip6" else "ipv4_addr")),
                  f"  map decided {{ type inet_service : verdict; flags interval; counter; elements = {{ 1-30 : accept, 31-60 : drop, 8080 : "

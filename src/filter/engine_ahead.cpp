@@ -1,0 +1,59 @@
+// What an engine learns of its rules before the first packet, beside what the index learns: what they need,
+// and what they begin with.
+#include <algorithm>
+
+#include "filter/engine.hpp"
+
+namespace skerry::filter {
+
+// Numbers one after the other begin with the first; a seed that is not given is drawn. What is written into
+// a packet must be seen, and the checksum that changes with it.
+void Engine::look_at(const Action& action) {
+  constexpr size_t kLongestHeader = 60;
+  if (const auto* next = std::get_if<NextNumber>(&action))
+    number_states_[next->state] = next->range.modulus - 1;
+  if (const auto* hash = std::get_if<HashRegisters>(&action); hash != nullptr && hash->state != kNone)
+    number_states_[hash->state] = draw();
+  const auto* const store = std::get_if<StorePayload>(&action);
+  if (store == nullptr) return;
+  writes_ = true;
+  const size_t header = store->base == HeaderBase::transport ? kLongestHeader : 0;
+  needed_bytes_ = std::max(needed_bytes_, header + store->offset + store->length);
+  if (store->sums) needed_bytes_ = std::max(needed_bytes_, header + store->sum_offset + 2);
+}
+
+// Strangers see some and must not guess the next.
+uint32_t Engine::draw() {
+  ++drawn_;
+  return static_cast<uint32_t>(
+      siphash24(secret_, {reinterpret_cast<const uint8_t*>(&drawn_), sizeof drawn_}));
+}
+
+// Who counts connections has them tracked. That elements of a set do is said by the set, by a rule that adds
+// to it, or by an element.
+void Engine::track_counted() {
+  const auto is_one = [](const Stateful& each) { return each.kind == StatefulKind::connections; };
+  if (std::none_of(ruleset_.stateful.begin(), ruleset_.stateful.end(), is_one)) return;
+  std::vector<bool> counting;
+  for (const Set& set : ruleset_.sets) {
+    const auto& all = set.element_expressions;
+    bool counts = std::any_of(all.begin(), all.end(), is_one);
+    for (const Element& element : set.elements)
+      for (const uint32_t own : element.counters) counts = counts || is_one(ruleset_.stateful[own]);
+    counting.push_back(counts);
+  }
+  for (const Chain& chain : ruleset_.chains) {
+    for (const Rule& rule : chain.rules) {
+      for (const Expression& expression : rule.expressions) {
+        const auto* const lookup = std::get_if<Lookup>(&expression.action);
+        const auto* const update = std::get_if<UpdateSet>(&expression.action);
+        const auto* const touch = std::get_if<Touch>(&expression.action);
+        if ((lookup != nullptr && counting[lookup->set]) || (update != nullptr && counting[update->set]) ||
+            (touch != nullptr && is_one(ruleset_.stateful[touch->stateful])))
+          track_family(ruleset_.tables[chain.table].family);
+      }
+    }
+  }
+}
+
+}  // namespace skerry::filter

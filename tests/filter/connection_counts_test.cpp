@@ -1,0 +1,156 @@
+// How many connections are open, by the rules that ask. That limits hold as the kernel's is for
+// tests/programs/filter_kernel_test.py; here stands when one is over, which the kernel learns by its clock.
+#include "filter/connection_counts.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/check.hpp"
+#include "filter/batch.hpp"
+#include "filter/engine.hpp"
+#include "filter/load.hpp"
+#include "filter/protocols.hpp"
+
+namespace skerry::filter {
+namespace {
+
+constexpr uint8_t kSyn = 2, kRst = 4, kAck = 16;
+constexpr uint32_t kOver = 1;
+
+Octets ct_count(uint32_t most, uint32_t flags = kOver) {
+  return expression("connlimit", join(attribute(nft::kConnlimitCount, be32(most)),
+                                      attribute(nft::kConnlimitFlags, be32(flags))));
+}
+Octets counts(uint32_t most) {
+  return batch(table(), base_chain(), rule("in", join(ct_count(most), verdict(0))));
+}
+
+Octets transport(uint8_t protocol, bool reply, uint16_t port, uint8_t from) {
+  Octets bytes = {0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, from, 10, 0, 0, 99};
+  if (reply) std::swap(bytes[15], bytes[19]);
+  bytes.resize(protocol == kProtocolUdp ? 28 : 40);
+  bytes[3] = static_cast<uint8_t>(bytes.size());
+  store_be16(&bytes[20], reply ? 80 : port);
+  store_be16(&bytes[22], reply ? port : 80);
+  return bytes;
+}
+Octets datagram(int port, int from = 1) {
+  Octets bytes = transport(kProtocolUdp, false, static_cast<uint16_t>(port), static_cast<uint8_t>(from));
+  store_be16(&bytes[24], 8);
+  return bytes;
+}
+Octets segment(bool reply, uint16_t port, uint8_t flags, uint32_t seq, uint32_t ack) {
+  Octets bytes = transport(kProtocolTcp, reply, port, 1);
+  store_be32(&bytes[24], seq);
+  store_be32(&bytes[28], ack);
+  bytes[32] = 5 << 4;
+  bytes[33] = flags;
+  store_be16(&bytes[34], 1000);
+  return bytes;
+}
+
+class ConnectionCountsTest : public testing::Test {
+ protected:
+  Engine engine_of(const Octets& bytes) {
+    Ruleset ruleset;
+    const auto refused = load(bytes, ruleset);
+    EXPECT_FALSE(refused) << refused->sentence;
+    Engine engine(std::move(ruleset), now_, {3, 4});
+    engine.track_with(&table_);
+    return engine;
+  }
+  bool passes(Engine& engine, Octets bytes) {
+    Packet packet;
+    CHECK(packet.read(bytes));
+    now_ += 2 * kMillisecond;
+    return engine.judge(Hook::prerouting, packet, now_).accepted &&
+           engine.judge(Hook::input, packet, now_).accepted;
+  }
+
+  TimeNs now_ = 1000 * kSecond;
+  Conntrack table_{SipKey{1, 2}, 256};
+};
+
+TEST_F(ConnectionCountsTest, AConnectionCountsOnce) {
+  Engine engine = engine_of(counts(2));
+  EXPECT_TRUE(engine.tracks());
+  for (int again = 0; again < 3; ++again) {
+    EXPECT_TRUE(passes(engine, datagram(1)));
+    EXPECT_TRUE(passes(engine, datagram(2)));
+    EXPECT_FALSE(passes(engine, datagram(3)));
+  }
+}
+
+TEST_F(ConnectionCountsTest, OneWhoseTimeIsOverMakesRoom) {
+  Engine engine = engine_of(counts(2));
+  for (const int port : {1, 2}) EXPECT_TRUE(passes(engine, datagram(port)));
+  now_ += 31 * kSecond;
+  for (const int port : {3, 4}) EXPECT_TRUE(passes(engine, datagram(port)));
+  EXPECT_FALSE(passes(engine, datagram(5)));
+}
+
+TEST_F(ConnectionCountsTest, OneThatWasResetMakesRoom) {
+  Engine engine = engine_of(counts(1));
+  EXPECT_TRUE(passes(engine, segment(false, 5, kSyn, 99, 0)));
+  EXPECT_TRUE(passes(engine, segment(true, 5, kSyn | kAck, 199, 100)));
+  EXPECT_FALSE(passes(engine, segment(false, 6, kSyn, 99, 0)));
+  EXPECT_TRUE(passes(engine, segment(false, 5, kRst | kAck, 100, 200)));
+  EXPECT_TRUE(passes(engine, segment(false, 6, kSyn, 99, 0)));
+}
+
+// What is dropped never was a connection.
+TEST_F(ConnectionCountsTest, OneThatWasRefusedDoesNotCount) {
+  Engine engine = engine_of(counts(1));
+  EXPECT_TRUE(passes(engine, datagram(1)));
+  for (const int port : {2, 3, 4}) EXPECT_FALSE(passes(engine, datagram(port)));
+  now_ += 20 * kSecond;
+  EXPECT_TRUE(passes(engine, datagram(1)));
+}
+
+TEST_F(ConnectionCountsTest, HoldsUpToItsNumberOrFromThereOn) {
+  Engine engine = engine_of(batch(table(), base_chain(), rule("in", join(ct_count(1, 0), counter())),
+                                  rule("in", join(ct_count(1), counter()))));
+  for (const int port : {1, 2, 3}) EXPECT_TRUE(passes(engine, datagram(port)));
+  EXPECT_EQ(engine.hits(0, 0).packets, 1U);
+  EXPECT_EQ(engine.hits(0, 1).packets, 2U);
+}
+
+// What cannot be tracked counts while it is looked at.
+TEST_F(ConnectionCountsTest, APacketWithoutAConnectionIsOneMore) {
+  Engine engine = engine_of(counts(1));
+  Octets invalid = datagram(9);
+  store_be16(&invalid[24], 3);
+  EXPECT_TRUE(passes(engine, invalid));
+  EXPECT_TRUE(passes(engine, datagram(1)));
+  EXPECT_FALSE(passes(engine, invalid));
+  EXPECT_TRUE(passes(engine, datagram(1)));
+}
+
+TEST_F(ConnectionCountsTest, ElementsCountTheirOwnAndGoOnAfterAReload) {
+  const auto rules = [] {
+    const Octets add = expression(
+        "dynset", join(attribute(nft::kDynsetName, text("s")), attribute(nft::kDynsetOperation, be32(0)),
+                       attribute(nft::kDynsetKey, be32(1)),
+                       attribute(nft::kDynsetExpression,
+                                 join(attribute(nft::kExpressionName, text("connlimit")),
+                                      attribute(nft::kExpressionData,
+                                                join(attribute(nft::kConnlimitCount, be32(1)),
+                                                     attribute(nft::kConnlimitFlags, be32(kOver))))))));
+    return batch(table(),
+                 set({.flags = nft::kSetEval,
+                      .more = attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, be32(9)))}),
+                 base_chain(), rule("in", join(payload(1, 12, 4), add, verdict(0))));
+  };
+  Engine engine = engine_of(rules());
+  EXPECT_TRUE(engine.tracks());
+  for (const int from : {1, 2}) {
+    EXPECT_TRUE(passes(engine, datagram(1, from)));
+    EXPECT_FALSE(passes(engine, datagram(2, from)));
+  }
+  Engine next = engine_of(rules());
+  next.take_over(engine, now_);
+  EXPECT_FALSE(passes(next, datagram(3, 1)));
+  EXPECT_TRUE(passes(next, datagram(1, 1)));
+}
+
+}  // namespace
+}  // namespace skerry::filter
