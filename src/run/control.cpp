@@ -99,7 +99,11 @@ void ControlServer::answer(const Fd& socket, Waiter& waiter, const Handler& hand
   }();
   nlohmann::json body = reply ? std::move(*reply) : nlohmann::json{{"error", reply.error().message}};
   if (reply) body["ok"] = true;
-  const Result<void> sent = send_control(socket, body);
+  const nlohmann::json id = request ? request->body.value("id", nlohmann::json()) : nlohmann::json();
+  if (!id.is_null()) body["id"] = id;
+  Result<void> sent = send_control(socket, body);
+  if (!sent && sent.error().system_error == EMSGSIZE)
+    sent = send_control(socket, {{"error", "the answer is longer than a message"}, {"id", id}});
   // Who asks and does not read the answers gets none; who is gone is noticed at the next wait.
   static_cast<void>(sent);
 }

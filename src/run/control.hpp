@@ -2,7 +2,9 @@
 // SOCK_SEQPACKET), with descriptors beside it (SCM_RIGHTS, unix(7)). The supervisor asks, the process answers
 // each request once:
 //
-//   {"command":"stats"}  →  {"ok":true,…}   or   {"error":"one sentence"}
+//   {"command":"stats","id":7}  →  {"ok":true,…,"id":7}   or   {"error":"one sentence","id":7}
+//
+// An answer that cannot be sent is lost, so an answer says what it is the answer to.
 //
 // Invariant: nothing blocks; a packet is at most 64 KiB with at most 16 descriptors, and what does not fit or
 // is no JSON object is refused whole, its descriptors closed.

@@ -128,11 +128,12 @@ Result<std::vector<Fd>> Member::prepare(const Process& process, TimeNs now) {
   return fds;
 }
 
-void Member::ask(const nlohmann::json& body, std::span<const int> fds, Answer answer) {
+void Member::ask(nlohmann::json body, std::span<const int> fds, Answer answer) {
   if (!alive()) return answer(Error{fmt::format("{} does not run", name_)});
+  body["id"] = ++last_id_;
   const Result<void> sent = send_control(control_, body, fds);
   if (!sent) return answer(sent.error());
-  answers_.push_back(std::move(answer));
+  asked_.push_back({last_id_, std::move(answer)});
 }
 
 void Member::tell(const nlohmann::json& body) const {
@@ -149,16 +150,36 @@ bool Member::take_messages(std::vector<ControlMessage>& unasked) {
     if (!message && message.error().system_error != EBADMSG) return false;
     if (message && message->body.contains("event")) {
       unasked.push_back(std::move(*message));
-    } else if (!answers_.empty()) {
-      const Answer answer = std::move(answers_.front());
-      answers_.pop_front();
-      if (message && message->body.contains("error"))
-        answer(Error{fmt::format("{}: {}", name_, sentence_of(message->body["error"]))});
-      else
-        answer(std::move(message));
+    } else {
+      deliver(std::move(message));
     }
   }
   return alive();
+}
+
+// To whom it is for. What was asked before that has lost its answer; an answer to nothing that was asked is
+// for nobody. One that cannot be read is the first one's.
+void Member::deliver(Result<ControlMessage> message) {
+  if (asked_.empty()) return;
+  uint64_t id = asked_.front().id;
+  if (message) {
+    const nlohmann::json said = message->body.value("id", nlohmann::json());
+    if (!said.is_number_unsigned()) return;
+    id = said.get<uint64_t>();
+  }
+  if (id < asked_.front().id || id > asked_.back().id) return;
+  std::deque<Asked> lost;
+  while (asked_.front().id != id) {
+    lost.push_back(std::move(asked_.front()));
+    asked_.pop_front();
+  }
+  const Answer answer = std::move(asked_.front().answer);
+  asked_.pop_front();
+  for (const Asked& each : lost) each.answer(Error{fmt::format("the answer of {} is lost", name_)});
+  if (message && message->body.contains("error"))
+    answer(Error{fmt::format("{}: {}", name_, sentence_of(message->body["error"]))});
+  else
+    answer(std::move(message));
 }
 
 void Member::signal(int number) const {
@@ -180,9 +201,9 @@ std::string Member::reap() {
   stats_.reset();
   serving = false;
   kill_at = linger_until = kNever;
-  std::deque<Answer> answers;
-  answers.swap(answers_);
-  for (const Answer& answer : answers) answer(Error{fmt::format("{} {}", name_, clause)});
+  std::deque<Asked> asked;
+  asked.swap(asked_);
+  for (const Asked& each : asked) each.answer(Error{fmt::format("{} {}", name_, clause)});
   return clause;
 }
 

@@ -1,8 +1,8 @@
 // A member: one process of the plan as it runs now. It starts it, asks it things over its control socket,
 // reads its stats page and reaps it; when to do what is the supervisor's.
 //
-// Invariants: every request gets exactly one answer, in order, be it that the process died; a member that is
-// not alive has no descriptor of the process left.
+// Invariants: every request gets exactly one answer, in order, be it that the process died, or has answered a
+// later one and this one's answer is lost; a member that is not alive has no descriptor of the process left.
 #pragma once
 
 #include <deque>
@@ -54,7 +54,7 @@ class Member {
   Result<std::vector<Fd>> prepare(const Process& process, TimeNs now);
 
   // Sends a request. The answer comes later, from take_answers() or from ended().
-  void ask(const nlohmann::json& body, std::span<const int> fds, Answer answer);
+  void ask(nlohmann::json body, std::span<const int> fds, Answer answer);
   // Sends what needs no answer.
   void tell(const nlohmann::json& body) const;
   // Reads what the process sent: answers are delivered; what it says unasked is returned. False: it hung up.
@@ -96,13 +96,19 @@ class Member {
 
  private:
   void begin(Fd control, TimeNs now);
+  void deliver(Result<ControlMessage> message);
 
   std::string name_;
   ProcessKind kind_;
   Child child_;
   Fd control_;
   std::optional<StatsReader> stats_;
-  std::deque<Answer> answers_;
+  struct Asked {
+    uint64_t id;
+    Answer answer;
+  };
+  std::deque<Asked> asked_;  // and not answered yet
+  uint64_t last_id_ = 0;
   std::vector<std::pair<std::string, uint64_t>> own_inodes_;
   int exit_status_ = 0;
 };

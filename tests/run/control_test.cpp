@@ -64,6 +64,19 @@ TEST_F(ControlTest, ErrorsBecomeASentence) {
   EXPECT_EQ(ask({{"port", 8}}), (json{{"ok", true}}));
 }
 
+TEST_F(ControlTest, AnAnswerSaysWhatItAnswers) {
+  serve([](ControlMessage& request) -> Result<json> {
+    if (request.body.contains("long")) return json{{"text", std::string(kMaxControlBytes, 'x')}};
+    if (request.body.contains("wrong")) return Error{"no"};
+    return json::object();
+  });
+  EXPECT_EQ(ask({{"id", 7}}), (json{{"ok", true}, {"id", 7}}));
+  EXPECT_EQ(ask({{"id", 8}, {"wrong", 1}}), (json{{"error", "no"}, {"id", 8}}));
+  const json cut = ask({{"id", 9}, {"long", 1}});
+  EXPECT_EQ(cut.at("id"), 9);
+  EXPECT_TRUE(cut.contains("error")) << "it would not fit into a message";
+}
+
 TEST_F(ControlTest, GarbageIsRefusedAndTheNextRequestIsServed) {
   serve([](ControlMessage&) -> Result<json> { return json::object(); });
   ASSERT_EQ(::send(supervisor_.get(), "{\"a\"", 4, 0), 4);
