@@ -49,17 +49,17 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
     filter_.note_damage();
   if (filter_.tracks() && !filter_.passes(filter::Hook::prerouting, now))
     settle(frame, true, refused_in(now, frame, header, made, true, intact));
-  else if (const auto reason = looped ? std::nullopt : judge_changed(header))
+  else if (const auto reason = looped ? std::nullopt : judge_whole(header))
     settle(frame, true, {reason});
   else
     settle(frame, true, deliver(now, frame, header, made, true, intact));
   return {};
 }
 
-// What rules made of a packet that was put together, if they changed it.
+// A packet that was put together, as rules left it.
 template <Link L>
-std::optional<DropReason> Ip<L>::judge_changed(const Ipv4Header& as_it_came) const {
-  if (!filter_.is_active() || !filter_.has_changed()) return std::nullopt;
+std::optional<DropReason> Ip<L>::judge_whole(const Ipv4Header& as_it_came) const {
+  if (!filter_.is_active()) return std::nullopt;
   const auto header = filter_.header(as_it_came);
   return header ? judge_ipv4(*header, routes_, false) : DropReason::malformed_ipv4;
 }

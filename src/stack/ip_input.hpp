@@ -133,7 +133,11 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
     }
   }
   if (!looped) {
-    if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {reason};
+    const auto reason = judge_ipv4(ip, routes_, broadcast_frame);
+    // A piece may be of a packet that rules will lead to us, which is asked when it is whole.
+    const bool asks_later = reason == DropReason::not_our_address && ip.is_fragment() && !ip.source_route &&
+                            !broadcast_frame && filter_.is_active() && filter_.engine().translates();
+    if (reason && !asks_later) return {reason};
   }
   if (ip.is_fragment()) [[unlikely]]
     return receive_fragment(now, ip, packet, (frame.flags & kChecksumVouched) != 0 || facts_.vouches, looped);

@@ -63,6 +63,32 @@ TEST_F(IpNatTest, WhatComesInPiecesIsTranslatedWhole) {
   EXPECT_THAT(came(), testing::ElementsAre(Udp{kPeer, kOurs, 1000, 8080}));
 }
 
+// Only of all pieces together can rules say for whom they are.
+TEST_F(IpNatTest, WhatComesInPiecesForAnAddressThatIsLedToUsIsOurs) {
+  const auto send_pieces = [&](Ipv4Address to) {
+    const Packet datagram = udp_datagram(kPeer, to, 1000, 80, Packet(24, 'a'));
+    Ipv4Header header = from_peer(IpProtocol::kUdp);
+    header.destination = to;
+    header.identification = 7;
+    header.more_fragments = true;
+    peer_sends(ipv4_frame(header, Packet(datagram.begin(), datagram.begin() + 16)));
+    header.more_fragments = false;
+    header.fragment_offset = 16;
+    peer_sends(ipv4_frame(header, Packet(datagram.begin() + 16, datagram.end())));
+    ip_.rx(now_);
+  };
+  use(at(Hook::prerouting, join(filter::payload(1, 16, 4), filter::cmp(0, filter::be32(kNobody)),
+                                filter::nat(kDnat, kOurs, 8080))));
+  send_pieces(kNobody);
+  EXPECT_THAT(came(), testing::ElementsAre(Udp{kPeer, kOurs, 1000, 8080}));
+  send_pieces(kOther);
+  EXPECT_TRUE(came().empty());
+  EXPECT_EQ(drops(DropReason::not_our_address), 1u) << "put together, and not led to us";
+  use({});
+  send_pieces(kNobody);
+  EXPECT_EQ(drops(DropReason::not_our_address), 3u) << "each piece: no rule would say otherwise";
+}
+
 TEST_F(IpNatTest, WhatIsForSomebodyElseNowIsNotOurs) {
   use(at(Hook::prerouting, filter::nat(kDnat, kOther)));
   peer_asks(80);
