@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -83,6 +84,12 @@ json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, 
   return row;
 }
 
+void add_bytes(json& row, const stack::FilterEvent& event, TimeNs now) {
+  row["ago_ns"] = now - event.at;
+  row["length"] = event.length;
+  row["bytes"] = fmt::format("{:02x}", fmt::join(event.bytes.begin(), event.bytes.begin() + event.kept, ""));
+}
+
 size_t elements_of(const filter::Engine& engine, uint32_t set, TimeNs now) {
   size_t count = 0;
   if (const filter::DynamicSet* dynamic = engine.dynamic_set(set)) {
@@ -123,7 +130,7 @@ json tally_of(const filter::Engine& engine, uint32_t stateful) {
     case filter::StatefulKind::counter:
       return {{"counter", {{"packets", tally.packets}, {"bytes", tally.bytes}}}};
     case filter::StatefulKind::quota:
-      return {{"quota", {{"used", tally.consumed}, {"bytes", begins.bytes}}}};
+      return {{"quota", {{"used", tally.consumed}, {"bytes", begins.bytes}, {"over", begins.inverted}}}};
     case filter::StatefulKind::limit:
     case filter::StatefulKind::connections:
       break;
@@ -147,17 +154,17 @@ Result<filter::Ruleset> read_rules(const Fd& memory) {
 }
 
 bool Rules::answers(std::string_view command) {
-  constexpr std::string_view kKnown[] = {
-      "rules", "why", "load_rules", "elements", "change_elements", "reset_counters", "begin_trace", "trace"};
+  constexpr std::string_view kKnown[] = {"rules",           "why",   "load_rules",  "elements",
+                                         "change_elements", "reset", "begin_trace", "trace"};
   return std::find(std::begin(kKnown), std::end(kKnown), command) != std::end(kKnown);
 }
 
 Result<json> Rules::answer(std::string_view command, ControlMessage& request, TimeNs now) {
   const json& body = request.body;
   if (command == "rules") return table(body.value("first", size_t{0}), now);
-  if (command == "why") return events(body.value("first", uint64_t{0}), now);
+  if (command == "why") return events(body, now);
   if (command == "elements") return elements(body, now);
-  if (command == "reset_counters") return reset_counters(body);
+  if (command == "reset") return reset(body);
   if (command == "trace") return trace(body, now);
   Result<void> done;
   if (command == "change_elements") {
@@ -179,14 +186,20 @@ Result<void> Rules::load(Fd memory, TimeNs now) {
   return {};
 }
 
-json Rules::events(uint64_t first, TimeNs now) const {
+json Rules::events(const json& request, TimeNs now) const {
   const stack::FilterEvents& events = hooks_.events();
+  const auto first = request.value("first", uint64_t{0});
+  const bool with_bytes = request.value("bytes", false);
   // Numbers that never were are those of a stack that is no more: what this one remembers is all news.
   const uint64_t from = first > events.next() ? events.first() : std::max(first, events.first());
   Rows rows(0);
   uint64_t number = from;
   for (; number < events.next() && !rows.more; ++number)
-    rows.add([&] { return event_row(hooks_.engine().ruleset(), events[number], now); });
+    rows.add([&] {
+      json row = event_row(hooks_.engine().ruleset(), events[number], now);
+      if (with_bytes) add_bytes(row, events[number], now);
+      return row;
+    });
   return {{"ok", true},
           {"next", from + rows.rows.size()},
           {"missed", from > first ? from - first : 0},
@@ -215,14 +228,16 @@ json Rules::table(size_t first, TimeNs now) const {
   return {{"ok", true}, {"rows", std::move(rows.rows)}, {"more", rows.more}};
 }
 
-Result<json> Rules::reset_counters(const json& request) {
+Result<json> Rules::reset(const json& request) {
   const filter::Engine& engine = hooks_.engine();
   const filter::Ruleset& ruleset = engine.ruleset();
   const auto table = request.value("table", std::string()), name = request.value("name", std::string());
+  const auto kind = request.at("kind").get<std::string>();
+  if (kind != "counter" && kind != "quota") return Error{"only counters and quotas begin again", EINVAL};
   Rows rows(request.value("first", size_t{0}));
   bool found = name.empty();
   for (const filter::NamedObject& object : ruleset.objects) {
-    if (ruleset.stateful[object.stateful].kind != filter::StatefulKind::counter) continue;
+    if (filter::kind_name(ruleset.stateful[object.stateful].kind) != kind) continue;
     if (!table.empty() && filter::table_name(ruleset, object.table) != table) continue;
     if (!name.empty() && object.name != name) continue;
     found = true;
@@ -232,7 +247,7 @@ Result<json> Rules::reset_counters(const json& request) {
       return row;
     });
   }
-  if (!found) return Error{fmt::format("there is no counter {} in {}", name, table), ENOENT};
+  if (!found) return Error{fmt::format("there is no {} {} in {}", kind, name, table), ENOENT};
   return json{{"ok", true}, {"rows", std::move(rows.rows)}, {"more", rows.more}};
 }
 

@@ -49,23 +49,24 @@ class Rules {
   //          web","chain":"in","handle":4,"index":0,"packets":7,"ago_ms":20,"comment":"…","tallies":[TALLY]},
   //          {"table":"inet web","kind":"counter","name":"seen","tally":TALLY},
   //          {"table":"inet web","set":"blocked","elements":2}],"more":false}
-  // TALLY = {"counter":{"packets":1,"bytes":40}} or {"quota":{"used":10,"bytes":1000}}; a limit has none. A
-  // base chain's packets are those that its policy decided on, a rule's those that it held for;
+  // TALLY = {"counter":{"packets":1,"bytes":40}} or {"quota":{"used":10,"bytes":1000,"over":false}}; a limit
+  // has none. A base chain's packets are those that its policy decided on, a rule's those that it held for;
   // "index" is its number among all rules, by chains and in each by rules.
   nlohmann::json table(size_t first, TimeNs now) const;
 
-  // Named counters begin again: all, those of "table", or the one "name" in it. {"rows":[{"table":"inet web",
-  // "kind":"counter","name":"seen","tally":TALLY}],"more":false} is what they were; those from "first" on
-  // that fit into one message, and no others were touched.
-  Result<nlohmann::json> reset_counters(const nlohmann::json& request);
+  // Named counters, or quotas, begin again: all of that "kind", those of "table", or the one "name" in it.
+  // {"rows":[{"table":"inet web","kind":"counter","name":"seen","tally":TALLY}],"more":false} is what they
+  // were; those from "first" on that fit into one message, and no others were touched.
+  Result<nlohmann::json> reset(const nlohmann::json& request);
 
   // What rules refused or logged, from number `first` on: "next" is where to go on, "missed" how many were
   // forgotten since.
   // {"rows":[{"what":"drop","layer":"filter","hook":"input","ago_ms":3,"packet":"tcp 10.77.0.3:40000
   // > 10.77.0.2:80",
   //           "by":"inet web in handle 4","index":0}],"next":8,"missed":0}; "what" is "drop", "reject" or
-  //           "log", which has its prefix as "by", and "level" or "group"
-  nlohmann::json events(uint64_t first, TimeNs now) const;
+  //           "log", which has its prefix as "by", and "level" or "group". With "bytes":true in the question
+  //           each has "ago_ns", "length" and what it begins with, hexadecimal: "bytes"
+  nlohmann::json events(const nlohmann::json& request, TimeNs now) const;
 
   // Packets that `memory` matches, a ruleset of nothing but matches, are followed until nobody asks for three
   // seconds, or another follower comes. {"trace":7}, by which to ask.

@@ -1,13 +1,16 @@
 // The command line as a whole: which commands there are, and how a wrong one is answered.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "ctl/command.hpp"
+#include "ctl/table.hpp"
 #include "supervisor/mistakes.hpp"
 #include "supervisor/runtime_directory.hpp"
 
@@ -26,7 +29,7 @@ std::string first_sentence(std::string text) {
 }
 
 void complain(const std::string& command, const std::string& sentence) {
-  fmt::print(stderr, "skerry{}{}: {}\n", command.empty() ? "" : " ", command, sentence);
+  fmt::print(stderr, "skerry{}{}: {}\n", command.empty() ? "" : " ", command, printable(sentence));
 }
 
 // What a killed supervisor left is nobody's: whichever command comes next removes it and says so.
@@ -36,6 +39,41 @@ void clear_what_was_left() {
   for (const std::string& name : *cleared) {
     fmt::print(stderr, "skerry: removed what \"{}\" left when its supervisor was killed\n", name);
   }
+}
+
+// The command and its subcommands that were chosen.
+std::string words_of(const CLI::App& app) {
+  const auto commands = app.get_subcommands();
+  if (commands.empty()) return "";
+  const std::string below = words_of(*commands.front());
+  return commands.front()->get_name() + (below.empty() ? "" : " " + below);
+}
+
+// Of a command that has subcommands the next word must be one. The command, and what is wrong with it; empty:
+// nothing is.
+std::pair<std::string, std::string> wrong_subcommand(const CLI::App& app,
+                                                     const std::vector<std::string>& arguments) {
+  const CLI::App* command = &app;
+  std::string words;
+  for (const std::string& argument : arguments) {
+    if (command->get_require_subcommand_min() == 0 || argument.starts_with('-')) return {};
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* each : command->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(each->get_name());
+      if (each->get_name() == argument) next = each;
+    }
+    if (next == nullptr)
+      return {words,
+              fmt::format("there is no command \"{}\"{}", argument, supervisor::suggestion(argument, names))};
+    words += (words.empty() ? "" : " ") + argument;
+    command = next;
+  }
+  if (command->get_require_subcommand_min() == 0) return {};
+  std::vector<std::string> names;
+  for (const CLI::App* each : command->get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(each->get_name());
+  return {words, fmt::format("say what to do: {}", fmt::join(names, ", "))};
 }
 
 int obey(int argc, char** argv) {
@@ -62,11 +100,8 @@ int obey(int argc, char** argv) {
     complain("", "say what to do: `skerry --help` lists the commands");
     return kWrongCommandLine;
   }
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
-  const std::string& first = arguments.front();
-  if (!first.starts_with('-') && std::find(names.begin(), names.end(), first) == names.end()) {
-    complain("", fmt::format("there is no command \"{}\"{}", first, supervisor::suggestion(first, names)));
+  if (const auto& [command, sentence] = wrong_subcommand(app, arguments); !sentence.empty()) {
+    complain(command, sentence);
     return kWrongCommandLine;
   }
   try {
@@ -74,7 +109,7 @@ int obey(int argc, char** argv) {
     app.parse(arguments);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
-    const std::string name = chosen();
+    const std::string name = words_of(app);
     complain(name, fmt::format("{}: `skerry {}--help` shows how it is used", first_sentence(e.what()),
                                name.empty() ? "" : name + " "));
     return name == "run" ? kRunFailed : kWrongCommandLine;
@@ -94,6 +129,9 @@ int execute(int argc, char** argv) {
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout) reason = errno != 0 ? errno : EIO;
   } catch (const std::system_error& error) {  // of fmt, in the middle of a long table
     reason = error.code().value();
+  } catch (const nlohmann::json::exception&) {  // what a process says may be of any type
+    complain("", "an answer is malformed: is another version of skerry running?");
+    return kFailed;
   }
   if (reason == 0) return status;
   complain("", fmt::format("cannot write the output: {}", std::strerror(reason)));

@@ -72,7 +72,7 @@ void print_dead(const CompiledRules& rules, const std::string& file) {
   };
   for (const filter::DeadRule& dead : filter::find_dead_rules(ruleset)) {
     if (dead.why == Why::unreachable)
-      fmt::print(stderr, "{}: warning: no rule leads to chain {} of table {}\n", file,
+      fmt::print(stderr, "{}: warning: no packet comes to chain {} of table {}\n", file,
                  filter::chain_name(ruleset, dead.chain),
                  filter::table_name(ruleset, ruleset.chains[dead.chain].table));
     else if (dead.why == Why::contradiction)

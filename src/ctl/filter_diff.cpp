@@ -7,6 +7,7 @@
 #include "ctl/compile.hpp"
 #include "ctl/filter_bench.hpp"
 #include "ctl/filter_test.hpp"
+#include "filter/words.hpp"
 
 namespace skerry::ctl {
 
@@ -42,8 +43,13 @@ struct Side {
     return side;
   }
   static std::string verdict(const Fate& fate) {
-    if (fate.kind == Fate::Kind::dropped) return fate.judgement.reject ? "reject" : "drop";
-    return fate.translated.empty() ? kind_name(fate.kind) : "accept translated";
+    if (fate.kind == Fate::Kind::dropped)
+      return fate.judgement.reject ? "reject with " + filter::reject_name(*fate.judgement.reject) : "drop";
+    std::string text = kind_name(fate.kind);
+    if (!fate.translated.empty()) text += " changed";
+    if (fate.kind == Fate::Kind::accepted && fate.judgement.mark != 0)
+      text += fmt::format(" mark {:#x}", fate.judgement.mark);
+    return text;
   }
   // Who said so.
   std::string by(const Fate& fate) const {
@@ -53,6 +59,7 @@ struct Side {
   }
 };
 
+// Also in what its sender is told, and in what it is marked and rewritten to.
 bool alike(const Fate& a, const Fate& b) {
   return Side::verdict(a) == Side::verdict(b) && a.translated == b.translated;
 }

@@ -2,6 +2,7 @@
 // words, so that they can be read by nft again.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -9,6 +10,7 @@
 #include "ctl/running.hpp"
 #include "ctl/set_words.hpp"
 #include "ctl/stack_asked.hpp"
+#include "ctl/table.hpp"
 
 namespace skerry::ctl {
 
@@ -17,7 +19,7 @@ namespace {
 using nlohmann::json;
 
 struct ResetOptions {
-  std::string stack, net;
+  std::string kind, stack, net;
   std::vector<std::string> of;
   bool as_json = false;
 };
@@ -38,17 +40,30 @@ void print_set(const std::string& table, const std::string& name, const json& de
   const char* separator = "\t\telements = { ";
   for (const json& row : rows) {
     if (!row.is_object()) continue;
-    fmt::print("{}{}", separator, element_text(declared, row));
+    fmt::print("{}{}", separator, printable(element_text(declared, row)));
     separator = ",\n\t\t\t     ";
   }
   fmt::print("{}\t}}\n}}\n", rows.empty() ? "" : " }\n");
+}
+
+// What stands in the braces of an object of that name; empty: it is none that begins again.
+std::string body_of(const json& tally) {
+  if (!tally.is_object()) return "";
+  const json counter = tally.value("counter", json()), quota = tally.value("quota", json());
+  if (counter.is_object())
+    return fmt::format("packets {} bytes {}", number_of(counter, "packets"), number_of(counter, "bytes"));
+  if (quota.is_object())
+    return fmt::format("{}{} bytes used {} bytes", quota.value("over", json()) == true ? "over " : "",
+                       number_of(quota, "bytes"),
+                       std::min(number_of(quota, "used"), number_of(quota, "bytes")));
+  return "";
 }
 
 Outcome reset(const ResetOptions& options) {
   if (options.of.size() == 1) return {kWrongCommandLine, "a table has a family and a name: inet mine"};
   Result<StackAsked> asked = find_stack(options.stack, options.net);
   if (!asked) return failed(asked.error());
-  json question{{"command", "reset_counters"}};
+  json question{{"command", "reset"}, {"kind", options.kind}};
   if (options.of.size() >= 2) question["table"] = options.of[0] + " " + options.of[1];
   if (options.of.size() == 3) question["name"] = options.of[2];
   const Result<json> answer = ask_for_all(*asked, question);
@@ -60,14 +75,12 @@ Outcome reset(const ResetOptions& options) {
   }
   std::map<std::string, std::string> tables;
   for (const json& row : rows) {
-    const json counter =
-        row.is_object() ? row.value("tally", json::object()).value("counter", json()) : json();
-    if (!counter.is_object()) continue;
+    const std::string was = row.is_object() ? body_of(row.value("tally", json())) : "";
+    if (was.empty()) continue;
     tables[text_of(row, "table")] +=
-        fmt::format("\tcounter {} {{\n\t\tpackets {} bytes {}\n\t}}\n", text_of(row, "name"),
-                    number_of(counter, "packets"), number_of(counter, "bytes"));
+        fmt::format("\t{} {} {{\n\t\t{}\n\t}}\n", options.kind, printable(text_of(row, "name")), was);
   }
-  for (const auto& [table, counters] : tables) fmt::print("table {} {{\n{}}}\n", table, counters);
+  for (const auto& [table, objects] : tables) fmt::print("table {} {{\n{}}}\n", printable(table), objects);
   return {};
 }
 
@@ -95,19 +108,25 @@ Outcome list_set(const std::string& stack, const std::string& net, const std::ve
 }
 
 void add_filter_reset(CLI::App& filter, Outcome& outcome) {
-  CLI::App* verb = filter.add_subcommand("reset", "Let the named counters of a stack begin again at 0");
+  CLI::App* verb = filter.add_subcommand("reset", "Let what has a name in the rules of a stack begin again");
   verb->require_subcommand(1);
-  CLI::App* command =
-      verb->add_subcommand("counters", "Print what the named counters were, and set them to 0");
-  auto options = std::make_shared<ResetOptions>();
-  command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
-  command->add_option("of", options->of, "FAMILY TABLE, or FAMILY TABLE NAME (default: all)")->expected(0, 3);
-  command->add_flag("--json", options->as_json, "the same as JSON");
-  command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
-  command->footer(
-      "No packet is counted twice, and none is lost between.\nExample: skerry filter reset counters redis "
-      "inet mine");
-  command->callback([&outcome, options] { outcome = reset(*options); });
+  for (const auto& [kind, what] :
+       {std::pair{"counter", "Print what the named counters were, and set them to 0"},
+        std::pair{"quota", "Print what the named quotas have used, and let them begin with nothing used"}}) {
+    CLI::App* command = verb->add_subcommand(std::string(kind) + "s", what);
+    auto options = std::make_shared<ResetOptions>();
+    options->kind = kind;
+    command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
+    command->add_option("of", options->of, "FAMILY TABLE, or FAMILY TABLE NAME (default: all)")
+        ->expected(0, 3);
+    command->add_flag("--json", options->as_json, "the same as JSON");
+    command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
+    command->footer(
+        fmt::format("No packet is counted twice, and none is lost between.\nExample: skerry filter reset {}s "
+                    "redis inet mine",
+                    kind));
+    command->callback([&outcome, options] { outcome = reset(*options); });
+  }
 }
 
 }  // namespace skerry::ctl

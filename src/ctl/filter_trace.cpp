@@ -9,6 +9,7 @@
 #include "ctl/filter_stack.hpp"
 #include "ctl/running.hpp"
 #include "ctl/stack_asked.hpp"
+#include "ctl/table.hpp"
 
 namespace skerry::ctl {
 
@@ -76,9 +77,7 @@ class Trace {
         if (row.contains("line")) lines += fmt::format("  {}:{}", text_of(row, "file"), text_of(row, "line"));
         lines += "  " + text_of(row, "verdict") + "\n";
       }
-      for (char& c : lines)
-        if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
-      fmt::print("{}", lines);
+      fmt::print("{}", printable(std::move(lines)));
     }
     std::fflush(stdout);
   }

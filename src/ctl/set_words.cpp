@@ -92,7 +92,8 @@ std::vector<uint8_t> bytes_of(const std::string& digits) {
   return bytes;
 }
 
-std::string field_text(const Type& type, const uint8_t* from) {
+// In sets with ranges nft keeps all numbers big-endian, so that they are in order.
+std::string field_text(const Type& type, const uint8_t* from, bool ranges) {
   char text[INET6_ADDRSTRLEN] = {};
   uint64_t number = 0;
   switch (type.shape) {
@@ -109,7 +110,7 @@ std::string field_text(const Type& type, const uint8_t* from) {
       return is_name(name) ? "\"" + name + "\"" : "?";
     }
     case Shape::number_of_host:
-      std::memcpy(&number, from, type.bytes);
+      for (size_t i = 0; i < type.bytes; ++i) number = number << 8 | from[ranges ? i : type.bytes - 1 - i];
       return fmt::format("{:#x}", number);
     case Shape::number:
     case Shape::hex:
@@ -119,8 +120,28 @@ std::string field_text(const Type& type, const uint8_t* from) {
   return type.shape == Shape::hex ? fmt::format("{:#x}", number) : fmt::format("{}", number);
 }
 
+// "eth*": all names that begin so are one range. Empty: the range is none of those.
+std::string wildcard(const Type& type, const uint8_t* low, const uint8_t* high) {
+  size_t same = 0;
+  while (same < type.bytes && low[same] != 0) ++same;
+  const std::string name(reinterpret_cast<const char*>(low), same);
+  const bool all =
+      std::count(low + same, low + type.bytes, 0) == std::count(high + same, high + type.bytes, 0xff);
+  return all && is_name(name) && std::equal(low, low + same, high) ? "\"" + name + "*\"" : "";
+}
+
+std::string range_text(const Type& type, const uint8_t* low, const uint8_t* high, bool ranges) {
+  const std::string one = field_text(type, low, ranges), other = field_text(type, high, ranges);
+  if (type.shape == Shape::text && std::memcmp(low, high, type.bytes) != 0) {
+    const std::string names = wildcard(type, low, high);
+    if (!names.empty()) return names;
+  }
+  return one == other ? one : one + "-" + other;
+}
+
 // A key, or a range of keys: each field by itself. What has no known type stays hexadecimal.
-std::string key_text(const json& row, const char* first, const char* last, const std::vector<Type>& fields) {
+std::string key_text(const json& row, const char* first, const char* last, const std::vector<Type>& fields,
+                     bool ranges) {
   const std::string begin = text_of(row, first), end = row.contains(last) ? text_of(row, last) : begin;
   const std::vector<uint8_t> low = bytes_of(begin), high = bytes_of(end);
   size_t needed = 0;
@@ -130,8 +151,7 @@ std::string key_text(const json& row, const char* first, const char* last, const
   std::vector<std::string> texts;
   size_t at = 0;
   for (const Type& each : fields) {
-    const std::string one = field_text(each, &low[at]), other = field_text(each, &high[at]);
-    texts.push_back(one == other ? one : one + "-" + other);
+    texts.push_back(range_text(each, &low[at], &high[at], ranges));
     at += (each.bytes + 3) & ~size_t{3};
   }
   return fmt::format("{}", fmt::join(texts, " . "));
@@ -142,8 +162,10 @@ std::string tally_text(const json& tally) {
     return fmt::format(" counter packets {} bytes {}", number_of(tally["counter"], "packets"),
                        number_of(tally["counter"], "bytes"));
   if (tally.contains("quota"))
-    return fmt::format(" quota {} bytes used {} bytes", number_of(tally["quota"], "bytes"),
-                       number_of(tally["quota"], "used"));
+    return fmt::format(
+        " quota {}{} bytes used {} bytes",
+        tally["quota"].is_object() && tally["quota"].value("over", json()) == true ? "over " : "",
+        number_of(tally["quota"], "bytes"), number_of(tally["quota"], "used"));
   return "";
 }
 
@@ -203,14 +225,17 @@ std::string companions(const json& declared) {
 }
 
 std::string element_text(const json& declared, const json& row) {
-  std::string text = text_of(row, "key") == "*" ? "*" : key_text(row, "key", "last", key_fields(declared));
+  std::string text = text_of(row, "key") == "*" ? "*"
+                                                : key_text(row, "key", "last", key_fields(declared),
+                                                           declared.value("ranges", json()) == true);
   for (const json& tally : row.value("tallies", json::array()))
     if (tally.is_object()) text += tally_text(tally);
   if (row.contains("timeout_ms")) text += " timeout " + nft_time(number_of(row, "timeout_ms"));
   if (row.contains("expires_ms")) text += " expires " + nft_time(number_of(row, "expires_ms"));
   if (row.contains("data"))
     text += " : " + key_text(row, "data", "data",
-                             fields_of(number_of(declared, "data_type"), number_of(declared, "data_bytes")));
+                             fields_of(number_of(declared, "data_type"), number_of(declared, "data_bytes")),
+                             false);
   if (row.contains("verdict")) text += " : " + text_of(row, "verdict");
   if (row.contains("chain")) text += " " + text_of(row, "chain");
   if (row.contains("object")) text += " : " + text_of(row, "object");

@@ -27,27 +27,41 @@ Result<StackAsked> find_stack(const std::string& name, const std::string& net) {
       fmt::format("there is no stack of a program \"{}\"{}", name, supervisor::suggestion(name, names))};
 }
 
-Result<nlohmann::json> ask_filter(StackAsked& asked, nlohmann::json question, std::span<const int> fds) {
+namespace {
+
+Result<supervisor::ControlLine> ask_line(StackAsked& asked, nlohmann::json question,
+                                         std::span<const int> fds = {}) {
   supervisor::Request request{.command = supervisor::Command::filter};
   request.program = asked.program;
   request.question = std::move(question);
-  const Result<supervisor::ControlLine> line = asked.client.call(supervisor::format_request(request), fds);
+  return asked.client.call(supervisor::format_request(request), fds);
+}
+
+}  // namespace
+
+Result<nlohmann::json> ask_filter(StackAsked& asked, nlohmann::json question, std::span<const int> fds) {
+  const Result<supervisor::ControlLine> line = ask_line(asked, std::move(question), fds);
   if (!line) return line.error();
   return supervisor::parse_reply(line->line);
 }
 
-// A stack is not believed without bounds.
+// A stack is not believed without bounds: of rows, which may be tiny, and of bytes.
 Result<nlohmann::json> ask_for_all(StackAsked& asked, nlohmann::json question) {
-  constexpr size_t kMostRows = 2'000'000;
+  constexpr size_t kMostRows = 2'000'000, kMostBytes = size_t{512} << 20;
   nlohmann::json all = nlohmann::json::array();
-  for (;;) {
+  for (size_t bytes = 0;;) {
     question["first"] = all.size();
-    Result<nlohmann::json> answer = ask_filter(asked, question);
+    const Result<supervisor::ControlLine> line = ask_line(asked, question);
+    if (!line) return line.error();
+    Result<nlohmann::json> answer = supervisor::parse_reply(line->line);
     if (!answer) return answer.error();
     const Result<nlohmann::json> rows = rows_of(*answer, "rows");
     if (!rows) return rows.error();
     for (const nlohmann::json& row : *rows) all.push_back(row);
-    if (answer->value("more", nlohmann::json()) == true && !rows->empty() && all.size() < kMostRows) continue;
+    bytes += line->line.size();
+    if (bytes > kMostBytes || all.size() > kMostRows)
+      return Error{"the stack answers with more than there can be"};
+    if (answer->value("more", nlohmann::json()) == true && !rows->empty()) continue;
     (*answer)["rows"] = std::move(all);
     return answer;
   }

@@ -14,14 +14,13 @@ size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
+}  // namespace
+
 std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
+  for (char& c : text)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
   return text;
 }
-
-}  // namespace
 
 std::string format_table(const std::vector<Column>& columns,
                          const std::vector<std::vector<std::string>>& rows) {
@@ -29,7 +28,10 @@ std::string format_table(const std::vector<Column>& columns,
   for (const Column& column : columns) lines[0].push_back(column.title);
   for (const std::vector<std::string>& row : rows) {
     lines.emplace_back();
-    for (const std::string& cell : row) lines.back().push_back(printable(cell));
+    for (const std::string& cell : row) {
+      lines.back().push_back(printable(cell));
+      std::replace(lines.back().back().begin(), lines.back().back().end(), '\n', '?');
+    }
   }
   std::vector<size_t> widths(columns.size(), 0);
   for (const auto& line : lines) {

@@ -4,8 +4,10 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "ctl/command.hpp"
+#include "ctl/noted_capture.hpp"
 #include "ctl/running.hpp"
 #include "ctl/stack_asked.hpp"
 
@@ -18,31 +20,55 @@ using nlohmann::json;
 struct WhyOptions {
   std::string stack;
   std::string net;
+  std::string pcap;    // file to write packets to, or empty
   uint64_t count = 0;  // 0: until Ctrl-C
   bool as_json = false;
 };
 
 class Why {
  public:
-  Why(StackAsked& asked, const WhyOptions& options) : asked_(asked), options_(options) {}
+  // `capture`: where packets go, beside nothing else; null: all is printed.
+  Why(StackAsked& asked, const WhyOptions& options, NotedCapture* capture)
+      : asked_(asked), options_(options), capture_(capture) {}
 
-  // Prints what is new; the first time only what is to come counts for the other layers.
+  // Tells what is new; the first time only what is to come counts for the other layers.
   Result<void> look() {
-    if (Result<void> looked = look_at_layers(); !looked) return looked;
-    const Result<json> answer =
-        ask(asked_.client, {.command = supervisor::Command::why, .program = asked_.program, .first = next_});
-    if (!answer) return answer.error();
-    const Result<json> rows = rows_of(*answer, "rows");
-    if (!rows) return rows.error();
-    if (const uint64_t missed = number_of(*answer, "missed"); missed > 0 && next_ > 0)
-      fmt::print(stderr, "{} more came faster than they were read\n", missed);
-    for (const json& row : *rows) print(row);
-    next_ = number_of(*answer, "next");
+    if (capture_ == nullptr) {
+      if (Result<void> looked = look_at_layers(); !looked) return looked;
+    }
+    // What a stack remembers does not fit into one answer.
+    constexpr int kMostAnswers = 16;
+    for (int answers = 0; answers < kMostAnswers && !done(); ++answers) {
+      const uint64_t from = next_;
+      if (const Result<void> looked = look_at_rules(); !looked) return looked;
+      if (next_ == from) break;
+    }
     return {};
   }
   bool done() const { return options_.count > 0 && printed_ >= options_.count; }
 
  private:
+  Result<void> look_at_rules() {
+    const Result<json> answer =
+        ask_filter(asked_, {{"command", "why"}, {"first", next_}, {"bytes", capture_ != nullptr}});
+    if (!answer) return answer.error();
+    const Result<json> rows = rows_of(*answer, "rows");
+    if (!rows) return rows.error();
+    if (const uint64_t missed = number_of(*answer, "missed"); missed > 0 && next_ > 0)
+      fmt::print(stderr, "{} more came faster than they were read\n", missed);
+    for (const json& row : *rows) {
+      if (done()) break;
+      if (capture_ == nullptr)
+        print(row);
+      else if (const Result<void> written = capture_->add(row); !written)
+        return written;
+      else
+        ++printed_;
+    }
+    next_ = number_of(*answer, "next");
+    return {};
+  }
+
   void print(const json& row) {
     if (done()) return;
     ++printed_;
@@ -86,6 +112,7 @@ class Why {
 
   StackAsked& asked_;
   const WhyOptions& options_;
+  NotedCapture* const capture_;
   uint64_t next_ = 0, printed_ = 0;
   std::map<std::string, uint64_t> counted_;
 };
@@ -94,7 +121,13 @@ Outcome why(const WhyOptions& options) {
   constexpr useconds_t kPauseUs = 200'000;
   Result<StackAsked> asked = find_stack(options.stack, options.net);
   if (!asked) return failed(asked.error());
-  Why watched(*asked, options);
+  std::optional<NotedCapture> capture;
+  if (!options.pcap.empty()) {
+    Result<NotedCapture> opened = NotedCapture::open(options.pcap, asked->program + ".stack");
+    if (!opened) return failed(opened.error());
+    capture.emplace(std::move(*opened));
+  }
+  Why watched(*asked, options, capture ? &*capture : nullptr);
   for (;;) {
     if (const Result<void> looked = watched.look(); !looked) return failed(looked.error());
     if (watched.done()) return {};
@@ -110,11 +143,17 @@ void add_why(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<WhyOptions>();
   command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
   command->add_option("-c,--count", options->count, "end after that many lines");
-  command->add_flag("--json", options->as_json, "one JSON object a line");
+  auto* json_flag = command->add_flag("--json", options->as_json, "one JSON object a line");
+  command
+      ->add_option(
+          "--pcap", options->pcap,
+          "pcapng file to write instead, - for standard output: each packet's beginning, with the rule "
+          "as its comment")
+      ->excludes(json_flag);
   command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
   command->footer(
       "Begins with the latest that the stack remembers, at most 512. What rules log is shown too.\n"
-      "Example: skerry why redis");
+      "Example: skerry why redis; skerry why redis --pcap - | tcpdump -r -");
   command->callback([&outcome, options] { outcome = why(*options); });
 }
 

@@ -44,12 +44,12 @@ class Block {
 
 constexpr uint32_t kSectionHeader = 0x0a0d0d0a, kInterface = 1, kEnhancedPacket = 6;
 constexpr uint32_t kByteOrderMagic = 0x1a2b3c4d;
-constexpr uint16_t kLinkTypeEthernet = 1;
-constexpr uint16_t kOptionEnd = 0, kInterfaceName = 2, kTimestampResolution = 9, kPacketFlags = 2;
+constexpr uint16_t kOptionEnd = 0, kComment = 1, kInterfaceName = 2, kTimestampResolution = 9,
+                   kPacketFlags = 2;
 
 }  // namespace
 
-size_t pcapng_file_header(uint8_t* to, std::string_view interface_name) {
+size_t pcapng_file_header(uint8_t* to, std::string_view interface_name, PcapngLink link) {
   Block section(to, kSectionHeader);
   section.put32(kByteOrderMagic);
   section.put16(1);  // version 1.0
@@ -58,7 +58,7 @@ size_t pcapng_file_header(uint8_t* to, std::string_view interface_name) {
   const size_t section_bytes = section.finish();
 
   Block interface(to + section_bytes, kInterface);
-  interface.put16(kLinkTypeEthernet);
+  interface.put16(static_cast<uint16_t>(link));
   interface.put16(0);
   interface.put32(0);  // frames are never cut short
   const uint8_t nanoseconds = 9;
@@ -70,13 +70,19 @@ size_t pcapng_file_header(uint8_t* to, std::string_view interface_name) {
 }
 
 size_t pcapng_packet(uint8_t* to, TimeNs captured_at, CaptureDirection direction, ConstBytes frame) {
+  return pcapng_packet(to, captured_at, direction, frame, static_cast<uint32_t>(frame.size()), {});
+}
+
+size_t pcapng_packet(uint8_t* to, TimeNs captured_at, CaptureDirection direction, ConstBytes frame,
+                     uint32_t frame_bytes, std::string_view comment) {
   Block packet(to, kEnhancedPacket);
   packet.put32(0);  // the only interface
   packet.put32(static_cast<uint32_t>(captured_at >> 32));
   packet.put32(static_cast<uint32_t>(captured_at));
   packet.put32(static_cast<uint32_t>(frame.size()));
-  packet.put32(static_cast<uint32_t>(frame.size()));
+  packet.put32(frame_bytes);
   packet.put_padded(frame.data(), frame.size());
+  if (!comment.empty()) packet.put_option(kComment, comment.data(), std::min<size_t>(comment.size(), 65'535));
   packet.put_option(kPacketFlags, &direction, sizeof direction);
   packet.put_option(kOptionEnd, nullptr, 0);
   return packet.finish();

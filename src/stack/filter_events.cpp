@@ -1,5 +1,7 @@
 #include "stack/filter_events.hpp"
 
+#include <algorithm>
+
 #include "wire/ipv4.hpp"
 
 namespace skerry::stack {
@@ -12,6 +14,8 @@ std::optional<FilterEvent> FilterEvent::about(const filter::Packet& packet, filt
   FilterEvent event{.at = now, .hook = hook, .protocol = packet.protocol, .length = packet.length};
   const auto ip = Ipv4Header::parse(packet.bytes);
   if (!ip) return std::nullopt;
+  event.kept = static_cast<uint8_t>(std::min(packet.bytes.size(), kMostBytes));
+  std::copy_n(packet.bytes.begin(), event.kept, event.bytes.begin());
   event.source = ip->source;
   event.destination = ip->destination;
   const bool has_ports = ip->protocol == IpProtocol::kTcp || ip->protocol == IpProtocol::kUdp;

@@ -2,6 +2,7 @@
 // a number, so that who asks again misses none without noticing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -12,6 +13,8 @@
 namespace skerry::stack {
 
 struct FilterEvent {
+  static constexpr size_t kMostBytes = 120;  // of a packet: two headers at their longest
+
   TimeNs at = 0;
   filter::Hook hook{};
   bool rejected = false;           // its sender is told
@@ -21,7 +24,9 @@ struct FilterEvent {
   uint8_t protocol = 0;
   uint32_t source = 0, destination = 0;  // IPv4
   uint16_t source_port = 0, destination_port = 0;
-  uint32_t length = 0;  // of the packet
+  uint32_t length = 0;                      // of the packet
+  uint8_t kept = 0;                         // bytes of `bytes`
+  std::array<uint8_t, kMostBytes> bytes{};  // that it begins with
 
   // Of that packet; null: it is none of IPv4.
   static std::optional<FilterEvent> about(const filter::Packet& packet, filter::Hook hook, TimeNs now);

@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::pair<Command, std::string_view>, 12> kWords = {{{Command::ps, "ps"},
+constexpr std::array<std::pair<Command, std::string_view>, 11> kWords = {{{Command::ps, "ps"},
                                                                           {Command::ss, "ss"},
                                                                           {Command::top, "top"},
                                                                           {Command::rights, "rights"},
@@ -26,8 +26,7 @@ constexpr std::array<std::pair<Command, std::string_view>, 12> kWords = {{{Comma
                                                                           {Command::run, "run"},
                                                                           {Command::rules, "rules"},
                                                                           {Command::load_rules, "load_rules"},
-                                                                          {Command::filter, "filter"},
-                                                                          {Command::why, "why"}}};
+                                                                          {Command::filter, "filter"}}};
 
 // A text that the kernel would take as an argument or a path.
 std::string plain_text(const json& value, std::string_view name) {
@@ -146,14 +145,9 @@ Result<Request> parse_request(std::string_view line) {
     if (request.command == Command::mirror) request.link = plain_text(body.at("link"), "link");
     if (request.command == Command::run) request.run = parse_run(body);
     if (request.command == Command::rules || request.command == Command::load_rules ||
-        request.command == Command::filter || request.command == Command::why)
+        request.command == Command::filter)
       request.program = plain_text(body.at("program"), "program");
     if (request.command == Command::filter) request.question = parse_question(body);
-    if (request.command == Command::why) {
-      const json first = body.value("first", json(0U));
-      if (!first.is_number_unsigned()) throw std::invalid_argument("first must be a whole number");
-      request.first = first.get<uint64_t>();
-    }
     if (request.command == Command::load_rules) {
       request.filter = absolute_path(plain_text(body.at("filter"), "filter"), "filter");
       request.filter_lines = parse_lines(body);
@@ -171,7 +165,6 @@ std::string format_request(const Request& request) {
   if (!request.program.empty()) body["program"] = request.program;
   if (!request.filter.empty()) body["filter"] = request.filter;
   if (!request.filter_lines.empty()) body["filter_lines"] = request.filter_lines;
-  if (request.command == Command::why) body["first"] = request.first;
   if (request.command == Command::filter) body["question"] = request.question;
   for (const auto& [command, word] : kWords) {
     if (command == request.command) body["command"] = word;

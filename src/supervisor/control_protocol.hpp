@@ -29,10 +29,6 @@
 //                        program is to say of its rules or to change in them, one of kFilterQuestions, and
 //                        its answer, as programs/stack/rules.hpp has them: the stack checks the one, the
 //                        asker the other. One descriptor may go with it
-//  {"command":"why","program":"redis","first":0}  reply {"ok":true,"rows":[…],"next":8,"missed":0}: what the
-//  rules
-//                        of that stack refused, as programs/stack/rules.hpp writes it; asked again with
-//                        "next"
 //  {"command":"run",…}   RunRequest, with "filter" and its rules as above, if it has some; reply RunReply
 //  with descriptors. The program lives as long as the
 //                        connection
@@ -67,10 +63,10 @@ inline constexpr int kReadyFd = 4, kClaimFd = 5;
 // the plan's order.
 inline constexpr int kFirstRulesFd = 6;
 
-enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules, filter, why };
+enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules, filter };
 
-inline constexpr std::string_view kFilterQuestions[] = {"elements", "change_elements", "reset_counters",
-                                                        "begin_trace", "trace"};
+inline constexpr std::string_view kFilterQuestions[] = {"elements",    "change_elements", "reset",
+                                                        "begin_trace", "trace",           "why"};
 
 // What `skerry run` asks for.
 struct RunRequest {
@@ -102,10 +98,9 @@ struct Request {
   Command command = Command::ps;
   std::string link;     // of mirror
   RunRequest run;       // of run
-  std::string program;  // of rules, load_rules, filter and why
+  std::string program;  // of rules, load_rules and filter
   std::string filter;   // of load_rules, with
   std::vector<uint32_t> filter_lines = {};
-  uint64_t first = 0;                 // of why
   nlohmann::json question = nullptr;  // of filter: an object
 };
 

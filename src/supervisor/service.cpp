@@ -94,8 +94,6 @@ void Service::serve(uint64_t connection, const Request& request, std::vector<Fd>
       return join(connection, request.run, std::move(descriptors));
     case Command::rules:
       return list_rules(connection, request.program);
-    case Command::why:
-      return ask_why(connection, request);
     case Command::filter:
       return ask_filter(connection, request, descriptors);
     case Command::load_rules:

@@ -42,7 +42,6 @@ class Service {
   struct RuleRows;  // of one stack, for one connection
   void list_rules(uint64_t connection, const std::string& program);
   void ask_for_rules(const std::shared_ptr<RuleRows>& gathered);
-  void ask_why(uint64_t connection, const Request& request);
   void ask_filter(uint64_t connection, const Request& request, const std::vector<Fd>& descriptors);
   void load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors);
 

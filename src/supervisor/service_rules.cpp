@@ -65,20 +65,6 @@ void Service::ask_for_rules(const std::shared_ptr<RuleRows>& gathered) {
              });
 }
 
-// As the stack says it: one message, and the asker comes back for more.
-void Service::ask_why(uint64_t connection, const Request& request) {
-  Member* const stack = supervisor_.member(request.program + ".stack");
-  if (stack == nullptr || !stack->serving)
-    return send(connection, refusal(fmt::format("{} has no stack that runs", request.program)));
-  stack->ask({{"command", "why"}, {"first", request.first}}, {},
-             [this, connection, program = request.program](const Result<ControlMessage>& reply) {
-               if (!reply) return send(connection, refusal(reply.error().message));
-               json body = reply->body;
-               if (body.contains("rows")) add_lines(body["rows"], supervisor_.plan().program(program));
-               send(connection, body);
-             });
-}
-
 // One message there and one back, and the asker comes back for more.
 void Service::ask_filter(uint64_t connection, const Request& request, const std::vector<Fd>& descriptors) {
   if (descriptors.size() > 1) return send(connection, refusal("one descriptor goes with a question"));

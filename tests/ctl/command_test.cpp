@@ -32,6 +32,12 @@ struct Wrong {
 TEST_F(Commands, AWrongCommandLineGetsOneSentence) {
   const std::vector<Wrong> table = {
       {{}, 2, "skerry: say what to do"},
+      {{"filter", "chekc"}, 2, "skerry filter: there is no command \"chekc\"; did you mean \"check\"?"},
+      {{"filter", "add", "elment", "redis"},
+       2,
+       "skerry filter add: there is no command \"elment\"; did you mean \"element\"?"},
+      {{"filter", "reset"}, 2, "skerry filter reset: say what to do: counters, quotas"},
+      {{"filter", "check"}, 2, "skerry filter check: file is required: `skerry filter check --help`"},
       {{"rnu"}, 2, "skerry: there is no command \"rnu\"; did you mean \"run\"?"},
       {{"ps", "--jsn"}, 2, "skerry ps: the following argument was not expected: --jsn"},
       {{"up"}, 2, "skerry up: file is required"},
@@ -54,7 +60,7 @@ TEST_F(Commands, AWrongCommandLineGetsOneSentence) {
       {{"run", "--filter", "/missing", "true"}, 125, "skerry run: cannot read /missing"},
       {{"filter", "load", "x", "y"}, 1, "skerry filter: nothing is running"},
       {{"why", "x"}, 1, "skerry why: nothing is running"},
-      {{"filter", "list"}, 2, "skerry filter: stack is required"},
+      {{"filter", "list"}, 2, "skerry filter list: stack is required"},
       {{"run", "--allow", "a:1", "true"}, 125, "skerry run: --allow is not there yet"},
       {{"run", "--uplink", "afxdp:", "true"}, 125, "skerry run: there is no uplink \"afxdp:\""},
       {{"run", "--uplink", "x", "true"}, 125, "skerry run: there is no uplink \"x\""},

@@ -44,12 +44,22 @@ TEST_F(FilterCommand, CheckWarnsOfRulesThatNoPacketComesTo) {
       "  ip saddr 10.0.0.0/8 drop\n  tcp dport 80 accept\n  ip saddr 10.1.2.3 tcp dport 81 accept\n"
       "  tcp dport 80-90 tcp dport 91 accept\n  drop\n  counter\n }\n}\n");
   EXPECT_EQ(ended.status, 0);
-  EXPECT_THAT(ended.err, HasSubstr("r.nft: warning: no rule leads to chain unused of table inet t\n"));
+  EXPECT_THAT(ended.err, HasSubstr("r.nft: warning: no packet comes to chain unused of table inet t\n"));
   EXPECT_THAT(ended.err, HasSubstr("r.nft:7: warning: no packet comes so far: " + folder_ +
                                    "/r.nft:5 decides about all that"));
   EXPECT_THAT(ended.err, HasSubstr("r.nft:8: warning: no packet is what this rule asks for\n"));
   EXPECT_THAT(ended.err, HasSubstr("r.nft:9 decides about all packets\n"));
   EXPECT_THAT(ended.err, Not(HasSubstr(":6:")));
+}
+
+// Rules lead there, but no packet comes to those.
+TEST_F(FilterCommand, CheckWarnsOfChainsThatNoPacketComesTo) {
+  const Ended ended = check(
+      "table inet t {\n chain b { accept; }\n chain a { jump b; }\n chain in {\n"
+      "  type filter hook input priority 0;\n  drop\n  jump b\n }\n}\n");
+  for (const char* chain : {"a", "b"})
+    EXPECT_THAT(ended.err,
+                HasSubstr("no packet comes to chain " + std::string(chain) + " of table inet t\n"));
 }
 
 struct Wrong {
@@ -74,8 +84,10 @@ TEST_F(FilterCommand, CheckNamesLineAndColumn) {
        ":4:17-17: Error: ", "chain b leads back to itself"},
       {"table ip t {\n chain c { type filter hook forward priority 0; }\n}\n",
        ":2:", "a stack forwards nothing"},
-      {"table ip t {\n chain c {\n  numgen random mod 2 0 drop\n }\n}\n",
-       ":3:3-28: Error: ", "the expression numgen is not supported"},
+      {"table ip t {\n chain c {\n  fib daddr type local drop\n }\n}\n",
+       ":3:3-27: Error: ", "the expression fib is not supported"},
+      {"table ip t {\n chain c {\n  ether saddr set 2:0:0:0:0:1\n }\n}\n",
+       ":3:3-29: Error: ", "nobody would see what is written into the link header"},
       {"table bridge t {\n}\n", ":1:", "bridge tables are not supported"},
   };
   for (const Wrong& wrong : all) {
@@ -193,7 +205,7 @@ TEST_F(FilterCommand, DiffSaysWhichPacketsFareOtherwiseAndByWhichRule) {
   const Ended differs = skerry({"filter", "diff", before, after, "--pcap", packets});
   EXPECT_EQ(differs.status, 1) << differs.err;
   EXPECT_EQ(differs.out, "2  udp 10.0.0.1:5000 > 10.0.0.2:54, 28 bytes\n< drop  " + before +
-                             ": ip t in policy\n> reject  " + after +
+                             ": ip t in policy\n> reject with icmp code 3  " + after +
                              ":6\n3  udp 10.0.0.1:5000 > 10.0.0.2:55, 28 bytes\n< drop  " + before +
                              ": ip t in policy\n> accept  " + after + ": ip t in policy\n");
   const Ended same = skerry({"filter", "diff", before, before, "--pcap", packets});

@@ -6,6 +6,7 @@ import signal
 import time
 import unittest
 
+from lab.process import run
 from skerry_case import SkerryCase
 
 PYTHON = "/usr/bin/python3"
@@ -42,6 +43,18 @@ for what in sys.argv[2:]:
             print(what, "silence")
         except OSError as error:
             print(what, errno.errorcode[error.errno])
+"""
+
+# The same of TCP ports, each connection kept open to the end.
+KEEPER = """
+import socket, sys
+kept = []
+for port in sys.argv[2:]:
+    try:
+        kept.append(socket.create_connection((sys.argv[1], int(port)), timeout=20))
+        print(kept[-1].recv(100).decode())
+    except ConnectionRefusedError:
+        print("refused")
 """
 
 RULES = """
@@ -109,6 +122,18 @@ class Rules(FilterCase):
         self.assertIn(said[1], ("ECONNREFUSED", "EPERM"))
         self.assertEqual(said[2], "ECONNREFUSED")
 
+    def test_who_has_enough_connections_gets_no_more(self):
+        self.begin(self.rules("table inet mine {\n    set clients { type ipv4_addr; flags dynamic; size 100; }\n    chain in {\n        type filter hook input priority 0;\n"
+                              "        tcp dport 80 ct state new add @clients { ip saddr ct count over 2 } reject with tcp reset\n    }\n}\n"))
+        said = self.ask(PYTHON, "-c", KEEPER, "10.77.0.2", "80", "80", "80", "81").split()
+        self.assertEqual(said, ["80", "80", "refused", "81"])
+        self.assertEqual(self.tries("tcp:80", address="10.77.0.4"), ["80"], "another's")
+
+    def test_what_a_rule_writes_is_what_the_program_gets(self):
+        self.begin(self.rules("table inet mine {\n    chain in { type filter hook prerouting priority 0; tcp dport 99 tcp dport set 80; }\n"
+                              "    chain out { type filter hook postrouting priority 0; tcp sport 80 tcp sport set 99; }\n}\n"))
+        self.assertEqual(self.tries("tcp:99"), ["80"])
+
     def test_a_mistake_starts_nothing(self):
         status, output = self.skerry.command("run", "--uplink", "none", "--filter", self.rules(WRONG_RULES), "--", "/bin/echo", "ran", check=False)
         self.assertEqual(status, 125)
@@ -139,6 +164,22 @@ class Why(FilterCase):
         self.assertEqual(len(self.skerry.command("why", "web", "--count", "1")[1].splitlines()), 1)
         logs = [json.loads(line) for line in self.skerry.command("why", "web", "--count", "2", "--json")[1].splitlines()]
         self.assertEqual([(row["what"], row["by"], row.get("level"), row.get("group")) for row in logs], [("log", "asked: ", "info", None), ("log", "told", None, 3)])
+
+    def test_what_is_refused_and_logged_becomes_a_capture(self):
+        self.begin(self.rules(RULES.replace("udp dport 82 reject", 'udp dport 82 log prefix "asked: " reject')))
+        self.tries("tcp:81", "udp:82")
+        file = self.folder / "refused.pcapng"
+        self.skerry.command("why", "web", "--pcap", file, "--count", "3")
+        # libpcap passes over comments, so they are looked for in the file.
+        lines = run(["tcpdump", "-n", "-r", file], timeout_s=20)[1]
+        for packet in (r"IP 10\.77\.0\.3\.\d+ > 10\.77\.0\.2\.81: Flags \[S\]", r"IP 10\.77\.0\.3\.\d+ > 10\.77\.0\.2\.82: UDP, length 1"):
+            self.assertRegex(lines, packet)
+        written = file.read_bytes()
+        for comment in ("reject at input by inet mine in handle", f"{self.folder}/web.nft:8", f"{self.folder}/web.nft:9", "log at input: asked: "):
+            self.assertIn(comment.encode(), written)
+        code, output = self.skerry.command("why", "web", "--pcap", "/nowhere/x.pcapng", check=False)
+        self.assertEqual(code, 1, output)
+        self.assertIn("cannot write /nowhere/x.pcapng", output)
 
     def test_what_the_stack_itself_refuses(self):
         self.begin(self.rules(OTHER_RULES), ports=(81,))
@@ -181,6 +222,8 @@ table inet mine {
     map ways { type inet_service : verdict; }
     counter met { }
     map marks { type ipv4_addr : mark; }
+    set tags { type mark; flags interval; elements = { 1-5 } }
+    set links { type ifname . mark; flags interval; elements = { "eth*" . 0x100-0x1ff } }
     chain web { accept; }
     chain in {
         type filter hook input priority 0; policy drop;
@@ -231,8 +274,8 @@ table inet mine {
         self.element("add", "ways", "{ 80 : jump web }")
         self.element("add", "marks", "{ 10.77.0.3 : 0x17 }")
         for kind, name, wanted in (("set", "doors", ("type ipv4_addr . inet_service", "flags timeout", "size 2", "10.77.0.3 . 80 timeout 1h expires 59m")),
-                                   ("set", "nets", ("flags interval", "10.77.0.0-10.77.0.15")),
-                                   ("map", "ways", ("type inet_service : verdict", "80 : jump web")),
+                                   ("set", "nets", ("flags interval", "10.77.0.0-10.77.0.15")), ("set", "tags", ("flags interval", "0x1-0x5")),
+                                   ("set", "links", ("type ifname . mark", '"eth*" . 0x100-0x1ff')), ("map", "ways", ("type inet_service : verdict", "80 : jump web")),
                                    ("map", "marks", ("type ipv4_addr : mark", "10.77.0.3 : 0x17"))):
             listed = self.skerry.command("filter", "list", "web", kind, "inet", "mine", name)[1]
             for words in wanted:
@@ -247,6 +290,16 @@ table inet mine {
         now = next(row for row in self.listed() if row.get("name") == "met")
         self.assertLess(now["tally"]["counter"]["packets"], was[0]["tally"]["counter"]["packets"])
         self.assertIn("there is no counter other", self.skerry.command("filter", "reset", "counters", "web", "inet", "mine", "other", check=False)[1])
+
+    def test_quotas_begin_again(self):
+        rules = self.rules("table inet mine {\n    quota some { 30 bytes }\n    chain in {\n        type filter hook input priority 0; policy drop;\n"
+                           "        tcp dport 81 accept\n        udp dport 82 quota name some reject\n    }\n}\n")
+        self.begin(rules)
+        self.assertEqual(self.tries("udp:82", "udp:82!"), ["ECONNREFUSED", "silence"], "the first has 29 bytes")
+        self.skerry.command("filter", "load", "web", rules)
+        self.assertEqual(self.tries("udp:82!"), ["silence"], "it outlives a reload")
+        self.assertIn("quota some {\n\t\t30 bytes used 30 bytes\n\t}", self.skerry.command("filter", "reset", "quotas", "web", "inet", "mine", "some")[1])
+        self.assertEqual(self.tries("udp:82"), ["ECONNREFUSED"])
 
     def test_they_outlive_other_rules(self):
         rules = self.rules(self.SETS)

@@ -1,0 +1,72 @@
+// Packets with comments: that the file is one, and holds what was said. What tcpdump makes of it is for
+// tests/programs.
+#include "ctl/noted_capture.hpp"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "ctl/capture_file.hpp"
+
+namespace skerry::ctl {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class NotedCaptureTest : public testing::Test {
+ protected:
+  ~NotedCaptureTest() override { ::unlink(path_.c_str()); }
+  std::vector<uint8_t> file() const {
+    std::ifstream stream(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+  std::string path_ = testing::TempDir() + "noted" + std::to_string(::getpid()) + ".pcapng";
+};
+
+TEST_F(NotedCaptureTest, HoldsThePacketAndWhatIsSaidOfIt) {
+  Result<NotedCapture> capture = NotedCapture::open(path_, "web.stack");
+  ASSERT_TRUE(capture);
+  const json row{{"what", "drop"},   {"hook", "input"},      {"by", "inet mine in handle 5"},
+                 {"file", "/w.nft"}, {"line", 6U},           {"ago_ns", 5U},
+                 {"length", 1500U},  {"bytes", "4500002801"}};
+  ASSERT_TRUE(capture->add(row));
+  ASSERT_TRUE(capture->add({{"what", "drop"}})) << "without bytes it is none";
+  ASSERT_TRUE(capture->add(row));
+  const std::vector<uint8_t> written = file();
+  const auto packets = read_capture(written);
+  ASSERT_TRUE(packets);
+  ASSERT_EQ(packets->size(), 2U);
+  const CapturedPacket& first = packets->front();
+  EXPECT_EQ(first.link, CaptureLink::raw_ip);
+  EXPECT_EQ(first.original_bytes, 1500U);
+  EXPECT_EQ(std::vector<uint8_t>(first.bytes.begin(), first.bytes.end()),
+            (std::vector<uint8_t>{0x45, 0, 0, 0x28, 1}));
+  EXPECT_GE(packets->back().at, first.at);
+  EXPECT_THAT(std::string(written.begin(), written.end()),
+              HasSubstr("drop at input by inet mine in handle 5, /w.nft:6"));
+}
+
+TEST_F(NotedCaptureTest, SaysWhereItCannotWrite) {
+  EXPECT_THAT(NotedCapture::open("/nowhere/x", "web").error().message, HasSubstr("cannot write /nowhere/x"));
+}
+
+// What a stack says may be anything, and the file is still one.
+TEST_F(NotedCaptureTest, BelievesNothing) {
+  Result<NotedCapture> capture = NotedCapture::open(path_, "web.stack");
+  ASSERT_TRUE(capture);
+  const std::string wide(100'000, 'z');
+  for (const json& row :
+       {json(7), json{{"bytes", "zz!"}, {"what", 5}},
+        json{{"bytes", wide}, {"by", wide}, {"length", UINT64_MAX}, {"ago_ns", UINT64_MAX}}})
+    EXPECT_TRUE(capture->add(row));
+  const std::vector<uint8_t> written = file();
+  const auto packets = read_capture(written);
+  ASSERT_TRUE(packets) << packets.error().message;
+  EXPECT_EQ(packets->size(), 2U);
+  EXPECT_EQ(note_of({{"what", "log"}, {"hook", "input"}, {"by", "\x1b[2J"}}), "log at input: ?[2J");
+}
+
+}  // namespace
+}  // namespace skerry::ctl

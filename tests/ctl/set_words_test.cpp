@@ -1,0 +1,47 @@
+// Elements in nft's words, of what nft itself gives (the keys are those of `skerry filter test --json`).
+#include "ctl/set_words.hpp"
+
+#include <gtest/gtest.h>
+
+namespace skerry::ctl {
+namespace {
+
+using nlohmann::json;
+
+constexpr unsigned kService = 13, kMark = 19, kName = 41;  // TYPE_* of nft
+
+std::string text(unsigned type, unsigned bytes, bool ranges, const std::string& key,
+                 const std::string& last = "") {
+  json row{{"key", key}};
+  if (!last.empty()) row["last"] = last;
+  return element_text({{"key_type", type}, {"key_bytes", bytes}, {"ranges", ranges}}, row);
+}
+std::string name(std::string digits, char rest = '0') {
+  digits.resize(32, rest);
+  return digits;
+}
+
+// Alone they lie as the machine has them, in sets with ranges in their order.
+TEST(SetWords, AMarkIsOneNumberInEverySet) {
+  EXPECT_EQ(text(kMark, 4, false, "05000000"), "0x5");
+  EXPECT_EQ(text(kMark, 4, true, "00000005"), "0x5");
+  EXPECT_EQ(text(kMark, 4, true, "00000100", "000001ff"), "0x100-0x1ff");
+  EXPECT_EQ(text(kMark << 6 | kService, 8, true, "0000000100160000", "0000000500160000"), "0x1-0x5 . 22");
+}
+
+TEST(SetWords, ARangeOfNamesIsAllThatBeginSo) {
+  EXPECT_EQ(text(kName, 16, true, name("6c6f")), "\"lo\"");
+  EXPECT_EQ(text(kName, 16, true, name("657468"), name("657468", 'f')), "\"eth*\"");
+  EXPECT_EQ(
+      text(kName << 6 | kService, 20, true, name("657468") + "00160000", name("657468", 'f') + "00190000"),
+      "\"eth*\" . 22-25");
+}
+
+// It is read by nft, and by a person's terminal.
+TEST(SetWords, AStackCannotSayWhatIsNoElement) {
+  EXPECT_EQ(text(kName, 16, true, name("1b5d30"), name("1b5d30", 'f')), "?");
+  EXPECT_EQ(text(kMark, 4, true, "0000"), "0x0000");
+}
+
+}  // namespace
+}  // namespace skerry::ctl
