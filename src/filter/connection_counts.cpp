@@ -61,6 +61,7 @@ void ConnectionCounts::remove(uint32_t index) {
   if (counted.next != kNone) counted_[counted.next].previous = counted.previous;
   if (list.hand == index) list.hand = counted.next;
   --list.count;
+  counted.flow = nullptr;
   counted.next_alike = free_;
   free_ = index;
 }
@@ -78,13 +79,23 @@ void ConnectionCounts::sweep(uint32_t number, const Flow* except, TimeNs now) {
   }
 }
 
+// Of clients that never come again the flows stay counted until somebody needs their room.
+void ConnectionCounts::sweep_all(const Flow* except, TimeNs now) {
+  if (swept_ != kNever && now - swept_ < kMillisecond) return;
+  swept_ = now;
+  for (uint32_t i = 0; i < kMostSwept; ++i, hand_ = (hand_ + 1) % kMostCounted) {
+    const Counted& counted = counted_[hand_];
+    if (counted.flow != nullptr && counted.flow != except && !is_open(counted, now)) remove(hand_);
+  }
+}
+
 bool ConnectionCounts::exceeds(uint32_t number, const Flow* flow, uint32_t most, TimeNs now, bool& full) {
   List& list = lists_[number];
   uint32_t more = 1;  // that nobody keeps
   if (flow != nullptr) {
     more = 0;
     if (find(number, *flow) == kNone) {
-      if (free_ == kNone) sweep(number, flow, now);
+      if (free_ == kNone) sweep_all(flow, now);
       full = !add(number, *flow);
       if (full) return false;
     }

@@ -1,10 +1,11 @@
 // How many open flows have met each `ct count` of a ruleset, or of an element of its sets. A flow counts
 // once, until it ends; nobody says when that is, so those that have ended are looked for when too many are
-// counted.
+// counted
+// in a list, and in all lists when there is no room for one more.
 //
 // Read first: nf_conncount.c, nft_connlimit.c. Invariants: flows are only looked at, and only such as their
 // number says to be the same still; nothing is allocated but by begin(); a packet looks at no more than
-// kMostSwept flows, and that once in a millisecond for each list.
+// kMostSwept flows, and that once in a millisecond for each list, and for all.
 #pragma once
 
 #include <vector>
@@ -29,7 +30,7 @@ class ConnectionCounts {
 
  private:
   struct Counted {
-    const Flow* flow;
+    const Flow* flow;  // null: the place is free
     uint32_t number, list;
     uint32_t next_alike;  // of one bucket, or of those that are free
     uint32_t previous, next;
@@ -46,11 +47,14 @@ class ConnectionCounts {
   bool add(uint32_t list, const Flow& flow);
   void remove(uint32_t index);
   void sweep(uint32_t list, const Flow* except, TimeNs now);
+  void sweep_all(const Flow* except, TimeNs now);
 
   std::vector<List> lists_;
   std::vector<Counted> counted_;
   std::vector<uint32_t> buckets_;
   uint32_t free_ = kNone;
+  uint32_t hand_ = 0;  // where the next sweep of all begins
+  TimeNs swept_ = kNever;
 };
 
 }  // namespace skerry::filter

@@ -308,6 +308,7 @@ Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
   Judgement judgement;
   Run run{*this, packet, now, hook, judgement};
   bool tracked = !tracks();
+  if (packet.translated) packet.read_again();  // an earlier hook may have written into its headers
   for (const uint32_t base : at_[static_cast<size_t>(hook)][packet.v6]) {
     if (!tracked && priority(base, hook) >= kConntrackPriority) {
       track(hook, packet, now);

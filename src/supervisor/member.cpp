@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -130,10 +131,10 @@ Result<std::vector<Fd>> Member::prepare(const Process& process, TimeNs now) {
 
 void Member::ask(nlohmann::json body, std::span<const int> fds, Answer answer) {
   if (!alive()) return answer(Error{fmt::format("{} does not run", name_)});
-  body["id"] = ++last_id_;
+  body["id"] = last_id_ + 1;
   const Result<void> sent = send_control(control_, body, fds);
   if (!sent) return answer(sent.error());
-  asked_.push_back({last_id_, std::move(answer)});
+  asked_.push_back({++last_id_, std::move(answer)});
 }
 
 void Member::tell(const nlohmann::json& body) const {
@@ -167,7 +168,8 @@ void Member::deliver(Result<ControlMessage> message) {
     if (!said.is_number_unsigned()) return;
     id = said.get<uint64_t>();
   }
-  if (id < asked_.front().id || id > asked_.back().id) return;
+  const auto is_of = [id](const Asked& each) { return each.id == id; };
+  if (std::none_of(asked_.begin(), asked_.end(), is_of)) return;
   std::deque<Asked> lost;
   while (asked_.front().id != id) {
     lost.push_back(std::move(asked_.front()));

@@ -48,6 +48,27 @@ Octets segment(bool reply, uint16_t port, uint8_t flags, uint32_t seq, uint32_t 
   return bytes;
 }
 
+// Lists of clients that have gone for good make room for the next one.
+TEST(ConnectionCounts, WhatHasEndedMakesRoomWhicheverListItIsIn) {
+  constexpr uint32_t kMost = ConnectionCounts::kMostCounted;
+  ConnectionCounts counts;
+  std::vector<Flow> flows(kMost + 1);
+  TimeNs now = kSecond;
+  bool full = false;
+  for (uint32_t list = 0; list < 3; ++list) counts.begin(list);
+  for (uint32_t i = 0; i <= kMost; ++i) {
+    flows[i].number = i;
+    flows[i].expires = i < kMost ? 2 * kSecond : 9 * kSecond;
+    EXPECT_FALSE(counts.exceeds(i % 2, &flows[i], kMost, now, full));
+    ASSERT_EQ(full, i == kMost);
+  }
+  EXPECT_FALSE(counts.exceeds(2, &flows[kMost], 1, now, full));
+  EXPECT_TRUE(full) << "all are open";
+  now = 3 * kSecond;
+  EXPECT_FALSE(counts.exceeds(2, &flows[kMost], 1, now, full));
+  EXPECT_FALSE(full);
+}
+
 class ConnectionCountsTest : public testing::Test {
  protected:
   Engine engine_of(const Octets& bytes) {

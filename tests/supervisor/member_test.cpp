@@ -72,6 +72,21 @@ TEST_F(MemberTest, AnAnswerToNothingIsForNobody) {
   EXPECT_THAT(heard(), ElementsAre());
 }
 
+TEST_F(MemberTest, AQuestionThatWasNotSentHasNoAnswer) {
+  ask("one");
+  const json id = question().at("id");
+  const std::string longest(kMaxControlBytes + 1, 'x');  // does not fit into a message
+  ask(longest);
+  ask("two");
+  question();
+  EXPECT_EQ(heard().size(), 1u);
+  for (uint64_t wrong = id.get<uint64_t>() + 2; wrong < id.get<uint64_t>() + 5; ++wrong)
+    answer({{"says", "x"}, {"id", wrong}});
+  EXPECT_THAT(heard(), ElementsAre());
+  answer({{"says", "2"}, {"id", id.get<uint64_t>() + 1}});
+  EXPECT_THAT(heard(), ElementsAre("one: the answer of redis.stack is lost", "two: 2"));
+}
+
 TEST_F(MemberTest, OneThatDiesAnswersAll) {
   ask("one");
   ask("two");
