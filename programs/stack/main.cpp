@@ -67,6 +67,7 @@ class StackProcess {
 
   Result<nlohmann::json> answer(ControlMessage& request);
   Result<void> relink(ControlMessage& request);
+  Result<nlohmann::json> begin_load(ControlMessage& request);
   void show_counters();
   void report();
 
@@ -156,7 +157,7 @@ StackProcess<Wire>::StackProcess(Process process, StackSettings settings, ShmLin
       udp_component_(ip_, udp_, server_),
       udp_sender_(ip_, udp_),
       datagrams_(server_, udp_sender_),
-      rules_(ip_.filter(), secret<SipKey>()),
+      rules_(ip_.filter(), secret<SipKey>(), [this] { return process_.host.now(); }),
       shown_(process_.stats),
       in_use_(process_.stats.counter("sockets.in_use")) {
   server_.set_real_time_offset(real_time_offset());
@@ -214,8 +215,23 @@ Result<nlohmann::json> StackProcess<Wire>::answer(ControlMessage& request) {
     if (Result<void> done = relink(request); !done) return done.error();
     return nlohmann::json{{"ok", true}};
   }
+  if (command == "load_rules") return begin_load(request);
   if (Rules::answers(command)) return rules_.answer(command, request, process_.host.now());
   return Error{fmt::format("a stack has no command \"{}\"", command)};
+}
+
+// Answered when it is done; whoever asks for something else meanwhile waits.
+template <class Wire>
+Result<nlohmann::json> StackProcess<Wire>::begin_load(ControlMessage& request) {
+  if (request.fds.size() != 1) return Error{"load_rules needs rules in memory"};
+  const Result<void> begun = rules_.begin_load(
+      std::move(request.fds.front()), process_.host.now(), [this](const Result<void>& done) {
+        control_->answer_later(done ? Result(nlohmann::json::object())
+                                    : Result<nlohmann::json>(done.error()));
+      });
+  if (!begun) return begun.error();
+  control_->defer();
+  return nlohmann::json::object();
 }
 
 // The neighbour at the other end of the link was started anew: the old region is never used again, and what
@@ -241,6 +257,8 @@ void StackProcess<Wire>::show_counters() {
   shown_.add(tcp_.counters());
   shown_.add(server_.counters(), server_.rings());
   shown_.add("session.faults", anchors_->faults());
+  shown_.add("filter.load slices", rules_.slices().slices());
+  shown_.add("filter.longest load slice us", rules_.slices().longest_us());
 }
 
 template <class Wire>
@@ -252,7 +270,7 @@ void StackProcess<Wire>::report() {
 
 template <class Wire>
 void StackProcess<Wire>::breathe() {
-  Fused all(ip_, tcp_component_, udp_component_, datagrams_, server_);
+  Fused all(rules_.slices(), ip_, tcp_component_, udp_component_, datagrams_, server_);
   Loop loop(all, process_.host, process_.stats, LoopPolicy::among_neighbours(settings_.one_core));
   show_counters();
   loop.on_report([this] { report(); });

@@ -44,7 +44,7 @@ size_t rule_number(const filter::Ruleset& ruleset, uint32_t chain, uint32_t rule
 std::string packet_text(const stack::FilterEvent& event);
 
 // A netlink batch in memory that nobody can write any more, checked as a stranger's.
-Result<filter::Ruleset> read_rules(const Fd& memory);
+Result<filter::Ruleset> read_rules(const Fd& memory, const Pause& pause = {});
 
 // TALLY as rules.hpp describes it; null for a limit.
 nlohmann::json tally_of(const filter::Engine& engine, uint32_t stateful);

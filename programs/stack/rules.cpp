@@ -138,7 +138,7 @@ json tally_of(const filter::Engine& engine, uint32_t stateful) {
   return nullptr;
 }
 
-Result<filter::Ruleset> read_rules(const Fd& memory) {
+Result<filter::Ruleset> read_rules(const Fd& memory, const Pause& pause) {
   struct stat facts;
   if (!is_sealed(memory) || ::fstat(memory.get(), &facts) != 0)
     return Error{"rules come in memory that is sealed, and this is none"};
@@ -146,7 +146,7 @@ Result<filter::Ruleset> read_rules(const Fd& memory) {
   if (const auto bytes = static_cast<size_t>(facts.st_size); bytes > 0) {
     void* const at = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, memory.get(), 0);
     if (at == MAP_FAILED) return Error{"cannot map the rules", errno};
-    const auto refusal = filter::load({static_cast<const uint8_t*>(at), bytes}, ruleset);
+    const auto refusal = filter::load({static_cast<const uint8_t*>(at), bytes}, ruleset, {}, pause);
     ::munmap(at, bytes);
     if (refusal) return Error{"the rules are refused: " + refusal->sentence, refusal->error};
   }
@@ -154,8 +154,8 @@ Result<filter::Ruleset> read_rules(const Fd& memory) {
 }
 
 bool Rules::answers(std::string_view command) {
-  constexpr std::string_view kKnown[] = {"rules",           "why",   "load_rules",  "elements",
-                                         "change_elements", "reset", "begin_trace", "trace"};
+  constexpr std::string_view kKnown[] = {"rules", "why",         "elements", "change_elements",
+                                         "reset", "begin_trace", "trace"};
   return std::find(std::begin(kKnown), std::end(kKnown), command) != std::end(kKnown);
 }
 
@@ -166,24 +166,33 @@ Result<json> Rules::answer(std::string_view command, ControlMessage& request, Ti
   if (command == "elements") return elements(body, now);
   if (command == "reset") return reset(body);
   if (command == "trace") return trace(body, now);
-  Result<void> done;
-  if (command == "change_elements") {
-    done = change_elements(body, now);
-  } else {
-    if (request.fds.size() != 1) return Error{fmt::format("{} needs rules in memory", command)};
-    if (command == "begin_trace") return begin_trace(request.fds.front(), now);
-    done = load(std::move(request.fds.front()), now);
+  if (command == "begin_trace") {
+    if (request.fds.size() != 1) return Error{"begin_trace needs rules in memory"};
+    return begin_trace(request.fds.front(), now);
   }
-  if (!done) return done.error();
+  if (Result<void> done = change_elements(body, now); !done) return done.error();
   return json{{"ok", true}};
 }
 
 Result<void> Rules::load(Fd memory, TimeNs now) {
-  Result<filter::Ruleset> ruleset = read_rules(memory);
+  return load(std::move(memory), now, Pause());
+}
+
+Result<void> Rules::load(Fd memory, TimeNs now, const Pause& pause) {
+  Result<filter::Ruleset> ruleset = read_rules(memory, pause);
   if (!ruleset) return ruleset.error();
-  hooks_.use(filter::Engine(std::move(*ruleset), now, secret_), now, secret_);
+  filter::Engine engine(std::move(*ruleset), now, secret_, filter::Engine::Search::indexed, pause);
+  filter::Engine old = hooks_.use(std::move(engine), now, secret_, pause);
   memory_ = std::move(memory);
+  old.take_apart(pause);
   return {};
+}
+
+Result<void> Rules::begin_load(Fd memory, TimeNs now, std::function<void(const Result<void>&)> done) {
+  next_memory_ = std::move(memory);
+  return slices_.begin(
+      [this, now](const Pause& pause) { loaded_ = load(std::move(next_memory_), now, pause); },
+      [this, done = std::move(done)] { done(loaded_); });
 }
 
 json Rules::events(const json& request, TimeNs now) const {

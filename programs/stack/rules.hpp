@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "base/siphash.hpp"
 #include "run/control.hpp"
+#include "run/slices.hpp"
 #include "stack/filter_hooks.hpp"
 
 namespace skerry {
@@ -16,7 +17,8 @@ namespace skerry {
 class Rules {
  public:
   // `secret` keeps strangers from filling one bucket of a set.
-  Rules(stack::FilterHooks& hooks, const SipKey& secret) : hooks_(hooks), secret_(secret) {}
+  Rules(stack::FilterHooks& hooks, const SipKey& secret, std::function<TimeNs()> clock)
+      : hooks_(hooks), secret_(secret), slices_(std::move(clock)) {}
 
   // Commands of the control socket that are about rules; each is a function below. Throws what nlohmann::json
   // does at what is missing.
@@ -25,6 +27,10 @@ class Rules {
 
   // `memory` holds a netlink batch; empty: no rules. An error leaves in force what was.
   Result<void> load(Fd memory, TimeNs now);
+  // The same in slices, between which packets meet what was, and no other command may come; then calls
+  // `done`.
+  Result<void> begin_load(Fd memory, TimeNs now, std::function<void(const Result<void>&)> done);
+  Slices& slices() { return slices_; }
 
   // Elements that come to a set, or go: all of them between two packets, or none. `request`:
   // {"change":"add","table":"inet mine","set":"friends","elements":[ELEMENT…]}; "change" is "add" or
@@ -79,12 +85,16 @@ class Rules {
   Result<nlohmann::json> trace(const nlohmann::json& request, TimeNs now);
 
  private:
+  Result<void> load(Fd memory, TimeNs now, const Pause& pause);
   // Of what a request names by "table" and "set".
   Result<uint32_t> find_set(const nlohmann::json& request) const;
 
   stack::FilterHooks& hooks_;
   const SipKey secret_;
   Fd memory_;  // kept, so that who looks at our descriptors finds what was granted
+  Fd next_memory_;
+  Result<void> loaded_;
+  Slices slices_;  // last, because what it does is done to its end
 };
 
 }  // namespace skerry

@@ -170,13 +170,15 @@ std::optional<Refusal> Engine::change_static(uint32_t index, Change change,
 
 // What was added to a set of the same name, but for what leads to names that are no more, and what the new
 // text contradicts.
-void Engine::take_over_elements(const Engine& old, uint32_t from, uint32_t to) {
+void Engine::take_over_elements(const Engine& old, uint32_t from, uint32_t to, const Pause& pause) {
   Set& set = ruleset_.sets[to];
   std::vector<GivenElement> given;
   for_each_element(old.ruleset_.sets[from], [&](const GivenElement& each, const Element& element) {
     if (element.added) given.push_back(each);
+    pause();
   });
   for (GivenElement& each : given) {
+    pause();
     if (each.verdict.chain != kNone) {
       const std::string& name = old.ruleset_.chains[each.verdict.chain].name;
       const auto chain = std::find_if(ruleset_.chains.begin(), ruleset_.chains.end(), [&](const Chain& is) {
@@ -199,8 +201,8 @@ void Engine::take_over_elements(const Engine& old, uint32_t from, uint32_t to) {
   const Set before = set;
   add_elements(
       set, given, [&] { return new_counters(set); }, Conflict::is_left_out);
-  if (needs_verify(set, given) && verify(ruleset_)) set = before;
-  if (range_trees_[to] != nullptr) index_ranges(to);
+  if (needs_verify(set, given) && verify(ruleset_, pause)) set = before;
+  if (range_trees_[to] != nullptr) index_ranges(to, pause);
 }
 
 }  // namespace skerry::filter

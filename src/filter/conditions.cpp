@@ -203,15 +203,20 @@ class Ahead {
 
 }  // namespace
 
-ConditionReader::ConditionReader(const Ruleset& ruleset) {
-  for (const Set& set : ruleset.sets)
-    only_answers_.push_back(!set.dynamic && !set.takes_expressions && set.element_expressions.empty() &&
-                            std::all_of(set.elements.begin(), set.elements.end(),
-                                        [](const Element& element) { return element.counters.empty(); }));
-  for (const Chain& chain : ruleset.chains)
-    for (const Rule& rule : chain.rules)
+ConditionReader::ConditionReader(const Ruleset& ruleset, const Pause& pause) {
+  for (const Set& set : ruleset.sets) {
+    bool only_answers = !set.dynamic && !set.takes_expressions && set.element_expressions.empty();
+    for (size_t i = 0; only_answers && i < set.elements.size(); ++i, pause())
+      only_answers = set.elements[i].counters.empty();
+    only_answers_.push_back(only_answers);
+  }
+  for (const Chain& chain : ruleset.chains) {
+    for (const Rule& rule : chain.rules) {
       for (const Expression& expression : rule.expressions)
         if (std::holds_alternative<Untrack>(expression.action)) state_stays_ = false;
+      pause();
+    }
+  }
 }
 
 Conditions ConditionReader::conditions_of(const Rule& rule) const {

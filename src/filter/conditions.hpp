@@ -8,6 +8,7 @@
 #include <array>
 #include <vector>
 
+#include "base/pause.hpp"
 #include "filter/packet.hpp"
 #include "filter/ruleset.hpp"
 
@@ -41,7 +42,7 @@ struct Conditions {
 // What can be known of the rules of one ruleset.
 class ConditionReader {
  public:
-  explicit ConditionReader(const Ruleset& ruleset);
+  explicit ConditionReader(const Ruleset& ruleset, const Pause& pause = {});
 
   Conditions conditions_of(const Rule& rule) const;
   // A lookup in that set does nothing but answer.

@@ -14,19 +14,20 @@ constexpr unsigned kLookedAt = 32;  // by one add() to a full set
 
 }  // namespace
 
-DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stateful, TimeNs now)
-    : key_bytes_(set.key_bytes),
-      secret_(secret),
-      keys_(size_t{set.most_elements} * set.key_bytes),
-      elements_(set.most_elements),
-      expires_(set.most_elements),
-      timeouts_(set.most_elements),
-      used_(set.most_elements),
-      given_(set.most_elements),
-      next_(set.most_elements),
-      buckets_(std::bit_ceil(size_t{set.most_elements}), kNone) {
+DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stateful, TimeNs now,
+                       const Pause& pause)
+    : key_bytes_(set.key_bytes), secret_(secret) {
+  const uint32_t most = set.most_elements;
+  pause.resize(keys_, size_t{most} * set.key_bytes);
+  pause.resize(elements_, most);
+  pause.resize(expires_, most);
+  pause.resize(timeouts_, most);
+  pause.resize(used_, most);
+  pause.resize(given_, most);
+  pause.resize(next_, most);
+  pause.resize(buckets_, std::bit_ceil(size_t{most}), kNone);
   const auto expressions = static_cast<uint32_t>(set.element_expressions.size());
-  for (uint32_t slot = set.most_elements; slot-- > 0;) {
+  for (uint32_t slot = most; slot-- > 0; pause()) {
     elements_[slot].key = elements_[slot].key_end = slot * key_bytes_;
     for (uint32_t i = 0; i < expressions; ++i)
       elements_[slot].counters.push_back(first_stateful + slot * expressions + i);
@@ -34,6 +35,7 @@ DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stat
     free_ = slot;
   }
   for (const Element& given : set.elements) {
+    pause();
     Element* element = add(&set.keys[given.key], now, given.timeout_ns);
     CHECK(element != nullptr);  // import has counted them
     element->verdict = given.verdict;
@@ -45,6 +47,20 @@ DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stat
   }
 }
 
+DynamicSet::TakenOver DynamicSet::begin_taking(const Pause& pause) {
+  TakenOver taken;
+  pause.resize(taken, elements_.size(), kNone);
+  changed_.clear();
+  changed_.reserve(elements_.size());
+  std::vector<uint8_t> noted;
+  pause.resize(noted, elements_.size());
+  noted_ = std::move(noted);
+  // As if all had changed.
+  for (uint32_t slot = 0; slot < elements_.size(); ++slot, pause())
+    if (used_[slot]) note(slot);
+  return taken;
+}
+
 uint32_t& DynamicSet::bucket_of(const uint8_t* key) {
   return buckets_[siphash24(secret_, {key, key_bytes_}) & (buckets_.size() - 1)];
 }
@@ -54,7 +70,10 @@ uint32_t& DynamicSet::bucket_of(const uint8_t* key) {
 Element* DynamicSet::find(const uint8_t* key, TimeNs now) {
   for (uint32_t* link = &bucket_of(key); *link != kNone; link = &next_[*link]) {
     if (std::memcmp(&keys_[elements_[*link].key], key, key_bytes_) != 0) continue;
-    if (expires_[*link] > now) return &elements_[*link];
+    if (expires_[*link] > now) {
+      note(*link);
+      return &elements_[*link];
+    }
     release_at(*link);
     return nullptr;
   }
@@ -70,6 +89,7 @@ void DynamicSet::release(uint32_t slot) {
 // The slot that the link leads to.
 void DynamicSet::release_at(uint32_t& link) {
   const uint32_t slot = link;
+  note(slot);
   link = next_[slot];
   used_[slot] = 0;
   next_[slot] = free_;
@@ -88,6 +108,7 @@ Element* DynamicSet::add(const uint8_t* key, TimeNs now, DurationNs timeout) {
   if (free_ == kNone) return nullptr;
   const uint32_t slot = free_;
   free_ = next_[slot];
+  note(slot);
   Element& element = elements_[slot];
   std::memcpy(&keys_[element.key], key, key_bytes_);
   uint32_t& bucket = bucket_of(key);

@@ -1,11 +1,12 @@
 // The elements of a set that changes while packets pass: rules add, renew and remove them, and their time
 // runs out.
 //
-// Invariant: nothing is allocated after the constructor. A full set takes no new element; before it says so
-// it looks at a bounded number of old ones for some whose time is over, so no packet makes it look at all of
-// them.
+// Invariant: nothing is allocated after the constructor but to take_over(). A full set takes no new element;
+// before it says so it looks at a bounded number of old ones for some whose time is over, so no packet makes
+// it look at all of them.
 #pragma once
 
+#include "base/pause.hpp"
 #include "base/siphash.hpp"
 #include "base/time.hpp"
 #include "filter/ruleset.hpp"
@@ -16,7 +17,8 @@ class DynamicSet {
  public:
   // `first_stateful`: each element has `set.element_expressions.size()` places in Ruleset::stateful, one
   // element after the other. What the text gave is in it from `now` on.
-  DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stateful, TimeNs now);
+  DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stateful, TimeNs now,
+             const Pause& pause = {});
 
   // Null if there is none, or none whose time is not over.
   Element* find(const uint8_t* key, TimeNs now);
@@ -30,22 +32,49 @@ class DynamicSet {
   // Takes out all whose time is over: looks at every place. Returns how many are free.
   size_t make_room(TimeNs now);
 
-  // The elements that rules put into another set whose keys are as long, with what is left of their times;
-  // one that is here already, or that finds no room, is left out. What the other's text gave is not taken:
-  // the text of this set says what is given. Calls copied(here, there) for each.
+  // --- The elements that rules put into another set whose keys are as long, with what is left of their
+  // times; one that is here already, or that finds no room, is left out. What the other's text gave is not
+  // taken: the text of this set says what is given. The other goes on changing meanwhile:
+  //
+  //   TakenOver taken = old.begin_taking();   what of it changes is noted from now on
+  //   take_over(old, taken, …);               with pauses, as long as much has changed
+  //
+  // Ends with what was noted until then taken without a pause. `now` is the same all the time. Calls
+  // copied(here, there) for each element, of some more than once.
+  using TakenOver = std::vector<uint32_t>;  // by slot of the other: the slot here; kNone: it was not taken
+  TakenOver begin_taking(const Pause& pause);
+  size_t changed() const { return changed_.size(); }
   template <class Copied>
-  void take_over(const DynamicSet& other, TimeNs now, Copied copied) {
-    other.for_each(now, [&](const uint8_t* key, const Element& there) {
-      const auto slot = static_cast<size_t>(&there - other.elements_.data());
-      if (other.given_[slot] || find(key, now) != nullptr) return;
+  void take_over(DynamicSet& other, TakenOver& taken, TimeNs now, Copied copied, const Pause& pause = {}) {
+    std::vector<uint32_t> changed;
+    changed.swap(other.changed_);
+    other.changed_.reserve(other.elements_.size());
+    for (const uint32_t slot : changed) {  // before any comes: its key may have another slot now
+      other.noted_[slot] = 0;
+      if (taken[slot] != kNone) release(taken[slot]);
+      taken[slot] = kNone;
+      pause();
+    }
+    for (const uint32_t slot : changed) {
+      pause();
+      const uint8_t* key = &other.keys_[other.elements_[slot].key];
+      // One that changes while this pauses is noted again.
+      if (other.noted_[slot] || !other.used_[slot] || other.given_[slot] || other.expires_[slot] <= now ||
+          find(key, now) != nullptr)
+        continue;
       Element* here = add(key, now, other.timeouts_[slot]);
-      if (here == nullptr) return;
-      expires_[static_cast<size_t>(here - elements_.data())] = other.expires_[slot];
+      if (here == nullptr) continue;
+      const Element& there = other.elements_[slot];
+      taken[slot] = static_cast<uint32_t>(here - elements_.data());
+      expires_[taken[slot]] = other.expires_[slot];
       here->data = there.data;
       here->counts = there.counts;
       copied(*here, there);
-    });
+    }
   }
+
+  // What the destructor would do, in pieces.
+  void take_apart(const Pause& pause) { pause.clear(elements_); }
 
   static constexpr DurationNs kNoTimeout = 0;
 
@@ -71,6 +100,12 @@ class DynamicSet {
   void release(uint32_t slot);
   void release_at(uint32_t& link);
   void reclaim(TimeNs now);
+  // The slot changes, or what belongs to it.
+  void note(uint32_t slot) {
+    if (noted_.empty() || noted_[slot]) return;
+    noted_[slot] = 1;
+    changed_.push_back(slot);
+  }
 
   uint8_t key_bytes_;
   SipKey secret_;
@@ -84,6 +119,9 @@ class DynamicSet {
   std::vector<uint32_t> buckets_;  // first of each; a power of two
   uint32_t free_ = kNone;
   uint32_t hand_ = 0;  // where reclaim() goes on
+  // While another takes over: slots that have changed, and by slot whether it is among them.
+  std::vector<uint32_t> changed_;
+  std::vector<uint8_t> noted_;
 };
 
 }  // namespace skerry::filter

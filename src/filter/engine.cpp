@@ -38,12 +38,13 @@ void Engine::track_family(Family family) {
 }
 
 // Places for hits, how far into packets the rules look, and whether packets are tracked.
-void Engine::look_ahead() {
+void Engine::look_ahead(const Pause& pause) {
   size_t places = 0;
   for (const Chain& chain : ruleset_.chains) {
     first_hits_.push_back(places);
     places += chain.rules.size() + 1;
     for (const Rule& rule : chain.rules) {
+      pause();
       for (const Expression& expression : rule.expressions) {
         look_at(expression.action);
         if (std::holds_alternative<LoadCt>(expression.action) ||
@@ -59,7 +60,7 @@ void Engine::look_ahead() {
       }
     }
   }
-  hits_.resize(places);
+  pause.resize(hits_, places);
   if (places > 0) memory_.make_room();
 }
 
@@ -97,13 +98,45 @@ const Element* Engine::find(uint32_t set, const uint8_t* key, TimeNs now) {
 }
 
 // To be done anew when elements of the set have come or gone.
-void Engine::index_ranges(uint32_t index) {
+void Engine::index_ranges(uint32_t index, const Pause& pause) {
   const Set& set = ruleset_.sets[index];
   if (set.shape == SetShape::concatenated_ranges && !set.dynamic)
-    range_trees_[index] = std::make_unique<RangeTree>(set);
+    range_trees_[index] = std::make_unique<RangeTree>(set, pause);
 }
 
-Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
+void Engine::make_dynamic_sets(TimeNs now, const Pause& pause) {
+  size_t sets = 0, places = ruleset_.stateful.size();
+  for (const Set& set : ruleset_.sets) {
+    if (!set.dynamic) continue;
+    ++sets;
+    places += set.most_elements * set.element_expressions.size();
+  }
+  dynamic_sets_.reserve(sets);
+  ruleset_.stateful.reserve(places);
+  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
+    const Set& set = ruleset_.sets[i];
+    if (!set.dynamic) continue;
+    dynamic_of_[i] = &dynamic_sets_.emplace_back(set, secret_,
+                                                 static_cast<uint32_t>(ruleset_.stateful.size()), now, pause);
+    for (uint32_t element = 0; element < set.most_elements; ++element, pause())
+      ruleset_.stateful.insert(ruleset_.stateful.end(), set.element_expressions.begin(),
+                               set.element_expressions.end());
+  }
+  pause.resize(tallies_, places);
+  for (uint32_t i = 0; i < tallies_.size(); ++i, pause()) begin(i);
+  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {  // what the text says that elements have counted
+    if (dynamic_of_[i] == nullptr) continue;
+    const Set& set = ruleset_.sets[i];
+    for (const Element& given : set.elements) {
+      pause();
+      const Element* element = dynamic_of_[i]->find(&set.keys[given.key], now);
+      for (size_t k = 0; element != nullptr && k < given.counters.size(); ++k)
+        tallies_[element->counters[k]] = tallies_[given.counters[k]];
+    }
+  }
+}
+
+Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search, const Pause& pause)
     : ruleset_(std::move(ruleset)),
       secret_(secret),
       number_states_(ruleset_.number_states),
@@ -111,33 +144,12 @@ Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
       dynamic_of_(ruleset_.sets.size()),
       range_trees_(ruleset_.sets.size()),
       needed_bytes_(2 * kLongestHeader) {
-  look_ahead();
-  const ConditionReader reader(ruleset_);
+  look_ahead(pause);
+  const ConditionReader reader(ruleset_, pause);
   for (const Chain& chain : ruleset_.chains)
-    indexes_.push_back(search == Search::indexed ? RuleIndex(chain.rules, reader) : RuleIndex());
-  for (uint32_t i = 0; i < ruleset_.sets.size() && search == Search::indexed; ++i) index_ranges(i);
-  dynamic_sets_.reserve(static_cast<size_t>(
-      std::count_if(ruleset_.sets.begin(), ruleset_.sets.end(), [](const Set& set) { return set.dynamic; })));
-  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
-    const Set& set = ruleset_.sets[i];
-    if (!set.dynamic) continue;
-    dynamic_of_[i] =
-        &dynamic_sets_.emplace_back(set, secret, static_cast<uint32_t>(ruleset_.stateful.size()), now);
-    for (uint32_t element = 0; element < set.most_elements; ++element)
-      ruleset_.stateful.insert(ruleset_.stateful.end(), set.element_expressions.begin(),
-                               set.element_expressions.end());
-  }
-  tallies_.resize(ruleset_.stateful.size());
-  for (uint32_t i = 0; i < tallies_.size(); ++i) begin(i);
-  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {  // what the text says that elements have counted
-    if (dynamic_of_[i] == nullptr) continue;
-    const Set& set = ruleset_.sets[i];
-    for (const Element& given : set.elements) {
-      const Element* element = dynamic_of_[i]->find(&set.keys[given.key], now);
-      for (size_t k = 0; element != nullptr && k < given.counters.size(); ++k)
-        tallies_[element->counters[k]] = tallies_[given.counters[k]];
-    }
-  }
+    indexes_.push_back(search == Search::indexed ? RuleIndex(chain.rules, reader, pause) : RuleIndex());
+  for (uint32_t i = 0; i < ruleset_.sets.size() && search == Search::indexed; ++i) index_ranges(i, pause);
+  make_dynamic_sets(now, pause);
   for (uint32_t i = 0; i < ruleset_.chains.size(); ++i) {
     const Chain& chain = ruleset_.chains[i];
     const Table& table = ruleset_.tables[chain.table];
@@ -150,7 +162,7 @@ Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search)
       insert((chain.type == ChainType::nat ? nat_at_ : at_)[hook][v6], i, chain.hook);
     }
   }
-  track_counted();
+  track_counted(pause);
 }
 
 int32_t Engine::priority(uint32_t base, Hook hook) const {

@@ -4,8 +4,8 @@
 //
 // Read first: ruleset.hpp; nf_tables_core.c (nft_do_chain).
 //
-// Invariant: pure. Nothing is allocated after the constructor but by change(), and a packet's fate depends on
-// the packet, the ruleset, the counters so far and `now`.
+// Invariant: pure. Nothing is allocated after the constructor but by change() and take_over(), and a packet's
+// fate depends on the packet, the ruleset, the counters so far and `now`.
 #pragma once
 
 #include <memory>
@@ -64,8 +64,8 @@ class Engine {
   enum class Search { indexed, linear };  // linear: rule after rule, the measure for what is faster
 
   // `ruleset` comes from load(). `secret` keeps strangers from filling one bucket of a set.
-  explicit Engine(Ruleset ruleset, TimeNs now = 0, const SipKey& secret = {},
-                  Search search = Search::indexed);
+  explicit Engine(Ruleset ruleset, TimeNs now = 0, const SipKey& secret = {}, Search search = Search::indexed,
+                  const Pause& pause = {});
   Engine(Engine&&) = default;
   Engine& operator=(Engine&&) = default;
 
@@ -137,7 +137,11 @@ class Engine {
 
   // What rules of the same name have gathered goes on: counters, quotas and limits with a name, what rules
   // have put into sets, and what change() has. Nothing is taken from one that is declared otherwise now.
-  void take_over(const Engine& old, TimeNs now);
+  // `old` may judge packets in the pauses, but not be changed; behind the last pause nothing is left out that
+  // they did.
+  void take_over(Engine& old, TimeNs now, const Pause& pause = {});
+  // What the destructor would do, in pieces: nothing is judged any more.
+  void take_apart(const Pause& pause);
 
   // A counter begins again at 0, a quota with all that it allows.
   void reset(uint32_t stateful) {
@@ -164,7 +168,7 @@ class Engine {
   void begin(uint32_t stateful);
   // engine_ahead.cpp
   void look_at(const Action& action);
-  void track_counted();
+  void track_counted(const Pause& pause);
   uint32_t draw();
   std::optional<Refusal> check(uint32_t set, Change change, const GivenElement& given) const;
   bool has_object(uint32_t table, StatefulKind kind, uint32_t stateful) const;
@@ -172,12 +176,18 @@ class Engine {
   std::optional<Refusal> change_dynamic(uint32_t set, Change change, std::span<const GivenElement> given,
                                         TimeNs now);
   std::optional<Refusal> change_static(uint32_t set, Change change, std::span<const GivenElement> given);
-  void take_over_elements(const Engine& old, uint32_t from, uint32_t to);
-  void look_ahead();
+  void take_over_elements(const Engine& old, uint32_t from, uint32_t to, const Pause& pause);
+  struct Pair {
+    uint32_t there, here;  // indices of the same thing, in the ruleset before and in this one
+  };
+  void take_over_tally(uint32_t here, const Engine& old, uint32_t there, TimeNs now);
+  void take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeNs now, const Pause& pause);
+  void look_ahead(const Pause& pause);
+  void make_dynamic_sets(TimeNs now, const Pause& pause);
   void track_family(Family family);
   void hit(uint32_t chain, size_t rule, TimeNs now);
   const Element* find(uint32_t set, const uint8_t* key, TimeNs now);
-  void index_ranges(uint32_t set);
+  void index_ranges(uint32_t set, const Pause& pause = {});
   template <bool followed>
   void run_chain(Run& run, uint32_t base);
   void run_base(Run& run, uint32_t base);

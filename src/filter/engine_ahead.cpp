@@ -31,19 +31,22 @@ uint32_t Engine::draw() {
 
 // Who counts connections has them tracked. That elements of a set do is said by the set, by a rule that adds
 // to it, or by an element.
-void Engine::track_counted() {
+void Engine::track_counted(const Pause& pause) {
   const auto is_one = [](const Stateful& each) { return each.kind == StatefulKind::connections; };
   if (std::none_of(ruleset_.stateful.begin(), ruleset_.stateful.end(), is_one)) return;
   std::vector<bool> counting;
   for (const Set& set : ruleset_.sets) {
     const auto& all = set.element_expressions;
     bool counts = std::any_of(all.begin(), all.end(), is_one);
-    for (const Element& element : set.elements)
+    for (const Element& element : set.elements) {
       for (const uint32_t own : element.counters) counts = counts || is_one(ruleset_.stateful[own]);
+      pause();
+    }
     counting.push_back(counts);
   }
   for (const Chain& chain : ruleset_.chains) {
     for (const Rule& rule : chain.rules) {
+      pause();
       for (const Expression& expression : rule.expressions) {
         const auto* const lookup = std::get_if<Lookup>(&expression.action);
         const auto* const update = std::get_if<UpdateSet>(&expression.action);

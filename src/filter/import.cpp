@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 
 namespace skerry::filter {
 
@@ -76,13 +75,20 @@ bool Import::batch(ConstBytes bytes) {
         return false;
     }
     bytes = bytes.subspan(std::min(bytes.size(), (size_t{head.length} + 3) & ~size_t{3}));
+    pause_();
   }
   if (open && !closed) return reader_.refuse(0, EINVAL, "the batch does not end");
   for (auto& [chain, rules] : inserted_) {
-    std::reverse(rules.begin(), rules.end());
     std::vector<Rule>& behind = ruleset_.chains[chain].rules;
-    std::move(behind.begin(), behind.end(), std::back_inserter(rules));
-    behind = std::move(rules);
+    std::vector<Rule> all;
+    all.reserve(rules.size() + behind.size());
+    const auto take = [&](Rule& rule) {
+      all.push_back(std::move(rule));
+      pause_();
+    };
+    std::for_each(rules.rbegin(), rules.rend(), take);
+    std::for_each(behind.begin(), behind.end(), take);
+    behind = std::move(all);
   }
   return sort_elements();
 }
@@ -311,8 +317,8 @@ bool Import::new_rule(uint8_t family, uint16_t flags, ConstBytes attributes) {
   }
   rule.handle = new_handle(table);
   // Those that are inserted come to their places at the end, because each would move all others.
-  ((flags & nft::kFlagAppend) != 0 ? ruleset_.chains[chain].rules : inserted_[chain])
-      .push_back(std::move(rule));
+  pause_.push_back((flags & nft::kFlagAppend) != 0 ? ruleset_.chains[chain].rules : inserted_[chain],
+                   std::move(rule));
   return true;
 }
 
@@ -336,10 +342,10 @@ bool Import::flush_rules(uint8_t family, ConstBytes attributes) {
   return true;
 }
 
-std::optional<Refusal> load(ConstBytes batch, Ruleset& ruleset, const Limits& limits) {
-  Import import(ruleset, limits);
+std::optional<Refusal> load(ConstBytes batch, Ruleset& ruleset, const Limits& limits, const Pause& pause) {
+  Import import(ruleset, limits, pause);
   if (!import.batch(batch)) return import.reader().refusal();
-  return verify(ruleset);
+  return verify(ruleset, pause);
 }
 
 }  // namespace skerry::filter

@@ -20,7 +20,8 @@ inline constexpr uint64_t kMostMilliseconds = uint64_t{1} << 40;  // of a timeou
 
 class Import {
  public:
-  Import(Ruleset& ruleset, const Limits& limits) : ruleset_(ruleset), limits_(limits) {}
+  Import(Ruleset& ruleset, const Limits& limits, const Pause& pause)
+      : ruleset_(ruleset), limits_(limits), pause_(pause) {}
 
   // The whole batch. False: reader() has the refusal.
   bool batch(ConstBytes bytes);
@@ -109,6 +110,7 @@ class Import {
 
   Ruleset& ruleset_;
   const Limits& limits_;
+  const Pause& pause_;
   Reader reader_;
   std::vector<uint64_t> handles_;  // last one given, by table
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> chain_ids_,

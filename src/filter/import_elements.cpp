@@ -31,6 +31,7 @@ bool Import::new_elements(uint8_t family, ConstBytes attributes) {
   Attribute item;
   while (reader_.next(list.bytes, list.at + 4, position, item)) {  // their types are 1, 2, 3, … or all 1
     if (!element(set, item)) return false;
+    pause_();
   }
   return !reader_.refused();
 }
@@ -149,23 +150,35 @@ bool Import::element(uint32_t index, const Attribute& attribute) {
     }
   }
   if (!element_time(nest, set, element)) return false;
-  set.elements.push_back(std::move(element));
+  pause_.push_back(set.elements, std::move(element));
   return true;
 }
 
 // Exact and interval sets lie in order of their keys, an end before the start at the same place; the same
 // element twice is there once. What overlaps is refused.
 bool Import::sort(Set& set) {
+  const std::vector<Element>& given = set.elements;
   const auto compare = [&](const Element& a, const Element& b) {
     return std::memcmp(&set.keys[a.key], &set.keys[b.key], set.key_bytes);
   };
-  std::stable_sort(set.elements.begin(), set.elements.end(), [&](const Element& a, const Element& b) {
+  std::vector<uint32_t> order;  // as an element is large
+  order.reserve(given.size());
+  for (uint32_t i = 0; i < given.size(); ++i) {
+    order.push_back(i);
+    pause_();
+  }
+  std::stable_sort(order.begin(), order.end(), [&](uint32_t one, uint32_t other) {
+    pause_();
+    const Element &a = given[one], &b = given[other];
     if (a.catchall || b.catchall) return b.catchall && !a.catchall;
-    const int order = compare(a, b);
-    return order != 0 ? order < 0 : a.interval_end && !b.interval_end;
+    const int order_of_keys = compare(a, b);
+    return order_of_keys != 0 ? order_of_keys < 0 : a.interval_end && !b.interval_end;
   });
   std::vector<Element> kept;
-  for (Element& element : set.elements) {
+  kept.reserve(given.size());
+  for (const uint32_t index : order) {
+    pause_();
+    Element& element = set.elements[index];
     if (!kept.empty() && !element.catchall && compare(kept.back(), element) == 0 &&
         kept.back().interval_end == element.interval_end) {
       if (!same_data(kept.back(), element))
@@ -178,6 +191,7 @@ bool Import::sort(Set& set) {
       return reader_.refuse(0, EEXIST, "intervals of set " + set.name + " overlap");
     kept.push_back(std::move(element));
   }
+  pause_.clear(set.elements);
   set.elements = std::move(kept);
   return true;
 }
@@ -185,14 +199,19 @@ bool Import::sort(Set& set) {
 bool Import::sort_elements() {
   for (Set& set : ruleset_.sets) {
     reader_.begin_message(set.origin.sequence);
-    const auto catchalls =
-        std::count_if(set.elements.begin(), set.elements.end(), [](const Element& e) { return e.catchall; });
-    if (catchalls > 1)
-      return reader_.refuse(0, EEXIST, "set " + set.name + " has two elements for all other keys");
+    size_t catchalls = 0;
+    for (const Element& element : set.elements) {
+      if (element.catchall && ++catchalls > 1)
+        return reader_.refuse(0, EEXIST, "set " + set.name + " has two elements for all other keys");
+      pause_();
+    }
     if (set.shape != SetShape::concatenated_ranges && !sort(set)) return false;
-    const auto starts = std::count_if(set.elements.begin(), set.elements.end(),
-                                      [](const Element& e) { return !e.interval_end; });
-    if (set.most_elements != 0 && static_cast<size_t>(starts) > set.most_elements)
+    size_t starts = 0;
+    for (const Element& element : set.elements) {
+      starts += element.interval_end ? 0 : 1;
+      pause_();
+    }
+    if (set.most_elements != 0 && starts > set.most_elements)
       return reader_.refuse(0, ENFILE, "set " + set.name + " has more elements than its size allows");
   }
   return true;

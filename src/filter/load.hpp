@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/bytes.hpp"
+#include "base/pause.hpp"
 #include "filter/ruleset.hpp"
 
 namespace skerry::filter {
@@ -35,10 +36,11 @@ struct Limits {
 
 // A batch that is an empty span is the ruleset with nothing in it. `ruleset` is to be empty; after a refusal
 // it holds nothing that may be used.
-std::optional<Refusal> load(ConstBytes batch, Ruleset& ruleset, const Limits& limits = {});
+std::optional<Refusal> load(ConstBytes batch, Ruleset& ruleset, const Limits& limits = {},
+                            const Pause& pause = {});
 
 // The second half of load(), for rulesets that import made.
-std::optional<Refusal> verify(const Ruleset& ruleset);
-std::optional<Refusal> verify_chains(const Ruleset& ruleset);  // a part of it
+std::optional<Refusal> verify(const Ruleset& ruleset, const Pause& pause = {});
+std::optional<Refusal> verify_chains(const Ruleset& ruleset, const Pause& pause);  // a part of it
 
 }  // namespace skerry::filter

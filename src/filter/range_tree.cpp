@@ -15,7 +15,7 @@ uint64_t RangeTree::number(const uint8_t* bytes, size_t length) {
   return __builtin_bswap64(word);
 }
 
-RangeTree::RangeTree(const Set& set) {
+RangeTree::RangeTree(const Set& set, const Pause& pause) {
   size_t at = 0;
   for (const uint8_t length : set.fields) {
     if (fields_.size() == kMostFields) break;
@@ -23,7 +23,9 @@ RangeTree::RangeTree(const Set& set) {
     at += (length + size_t{3}) & ~size_t{3};
   }
   std::vector<uint32_t> order;
+  order.reserve(set.elements.size());
   for (uint32_t i = 0; i < set.elements.size(); ++i) {
+    pause();
     if (set.elements[i].catchall)
       otherwise_ = i;
     else
@@ -31,12 +33,12 @@ RangeTree::RangeTree(const Set& set) {
   }
   nodes_.reserve(2 * order.size());
   ranges_.reserve(nodes_.capacity() * fields_.size());
-  if (!order.empty()) build(set, order.data(), order.data() + order.size());
+  if (!order.empty()) build(set, order.data(), order.data() + order.size(), pause);
 }
 
 // Halves, by the field in which the fewest of the lower half reach into the upper one, so that few keys are
 // in both; of equal ones that in which the elements lie farthest apart.
-void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end) {
+void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end, const Pause& pause) {
   const auto node = static_cast<uint32_t>(nodes_.size());
   nodes_.push_back(
       {.element = end - begin == 1 ? *begin : kNone, .first = *std::min_element(begin, end), .behind = 0});
@@ -48,8 +50,10 @@ void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end) {
   };
   const auto halve = [&](const Field& field) {
     uint32_t* const middle = begin + (end - begin) / 2;
-    std::nth_element(begin, middle, end,
-                     [&](uint32_t one, uint32_t other) { return low(one, field) < low(other, field); });
+    std::nth_element(begin, middle, end, [&](uint32_t one, uint32_t other) {
+      pause();
+      return low(one, field) < low(other, field);
+    });
     return middle;
   };
   Field best = fields_.front();
@@ -58,6 +62,7 @@ void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end) {
   for (const Field& field : fields_) {
     uint64_t lowest = UINT64_MAX, last_low = 0, highest = 0;
     for (const uint32_t* element = begin; element != end; ++element) {
+      pause();
       lowest = std::min(lowest, low(*element, field));
       last_low = std::max(last_low, low(*element, field));
       highest = std::max(highest, high(*element, field));
@@ -66,8 +71,10 @@ void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end) {
     if (end - begin == 1) continue;
     uint32_t* const middle = halve(field);
     const uint64_t behind = low(*middle, field);
-    const ptrdiff_t reach =
-        std::count_if(begin, middle, [&](uint32_t element) { return high(element, field) >= behind; });
+    const ptrdiff_t reach = std::count_if(begin, middle, [&](uint32_t element) {
+      pause();
+      return high(element, field) >= behind;
+    });
     if (reach < fewest || (reach == fewest && last_low - lowest >= farthest)) {
       fewest = reach;
       farthest = last_low - lowest;
@@ -76,8 +83,8 @@ void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end) {
   }
   if (end - begin > 1) {
     uint32_t* const middle = halve(best);
-    build(set, begin, middle);
-    build(set, middle, end);
+    build(set, begin, middle, pause);
+    build(set, middle, end, pause);
   }
   nodes_[node].behind = static_cast<uint32_t>(nodes_.size());
 }

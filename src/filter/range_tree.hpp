@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "base/pause.hpp"
 #include "filter/ruleset.hpp"
 
 namespace skerry::filter {
@@ -15,7 +16,7 @@ class RangeTree {
  public:
   RangeTree() = default;
   // `set` is one of concatenated ranges, and does not change while the tree is used.
-  explicit RangeTree(const Set& set);
+  explicit RangeTree(const Set& set, const Pause& pause = {});
 
   // As find_element() of the same set: the first that was added of those that the key is in.
   // `looked`: at how many boxes.
@@ -37,7 +38,7 @@ class RangeTree {
     uint8_t at, bytes;  // in the key
   };
 
-  void build(const Set& set, uint32_t* begin, uint32_t* end);
+  void build(const Set& set, uint32_t* begin, uint32_t* end, const Pause& pause);
   static uint64_t number(const uint8_t* bytes, size_t length);
 
   std::vector<Field> fields_;

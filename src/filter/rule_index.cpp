@@ -3,7 +3,6 @@
 #include <bit>
 #include <map>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace skerry::filter {
 
@@ -79,26 +78,33 @@ struct RuleIndex::Draft {
 
 class RuleIndex::Drafts {
  public:
-  explicit Drafts(const std::vector<Conditions>& conditions)
+  Drafts(const std::vector<Conditions>& conditions, const Pause& pause)
       : conditions_(conditions),
+        pause_(pause),
         most_relaxed_(std::clamp<size_t>(conditions.size() / kRulesForOne, 1, kMostRelaxed)),
         most_work_(conditions.size() * kWork) {
     std::map<Shape, std::vector<uint32_t>> groups;
     for (uint32_t rule = 0; rule < conditions.size(); ++rule) {
       shapes_.push_back(shape_of(conditions[rule]));
       if (!shapes_[rule].empty()) groups[shapes_[rule]].push_back(rule);
+      pause_();
     }
     // From the weakest on, so that those which come later find tables that they can stand in.
     std::vector<Draft> order;
-    for (auto& [shape, rules] : groups) order.push_back({shape, std::move(rules), {}});
-    std::stable_sort(order.begin(), order.end(), [](const Draft& one, const Draft& other) {
+    for (auto& [shape, rules] : groups) {
+      order.push_back({shape, std::move(rules), {}});
+      pause_();
+    }
+    std::stable_sort(order.begin(), order.end(), [this](const Draft& one, const Draft& other) {
+      pause_();
       return count_bits(one.shape) < count_bits(other.shape);
     });
     for (Draft& group : order)
       if (tired() || std::none_of(all.begin(), all.end(), [&](Draft& draft) { return join(draft, group); }))
         all.push_back(std::move(group));
     std::erase_if(all, [](const Draft& draft) { return draft.rules.size() < kFewest; });
-    std::stable_sort(all.begin(), all.end(), [](const Draft& one, const Draft& other) {
+    std::stable_sort(all.begin(), all.end(), [this](const Draft& one, const Draft& other) {
+      pause_();
       return one.rules.size() > other.rules.size();
     });
     if (all.size() > kMostTables) all.resize(kMostTables);
@@ -137,25 +143,40 @@ class RuleIndex::Drafts {
   }
   // Words that tell none of its rules from another are not compared.
   void lighten(Draft& draft) {
-    std::unordered_set<uint64_t> keys;
-    for (const uint32_t rule : draft.rules) keys.insert(key_of(conditions_[rule], draft.shape));
+    const size_t keys = keys_of(draft.rules, draft.shape);
     for (size_t i = draft.shape.size(); i-- > 0 && !tired();) {
       Draft lighter{draft.shape, {}, {}};
       lighter.shape.erase(lighter.shape.begin() + static_cast<ptrdiff_t>(i));
-      if (!tells_apart(lighter.shape)) continue;
-      std::unordered_set<uint64_t> left;
-      for (const uint32_t rule : draft.rules) left.insert(key_of(conditions_[rule], lighter.shape));
-      if (left.size() == keys.size() && add_all(lighter, draft.rules, most_relaxed_))
+      if (tells_apart(lighter.shape) && keys_of(draft.rules, lighter.shape) == keys &&
+          add_all(lighter, draft.rules, most_relaxed_))
         draft.shape = std::move(lighter.shape);
     }
+  }
+  // How many there are. Sorted, as a table of them would be freed all at once.
+  size_t keys_of(const std::vector<uint32_t>& rules, const Shape& shape) const {
+    std::vector<uint64_t> keys;
+    keys.reserve(rules.size());
+    for (const uint32_t rule : rules) {
+      keys.push_back(key_of(conditions_[rule], shape));
+      pause_();
+    }
+    std::sort(keys.begin(), keys.end(), [&](uint64_t one, uint64_t other) {
+      pause_();
+      return one < other;
+    });
+    return static_cast<size_t>(std::unique(keys.begin(), keys.end()) - keys.begin());
   }
 
   // Work is looking for one rule's place, or at one table for a group's, once; when it is used up, what is
   // left stands by itself.
-  bool may_work() { return ++work_ <= most_work_; }
+  bool may_work() {
+    pause_();
+    return ++work_ <= most_work_;
+  }
   bool tired() const { return work_ >= most_work_; }
   // False: too many are found by one key.
   bool add(Draft& draft, uint32_t rule, size_t most) {
+    pause_();
     if (shapes_[rule] == draft.shape) return true;
     return ++draft.relaxed[key_of(conditions_[rule], draft.shape)] <= most && may_work();
   }
@@ -167,32 +188,41 @@ class RuleIndex::Drafts {
   }
 
   const std::vector<Conditions>& conditions_;
+  const Pause& pause_;
   std::vector<Shape> shapes_;  // by rule
   size_t most_relaxed_, most_work_, work_ = 0;
 };
 
-RuleIndex::RuleIndex(const std::vector<Rule>& rules, const ConditionReader& reader)
+RuleIndex::RuleIndex(const std::vector<Rule>& rules, const ConditionReader& reader, const Pause& pause)
     : alike_(rules.size(), kNone), rules_(static_cast<uint32_t>(rules.size())) {
   if (rules.size() < kFewest) return;
   std::vector<Conditions> conditions;
-  for (const Rule& rule : rules) conditions.push_back(reader.conditions_of(rule));
-  Drafts drafts(conditions);
+  for (const Rule& rule : rules) {
+    pause.push_back(conditions, reader.conditions_of(rule));
+    pause();
+  }
+  Drafts drafts(conditions, pause);
   work_ = drafts.work();
 
   std::vector<bool> found(rules_);
   for (Draft& draft : drafts.all) {
-    std::sort(draft.rules.begin(), draft.rules.end());
-    fill(draft, conditions);
+    std::sort(draft.rules.begin(), draft.rules.end(), [&](uint32_t one, uint32_t other) {
+      pause();
+      return one < other;
+    });
+    fill(draft, conditions, pause);
     for (const uint32_t rule : draft.rules) {
+      pause();
       found[rule] = true;
       of_flow_ = of_flow_ && conditions[rule].of_flow;
     }
   }
   for (uint32_t rule = 0; rule < rules_; ++rule)
     if (!found[rule]) others_.push_back(rule);
+  pause.clear(conditions);
 }
 
-void RuleIndex::fill(const Draft& draft, const std::vector<Conditions>& conditions) {
+void RuleIndex::fill(const Draft& draft, const std::vector<Conditions>& conditions, const Pause& pause) {
   Table& table = tables_.emplace_back();
   for (const Bits& bits : draft.shape) {
     uint8_t mask[kWordBytes];
@@ -207,6 +237,7 @@ void RuleIndex::fill(const Draft& draft, const std::vector<Conditions>& conditio
   const size_t end = table.slots.size() - 1;
   std::vector<uint32_t> last(table.slots.size());  // by slot: the last rule so far
   for (const uint32_t rule : draft.rules) {
+    pause();
     Tag tag;
     for (const Part& part : table.parts)
       for (const Condition& condition : conditions[rule].all)

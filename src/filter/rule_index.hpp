@@ -28,7 +28,7 @@ class RuleIndex {
   static constexpr size_t kWork = 8;         // steps of making it, for each rule
 
   RuleIndex() = default;
-  RuleIndex(const std::vector<Rule>& rules, const ConditionReader& reader);
+  RuleIndex(const std::vector<Rule>& rules, const ConditionReader& reader, const Pause& pause = {});
 
   bool is_useful() const { return !tables_.empty(); }
   size_t tables() const { return tables_.size(); }
@@ -127,7 +127,7 @@ class RuleIndex {
 
   struct Draft;
   class Drafts;
-  void fill(const Draft& draft, const std::vector<Conditions>& conditions);
+  void fill(const Draft& draft, const std::vector<Conditions>& conditions, const Pause& pause);
 
   std::vector<Table> tables_;
   std::vector<uint32_t> others_;  // rules that are in no table

@@ -15,10 +15,11 @@ class RuleVerifier {
   explicit RuleVerifier(const Ruleset& ruleset)
       : ruleset_(ruleset), set_users_(ruleset.sets.size()), chain_users_(ruleset.chains.size()) {}
 
-  std::optional<Refusal> run() {
+  std::optional<Refusal> run(const Pause& pause) {
     for (const Chain& chain : ruleset_.chains) {
       for (const Rule& rule : chain.rules) {
         if (!check_rule(chain, rule)) return refusal_;
+        pause();
       }
     }
     return std::nullopt;
@@ -167,9 +168,9 @@ class RuleVerifier {
 
 }  // namespace
 
-std::optional<Refusal> verify(const Ruleset& ruleset) {
-  auto refusal = RuleVerifier(ruleset).run();
-  return refusal ? refusal : verify_chains(ruleset);
+std::optional<Refusal> verify(const Ruleset& ruleset, const Pause& pause) {
+  auto refusal = RuleVerifier(ruleset).run(pause);
+  return refusal ? refusal : verify_chains(ruleset, pause);
 }
 
 }  // namespace skerry::filter

@@ -35,8 +35,9 @@ uint8_t hooks_of(NatKind kind) {
 
 class ChainVerifier {
  public:
-  explicit ChainVerifier(const Ruleset& ruleset)
+  ChainVerifier(const Ruleset& ruleset, const Pause& pause)
       : ruleset_(ruleset),
+        pause_(pause),
         set_cost_(ruleset.sets.size()),
         depth_(ruleset.chains.size(), kUnseen),
         cost_(ruleset.chains.size(), 1),
@@ -76,12 +77,16 @@ class ChainVerifier {
     for (uint32_t set = 0; set < ruleset_.sets.size(); ++set) {
       std::vector<uint32_t>& targets = set_targets_[set];
       for (const Element& element : ruleset_.sets[set].elements) {
+        pause_();
         if (element.verdict.chain == kNone) continue;
         if (ruleset_.chains[element.verdict.chain].name.empty())
           return refuse(ruleset_.sets[set].origin, EINVAL, "a map leads to an anonymous chain");
         targets.push_back(element.verdict.chain);
       }
-      std::sort(targets.begin(), targets.end());
+      std::sort(targets.begin(), targets.end(), [this](uint32_t one, uint32_t other) {
+        pause_();
+        return one < other;
+      });
       targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
     }
     edges_.resize(ruleset_.chains.size());
@@ -91,7 +96,9 @@ class ChainVerifier {
       for (const Rule& rule : ruleset_.chains[chain].rules) {
         for (const Expression& expression : rule.expressions) {
           const Origin origin{rule.origin.sequence, expression.attribute};
+          pause_();
           for (const uint32_t target : targets_of(expression)) {
+            pause_();
             if (++visits > kMostVisits) return refuse(origin, E2BIG, "there are too many jumps");
             if (met_by[target] == chain) continue;
             met_by[target] = chain;
@@ -128,7 +135,10 @@ class ChainVerifier {
     const std::string& name = ruleset_.chains[chain].name;
     if (below >= kDeepestJump)
       return refuse(origin, EMLINK, "jumps from chain " + name + " go deeper than 16 chains");
-    for (const Rule& rule : ruleset_.chains[chain].rules) cost_[chain] += cost_of(rule);
+    for (const Rule& rule : ruleset_.chains[chain].rules) {
+      cost_[chain] += cost_of(rule);
+      pause_();
+    }
     return cost_[chain] <= kMostCost ||
            refuse(origin, EMLINK, "a packet in chain " + name + " could take forever");
   }
@@ -187,6 +197,7 @@ class ChainVerifier {
           const Origin origin{rule.origin.sequence, expression.attribute};
           if (!check_hooks_of(expression, origin, hooks_[chain])) return false;
         }
+        pause_();
       }
     }
     return true;
@@ -208,6 +219,7 @@ class ChainVerifier {
 
   static constexpr unsigned kUnseen = UINT32_MAX, kOpen = UINT32_MAX - 1;
   const Ruleset& ruleset_;
+  const Pause& pause_;
   std::optional<Refusal> refusal_;
   std::vector<std::vector<uint32_t>> set_targets_;
   std::vector<std::vector<Edge>> edges_;  // by chain
@@ -220,8 +232,8 @@ class ChainVerifier {
 
 }  // namespace
 
-std::optional<Refusal> verify_chains(const Ruleset& ruleset) {
-  return ChainVerifier(ruleset).run();
+std::optional<Refusal> verify_chains(const Ruleset& ruleset, const Pause& pause) {
+  return ChainVerifier(ruleset, pause).run();
 }
 
 }  // namespace skerry::filter

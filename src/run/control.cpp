@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/check.hpp"
+
 namespace skerry {
 namespace {
 
@@ -77,29 +79,38 @@ Result<ControlMessage> receive_control(const Fd& socket) {
 }
 
 Result<ControlServer> ControlServer::create(Fd socket, Waiter& waiter, Handler handler) {
-  ControlServer server(std::make_unique<Fd>(std::move(socket)), waiter);
-  const Result<void> watched = waiter.watch(
-      server.socket_->get(), [socket = server.socket_.get(), &waiter,
-                              handler = std::move(handler)](uint32_t) { answer(*socket, waiter, handler); });
-  if (!watched) return watched.error();
-  return server;
+  auto state = std::make_unique<State>(State{std::move(socket), waiter, std::move(handler)});
+  if (const Result<void> watched = state->listen(); !watched) return watched.error();
+  return ControlServer(std::move(state));
 }
 
-void ControlServer::answer(const Fd& socket, Waiter& waiter, const Handler& handler) {
+Result<void> ControlServer::State::listen() {
+  return waiter.watch(socket.get(), [this](uint32_t) { answer(); });
+}
+
+void ControlServer::State::answer() {
   Result<ControlMessage> request = receive_control(socket);
   if (!request && request.error().system_error == EAGAIN) return;
   if (!request && request.error().system_error != EBADMSG) return waiter.unwatch(socket.get());
-  Result<nlohmann::json> reply = [&]() -> Result<nlohmann::json> {
+  id = request ? request->body.value("id", nlohmann::json()) : nlohmann::json();
+  const Result<nlohmann::json> reply = [&]() -> Result<nlohmann::json> {
     if (!request) return request.error();
     try {
       return handler(*request);
     } catch (const nlohmann::json::exception& problem) {
+      deferred = false;
       return Error{std::string("a control request is not understood: ") + problem.what()};
     }
   }();
-  nlohmann::json body = reply ? std::move(*reply) : nlohmann::json{{"error", reply.error().message}};
+  if (deferred)
+    waiter.unwatch(socket.get());
+  else
+    send(reply);
+}
+
+void ControlServer::State::send(const Result<nlohmann::json>& reply) const {
+  nlohmann::json body = reply ? *reply : nlohmann::json{{"error", reply.error().message}};
   if (reply) body["ok"] = true;
-  const nlohmann::json id = request ? request->body.value("id", nlohmann::json()) : nlohmann::json();
   if (!id.is_null()) body["id"] = id;
   Result<void> sent = send_control(socket, body);
   if (!sent && sent.error().system_error == EMSGSIZE)
@@ -108,13 +119,20 @@ void ControlServer::answer(const Fd& socket, Waiter& waiter, const Handler& hand
   static_cast<void>(sent);
 }
 
+void ControlServer::answer_later(const Result<nlohmann::json>& reply) {
+  state_->deferred = false;
+  state_->send(reply);
+  const Result<void> watched = state_->listen();
+  CHECK(watched);  // it was watched before
+}
+
 void ControlServer::tell(const nlohmann::json& body) const {
-  const Result<void> sent = send_control(*socket_, body);
+  const Result<void> sent = send_control(state_->socket, body);
   static_cast<void>(sent);
 }
 
 ControlServer::~ControlServer() {
-  if (socket_) waiter_->unwatch(socket_->get());
+  if (state_) state_->waiter.unwatch(state_->socket.get());
 }
 
 }  // namespace skerry

@@ -1,6 +1,6 @@
 // The control socket between the supervisor and a process: one JSON object a packet (AF_UNIX,
 // SOCK_SEQPACKET), with descriptors beside it (SCM_RIGHTS, unix(7)). The supervisor asks, the process answers
-// each request once:
+// each request once, in their order:
 //
 //   {"command":"stats","id":7}  →  {"ok":true,…,"id":7}   or   {"error":"one sentence","id":7}
 //
@@ -49,6 +49,11 @@ class ControlServer {
   // The supervisor may come and go: its end of file is no error. The waiter must outlive the server.
   static Result<ControlServer> create(Fd socket, Waiter& waiter, Handler handler);
 
+  // Called by the handler: the answer to the request in hand is given later, by answer_later(). Until then no
+  // other request is read. What the handler returns is not sent.
+  void defer() { state_->deferred = true; }
+  void answer_later(const Result<nlohmann::json>& reply);
+
   // Says something unasked, {"event":…}. A supervisor that does not listen misses it.
   void tell(const nlohmann::json& body) const;
 
@@ -57,11 +62,20 @@ class ControlServer {
   ~ControlServer();
 
  private:
-  ControlServer(std::unique_ptr<Fd> socket, Waiter& waiter) : socket_(std::move(socket)), waiter_(&waiter) {}
-  static void answer(const Fd& socket, Waiter& waiter, const Handler& handler);
+  struct State {
+    Fd socket;
+    Waiter& waiter;
+    Handler handler;
+    bool deferred = false;
+    nlohmann::json id = nullptr;  // of the request in hand
 
-  std::unique_ptr<Fd> socket_;  // stays where it is while the server moves
-  Waiter* waiter_;
+    Result<void> listen();
+    void answer();
+    void send(const Result<nlohmann::json>& reply) const;
+  };
+  explicit ControlServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+  std::unique_ptr<State> state_;  // stays where it is while the server moves
 };
 
 }  // namespace skerry

@@ -20,10 +20,10 @@ constexpr uint8_t kLoopedHeader[EthernetHeader::kBytes] = {0, 0, 0, 0, 0, 0, 0, 
 
 }  // namespace
 
-void FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey& secret) {
-  engine.take_over(engine_, now);
+filter::Engine FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey& secret, const Pause& pause) {
+  engine.take_over(engine_, now, pause);
   const bool resumes = conntrack_ != nullptr && !engine_.tracks(kIsV6) && engine.tracks(kIsV6);
-  engine_ = std::move(engine);
+  std::swap(engine_, engine);
   if (resumes) conntrack_->resume();
   if (engine_.tracks() && conntrack_ == nullptr) conntrack_ = std::make_unique<filter::Conntrack>(secret);
   engine_.track_with(conntrack_.get());
@@ -35,6 +35,7 @@ void FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey& secret) {
     engine_.remember_none(true);
   }
   make_room();
+  return engine;
 }
 
 // For what rules look at, or the match of who follows packets.

@@ -24,9 +24,10 @@ class FilterHooks {
   // `routes` outlives the object.
   explicit FilterHooks(const Routes& routes) : routes_(routes), engine_(filter::Ruleset{}) {}
 
-  // From the next packet on; only between breaths. What has a name goes on counting where the one before was.
+  // Only between breaths. What has a name goes on counting where the one before was. In the pauses the old
+  // rules judge; from the last one on the new ones do. Returns the old ones, which may take long to free.
   // `secret` is for the connections: strangers must not know where in the table theirs are.
-  void use(filter::Engine engine, TimeNs now, const SipKey& secret = {});
+  filter::Engine use(filter::Engine engine, TimeNs now, const SipKey& secret = {}, const Pause& pause = {});
   // Engine::change(); also only between breaths.
   std::optional<filter::Refusal> change(uint32_t set, filter::Change change,
                                         std::span<const filter::GivenElement> given, TimeNs now) {

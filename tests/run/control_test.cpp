@@ -77,6 +77,35 @@ TEST_F(ControlTest, AnAnswerSaysWhatItAnswers) {
   EXPECT_TRUE(cut.contains("error")) << "it would not fit into a message";
 }
 
+TEST_F(ControlTest, AnAnswerCanWaitAndWhoAsksNextWaitsToo) {
+  std::vector<std::string> asked;
+  serve([&](ControlMessage& request) -> Result<json> {
+    asked.push_back(request.body.at("command"));
+    if (asked.back() == "long") server_->defer();
+    return json{{"to", asked.back()}};
+  });
+  for (const char* command : {"long", "short", "long", "wrong"})
+    ASSERT_TRUE(send_control(supervisor_, {{"command", command}, {"id", command}}));
+  const auto answered = [&] {
+    Result<ControlMessage> reply = receive_control(supervisor_);
+    return reply ? reply->body : json();
+  };
+  waiter_.wait(0);
+  waiter_.wait(0);
+  EXPECT_EQ(asked, std::vector<std::string>{"long"});
+  EXPECT_EQ(answered(), json());
+  server_->answer_later(json{{"to", "the first"}});
+  EXPECT_EQ(answered(), (json{{"ok", true}, {"to", "the first"}, {"id", "long"}}));
+  waiter_.wait(kSecond);
+  EXPECT_EQ(answered(), (json{{"ok", true}, {"to", "short"}, {"id", "short"}}));
+  waiter_.wait(kSecond);
+  EXPECT_EQ(answered(), json());
+  server_->answer_later(Error{"it went wrong"});
+  EXPECT_EQ(answered(), (json{{"error", "it went wrong"}, {"id", "long"}}));
+  waiter_.wait(kSecond);
+  EXPECT_EQ(answered(), (json{{"ok", true}, {"to", "wrong"}, {"id", "wrong"}}));
+}
+
 TEST_F(ControlTest, GarbageIsRefusedAndTheNextRequestIsServed) {
   serve([](ControlMessage&) -> Result<json> { return json::object(); });
   ASSERT_EQ(::send(supervisor_.get(), "{\"a\"", 4, 0), 4);

@@ -164,6 +164,33 @@ TEST_F(FilterHooksTest, WhatGoesOutMeetsOutputAndPostrouting) {
   EXPECT_EQ(peer_receives().size(), 1u) << "no frame was lost with those that were refused";
 }
 
+TEST_F(FilterHooksTest, TheOldRulesJudgeInEachPauseOfALoadAndTheNewOnesFromThenOn) {
+  const auto refuses = [](uint16_t port) {
+    return at(filter::Hook::input, join(port_is(port), filter::verdict(kDrop)));
+  };
+  use(refuses(80));
+  size_t pauses = 0;
+  const Pause pause(
+      [&] {
+        ++pauses;
+        peer_asks(80);
+        EXPECT_TRUE(take_udp().empty());
+        peer_asks(81);
+        EXPECT_EQ(take_udp().size(), 1u);
+      },
+      1);
+  filter::Ruleset ruleset;
+  ASSERT_FALSE(filter::load(refuses(81), ruleset, {}, pause));
+  filter::Engine next(std::move(ruleset), now_, {}, filter::Engine::Search::indexed, pause);
+  filter::Engine old = ip_.filter().use(std::move(next), now_, {}, pause);
+  EXPECT_EQ(old.hits(0, 0).packets, pauses);
+  EXPECT_GT(pauses, 4u);
+  peer_asks(80);
+  peer_asks(81);
+  EXPECT_EQ(take_udp().size(), 1u);
+  EXPECT_EQ(ip_.filter().engine().hits(0, 0).packets, 1u);
+}
+
 // As on Linux, where cutting comes behind the rules.
 TEST_F(FilterHooksTest, WhatIsCutIsJudgedWhole) {
   const Packet datagram = udp_datagram(kOurs, kPeer, 1000, 2000, Packet(4000, 'b'));

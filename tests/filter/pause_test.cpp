@@ -1,0 +1,169 @@
+// Rules that are put in force in pieces: what was before goes on judging in the pauses, nothing of what it
+// did there is lost, and no piece grows with the rules.
+#include "base/pause.hpp"
+
+#include <gmock/gmock.h>
+
+#include <array>
+#include <map>
+
+#include "base/check.hpp"
+#include "base/random.hpp"
+#include "filter/batch.hpp"
+#include "filter/engine.hpp"
+#include "filter/load.hpp"
+
+namespace skerry::filter {
+namespace {
+
+constexpr uint32_t kTimed = nft::kSetEval | nft::kSetHasTimeout;
+
+Octets size_of_set(uint32_t size) {
+  return attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, be32(size)));
+}
+Octets dynset(uint32_t operation, const Octets& more = {}) {
+  return expression("dynset", join(attribute(nft::kDynsetName, text("s")),
+                                   attribute(nft::kDynsetOperation, be32(operation)),
+                                   attribute(nft::kDynsetKey, be32(1)), more));
+}
+Octets source() {
+  return payload(1, 12, 4);
+}
+Octets counter_named(const std::string& name) {
+  return nft_message(
+      nft::kNewObject,
+      join(attribute(nft::kObjectTable, text("t")), attribute(nft::kObjectName, text(name)),
+           attribute(nft::kObjectType, be32(nft::kObjectCounter)), attribute(nft::kObjectData, Octets{})));
+}
+Octets counts(const std::string& name) {
+  return expression("objref", join(attribute(nft::kObjrefType, be32(nft::kObjectCounter)),
+                                   attribute(nft::kObjrefName, text(name))));
+}
+
+Judgement judge(Engine& engine, uint16_t from, uint8_t protocol, TimeNs now) {
+  Octets bytes = {0x45, 0, 0,  28, 0, 1, 0, 0, 64, protocol, 0, 0, 10, 0,
+                  0,    0, 10, 0,  0, 2, 0, 1, 0,  2,        0, 8, 0,  0};
+  store_be16(&bytes[14], from);
+  Packet packet;
+  CHECK(packet.read(bytes));
+  return engine.judge(Hook::input, packet, now);
+}
+
+struct Seen {
+  uint64_t packets;
+  TimeNs expires;
+  DurationNs timeout;
+  friend bool operator==(const Seen&, const Seen&) = default;
+};
+std::map<Octets, Seen> in_set(const Engine& engine, TimeNs now) {
+  std::map<Octets, Seen> elements;
+  const DynamicSet& set = *engine.dynamic_set(0);
+  set.for_each(now, [&](const uint8_t* key, const Element& element) {
+    const uint64_t packets = engine.tally(element.counters.at(0)).packets;
+    elements[Octets(key, key + 4)] = {packets, set.expires(element), set.timeout(element)};
+  });
+  return elements;
+}
+
+// Packets come in every pause: they add elements, count and renew them, and take them out; times run out.
+TEST(Pause, NothingIsLostOfWhatHappensMeanwhile) {
+  const Octets each_counts = attribute(nft::kSetExpression, attribute(nft::kExpressionName, text("counter")));
+  const Octets timed =
+      set({.flags = kTimed,
+           .more = join(size_of_set(1500), attribute(nft::kSetTimeout, be64(1000)), each_counts)});
+  const auto is = [](uint8_t protocol) { return join(payload(1, 9, 1, 2), cmp(0, {protocol}, 2)); };
+  const Octets element_counts =
+      attribute(nft::kDynsetExpression, attribute(nft::kExpressionName, text("counter")));
+  const auto rules = [&](const Octets& first) {
+    return batch(table(), base_chain(), counter_named("seen"), timed, first,
+                 rule("in", join(is(17), counts("seen"), source(), dynset(1, element_counts))),
+                 rule("in", join(is(1), source(), dynset(2))));
+  };
+  const Octets before = rules({}), after = rules(rule("in", verdict(0)));
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    Ruleset ruleset;
+    ASSERT_FALSE(load(before, ruleset));
+    Engine old(std::move(ruleset), 0);
+    TimeNs now = 0;
+    size_t pauses = 0;
+    const auto packets = [&](uint32_t count) {
+      for (; count > 0; --count) {
+        now += random.below(300) * kMicrosecond;
+        const auto from = static_cast<uint16_t>(random.below(2000));
+        ASSERT_TRUE(judge(old, from, random.below(4) == 0 ? 1 : 17, now).accepted) << "the old rules";
+      }
+    };
+    packets(3000);
+    const Pause pause(
+        [&] {
+          ++pauses;
+          packets(random.below(8) == 0 ? 1 : 0);
+        },
+        1);
+    ASSERT_FALSE(load(after, ruleset = {}, {}, pause));
+    const TimeNs begin = now;
+    Engine next(std::move(ruleset), begin, {}, Engine::Search::indexed, pause);
+    next.take_over(old, begin, pause);
+    EXPECT_GT(pauses, 1500U);
+    EXPECT_GT(in_set(old, now).size(), 500U);
+    EXPECT_EQ(in_set(next, now), in_set(old, now));
+    const auto seen = [](const Engine& engine) {
+      return engine.tally(engine.ruleset().objects.at(0).stateful).packets;
+    };
+    EXPECT_EQ(seen(next), seen(old));
+    EXPECT_FALSE(judge(next, 1, 17, now).accepted) << "the new rules";
+  }
+}
+
+// How often work of each kind pauses, for a ruleset of so many of everything.
+std::array<size_t, 4> pauses_of(uint32_t many) {
+  size_t pauses = 0;
+  const Pause pause([&] { ++pauses; }, 1);
+  const Octets timed = set({.flags = kTimed, .more = size_of_set(many)});
+  const Octets field = attribute(nft::kListElement, attribute(nft::kFieldLength, be32(2)));
+  const Octets boxes =
+      set({.flags = nft::kSetInterval | nft::kSetConcat,
+           .key_bytes = 8,
+           .id = 2,
+           .name = "boxes",
+           .more = attribute(nft::kSetDescription, attribute(nft::kDescriptionConcat, join(field, field)))});
+  Octets given, ranges, all;
+  for (uint32_t i = 0; i < many; ++i) {
+    given = join(given, element(be32(i * 7919)));
+    ranges = join(ranges, element(join(be32(i << 16), be32(i << 16)),
+                                  value(nft::kElementKeyEnd, join(be32(i << 16), be32(9 << 16)))));
+    all = join(all, counter_named("c" + std::to_string(i)),
+               rule("in", join(source(), cmp(0, be32(i)), counter(), verdict(1))));
+  }
+  const Octets bytes =
+      batch(table(), base_chain(), timed, boxes, elements(given), elements(ranges, "boxes", 2), all);
+  std::array<size_t, 4> counted{};
+  const auto count = [&](size_t at) { counted[at] += std::exchange(pauses, 0); };
+  Engine old{Ruleset{}};
+  for (int round = 0; round < 2; ++round) {
+    Ruleset ruleset;
+    EXPECT_FALSE(load(bytes, ruleset, {}, pause));
+    count(0);
+    Engine engine(std::move(ruleset), 0, {}, Engine::Search::indexed, pause);
+    count(1);
+    engine.take_over(old, 0, pause);
+    count(2);
+    std::swap(old, engine);
+    engine.take_apart(pause);
+    count(3);
+  }
+  return counted;
+}
+
+TEST(Pause, ComesAgainForEachRuleElementAndObject) {
+  constexpr uint32_t kFew = 100, kMany = 600;
+  const auto few = pauses_of(kFew), many = pauses_of(kMany);
+  // Of what is read, checked, indexed, taken over and freed: rules, two sets of elements, objects.
+  constexpr std::array<size_t, 4> kKinds = {8, 8, 3, 3};
+  for (size_t i = 0; i < few.size(); ++i) EXPECT_GE(many[i] - few[i], kKinds[i] * (kMany - kFew)) << i;
+}
+
+}  // namespace
+}  // namespace skerry::filter
