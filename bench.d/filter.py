@@ -4,7 +4,7 @@
 worst case, go through both: from a thousand addresses between those that the rules name, so that looking at one end of them does not tell. Of the kernel's time for a packet (written to a TAP device) that with an empty chain is taken away; of ours
 nothing is: reading the headers is counted. Needs root.
 
-`ip` and `inet` are the kernel's two families; `linear` is our interpreter rule after rule, `ours` with its index. Each packet is judged;
+`ip` and `inet` are the kernel's two families; `linear` is our interpreter rule after rule, and element after element, `ours` with its indexes. Each packet is judged;
 the ratio is that of `ours`. `again` is what a stack has in hand besides: the same packets where they pass (policy accept) and those that are
 alike are remembered.
 
@@ -140,6 +140,7 @@ def measure(kind, count, rounds, kernel, folder):
     seen = {"empty": [], "ip": [], "inet": [], "linear": [], "ours": [], "again": []}
     heavy = max(1, count if kind in ("one field", "five fields", "mixed masks") else count // 10 if kind == "concatenated ranges" else 1)
     packets = max(2_000, min(200_000, 20_000_000 // heavy))
+    one_by_one = max(2_000, min(packets, 20_000_000 // count))
     for _ in range(rounds):
         for family in ("ip", "inet"):
             kernel.load(ruleset(family, kind, 0))
@@ -147,7 +148,7 @@ def measure(kind, count, rounds, kernel, folder):
             kernel.load(ruleset(family, kind, count))
             seen["empty"].append(empty)
             seen[family].append(kernel.cost(packets, count) - empty)
-        for way, cost in zip(("linear", "ours", "again"), ours(ruleset("ip", kind, count), packets, count, folder)):
+        for way, cost in zip(("linear", "ours", "again"), ours(ruleset("ip", kind, count), one_by_one, count, folder)):
             seen[way].append(cost)
     return seen
 

@@ -216,8 +216,12 @@ Result<json> Rules::elements(const json& request, TimeNs now) const {
   const Result<uint32_t> index = find_set(request);
   if (!index) return index.error();
   const filter::Set& set = ruleset.sets[*index];
-  Rows rows(request.value("first", size_t{0}));
-  if (const filter::DynamicSet* dynamic = engine.dynamic_set(*index)) {
+  const auto first = request.value("first", size_t{0});
+  const filter::DynamicSet* const dynamic = engine.dynamic_set(*index);
+  Rows rows(dynamic != nullptr ? first : 0);
+  if (dynamic != nullptr && first >= set.most_elements) {
+    // Who asks only what it is need not wait for a look at all.
+  } else if (dynamic != nullptr) {
     dynamic->for_each(now, [&](const uint8_t* key, const filter::Element& element) {
       rows.add([&] {
         GivenElement given;
@@ -233,14 +237,16 @@ Result<json> Rules::elements(const json& request, TimeNs now) const {
       });
     });
   } else {
-    filter::for_each_element(set, [&](const GivenElement& given, const filter::Element& element) {
+    const auto add = [&](const GivenElement& given, const filter::Element& element) {
       rows.add([&] {
         json row = element_row(engine, given);
         if (set.maps_verdict) add_verdict(ruleset, element.verdict, row);
         if (element.counts) add_tallies(engine, element.counters, row);
         return row;
       });
-    });
+      return !rows.more;
+    };
+    filter::for_each_element(set, add, first);
   }
   return json{{"ok", true},
               {"declared", declaration_of(ruleset, set)},

@@ -91,13 +91,10 @@ void add_bytes(json& row, const stack::FilterEvent& event, TimeNs now) {
 }
 
 size_t elements_of(const filter::Engine& engine, uint32_t set, TimeNs now) {
+  const filter::DynamicSet* const dynamic = engine.dynamic_set(set);
+  if (dynamic == nullptr) return engine.ruleset().sets[set].size();
   size_t count = 0;
-  if (const filter::DynamicSet* dynamic = engine.dynamic_set(set)) {
-    dynamic->for_each(now, [&](const uint8_t*, const filter::Element&) { ++count; });
-    return count;
-  }
-  for (const filter::Element& element : engine.ruleset().sets[set].elements)
-    count += element.interval_end ? 0 : 1;
+  dynamic->for_each(now, [&](const uint8_t*, const filter::Element&) { ++count; });
   return count;
 }
 

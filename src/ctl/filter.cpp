@@ -33,12 +33,6 @@ std::string describe(const Chain& chain) {
   return words + plural(chain.rules.size(), "rule");
 }
 
-size_t keys_of(const filter::Set& set) {
-  return static_cast<size_t>(
-      std::count_if(set.elements.begin(), set.elements.end(),
-                    [](const filter::Element& element) { return !element.interval_end; }));
-}
-
 void print_understood(const Ruleset& ruleset) {
   size_t rules = 0;
   for (uint32_t table = 0; table < ruleset.tables.size(); ++table) {
@@ -51,7 +45,7 @@ void print_understood(const Ruleset& ruleset) {
     }
     for (const filter::Set& set : ruleset.sets) {
       if (set.table == table && !set.anonymous)
-        fmt::print("  {} {}: {}\n", set.maps ? "map" : "set", set.name, plural(keys_of(set), "element"));
+        fmt::print("  {} {}: {}\n", set.maps ? "map" : "set", set.name, plural(set.size(), "element"));
     }
     for (const filter::NamedObject& object : ruleset.objects) {
       if (object.table != table) continue;

@@ -77,6 +77,7 @@ Result<json> rows_of_text(const std::string& text) {
                            [&](const filter::GivenElement& given, const filter::Element& element) {
                              counted = counted || !element.counters.empty();
                              rows.push_back(row_of(ruleset, ruleset.sets[0], given));
+                             return true;
                            });
   if (counted) return Error{"an element counts as its set declares: leave its counter, limit or quota out"};
   return rows;

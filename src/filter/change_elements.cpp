@@ -1,7 +1,9 @@
 // Elements that the control side gives an engine at work: whether they fit, and what becomes of them.
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
+#include <set>
 
 #include "filter/engine.hpp"
 #include "filter/import.hpp"
@@ -29,13 +31,6 @@ bool is_range(const Set& set, const GivenElement& given) {
     at += (length + size_t{3}) & ~size_t{3};
   }
   return true;
-}
-
-// What could make a packet's way longer, or lead it in a circle.
-bool needs_verify(const Set& set, std::span<const GivenElement> given) {
-  return set.shape == SetShape::concatenated_ranges ||
-         std::any_of(given.begin(), given.end(),
-                     [](const GivenElement& e) { return e.verdict.chain != kNone; });
 }
 
 }  // namespace
@@ -86,9 +81,7 @@ std::optional<Refusal> Engine::change(uint32_t index, Change change, std::span<c
     if (auto refusal = check(index, change, each)) return refusal;
   memory_.forget_all();  // what passed because of an element, or because there was none
   if (dynamic_of_[index] != nullptr) return change_dynamic(index, change, given, now);
-  auto refusal = change_static(index, change, given);
-  if (range_trees_[index] != nullptr) index_ranges(index);
-  return refusal;
+  return change == Change::add ? add_static(index, given) : remove_static(index, given);
 }
 
 std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
@@ -108,7 +101,7 @@ std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
     for (const GivenElement& each : given) elements.remove(each.key.data(), now);
     return std::nullopt;
   }
-  if (fresh > elements.make_room(now))
+  if (fresh > elements.make_room(fresh, now))
     return refused(ENFILE,
                    "set " + set.name + " is full: it has room for " + std::to_string(set.most_elements));
   for (const GivenElement& each : given) {
@@ -143,39 +136,77 @@ std::vector<uint32_t> Engine::new_counters(Set& set) {
   return counters;
 }
 
-std::optional<Refusal> Engine::change_static(uint32_t index, Change change,
-                                             std::span<const GivenElement> given) {
-  Set& set = ruleset_.sets[index];
-  if (change == Change::remove) return remove_elements(set, given);
+std::optional<Refusal> Engine::remove_static(uint32_t number, std::span<const GivenElement> given) {
+  Set& set = ruleset_.sets[number];
+  SetIndex& index = *set_indexes_[number];
+  std::set<uint32_t> there;
+  for (const GivenElement& each : given) {
+    const uint32_t element = find_given(set, index, each);
+    if (element == kNone || !there.insert(element).second)
+      return refused(ENOENT, "set " + set.name + " has no such element");
+  }
+  for (const uint32_t element : there) take_out(set, index, element);
+  return std::nullopt;
+}
+
+std::optional<Refusal> Engine::add_static(uint32_t number, std::span<const GivenElement> given,
+                                          const Pause& pause) {
+  Set& set = ruleset_.sets[number];
+  SetIndex& index = *set_indexes_[number];
   const Limits limits;
+  const size_t size = set.size();
   size_t elements = given.size();
-  for (const Set& each : ruleset_.sets) elements += each.elements.size();
+  for (const Set& each : ruleset_.sets) elements += each.size();
   if (elements > limits.elements) return refused(E2BIG, "the sets have too many elements");
   if (ruleset_.stateful.size() + given.size() * set.element_expressions.size() > limits.stateful)
     return refused(E2BIG, "there are too many counters, limits and quotas");
+  std::set<uint32_t> fresh;
+  const auto add = [&](const GivenElement& each) -> std::optional<Refusal> {
+    const uint32_t there = find_given(set, index, each);
+    if (there != kNone && !fresh.contains(there) && same_target(set.elements[there], each))
+      return std::nullopt;
+    if (there != kNone || overlaps(set, index, each))
+      return refused(EEXIST, "set " + set.name + " has an element that this contradicts or overlaps");
+    if (set.most_elements != 0 && set.size() >= set.most_elements)
+      return refused(ENFILE,
+                     "set " + set.name + " is full: it has room for " + std::to_string(set.most_elements));
+    fresh.insert(put_in(set, index, each, new_counters(set)));
+    return std::nullopt;
+  };
+  std::optional<Refusal> refusal;
+  for (size_t i = 0; !refusal && i < given.size(); ++i) refusal = add(given[i]);
+  if (!refusal) refusal = verify_ways(set, size, given, pause);
+  if (refusal)
+    for (const uint32_t element : fresh) take_out(set, index, element);
+  return refusal;
+}
 
-  const auto counters = [&] { return new_counters(set); };
-  if (!needs_verify(set, given)) return add_elements(set, given, counters);
-  const Set before = set;
-  const size_t stateful = ruleset_.stateful.size();
-  std::optional<Refusal> refusal = add_elements(set, given, counters);
-  if (!refusal) refusal = verify(ruleset_);
-  if (refusal) {
-    set = before;
-    ruleset_.stateful.resize(stateful);
-    tallies_.resize(stateful);
+// Whether what has come makes a packet's way too long, or leads it in a circle.
+std::optional<Refusal> Engine::verify_ways(Set& set, size_t size_before, std::span<const GivenElement> given,
+                                           const Pause& pause) {
+  std::vector<uint32_t> before = set.targets;
+  for (const GivenElement& each : given) {
+    const uint32_t chain = each.verdict.chain;
+    const auto place = std::lower_bound(set.targets.begin(), set.targets.end(), chain);
+    if (chain != kNone && (place == set.targets.end() || *place != chain)) set.targets.insert(place, chain);
   }
+  const bool is_longer =
+      set.shape == SetShape::concatenated_ranges && std::bit_ceil(set.size()) != std::bit_ceil(size_before);
+  if (!is_longer && set.targets.size() == before.size()) return std::nullopt;
+  std::optional<Refusal> refusal = verify_chains(ruleset_, pause);
+  if (refusal) set.targets.swap(before);
   return refusal;
 }
 
 // What was added to a set of the same name, but for what leads to names that are no more, and what the new
 // text contradicts.
 void Engine::take_over_elements(const Engine& old, uint32_t from, uint32_t to, const Pause& pause) {
-  Set& set = ruleset_.sets[to];
+  const Set& set = ruleset_.sets[to];
   std::vector<GivenElement> given;
   for_each_element(old.ruleset_.sets[from], [&](const GivenElement& each, const Element& element) {
     if (element.added) given.push_back(each);
     pause();
+    return true;
   });
   for (GivenElement& each : given) {
     pause();
@@ -196,13 +227,12 @@ void Engine::take_over_elements(const Engine& old, uint32_t from, uint32_t to, c
         });
     each.stateful = object == ruleset_.objects.end() ? kNone : object->stateful;
   }
-  std::erase_if(given, [&](const GivenElement& each) { return check(to, Change::add, each).has_value(); });
-  if (given.empty()) return;
-  const Set before = set;
-  add_elements(
-      set, given, [&] { return new_counters(set); }, Conflict::is_left_out);
-  if (needs_verify(set, given) && verify(ruleset_, pause)) set = before;
-  if (range_trees_[to] != nullptr) index_ranges(to, pause);
+  for (const GivenElement& each : given) {
+    pause();
+    if (check(to, Change::add, each)) continue;
+    const auto left_out = add_static(to, {&each, 1}, pause);
+    static_cast<void>(left_out);
+  }
 }
 
 }  // namespace skerry::filter

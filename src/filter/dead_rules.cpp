@@ -128,8 +128,7 @@ class Reach {
       const auto* lookup = std::get_if<Lookup>(&expression.action);
       if (lookup == nullptr || !lookup->to_verdict) continue;
       const Set& set = ruleset_.sets[lookup->set];
-      for (const Element& element : set.elements)
-        if (element.verdict.chain != kNone) waiting.push_back(element.verdict.chain);
+      waiting.insert(waiting.end(), set.targets.begin(), set.targets.end());
       if (set.anonymous || set.constant) continue;
       for (uint32_t other = 0; other < ruleset_.chains.size(); ++other)
         if (ruleset_.chains[other].table == ruleset_.chains[chain].table && !ruleset_.chains[other].is_base)

@@ -201,19 +201,14 @@ class Reader {
     const unsigned bytes = set.key_bytes;
     KeyRanges keys = KeyRanges::none(bytes);
     std::vector<KeyRanges::Range> ranges;
-    for (size_t i = 0; i < set.elements.size(); ++i) {
-      const Element& element = set.elements[i];
+    for (const Element& element : set.elements) {
+      if (element.gone) continue;
       if (!element.counters.empty()) return std::nullopt;
       const Code code = element.verdict.code;
       if (element.catchall) return std::nullopt;
-      if (element.interval_end || (ending && (code == Code::next || code == Code::jump))) continue;
-      const Number low = KeyRanges::number_of({&set.keys[element.key], bytes});
-      Number high = low;
-      if (set.shape == SetShape::interval)
-        high = i + 1 < set.elements.size() && !set.elements[i + 1].catchall
-                   ? KeyRanges::number_of({&set.keys[set.elements[i + 1].key], bytes}) - 1
-                   : KeyRanges::greatest(bytes);
-      ranges.push_back({low, high});
+      if (ending && (code == Code::next || code == Code::jump)) continue;
+      ranges.push_back({KeyRanges::number_of({&set.keys[element.key], bytes}),
+                        KeyRanges::number_of({&set.keys[element.key_end], bytes})});
     }
     keys.add(std::move(ranges));
     return keys;

@@ -34,6 +34,7 @@ DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stat
     next_[slot] = free_;
     free_ = slot;
   }
+  frees_ = most;
   for (const Element& given : set.elements) {
     pause();
     Element* element = add(&set.keys[given.key], now, given.timeout_ns);
@@ -94,6 +95,7 @@ void DynamicSet::release_at(uint32_t& link) {
   used_[slot] = 0;
   next_[slot] = free_;
   free_ = slot;
+  ++frees_;
 }
 
 void DynamicSet::reclaim(TimeNs now) {
@@ -108,6 +110,7 @@ Element* DynamicSet::add(const uint8_t* key, TimeNs now, DurationNs timeout) {
   if (free_ == kNone) return nullptr;
   const uint32_t slot = free_;
   free_ = next_[slot];
+  --frees_;
   note(slot);
   Element& element = elements_[slot];
   std::memcpy(&keys_[element.key], key, key_bytes_);
@@ -135,13 +138,10 @@ void DynamicSet::give_time(const Element& element, TimeNs now, DurationNs timeou
   expires_[slot] = now + (left != 0 ? left : timeout);
 }
 
-size_t DynamicSet::make_room(TimeNs now) {
-  size_t free = 0;
-  for (uint32_t slot = 0; slot < elements_.size(); ++slot) {
+size_t DynamicSet::make_room(size_t wanted, TimeNs now) {
+  for (uint32_t slot = 0; frees_ < wanted && slot < elements_.size(); ++slot)
     if (used_[slot] && expires_[slot] <= now) release(slot);
-    free += used_[slot] ? 0 : 1;
-  }
-  return free;
+  return frees_;
 }
 
 void DynamicSet::remove(const uint8_t* key, TimeNs now) {

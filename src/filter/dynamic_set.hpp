@@ -29,8 +29,9 @@ class DynamicSet {
   void remove(const uint8_t* key, TimeNs now);
   // Whatever it was given before: `left` of this time from `now` on; 0: all of it.
   void give_time(const Element& element, TimeNs now, DurationNs timeout, DurationNs left);
-  // Takes out all whose time is over: looks at every place. Returns how many are free.
-  size_t make_room(TimeNs now);
+  // Free places; fewer than `wanted` only if all whose time is over have been taken out, for which every
+  // place is looked at.
+  size_t make_room(size_t wanted, TimeNs now);
 
   // --- The elements that rules put into another set whose keys are as long, with what is left of their
   // times; one that is here already, or that finds no room, is left out. What the other's text gave is not
@@ -118,7 +119,8 @@ class DynamicSet {
   std::vector<uint32_t> next_;     // in its bucket, or in the list of free ones
   std::vector<uint32_t> buckets_;  // first of each; a power of two
   uint32_t free_ = kNone;
-  uint32_t hand_ = 0;  // where reclaim() goes on
+  uint32_t frees_ = 0;  // in that list
+  uint32_t hand_ = 0;   // where reclaim() goes on
   // While another takes over: slots that have changed, and by slot whether it is among them.
   std::vector<uint32_t> changed_;
   std::vector<uint8_t> noted_;

@@ -93,15 +93,8 @@ void Engine::begin(uint32_t index) {
 
 const Element* Engine::find(uint32_t set, const uint8_t* key, TimeNs now) {
   if (DynamicSet* dynamic = dynamic_of_[set]) return dynamic->find(key, now);
-  if (const auto& tree = range_trees_[set]) return tree->find(ruleset_.sets[set], key);
-  return find_element(ruleset_.sets[set], key);
-}
-
-// To be done anew when elements of the set have come or gone.
-void Engine::index_ranges(uint32_t index, const Pause& pause) {
-  const Set& set = ruleset_.sets[index];
-  if (set.shape == SetShape::concatenated_ranges && !set.dynamic)
-    range_trees_[index] = std::make_unique<RangeTree>(set, pause);
+  if (search_ == Search::linear) return find_element(ruleset_.sets[set], key);
+  return set_indexes_[set]->find(ruleset_.sets[set], key);
 }
 
 void Engine::make_dynamic_sets(TimeNs now, const Pause& pause) {
@@ -142,13 +135,14 @@ Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search,
       number_states_(ruleset_.number_states),
       drawn_(static_cast<uint64_t>(now)),
       dynamic_of_(ruleset_.sets.size()),
-      range_trees_(ruleset_.sets.size()),
+      search_(search),
       needed_bytes_(2 * kLongestHeader) {
   look_ahead(pause);
   const ConditionReader reader(ruleset_, pause);
   for (const Chain& chain : ruleset_.chains)
     indexes_.push_back(search == Search::indexed ? RuleIndex(chain.rules, reader, pause) : RuleIndex());
-  for (uint32_t i = 0; i < ruleset_.sets.size() && search == Search::indexed; ++i) index_ranges(i, pause);
+  for (const Set& set : ruleset_.sets)
+    set_indexes_.push_back(set.dynamic ? nullptr : std::make_unique<SetIndex>(set, secret, pause));
   make_dynamic_sets(now, pause);
   for (uint32_t i = 0; i < ruleset_.chains.size(); ++i) {
     const Chain& chain = ruleset_.chains[i];

@@ -16,11 +16,12 @@
 #include "filter/connection_counts.hpp"
 #include "filter/conntrack.hpp"
 #include "filter/dynamic_set.hpp"
+#include "filter/load.hpp"
 #include "filter/packet.hpp"
-#include "filter/range_tree.hpp"
 #include "filter/rule_index.hpp"
 #include "filter/ruleset.hpp"
 #include "filter/set_change.hpp"
+#include "filter/set_index.hpp"
 #include "filter/verdict_memory.hpp"
 
 namespace skerry::filter {
@@ -61,7 +62,8 @@ struct Step {
 
 class Engine {
  public:
-  enum class Search { indexed, linear };  // linear: rule after rule, the measure for what is faster
+  // linear: rule after rule, and element after element; the measure for what is faster.
+  enum class Search { indexed, linear };
 
   // `ruleset` comes from load(). `secret` keeps strangers from filling one bucket of a set.
   explicit Engine(Ruleset ruleset, TimeNs now = 0, const SipKey& secret = {}, Search search = Search::indexed,
@@ -175,7 +177,11 @@ class Engine {
   std::vector<uint32_t> new_counters(Set& set);
   std::optional<Refusal> change_dynamic(uint32_t set, Change change, std::span<const GivenElement> given,
                                         TimeNs now);
-  std::optional<Refusal> change_static(uint32_t set, Change change, std::span<const GivenElement> given);
+  std::optional<Refusal> add_static(uint32_t set, std::span<const GivenElement> given,
+                                    const Pause& pause = {});
+  std::optional<Refusal> remove_static(uint32_t set, std::span<const GivenElement> given);
+  std::optional<Refusal> verify_ways(Set& set, size_t size_before, std::span<const GivenElement> given,
+                                     const Pause& pause);
   void take_over_elements(const Engine& old, uint32_t from, uint32_t to, const Pause& pause);
   struct Pair {
     uint32_t there, here;  // indices of the same thing, in the ruleset before and in this one
@@ -187,7 +193,6 @@ class Engine {
   void track_family(Family family);
   void hit(uint32_t chain, size_t rule, TimeNs now);
   const Element* find(uint32_t set, const uint8_t* key, TimeNs now);
-  void index_ranges(uint32_t set, const Pause& pause = {});
   template <bool followed>
   void run_chain(Run& run, uint32_t base);
   void run_base(Run& run, uint32_t base);
@@ -203,12 +208,13 @@ class Engine {
   uint64_t drawn_;
   ConnectionCounts connections_;  // by Ruleset::stateful
   std::vector<DynamicSet> dynamic_sets_;
-  std::vector<DynamicSet*> dynamic_of_;                  // by Ruleset::sets
-  std::vector<std::unique_ptr<RangeTree>> range_trees_;  // by Ruleset::sets; null: it is searched without
-  std::vector<Tally> tallies_;                           // by Ruleset::stateful
-  std::vector<Hits> hits_;                               // each chain's rules, then its policy
-  std::vector<size_t> first_hits_;                       // by Ruleset::chains
-  std::vector<RuleIndex> indexes_;                       // by Ruleset::chains
+  std::vector<DynamicSet*> dynamic_of_;                 // by Ruleset::sets
+  std::vector<std::unique_ptr<SetIndex>> set_indexes_;  // by Ruleset::sets; null: it changes
+  std::vector<Tally> tallies_;                          // by Ruleset::stateful
+  std::vector<Hits> hits_;                              // each chain's rules, then its policy
+  std::vector<size_t> first_hits_;                      // by Ruleset::chains
+  std::vector<RuleIndex> indexes_;                      // by Ruleset::chains
+  Search search_;
   size_t needed_bytes_ = 0;
   Conntrack* conntrack_ = nullptr;
   std::array<bool, 2> tracks_{};  // by v6

@@ -51,13 +51,14 @@ class Import {
   bool new_elements(uint8_t family, ConstBytes attributes);
   bool element(uint32_t index, const Attribute& attribute);
   bool element_time(const Nest& nest, const Set& set, Element& element);
-  bool element_data(const Nest& nest, Set& set, Element& element);
+  bool element_data(const Nest& nest, Set& set, bool ends, Element& element);
   bool new_object(uint8_t family, ConstBytes attributes);
   // By id or by name, in the table; `at` for the sentence.
   bool find_set(uint32_t table, const Nest& nest, uint16_t name, uint16_t id, uint32_t& set);
   uint32_t set_named(uint32_t table, const std::string& name) const;
   uint32_t object_named(uint32_t table, const std::string& name, StatefulKind kind) const;
-  bool sort(Set& set);
+  bool sort(Set& set, const std::vector<bool>& ends);
+  void bound(Set& set, Element& element, const Element* next, bool next_ends);
   bool sort_elements();
 
   // import_expressions.cpp
@@ -118,7 +119,8 @@ class Import {
   std::map<std::pair<uint32_t, std::string>, uint32_t> chain_names_, set_names_;
   std::map<std::tuple<uint32_t, StatefulKind, std::string>, uint32_t> object_names_;  // to Ruleset::stateful
   std::map<uint32_t, std::vector<Rule>>
-      inserted_;  // by chain: what goes before its rules, the last one first
+      inserted_;                                // by chain: what goes before its rules, the last one first
+  std::map<uint32_t, std::vector<bool>> ends_;  // by set of intervals: which of its elements are ends of one
   size_t deletions_ = 0, rules_ = 0, elements_ = 0, dynamic_elements_ = 0;
   bool in_element_ = false;
 };

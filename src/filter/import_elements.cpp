@@ -10,8 +10,8 @@ namespace skerry::filter {
 namespace {
 
 bool same_data(const Element& a, const Element& b) {
-  return a.interval_end == b.interval_end && a.verdict.code == b.verdict.code &&
-         a.verdict.chain == b.verdict.chain && a.data.bytes == b.data.bytes && a.stateful == b.stateful;
+  return a.verdict.code == b.verdict.code && a.verdict.chain == b.verdict.chain &&
+         a.data.bytes == b.data.bytes && a.stateful == b.stateful;
 }
 
 }  // namespace
@@ -36,9 +36,9 @@ bool Import::new_elements(uint8_t family, ConstBytes attributes) {
   return !reader_.refused();
 }
 
-bool Import::element_data(const Nest& nest, Set& set, Element& element) {
+bool Import::element_data(const Nest& nest, Set& set, bool ends, Element& element) {
   using namespace nft;
-  const bool holds = set.maps && !element.interval_end;
+  const bool holds = set.maps && !ends;
   if (nest.has(kElementData) != (holds && !set.maps_object) ||
       nest.has(nft::kElementObject) != (holds && set.maps_object))
     return reader_.refuse(nest.at, EINVAL,
@@ -56,7 +56,11 @@ bool Import::element_data(const Nest& nest, Set& set, Element& element) {
   if (!reader_.nest(nest[kElementData], known({kDataValue, kDataVerdict}), data)) return false;
   if (data.has(kDataVerdict) == data.has(kDataValue) || data.has(kDataVerdict) != set.maps_verdict)
     return reader_.refuse(data.at, EINVAL, "an element maps to something of another type than its map");
-  if (set.maps_verdict) return verdict(set.table, data[kDataVerdict], element.verdict);
+  if (set.maps_verdict) {
+    if (!verdict(set.table, data[kDataVerdict], element.verdict)) return false;
+    if (element.verdict.chain != kNone) set.targets.push_back(element.verdict.chain);
+    return true;
+  }
   if (!value(nest, kElementData, element.data)) return false;
   if (element.data.length != set.data_bytes)
     return reader_.refuse(data.at, EINVAL, "a value of a map has another length than the others");
@@ -106,10 +110,10 @@ bool Import::element(uint32_t index, const Attribute& attribute) {
                     nest) ||
       !reader_.number(nest, kElementFlags, flags))
     return false;
-  element.interval_end = (flags & kElementIntervalEnd) != 0;
+  const bool ends = (flags & kElementIntervalEnd) != 0;
   element.catchall = (flags & kElementCatchall) != 0;
-  if ((flags & ~(kElementIntervalEnd | kElementCatchall)) != 0 ||
-      (element.interval_end && set.shape != SetShape::interval) || (element.interval_end && element.catchall))
+  if ((flags & ~(kElementIntervalEnd | kElementCatchall)) != 0 || (ends && set.shape != SetShape::interval) ||
+      (ends && element.catchall))
     return reader_.refuse(attribute.at, EINVAL, "an element has flags that its set cannot have");
   if (nest.has(kElementKey) == element.catchall)
     return reader_.refuse(attribute.at, EINVAL, "an element has no key, or one where all are meant");
@@ -131,7 +135,7 @@ bool Import::element(uint32_t index, const Attribute& attribute) {
       return reader_.refuse(nest[type].at, EINVAL, "a key has another length than its set's");
     set.keys.insert(set.keys.end(), bytes.begin(), bytes.end());
   }
-  if (!element_data(nest, set, element)) return false;
+  if (!element_data(nest, set, ends, element)) return false;
 
   std::vector<Stateful> own;
   if (!expressions_of_elements(nest, nft::kElementExpression, kElementExpressions, own)) return false;
@@ -142,7 +146,7 @@ bool Import::element(uint32_t index, const Attribute& attribute) {
       !std::equal(own.begin(), own.end(), usual.begin(), usual.end(), same_kind))
     return reader_.refuse(attribute.at, EOPNOTSUPP, "an element has other expressions than its set");
   element.counts = !own.empty() || !usual.empty();
-  if (!element.interval_end) {
+  if (!ends) {
     for (const Stateful& each : own.empty() ? usual : own) {
       uint32_t kept = kNone;
       if (!keep(each, attribute.at, kept)) return false;
@@ -150,54 +154,80 @@ bool Import::element(uint32_t index, const Attribute& attribute) {
     }
   }
   if (!element_time(nest, set, element)) return false;
-  pause_.push_back(set.elements, std::move(element));
+  set.elements.push_back(std::move(element));
+  if (set.shape == SetShape::interval) ends_[index].push_back(ends);
   return true;
 }
 
-// Exact and interval sets lie in order of their keys, an end before the start at the same place; the same
-// element twice is there once. What overlaps is refused.
-bool Import::sort(Set& set) {
-  const std::vector<Element>& given = set.elements;
-  const auto compare = [&](const Element& a, const Element& b) {
-    return std::memcmp(&set.keys[a.key], &set.keys[b.key], set.key_bytes);
+// Up to the next element or to the last key that there is.
+void Import::bound(Set& set, Element& element, const Element* next, bool next_ends) {
+  const auto new_key = [&](auto begin, auto end) {
+    const std::vector<uint8_t> key(begin, end);
+    const auto at = static_cast<uint32_t>(set.keys.size());
+    set.keys.insert(set.keys.end(), key.begin(), key.end());
+    return at;
   };
-  std::vector<uint32_t> order;  // as an element is large
-  order.reserve(given.size());
-  for (uint32_t i = 0; i < given.size(); ++i) {
-    order.push_back(i);
-    pause_();
+  if (next == nullptr) {
+    const std::vector<uint8_t> last(set.key_bytes, 0xff);
+    element.key_end = new_key(last.begin(), last.end());
+    return;
   }
-  std::stable_sort(order.begin(), order.end(), [&](uint32_t one, uint32_t other) {
+  const auto key = set.keys.begin() + next->key;
+  element.key_end = next_ends ? next->key : new_key(key, key + set.key_bytes);
+  for (size_t i = set.key_bytes; i-- > 0;)
+    if (set.keys[element.key_end + i]-- != 0) break;
+}
+
+// Exact and interval sets lie in order of their keys, an end before the start at the same place; the same
+// element twice is there once. What overlaps is refused. `ends`: which elements only end an interval; they
+// are no elements any more.
+bool Import::sort(Set& set, const std::vector<bool>& ends) {
+  std::deque<Element>& given = set.elements;
+  const auto compare = [&](uint32_t a, uint32_t b) {
+    return std::memcmp(&set.keys[given[a].key], &set.keys[given[b].key], set.key_bytes);
+  };
+  const auto is_end = [&](uint32_t index) { return !ends.empty() && ends[index]; };
+  std::vector<uint32_t> order;
+  order.reserve(given.size());
+  for (uint32_t i = 0; i < given.size(); ++i, pause_()) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
     pause_();
-    const Element &a = given[one], &b = given[other];
-    if (a.catchall || b.catchall) return b.catchall && !a.catchall;
+    if (given[a].catchall || given[b].catchall) return given[b].catchall && !given[a].catchall;
     const int order_of_keys = compare(a, b);
-    return order_of_keys != 0 ? order_of_keys < 0 : a.interval_end && !b.interval_end;
+    return order_of_keys != 0 ? order_of_keys < 0 : is_end(a) && !is_end(b);
   });
-  std::vector<Element> kept;
-  kept.reserve(given.size());
+  std::vector<uint32_t> kept;
+  kept.reserve(order.size());
   for (const uint32_t index : order) {
     pause_();
-    Element& element = set.elements[index];
-    if (!kept.empty() && !element.catchall && compare(kept.back(), element) == 0 &&
-        kept.back().interval_end == element.interval_end) {
-      if (!same_data(kept.back(), element))
+    if (!kept.empty() && !given[index].catchall && compare(kept.back(), index) == 0 &&
+        is_end(kept.back()) == is_end(index)) {
+      if (!same_data(given[kept.back()], given[index]))
         return reader_.refuse(0, EBUSY, "set " + set.name + " maps one key to two things");
       continue;
     }
     // The end of an interval is left out where the next begins; two ends in a row are of intervals that
     // overlap.
-    if (element.interval_end && !kept.empty() && kept.back().interval_end)
+    if (is_end(index) && !kept.empty() && is_end(kept.back()))
       return reader_.refuse(0, EEXIST, "intervals of set " + set.name + " overlap");
-    kept.push_back(std::move(element));
+    kept.push_back(index);
+  }
+  std::deque<Element> sorted;
+  for (size_t i = 0; i < kept.size(); ++i, pause_()) {
+    if (is_end(kept[i])) continue;
+    Element& element = sorted.emplace_back(std::move(given[kept[i]]));
+    if (set.shape != SetShape::interval || element.catchall) continue;
+    const bool is_last = i + 1 == kept.size() || given[kept[i + 1]].catchall;
+    bound(set, element, is_last ? nullptr : &given[kept[i + 1]], !is_last && is_end(kept[i + 1]));
   }
   pause_.clear(set.elements);
-  set.elements = std::move(kept);
+  set.elements = std::move(sorted);
   return true;
 }
 
 bool Import::sort_elements() {
-  for (Set& set : ruleset_.sets) {
+  for (uint32_t index = 0; index < ruleset_.sets.size(); ++index) {
+    Set& set = ruleset_.sets[index];
     reader_.begin_message(set.origin.sequence);
     size_t catchalls = 0;
     for (const Element& element : set.elements) {
@@ -205,14 +235,14 @@ bool Import::sort_elements() {
         return reader_.refuse(0, EEXIST, "set " + set.name + " has two elements for all other keys");
       pause_();
     }
-    if (set.shape != SetShape::concatenated_ranges && !sort(set)) return false;
-    size_t starts = 0;
-    for (const Element& element : set.elements) {
-      starts += element.interval_end ? 0 : 1;
-      pause_();
-    }
-    if (set.most_elements != 0 && starts > set.most_elements)
+    if (set.shape != SetShape::concatenated_ranges && !sort(set, ends_[index])) return false;
+    if (set.most_elements != 0 && set.size() > set.most_elements)
       return reader_.refuse(0, ENFILE, "set " + set.name + " has more elements than its size allows");
+    std::sort(set.targets.begin(), set.targets.end(), [this](uint32_t one, uint32_t other) {
+      pause_();
+      return one < other;
+    });
+    set.targets.erase(std::unique(set.targets.begin(), set.targets.end()), set.targets.end());
   }
   return true;
 }

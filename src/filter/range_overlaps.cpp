@@ -25,20 +25,20 @@ std::optional<Refusal> look_through(const Set& set, size_t& looks) {
   const auto same_key = [&](uint32_t a, uint32_t b) {
     return std::memcmp(&set.keys[a], &set.keys[b], set.key_bytes) == 0;
   };
-  for (const Element& element : set.elements) {
+  for (uint32_t index = 0; index < set.elements.size(); ++index) {
+    const Element& element = set.elements[index];
     if (element.catchall) continue;
     for (const uint32_t key : {element.key, element.key_end}) {
       size_t looked = 0;
-      const Element* const first = tree.find(set, &set.keys[key], &looked);
+      const uint32_t there = tree.find(set, &set.keys[key], &looked);
       looks += looked;
       if (looks > kMostLooks) return refuse(E2BIG, "elements " + name + " lie over each other too often");
-      if (first == &element) continue;
-      const bool same = same_key(first->key, element.key) && same_key(first->key_end, element.key_end);
-      if (same && same_target(*first, element)) break;
-      const auto number = [&](const Element& each) {
-        return std::to_string(&each - set.elements.data() + 1);
-      };
-      return refuse(EEXIST, "elements " + number(*first) + " and " + number(element) + " " + name +
+      if (there == index || there == kNone) continue;  // none: a range that ends before it begins
+      const Element& first = set.elements[there];
+      const bool same = same_key(first.key, element.key) && same_key(first.key_end, element.key_end);
+      if (same && same_target(first, element)) break;
+      const auto number = [](uint32_t each) { return std::to_string(each + size_t{1}); };
+      return refuse(EEXIST, "elements " + number(there) + " and " + number(index) + " " + name +
                                 (same ? " are the same, and map to different things" : " overlap"));
     }
   }

@@ -1,18 +1,35 @@
 #include "filter/range_tree.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
-#include <numeric>
 
 #include "filter/sets.hpp"
 
 namespace skerry::filter {
+
+namespace {
+
+// 256 times the logarithm of a number above 0, by straight lines between powers of two.
+uint64_t logarithm(uint64_t number) {
+  const auto whole = static_cast<uint64_t>(std::bit_width(number)) - 1;
+  const uint64_t rest = whole < 8 ? number << (8 - whole) : number >> (whole - 8);
+  return whole * 256 + (rest & 255);
+}
+
+}  // namespace
 
 // The upper bytes of it, so that fields of different length are as wide.
 uint64_t RangeTree::number(const uint8_t* bytes, size_t length) {
   uint64_t word = 0;
   std::memcpy(&word, bytes, length);
   return __builtin_bswap64(word);
+}
+
+RangeTree::Numbers RangeTree::numbers(const uint8_t* key) const {
+  Numbers all{};
+  for (size_t i = 0; i < fields_.size(); ++i) all[i] = number(key + fields_[i].at, fields_[i].bytes);
+  return all;
 }
 
 RangeTree::RangeTree(const Set& set, const Pause& pause) {
@@ -24,24 +41,44 @@ RangeTree::RangeTree(const Set& set, const Pause& pause) {
   }
   std::vector<uint32_t> order;
   order.reserve(set.elements.size());
-  for (uint32_t i = 0; i < set.elements.size(); ++i) {
-    pause();
-    if (set.elements[i].catchall)
-      otherwise_ = i;
-    else
-      order.push_back(i);
-  }
-  nodes_.reserve(2 * order.size());
+  for (uint32_t i = 0; i < set.elements.size(); ++i, pause())
+    if (!set.elements[i].catchall && !set.elements[i].gone) order.push_back(i);
+  // Room for as many again: to move them all when one comes takes long.
+  nodes_.reserve(4 * order.size());
   ranges_.reserve(nodes_.capacity() * fields_.size());
-  if (!order.empty()) build(set, order.data(), order.data() + order.size(), pause);
+  leaf_of_.reserve(2 * set.elements.size());
+  pause.resize(leaf_of_, set.elements.size(), kNone);
+  if (!order.empty()) root_ = build(set, order.data(), order.data() + order.size(), pause);
+}
+
+uint32_t RangeTree::new_node() {
+  if (!free_.empty()) {
+    const uint32_t node = free_.back();
+    free_.pop_back();
+    nodes_[node] = {};
+    return node;
+  }
+  nodes_.emplace_back();
+  ranges_.resize(nodes_.size() * fields_.size());
+  return static_cast<uint32_t>(nodes_.size() - 1);
+}
+
+uint32_t RangeTree::new_leaf(const Set& set, uint32_t element) {
+  const uint32_t node = new_node();
+  nodes_[node].element = nodes_[node].first = element;
+  const Numbers low = numbers(&set.keys[set.elements[element].key]),
+                high = numbers(&set.keys[set.elements[element].key_end]);
+  for (size_t i = 0; i < fields_.size(); ++i) ranges(node)[i] = {low[i], high[i] - low[i]};
+  if (leaf_of_.size() <= element) leaf_of_.resize(element + size_t{1}, kNone);
+  leaf_of_[element] = node;
+  return node;
 }
 
 // Halves, by the field in which the fewest of the lower half reach into the upper one, so that few keys are
 // in both; of equal ones that in which the elements lie farthest apart.
-void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end, const Pause& pause) {
-  const auto node = static_cast<uint32_t>(nodes_.size());
-  nodes_.push_back(
-      {.element = end - begin == 1 ? *begin : kNone, .first = *std::min_element(begin, end), .behind = 0});
+uint32_t RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end, const Pause& pause) {
+  if (end - begin == 1) return new_leaf(set, *begin);
+  const uint32_t node = new_node();  // before those below it, which lie close to it
   const auto low = [&](uint32_t element, const Field& field) {
     return number(&set.keys[set.elements[element].key + field.at], field.bytes);
   };
@@ -60,15 +97,12 @@ void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end, const Paus
   ptrdiff_t fewest = end - begin;
   uint64_t farthest = 0;
   for (const Field& field : fields_) {
-    uint64_t lowest = UINT64_MAX, last_low = 0, highest = 0;
+    uint64_t lowest = UINT64_MAX, last_low = 0;
     for (const uint32_t* element = begin; element != end; ++element) {
       pause();
       lowest = std::min(lowest, low(*element, field));
       last_low = std::max(last_low, low(*element, field));
-      highest = std::max(highest, high(*element, field));
     }
-    ranges_.push_back({lowest, highest - lowest});
-    if (end - begin == 1) continue;
     uint32_t* const middle = halve(field);
     const uint64_t behind = low(*middle, field);
     const ptrdiff_t reach = std::count_if(begin, middle, [&](uint32_t element) {
@@ -81,33 +115,179 @@ void RangeTree::build(const Set& set, uint32_t* begin, uint32_t* end, const Paus
       best = field;
     }
   }
-  if (end - begin > 1) {
-    uint32_t* const middle = halve(best);
-    build(set, begin, middle, pause);
-    build(set, middle, end, pause);
-  }
-  nodes_[node].behind = static_cast<uint32_t>(nodes_.size());
+  uint32_t* const middle = halve(best);
+  const uint32_t lower = build(set, begin, middle, pause);
+  join(node, lower, build(set, middle, end, pause));
+  return node;
 }
 
-const Element* RangeTree::find(const Set& set, const uint8_t* key, size_t* looked) const {
-  std::array<uint64_t, kMostFields> numbers;
-  for (size_t i = 0; i < fields_.size(); ++i) numbers[i] = number(key + fields_[i].at, fields_[i].bytes);
-  uint32_t best = otherwise_;
-  bool found = false;
-  size_t looks = 0;
-  for (uint32_t at = 0; at < nodes_.size(); ++looks) {
-    const Node& node = nodes_[at];
-    const Range* const range = &ranges_[at * fields_.size()];
-    bool inside = !found || node.first < best;
-    for (size_t i = 0; inside && i < fields_.size(); ++i) inside = numbers[i] - range[i].low <= range[i].span;
-    if (inside && node.element != kNone && in_ranges(set, set.elements[node.element], key)) {
-      best = node.element;
-      found = true;
-    }
-    at = inside ? at + 1 : node.behind;
+// What lies directly below it has changed.
+void RangeTree::refresh(uint32_t node) {
+  const auto [one, other] = nodes_[node].below;
+  nodes_[node].first = std::min(nodes_[one].first, nodes_[other].first);
+  nodes_[node].height = static_cast<uint8_t>(std::max(nodes_[one].height, nodes_[other].height) + 1);
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    const Range a = ranges(one)[i], b = ranges(other)[i];
+    const uint64_t low = std::min(a.low, b.low);
+    ranges(node)[i] = {low, std::max(a.low + a.span, b.low + b.span) - low};
   }
+}
+
+void RangeTree::join(uint32_t node, uint32_t one, uint32_t other) {
+  nodes_[node].below = {one, other};
+  nodes_[one].parent = nodes_[other].parent = node;
+  refresh(node);
+}
+
+// How many keys lie in the box that encloses both, as a logarithm.
+uint64_t RangeTree::size_of(uint32_t node, const Range* with) const {
+  uint64_t size = 0;
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    const Range a = ranges(node)[i], b = with[i];
+    const uint64_t span = std::max(a.low + a.span, b.low + b.span) - std::min(a.low, b.low);
+    size += logarithm(span | uint64_t{1} << (64 - 8 * fields_[i].bytes));
+  }
+  return size;
+}
+
+// Puts `by` where the node stands.
+void RangeTree::replace(uint32_t node, uint32_t by) {
+  const uint32_t parent = nodes_[node].parent;
+  nodes_[by].parent = parent;
+  if (parent == kNone)
+    root_ = by;
+  else
+    nodes_[parent].below[nodes_[parent].below[1] == node] = by;
+}
+
+void RangeTree::add(const Set& set, uint32_t element) {
+  const uint32_t leaf = new_leaf(set, element);
+  if (root_ == kNone) {
+    root_ = leaf;
+    return;
+  }
+  uint32_t beside = root_;
+  while (nodes_[beside].element == kNone) {
+    const auto cost = [&](uint32_t node) {
+      const uint64_t grown = size_of(node, ranges(leaf)), size = size_of(node, ranges(node));
+      return std::array<uint64_t, 3>{grown - size, size, nodes_[node].height};
+    };
+    const auto [one, other] = nodes_[beside].below;
+    beside = cost(other) < cost(one) ? other : one;
+  }
+  const uint32_t above = new_node();
+  replace(beside, above);
+  join(above, beside, leaf);
+  settle(nodes_[above].parent);
+}
+
+void RangeTree::remove(uint32_t element) {
+  const uint32_t leaf = leaf_of_[element], above = nodes_[leaf].parent;
+  leaf_of_[element] = kNone;
+  free_.push_back(leaf);
+  if (above == kNone) {
+    root_ = kNone;
+    return;
+  }
+  const uint32_t beside = nodes_[above].below[nodes_[above].below[0] == leaf];
+  replace(above, beside);
+  free_.push_back(above);
+  settle(nodes_[beside].parent);
+}
+
+// From a node below which something has changed up to the root.
+void RangeTree::settle(uint32_t node) {
+  while (node != kNone) {
+    refresh(node);
+    node = nodes_[balance(node)].parent;
+  }
+}
+
+// If one half is deeper by two, its upper node takes the place of this one, and gives it the less deep of its
+// own halves. Returns what stands there then.
+uint32_t RangeTree::balance(uint32_t node) {
+  const auto height = [&](uint32_t of) { return nodes_[of].height; };
+  for (const unsigned side : {0U, 1U}) {
+    const uint32_t deep = nodes_[node].below[side], shallow = nodes_[node].below[1 - side];
+    if (height(deep) <= height(shallow) + 1) continue;
+    const auto [one, other] = nodes_[deep].below;
+    const auto [stays, moves] = height(one) > height(other) ? std::pair(one, other) : std::pair(other, one);
+    replace(node, deep);
+    join(node, moves, shallow);
+    join(deep, stays, node);
+    return deep;
+  }
+  return node;
+}
+
+template <class Enters, class Look>
+size_t RangeTree::walk(Enters enters, Look look) const {
+  std::array<uint32_t, kMostHeight> waiting;
+  size_t depth = 0, looked = 0;
+  for (uint32_t at = root_; at != kNone;) {
+    ++looked;
+    const Node& node = nodes_[at];
+    const bool inside = enters(node, ranges(at));
+    if (inside && node.element == kNone) {
+      waiting[depth++] = node.below[1];
+      at = node.below[0];
+      continue;
+    }
+    if (inside && !look(node.element)) break;
+    at = depth > 0 ? waiting[--depth] : kNone;
+  }
+  return looked;
+}
+
+uint32_t RangeTree::find(const Set& set, const uint8_t* key, size_t* looked) const {
+  const Numbers wanted = numbers(key);
+  uint32_t best = kNone;
+  const auto enters = [&](const Node& node, const Range* range) {
+    bool inside = node.first < best;
+    for (size_t i = 0; inside && i < fields_.size(); ++i) inside = wanted[i] - range[i].low <= range[i].span;
+    return inside;
+  };
+  const auto look = [&](uint32_t element) {
+    if (in_ranges(set, set.elements[element], key)) best = element;
+    return true;
+  };
+  const size_t looks = walk(enters, look);
   if (looked != nullptr) *looked = looks;
-  return best == kNone ? nullptr : &set.elements[best];
+  return best;
+}
+
+uint32_t RangeTree::find_same(const Set& set, const uint8_t* low, const uint8_t* high) const {
+  const Numbers wanted = numbers(low);
+  uint32_t found = kNone;
+  const auto enters = [&](const Node& node, const Range* range) {
+    bool inside = node.first < found;
+    for (size_t i = 0; inside && i < fields_.size(); ++i) inside = wanted[i] - range[i].low <= range[i].span;
+    return inside;
+  };
+  walk(enters, [&](uint32_t element) {
+    const Element& each = set.elements[element];
+    if (std::memcmp(&set.keys[each.key], low, set.key_bytes) == 0 &&
+        std::memcmp(&set.keys[each.key_end], high, set.key_bytes) == 0)
+      found = element;
+    return true;
+  });
+  return found;
+}
+
+uint32_t RangeTree::overlapping(const Set& set, const uint8_t* low, const uint8_t* high) const {
+  const Numbers from = numbers(low), to = numbers(high);
+  uint32_t found = kNone;
+  const auto enters = [&](const Node&, const Range* range) {
+    bool meets = true;
+    for (size_t i = 0; meets && i < fields_.size(); ++i)
+      meets = range[i].low <= to[i] && from[i] <= range[i].low + range[i].span;
+    return meets;
+  };
+  walk(enters, [&](uint32_t element) {
+    if (share_keys(set, set.elements[element], low, high)) found = element;
+    return found == kNone;
+  });
+  return found;
 }
 
 }  // namespace skerry::filter

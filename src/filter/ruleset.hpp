@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <variant>
 #include <vector>
@@ -273,9 +274,9 @@ struct Chain {
 
 struct Element {
   uint32_t key = 0;      // bytes into Set::keys
-  uint32_t key_end = 0;  // the same as key where the set has no ranges
-  bool interval_end = false;
+  uint32_t key_end = 0;  // of a range its last key, which is one of it
   bool catchall = false;
+  bool gone = false;               // it was taken out; its place is in Set::free
   bool added = false;              // by the control side, not by the text
   Verdict verdict;                 // of a verdict map
   Value data;                      // of a map
@@ -305,13 +306,19 @@ struct Set {
   bool takes_expressions = false;  // rules may give an element a counter, a limit or a quota
   uint64_t timeout_ns = 0;         // of an element that is given none; 0: it stays
   std::vector<uint8_t> fields;     // bytes of each, of a concatenation
+  // Each element stays where it is. In the text's order; but those of sets without concatenations are sorted.
+  // What comes later takes the places and keys of those that have gone first.
+  std::deque<Element> elements;
   std::vector<uint8_t> keys;
-  std::vector<Element> elements;
+  std::vector<uint32_t> free, free_keys;
+  std::vector<uint32_t> targets;                      // chains that a verdict map leads to, or did; sorted
   std::vector<Stateful> element_expressions;          // what each element gets one of
   bool declares_expressions = false;                  // by the set itself, else by the rules that add to it
   bool added_to = false;                              // by a rule so far
   std::vector<std::vector<uint32_t>> spare_counters;  // of elements that were taken out
   Origin origin;
+
+  size_t size() const { return elements.size() - free.size(); }
 };
 
 struct NamedObject {

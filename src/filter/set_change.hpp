@@ -1,15 +1,14 @@
 // Elements that the control side puts into a set or takes out of it, between two packets: of sets that rules
-// only ask. What such a set is made of stays as sets.cpp searches it.
+// only ask.
 //
-// Read first: ruleset.hpp, "Set".
+// Read first: ruleset.hpp, "Set"; set_index.hpp. An element that has come is in the index too, one that has
+// gone is not.
 #pragma once
 
 #include <functional>
-#include <optional>
-#include <span>
 
-#include "filter/load.hpp"
 #include "filter/ruleset.hpp"
+#include "filter/set_index.hpp"
 
 namespace skerry::filter {
 
@@ -28,19 +27,20 @@ struct GivenElement {
 
 enum class Change { add, remove };
 
-enum class Conflict { refuses, is_left_out };
+// The element of just these keys; kNone if there is none.
+uint32_t find_given(const Set& set, const SetIndex& index, const GivenElement& given);
+// It maps to what is given.
+bool same_target(const Element& element, const GivenElement& given);
+// Another element has a key of these.
+bool overlaps(const Set& set, const SetIndex& index, const GivenElement& given);
 
-// `given` have been checked against the set's declaration. One that is there already, and is the same, is no
-// error; `counters` is called for each that is new. After an error the set is as it was: EEXIST, one
-// contradicts another; ENFILE, the set is full.
-std::optional<Refusal> add_elements(Set& set, std::span<const GivenElement> given,
-                                    const std::function<std::vector<uint32_t>()>& counters,
-                                    Conflict conflict = Conflict::refuses);
-// ENOENT, and the set is as it was, if one is not there just like that. What they counted by goes to
-// Set::spare_counters.
-std::optional<Refusal> remove_elements(Set& set, std::span<const GivenElement> given);
+// `given` fits the set's declaration, and overlaps nothing. Returns the element.
+uint32_t put_in(Set& set, SetIndex& index, const GivenElement& given, std::vector<uint32_t> counters);
+// What it counted by goes to Set::spare_counters.
+void take_out(Set& set, SetIndex& index, uint32_t element);
 
-// Each element of a set that rules only ask, whole.
-void for_each_element(const Set& set, const std::function<void(const GivenElement&, const Element&)>& visit);
+// The elements of a set that rules only ask, whole, from number `first` on, as long as visit() returns true.
+void for_each_element(const Set& set, const std::function<bool(const GivenElement&, const Element&)>& visit,
+                      size_t first = 0);
 
 }  // namespace skerry::filter

@@ -101,6 +101,7 @@ void Engine::take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeN
 
 void Engine::take_apart(const Pause& pause) {
   pause.clear(indexes_);
+  pause.clear(set_indexes_);
   for (Chain& chain : ruleset_.chains) pause.clear(chain.rules);
   for (Set& set : ruleset_.sets) {
     pause.clear(set.elements);

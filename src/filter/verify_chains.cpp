@@ -4,6 +4,7 @@
 // Read first: nf_tables_api.c (nft_chain_validate).
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <span>
 
@@ -73,21 +74,12 @@ class ChainVerifier {
     Origin origin;
   };
   bool collect_edges() {
-    set_targets_.resize(ruleset_.sets.size());
-    for (uint32_t set = 0; set < ruleset_.sets.size(); ++set) {
-      std::vector<uint32_t>& targets = set_targets_[set];
-      for (const Element& element : ruleset_.sets[set].elements) {
+    for (const Set& set : ruleset_.sets) {
+      for (const uint32_t target : set.targets) {
+        if (ruleset_.chains[target].name.empty())
+          return refuse(set.origin, EINVAL, "a map leads to an anonymous chain");
         pause_();
-        if (element.verdict.chain == kNone) continue;
-        if (ruleset_.chains[element.verdict.chain].name.empty())
-          return refuse(ruleset_.sets[set].origin, EINVAL, "a map leads to an anonymous chain");
-        targets.push_back(element.verdict.chain);
       }
-      std::sort(targets.begin(), targets.end(), [this](uint32_t one, uint32_t other) {
-        pause_();
-        return one < other;
-      });
-      targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
     }
     edges_.resize(ruleset_.chains.size());
     std::vector<uint32_t> met_by(ruleset_.chains.size(), kNone);
@@ -113,7 +105,7 @@ class ChainVerifier {
     if (const auto* decide = std::get_if<Decide>(&expression.action))
       return {&decide->verdict.chain, decide->verdict.chain != kNone ? size_t{1} : size_t{0}};
     if (const auto* lookup = std::get_if<Lookup>(&expression.action); lookup != nullptr && lookup->to_verdict)
-      return set_targets_[lookup->set];
+      return ruleset_.sets[lookup->set].targets;
     return {};
   }
 
@@ -143,13 +135,13 @@ class ChainVerifier {
            refuse(origin, EMLINK, "a packet in chain " + name + " could take forever");
   }
   // Of ranges in several dimensions that lie over each other a search may have to look at all; anything else
-  // takes a few comparisons.
+  // takes a few comparisons. In steps, so that few of the elements that come later make it more.
   uint64_t search_cost(const Expression& expression) const {
     const auto* lookup = std::get_if<Lookup>(&expression.action);
     const auto* mapped = std::get_if<TouchMapped>(&expression.action);
     if (lookup == nullptr && mapped == nullptr) return 0;
     const Set& set = ruleset_.sets[lookup != nullptr ? lookup->set : mapped->set];
-    return set.shape == SetShape::concatenated_ranges ? set.elements.size() : 0;
+    return set.shape == SetShape::concatenated_ranges ? std::bit_ceil(set.size()) : 0;
   }
   // In expressions. Each addend is at most kMostCost.
   uint64_t cost_of(const Rule& rule) {
@@ -160,7 +152,8 @@ class ChainVerifier {
           lookup != nullptr && lookup->to_verdict) {
         uint64_t& known = set_cost_[lookup->set];
         if (known == 0) {
-          for (const uint32_t target : set_targets_[lookup->set]) known = std::max(known, cost_[target]);
+          for (const uint32_t target : ruleset_.sets[lookup->set].targets)
+            known = std::max(known, cost_[target]);
         }
         target_cost = known;
       } else {
@@ -221,7 +214,6 @@ class ChainVerifier {
   const Ruleset& ruleset_;
   const Pause& pause_;
   std::optional<Refusal> refusal_;
-  std::vector<std::vector<uint32_t>> set_targets_;
   std::vector<std::vector<Edge>> edges_;  // by chain
   std::vector<uint64_t> set_cost_;
   std::vector<unsigned> depth_;

@@ -41,7 +41,8 @@ TEST(Load, WhatIsUnderstoodIsThere) {
   EXPECT_EQ(ruleset.chains[0].hook, Hook::input);
   ASSERT_EQ(ruleset.chains[0].rules.size(), 1U);
   EXPECT_EQ(ruleset.chains[0].rules[0].expressions.size(), 4U);
-  EXPECT_EQ(ruleset.sets[0].elements.size(), 2U);
+  ASSERT_EQ(ruleset.sets[0].size(), 1U);
+  EXPECT_EQ(load_be32(&ruleset.sets[0].keys[ruleset.sets[0].elements[0].key_end]), 8U);
   // Handles as the kernel gives them: chains, sets and rules of a table count together.
   EXPECT_EQ(ruleset.chains[1].handle, 2U);
   EXPECT_EQ(ruleset.sets[0].handle, 3U);

@@ -84,7 +84,11 @@ TEST(RangeTree, FindsWhatLookingAtEachElementFinds) {
     for (int i = 0; i < 500; ++i) {
       const std::vector<uint8_t> key = draw.key();
       const Element* expected = find_element(draw.set, key.data());
-      ASSERT_EQ(tree.find(draw.set, key.data()), expected) << "seed " << seed << ", key " << i;
+      const uint32_t element = tree.find(draw.set, key.data());
+      if (element == kNone)
+        ASSERT_TRUE(expected == nullptr || expected->catchall) << "seed " << seed << ", key " << i;
+      else
+        ASSERT_EQ(&draw.set.elements[element], expected) << "seed " << seed << ", key " << i;
       ++(expected != nullptr ? found : missed);
     }
   }
@@ -108,8 +112,8 @@ TEST(RangeTree, PassesOverElementsThatAFieldTellsApart) {
         Draw key(1, {4, 4});
         key.add(pair(UINT32_MAX - 1, 0x0a000000 + 2 * i + beside), {});
         size_t looked = 0;
-        const Element* found = tree.find(draw.set, key.set.keys.data(), &looked);
-        ASSERT_EQ(found, beside != 0 ? nullptr : &draw.set.elements[i]);
+        const uint32_t found = tree.find(draw.set, key.set.keys.data(), &looked);
+        ASSERT_EQ(found, beside != 0 ? kNone : i);
         ASSERT_LE(looked, 2 * 12U + 1) << "boxes, of a tree of twelve levels";
       }
     }
@@ -118,9 +122,34 @@ TEST(RangeTree, PassesOverElementsThatAFieldTellsApart) {
 
 TEST(RangeTree, OfNothingFindsNothing) {
   Draw draw(1, {4, 2});
-  EXPECT_EQ(RangeTree(draw.set).find(draw.set, draw.key().data()), nullptr);
+  EXPECT_EQ(RangeTree(draw.set).find(draw.set, draw.key().data()), kNone);
   draw.add_for_all_others();
-  EXPECT_EQ(RangeTree(draw.set).find(draw.set, draw.key().data()), &draw.set.elements[0]);
+  EXPECT_EQ(RangeTree(draw.set).find(draw.set, draw.key().data()), kNone) << "it is in no box";
+}
+
+// One after the other, each behind the last: what makes a tree without turns a list.
+TEST(RangeTree, StaysFlatAndPassesOverElementsHoweverTheyCome) {
+  constexpr uint32_t kElements = 4096;
+  Draw draw(1, {4, 4});
+  RangeTree tree(draw.set);
+  for (uint32_t i = 0; i < kElements; ++i) {
+    const uint32_t port = i * 2741 % 60000;
+    draw.add({0x0a000000 + 16 * i, port}, {0x0a000000 + 16 * i + 7, port + 1});
+    tree.add(draw.set, i);
+  }
+  EXPECT_LE(tree.height(), 18U) << "1.44 times twelve";
+  size_t all = 0;
+  for (uint32_t i = 0; i < kElements; ++i) {
+    Draw key(1, {4, 4});
+    key.add({0x0a000000 + 16 * i + 3, i * 2741 % 60000 + 1}, {});
+    size_t looked = 0;
+    ASSERT_EQ(tree.find(draw.set, key.set.keys.data(), &looked), i);
+    all += looked;
+  }
+  EXPECT_LE(all / kElements, 60U) << "boxes on average";
+  for (uint32_t i = 0; i < kElements; ++i)
+    if (i % 64 != 0) tree.remove(i);
+  EXPECT_LE(tree.height(), 9U);
 }
 
 }  // namespace

@@ -179,12 +179,17 @@ TEST_F(LoopTest, ASlowYieldMeansNoYieldsForAWhile) {
 }
 
 TEST_F(LoopTest, ABusyProcessStillLooksAtItsDescriptors) {
-  const LoopPolicy policy{.yield_after_work = true, .look_every_ns = 1 * kMillisecond};
+  const LoopPolicy policy{
+      .yield_after_work = true, .look_every_ns = kMillisecond / 4, .report_every_ns = 1 * kMillisecond};
   Loop loop(component_, host_, stats_, policy);
+  int reports = 0;
+  loop.on_report([&] { ++reports; });
   component_.work.assign(5000, 1);
   for (int i = 0; i < 5000; ++i) loop.turn();  // 5 ms, at 1 µs a turn
-  EXPECT_GE(host_.looks, 4u);
-  EXPECT_LE(host_.looks, 6u);
+  EXPECT_GE(host_.looks, 19u);
+  EXPECT_LE(host_.looks, 21u);
+  EXPECT_GE(reports, 4);
+  EXPECT_LE(reports, 6);
 }
 
 TEST_F(LoopTest, ReportsBeforeEachSleepIfAnythingHappened) {
