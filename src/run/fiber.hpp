@@ -2,8 +2,9 @@
 // it has a stack of its own, so that it can stop anywhere, and go on there later. All of it happens in one
 // thread.
 //
-// Read first: makecontext(3). Invariant: below the stack lies a page that nobody may touch, so who needs more
-// than there is ends the process. No exception leaves the work.
+// Read first: makecontext(3), docs/decisions/0015-long-work-on-a-stack-of-its-own.md. Invariant: below the
+// stack lies a page that nobody may touch, so who needs more than there is ends the process. No exception
+// leaves the work.
 #pragma once
 
 #include <functional>
