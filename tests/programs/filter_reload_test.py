@@ -16,7 +16,8 @@ RULES = """
 table inet mine {{
     counter mixed {{ }}
     chain in_1 {{ type filter hook prerouting priority 0; policy accept; meta mark set {mark}; }}
-    chain in_2 {{ type filter hook input priority 0; policy accept; meta mark != {mark} counter name mixed drop; tcp dport 6379 counter; {more} }}
+    chain in_2 {{ type filter hook input priority 0; policy accept; meta mark != {mark} counter name mixed drop; tcp dport 6379 counter; {more}
+}}
     chain out_1 {{ type filter hook output priority 0; policy accept; meta mark set {mark}; }}
     chain out_2 {{ type filter hook postrouting priority 0; policy accept; meta mark != {mark} counter name mixed drop; tcp sport 6379 counter; }}
 }}
