@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "preload/interpose.hpp"
-#include "sockets/client_session.hpp"
+#include "sockets/client_exec.hpp"
 #include "sockets/client_state.hpp"
 
 namespace skerry::preload {

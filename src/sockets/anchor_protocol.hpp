@@ -44,6 +44,11 @@ enum class AnchorOp : uint32_t {
   // On that connection, when the child's pid is known, with its pidfd: the slot is for that process, and the
   // connection may be closed.
   spawned = 7,
+  // Before exec(). slot: the process's. No reply. The connection is close-on-exec, so it ends when the new
+  // program begins; if Process::executing is still set then, the process holds what SessionView::kept() says,
+  // and
+  // no epoll set. A new connection each time.
+  execute = 8,
 };
 
 struct AnchorRequest {

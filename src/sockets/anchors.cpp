@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace skerry::sockets {
 namespace {
@@ -83,9 +84,7 @@ void Anchors::accept_all() {
     if (free == connections_.end()) continue;  // closes the newcomer: too many processes at the door
     const auto index = static_cast<uint32_t>(free - connections_.begin());
     watch(epoll_.get(), socket.get(), Source::connection, index);
-    free->socket = std::move(socket);
-    free->slot = UINT32_MAX;
-    free->carried = kNoSocket;
+    *free = Connection{.socket = std::move(socket)};
   }
 }
 
@@ -150,6 +149,9 @@ void Anchors::read_request(uint32_t index) {
       reply.error = carry(index, request);
       reply_to(index, reply, nullptr, 0);
       return;
+    case AnchorOp::execute:
+      if (execute(index, request) == 0) return;
+      break;
     case AnchorOp::claim:
       reply.error = claim(index, request, reply);
       reply_to(index, reply, nullptr, 0);
@@ -174,7 +176,7 @@ void Anchors::read_request(uint32_t index) {
 
 int Anchors::attach(uint32_t index, const AnchorRequest& request, Fd pidfd, AnchorReply& reply) {
   uint32_t slot = request.slot;
-  if (connections_[index].carried != kNoSocket) return EINVAL;
+  if (connections_[index].slot == UINT32_MAX && has_a_use(index)) return EINVAL;
   if (slot == UINT32_MAX) {
     slot = slot_of(request.pid);  // a process that called exec comes back to what it holds
     if (slot == UINT32_MAX) slot = slot_awaited_from(request.parent);
@@ -183,6 +185,8 @@ int Anchors::attach(uint32_t index, const AnchorRequest& request, Fd pidfd, Anch
   } else if (slot >= slots_.size() || !slots_[slot].live) {
     return EINVAL;
   }
+  for (Connection& connection : connections_)
+    if (connection.executes == slot) end_image(connection);
   Slot& process = slots_[slot];
   if (process.connection != index && process.connection != UINT32_MAX) {
     // The same process after exec: its earlier anchor lives on in inherited descriptors, but no longer speaks
@@ -202,7 +206,7 @@ int Anchors::attach(uint32_t index, const AnchorRequest& request, Fd pidfd, Anch
 }
 
 int Anchors::fork(uint32_t index, const AnchorRequest& request, AnchorReply& reply) {
-  if (!is_live(request.slot) || connections_[index].carried != kNoSocket) return EINVAL;
+  if (!is_live(request.slot) || (connections_[index].slot == UINT32_MAX && has_a_use(index))) return EINVAL;
   const uint32_t child = claim_slot();
   if (child == UINT32_MAX) return EAGAIN;
   slots_[child].connection = index;
@@ -230,7 +234,7 @@ int Anchors::spawned(uint32_t index, const AnchorRequest& request, Fd pidfd) {
 
 int Anchors::carry(uint32_t index, const AnchorRequest& request) {
   Connection& connection = connections_[index];
-  if (connection.slot != UINT32_MAX || connection.carried != kNoSocket) return EINVAL;
+  if (has_a_use(index)) return EINVAL;
   if (request.socket >= view_.size().sockets || !handlers_.carry(request.socket)) return EBADF;
   connection.carried = request.socket;
   return 0;
@@ -242,6 +246,24 @@ int Anchors::claim(uint32_t index, const AnchorRequest& request, AnchorReply& re
   handlers_.claim(carried, request.slot);
   reply.socket = carried;
   return 0;
+}
+
+bool Anchors::has_a_use(uint32_t index) const {
+  const Connection& connection = connections_[index];
+  return connection.slot != UINT32_MAX || connection.carried != kNoSocket ||
+         connection.executes != UINT32_MAX;
+}
+
+int Anchors::execute(uint32_t index, const AnchorRequest& request) {
+  if (!is_live(request.slot) || has_a_use(index)) return EINVAL;
+  connections_[index].executes = request.slot;
+  return 0;
+}
+
+// Its new program has begun, or it gave up, or it died in between, which its pidfd tells.
+void Anchors::end_image(Connection& connection) {
+  const uint32_t slot = std::exchange(connection.executes, UINT32_MAX);
+  if (is_live(slot) && view_.process(slot).executing.exchange(0) != 0) handlers_.executed(slot);
 }
 
 uint32_t Anchors::slot_of(uint32_t pid) const {
@@ -292,6 +314,7 @@ void Anchors::reply_to(uint32_t index, const AnchorReply& reply, const int* desc
 void Anchors::close_connection(uint32_t index) {
   const uint32_t slot = connections_[index].slot;
   const uint32_t carried = connections_[index].carried;
+  end_image(connections_[index]);
   connections_[index] = Connection{};  // closing also leaves the epoll set: we hold no duplicate
   if (carried != kNoSocket) handlers_.put_down(carried);
   if (slot == UINT32_MAX || !slots_[slot].live) return;
@@ -316,8 +339,8 @@ void Anchors::end_process(uint32_t slot) {
   }
   forget_pidfd(slot);
   process = Slot{};
-  handlers_.died(slot);
   view_.process_ids()[slot].store(0);
+  handlers_.died(slot);
 }
 
 }  // namespace skerry::sockets

@@ -28,6 +28,7 @@ class Anchors {
     std::function<void(uint32_t slot)> arrived;                   // a process has this slot now
     std::function<void(uint32_t slot)> died;                      // the process in this slot is over
     std::function<void(uint32_t parent, uint32_t child)> forked;  // give the child the parent's references
+    std::function<void(uint32_t slot)> executed;  // a new program, which holds what SessionView::kept() says
     std::function<void(uint32_t waiter, Fd write_end)> doorbell_made;  // a waiter's pipe
     std::function<bool(uint32_t socket)> carry;                 // one carrier more, if there is such a socket
     std::function<void(uint32_t socket, uint32_t slot)> claim;  // this process has a reference now
@@ -54,8 +55,10 @@ class Anchors {
   };
   struct Connection {
     Fd socket;
-    uint32_t slot = UINT32_MAX;    // the process whose anchor it is
-    uint32_t carried = kNoSocket;  // the socket that it carries; never both
+    // At most one of these.
+    uint32_t slot = UINT32_MAX;      // the process whose anchor it is
+    uint32_t carried = kNoSocket;    // the socket that it carries
+    uint32_t executes = UINT32_MAX;  // the process that is in exec()
   };
 
   Anchors(SessionView view, Descriptors descriptors, Handlers handlers, Fd epoll);
@@ -66,6 +69,9 @@ class Anchors {
   int spawned(uint32_t connection, const AnchorRequest& request, Fd pidfd);
   int carry(uint32_t connection, const AnchorRequest& request);
   int claim(uint32_t connection, const AnchorRequest& request, AnchorReply& reply);
+  int execute(uint32_t connection, const AnchorRequest& request);
+  bool has_a_use(uint32_t connection) const;
+  void end_image(Connection& connection);
   void reply_to(uint32_t connection, const AnchorReply& reply, const int* descriptors, uint32_t count);
   void close_connection(uint32_t connection);
   void forget_pidfd(uint32_t slot);

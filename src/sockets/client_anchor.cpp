@@ -26,7 +26,9 @@ struct alignas(cmsghdr) Ancillary {
   char bytes[CMSG_SPACE(2 * sizeof(int))];
 };
 
-bool send_request(int connection, const AnchorRequest& request) {
+}  // namespace
+
+bool tell_anchor(int connection, const AnchorRequest& request) {
   AnchorRequest copy = request;
   iovec piece{.iov_base = &copy, .iov_len = sizeof copy};
   msghdr message{};
@@ -51,6 +53,8 @@ bool send_request(int connection, const AnchorRequest& request) {
   if (pidfd >= 0) close_descriptor(static_cast<int>(pidfd));
   return sent == static_cast<long>(sizeof copy);
 }
+
+namespace {
 
 bool receive_reply(int connection, AnchorReply& reply, int* received, uint32_t received_max) {
   iovec piece{.iov_base = &reply, .iov_len = sizeof reply};
@@ -103,7 +107,7 @@ int connect_anchor() {
 
 bool ask_anchor(int connection, const AnchorRequest& request, AnchorReply& reply, int* received,
                 uint32_t received_max) {
-  return send_request(connection, request) && receive_reply(connection, reply, received, received_max);
+  return tell_anchor(connection, request) && receive_reply(connection, reply, received, received_max);
 }
 
 bool is_anchor(int fd) {

@@ -16,6 +16,9 @@ int connect_anchor();
 bool ask_anchor(int connection, const AnchorRequest& request, AnchorReply& reply, int* received,
                 uint32_t received_max);
 
+// Only sends.
+bool tell_anchor(int connection, const AnchorRequest& request);
+
 // Whether `fd` is a connection to the listener: what our socket descriptors are.
 bool is_anchor(int fd);
 

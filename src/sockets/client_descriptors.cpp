@@ -115,6 +115,7 @@ void install_over(int fd, uint32_t socket, bool close_on_exec) {
 }
 
 void install_epoll(int fd, uint32_t waiter) {
+  const Lock lock(table_lock);
   const uint32_t entry = fd_entry(FdKind::epoll, waiter);
   hold(entry);
   set_entry(fd, entry);
@@ -247,6 +248,7 @@ void forget_lost_descriptors() {
   for_each_reference([](uint32_t socket) {
     if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
   });
+  let_go_of_lost_sets();
   release_waiters_of(state.slot);
 }
 
@@ -276,15 +278,17 @@ void copy_entries_to(uint32_t slot) {
 
 void count_again_after_fork() {
   for_each_reference([](uint32_t socket) { descriptor_count[socket].store(0, std::memory_order_relaxed); });
+  count_sets_from_nothing();
   const uint32_t limit = fd_limit();
   for (uint32_t fd = 0; fd < limit; ++fd) {
     const uint32_t entry = state.fds[fd].load(std::memory_order_relaxed);
-    if (fd_kind(entry) == FdKind::socket) hold(entry);
+    hold(entry);
     if (entry == kCarrierEntry) forget_internal(static_cast<int>(fd));
   }
   for_each_reference([](uint32_t socket) {
     if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
   });
+  let_go_of_lost_sets();
 }
 
 void lock_descriptors() {

@@ -23,17 +23,18 @@ struct NestedSet {
 };
 constexpr uint32_t kMaxNested = 64;
 constinit NestedSet nested_sets[kMaxNested] = {};
+constinit std::atomic<uint32_t> nested_count[kMaxWaiters] = {};
 
 constexpr uint32_t kAboutReady =
     EPOLLIN | EPOLLRDNORM;  // what an epoll descriptor can be (ep_eventpoll_poll)
 
 Wake wake_of(const NestedSet& nested) {
-  return {epoll_sets[nested.inner], nested.inner, nested.inner_fd};
+  return {set_of(nested.inner), nested.inner, nested.inner_fd};
 }
 
 template <class Visit>
 void for_each_in(const Wake& outer, Visit visit) {
-  if (outer.set.nested == 0) return;
+  if (nested_in(outer.waiter) == 0) return;
   for (NestedSet& nested : nested_sets)
     if (nested.outer.load(std::memory_order_relaxed) == outer.waiter + 1) visit(nested);
 }
@@ -57,7 +58,7 @@ NestedSet* claim(uint32_t outer) {
 // An edge is where the inner was not ready at the last look, or where the stack has noted something since.
 bool has_event(const NestedSet& nested, bool ready) {
   return ready && (!(nested.events & EPOLLET) || !nested.was_ready ||
-                   epoll_sets[nested.inner].notes_taken != nested.seen_notes);
+                   set_of(nested.inner).notes_taken != nested.seen_notes);
 }
 
 bool is_ready_inside(const NestedSet& nested) {
@@ -94,22 +95,22 @@ int add(const Wake& outer, int fd, const epoll_event& event) {
     release(*nested);
     return result;
   }
-  ++outer.set.nested;
+  nested_count[outer.waiter].fetch_add(1);
   outer.set.kernel_members.fetch_add(1);
   for (uint32_t sleeper = 0; sleeper < outer.set.sleepers.load(); ++sleeper) arm_set(wake_of(*nested));
   return 0;
 }
 
-void forget(EpollSet& outer, NestedSet& nested) {
-  for (uint32_t sleeper = 0; sleeper < outer.sleepers.load(); ++sleeper) disarm_set(wake_of(nested));
+void forget(NestedSet& nested) {
+  nested_count[nested.outer.load() - 1].fetch_sub(1);
   release(nested);
-  --outer.nested;
-  if (outer.kernel_members.load() > 0) outer.kernel_members.fetch_sub(1);
 }
 
 int remove(EpollSet& outer, NestedSet& nested) {
   const int result = tell_kernel(nested, EPOLL_CTL_DEL);
-  forget(outer, nested);
+  for (uint32_t sleeper = 0; sleeper < outer.sleepers.load(); ++sleeper) disarm_set(wake_of(nested));
+  if (outer.kernel_members.load() > 0) outer.kernel_members.fetch_sub(1);
+  forget(nested);
   return result;
 }
 
@@ -145,14 +146,14 @@ int change_nested(const Wake& outer, int operation, int fd, const epoll_event* e
 }
 
 int take_nested(const Wake& outer, epoll_event* events, int max) {
-  if (outer.set.nested == 0 || max <= 0) return 0;
+  if (nested_in(outer.waiter) == 0 || max <= 0) return 0;
   int count = 0;
   const Lock lock(outer.set.lock);
   for_each_in(outer, [&](NestedSet& nested) {
     if (count == max) return;
     const bool ready = is_ready_inside(nested), tells = has_event(nested, ready);
     nested.was_ready = ready;
-    nested.seen_notes = epoll_sets[nested.inner].notes_taken;
+    nested.seen_notes = set_of(nested.inner).notes_taken;
     if (!tells) return;
     events[count].events = nested.events & kAboutReady;
     events[count++].data.u64 = nested.data;
@@ -165,11 +166,15 @@ int take_nested(const Wake& outer, epoll_event* events, int max) {
 
 bool has_ready_nested(const Wake& outer) {
   bool found = false;
-  if (outer.set.nested == 0) return false;
+  if (nested_in(outer.waiter) == 0) return false;
   const Lock lock(outer.set.lock);
   for_each_in(outer,
               [&](const NestedSet& nested) { found = found || has_event(nested, is_ready_inside(nested)); });
   return found;
+}
+
+uint32_t nested_in(uint32_t waiter) {
+  return nested_count[waiter].load(std::memory_order_relaxed);
 }
 
 void arm_nested(const Wake& outer) {
@@ -184,12 +189,14 @@ void forget_nested(uint32_t waiter) {
   for (NestedSet& nested : nested_sets) {
     const uint32_t outer = nested.outer.load(std::memory_order_relaxed);
     if (outer == 0) continue;
-    EpollSet& set = epoll_sets[outer - 1];
+    EpollSet& set = set_of(outer - 1);
     const Lock lock(set.lock);
     if (nested.outer.load() != outer || (outer != waiter + 1 && nested.inner != waiter)) continue;
-    // A forked child shares the kernel's set with its maker, who goes on using it.
-    if (is_ours(outer - 1)) tell_kernel(nested, EPOLL_CTL_DEL);
-    forget(set, nested);
+    // What another process has too stays as it is there.
+    if (is_shared(outer - 1))
+      forget(nested);
+    else
+      remove(set, nested);
   }
 }
 

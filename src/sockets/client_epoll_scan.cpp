@@ -13,6 +13,7 @@ uint32_t summary_words() {
 }
 
 // Takes the stack's notes: summary first, then the words it names; the stack sets them the other way round.
+// It may have noted sockets that the set has nothing to do with: see Wakeups::look_at_all().
 void take_notes(const Wake& wake) {
   Waiter& waiter = state.view.waiter(wake.waiter);
   std::atomic<uint64_t>* ready = state.view.ready(wake.waiter);
@@ -25,7 +26,7 @@ void take_notes(const Wake& wake) {
     for (; words != 0; words &= words - 1) {
       const uint32_t index = i * 64 + static_cast<uint32_t>(__builtin_ctzll(words));
       if (index < state.size.sockets / 64)
-        wake.set.look[index] |= ready[index].exchange(0, std::memory_order_seq_cst);
+        wake.set.look[index] |= ready[index].exchange(0, std::memory_order_seq_cst) & wake.set.members[index];
     }
   }
 }
@@ -83,7 +84,7 @@ Seen seen_by(const Interest& interest) {
 
 int report_extras(const Wake& wake, uint32_t socket, epoll_event* events, int max, bool& again) {
   int count = 0;
-  for (ExtraInterest& extra : extra_interests) {
+  for (ExtraInterest& extra : extra_table()) {
     if (extra.waiter != wake.waiter + 1 || extra.socket != socket) continue;
     if (count == max) {
       again = true;
@@ -180,7 +181,7 @@ bool is_ready(const Wake& wake) {
       if (would_report(socket, interest.events.load(std::memory_order_relaxed), seen_by(interest)))
         return true;
       if (wake.set.extras == 0) continue;
-      for (const ExtraInterest& extra : extra_interests)
+      for (const ExtraInterest& extra : extra_table())
         if (extra.waiter == wake.waiter + 1 && extra.socket == socket &&
             would_report(socket, extra.events, extra.seen))
           return true;

@@ -1,65 +1,38 @@
-// What this process keeps of an epoll set beside the session's words. Guarded by `lock` where not atomic.
+// An epoll set as its calls see it. What it is made of lies in the session (session_epoll.hpp), because a
+// forked child has it too; this process has its descriptors, its end of the waiter's pipe, and sets in sets.
 #pragma once
+
+#include <span>
 
 #include "sockets/client_level.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace skerry::sockets::client {
 
-inline constexpr uint32_t kReadyWords = kMaxSockets / 64;
-
-struct EpollSet {
-  std::atomic<uint32_t> lock;
-  std::atomic<uint32_t> kernel_members;  // descriptors in the kernel's set, at least as many as are there
-  std::atomic<uint32_t> sleepers;        // threads in wait_epoll() that sleep or are about to
-  bool doorbell_added;  // the waiter's pipe is in the kernel's set, and that is where threads sleep
-  bool nudge_added;
-  std::atomic<bool> kernel_first;  // who fills a short events array first, in turns
-  std::atomic<uint32_t> calls_since_look;
-  std::atomic<TimeNs> last_look_ns;   // when the kernel's set was looked at
-  std::atomic<uint32_t> nested;       // sets in this one
-  std::atomic<uint32_t> notes_taken;  // how often the stack had noted something
-  uint32_t life;                      // which set this is of those that had its place
-  uint32_t next;                      // socket after the last one that filled an events array
-  uint32_t extras;                    // interests in a socket beyond its first
-  // Sockets to look at: the stack's notes once taken, and level-triggered ones again.
-  std::atomic<uint64_t> look_summary[kReadyWords / 64];
-  uint64_t look[kReadyWords];
-  uint64_t members[kReadyWords];
-};
-
-extern EpollSet epoll_sets[kMaxWaiters];
-// How many descriptors of this process each set has; 0 = not in use. Apart from the sets, because they are
-// large and this is searched.
+// How many descriptors of each set this process has; 0: none.
 extern std::atomic<uint32_t> epoll_descriptors[kMaxWaiters];
 
-// Not a set that a forked child shares with its maker.
-inline bool is_ours(uint32_t waiter) {
-  return state.view.waiter_owners()[waiter].load(std::memory_order_relaxed) == state.slot + 1;
+inline EpollSet& set_of(uint32_t waiter) {
+  return state.view.epoll_set(waiter);
 }
 
-// What a socket's words were: an edge is a difference of these that matters to who asked.
-struct Seen {
-  uint32_t input, output, news;
-};
-
-// A further interest of one set in one socket, made through a dup() of its descriptor. All sets share the
-// table: a place is claimed by its first word, and the rest is its set's, under that set's lock.
-struct ExtraInterest {
-  std::atomic<uint32_t> waiter;  // + 1, 0 = free
-  uint32_t socket;
-  uint32_t fd;
-  uint32_t events;
-  uint64_t data;
-  Seen seen;
-};
+// Another process has it too.
+bool is_shared(uint32_t waiter);
 
 // Nobody holds the socket any more that the set was asked about: the interest means nothing.
 inline bool is_over(const Interest& interest, uint32_t socket) {
   return interest.life.load(std::memory_order_relaxed) != life_of(socket);
 }
-inline constexpr uint32_t kMaxExtraInterests = 256;
-extern ExtraInterest extra_interests[kMaxExtraInterests];
+
+inline std::span<ExtraInterest> extra_table() {
+  return {state.view.extra_interests(), kMaxExtraInterests};
+}
+inline uint64_t& member_word(EpollSet& set, uint32_t socket) {
+  return set.members[socket / 64];
+}
+inline uint64_t member_bit(uint32_t socket) {
+  return uint64_t{1} << (socket % 64);
+}
 
 // Events that the program never sees: the stack's ring, another thread's nudge, a set in this one.
 extern const char doorbell_mark, nudge_mark, nested_mark;
@@ -75,12 +48,20 @@ inline void look_again(EpollSet& set, uint32_t socket) {
                 std::memory_order_relaxed);
 }
 
-// A set as its calls see it.
 struct Wake {
   EpollSet& set;
   uint32_t waiter;
   int epoll_fd;
 };
+
+// With the lock held: the set is asked nothing about the socket any more.
+void remove_all(EpollSet& set, uint32_t waiter, uint32_t socket);
+// The kernel epoll descriptor becomes a set of ours, which has so many of the kernel's descriptors. Without a
+// free waiter it stays the kernel's alone.
+void adopt(int fd, uint32_t kernel_members);
+
+// With the lock held: sleepers of processes that have died are none.
+void forget_dead_sleepers(const Wake& wake);
 
 // Whether there is a socket to look at, without looking.
 bool has_notes(const Wake& wake);
@@ -97,6 +78,7 @@ bool has_ready_nested(const Wake& outer);
 void arm_nested(const Wake& outer);
 void disarm_nested(const Wake& outer);
 void forget_nested(uint32_t waiter);  // this process has no descriptor of the set any more
+uint32_t nested_in(uint32_t waiter);  // how many
 // As arm_epoll() and disarm_epoll().
 void arm_set(const Wake& wake);
 void disarm_set(const Wake& wake);
@@ -106,6 +88,9 @@ bool is_ready_at_all(const Wake& wake);
 
 // Both with the lock held. Threads asleep on the set look again: there is something for them.
 void nudge(const Wake& wake);
+// What threads in several processes need that sleep on the set: made before the first fork(), because a child
+// cannot come by it afterwards.
+void make_fit_to_share(const Wake& wake);
 // From now on threads sleep in the kernel's set, and who sleeps on the futex moves there.
 void sleep_in_kernel_from_now(const Wake& wake);
 

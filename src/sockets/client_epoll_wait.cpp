@@ -3,11 +3,12 @@
 //   kernel: whenever no socket is ready, and else every 16 calls or 100 µs, so that neither starves the
 //   other.
 //
-// Several threads may sleep on one set. All sleep in the same way: on the waiter's futex word until the set
-// first has to do with descriptors of the kernel, and from then on in the kernel's set, where the waiter's
-// pipe is. One wake-up may reach only one of them, so that no news is lost by two rules: a thread that does
-// not sleep leaves what rings to those that do, and a thread that leaves with a full array or with nothing
-// hands on what it has not looked at.
+// Several threads may sleep on one set, and of several processes. All sleep in the same way: on the waiter's
+// futex word until the set first has to do with descriptors of the kernel, and from then on in the kernel's
+// set, where the waiter's pipe is. One wake-up may reach only one of them, so that no news is lost by two
+// rules: a thread that does not sleep leaves what rings to those that do, and a thread that leaves hands on
+// what it has not looked at, and what others shall hear too because it is level-triggered (Linux
+// ep_send_events()).
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -26,7 +27,15 @@ constinit int always_readable = -1;  // eventfd behind nudges
 
 Wake wake_of(int epoll_fd) {
   const uint32_t waiter = fd_index(entry_of(epoll_fd));
-  return {epoll_sets[waiter], waiter, epoll_fd};
+  return {set_of(waiter), waiter, epoll_fd};
+}
+
+// The same in every process that shares a set, so that the kernel takes it for the same.
+bool has_always_readable() {
+  if (always_readable >= 0) return true;
+  const long made = system_call(SYS_eventfd2, 1, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (made >= 0) always_readable = adopt_internal(static_cast<int>(made));
+  return made >= 0;
 }
 
 enum class From { look, sleep };
@@ -44,7 +53,7 @@ int only_theirs(const Wake& wake, epoll_event* events, int count, From from) {
       continue;
     }
     const Lock lock(wake.set.lock);
-    if (rung && (from == From::sleep || wake.set.sleepers.load() == 0)) drain(doorbell(wake.waiter));
+    if (rung && (from == From::sleep || wake.set.sleepers.load() == 0)) drain_doorbell(wake.waiter);
     if (nudged && from == From::look) nudge(wake);
   }
   return kept;
@@ -102,7 +111,9 @@ struct Sleep {
 Sleep enter_sleep(const Wake& wake, bool for_kernel) {
   const Lock lock(wake.set.lock);
   if (for_kernel || wake.set.kernel_members.load() > 0) sleep_in_kernel_from_now(wake);
+  forget_dead_sleepers(wake);
   wake.set.sleepers.fetch_add(1);
+  ++wake.set.sleepers_of[state.slot];
   const Armed how = way_to_sleep(wake);
   arm(wake.waiter, how);
   arm_nested(wake);
@@ -111,7 +122,8 @@ Sleep enter_sleep(const Wake& wake, bool for_kernel) {
 
 // With the lock held.
 void leave_sleep(const Wake& wake, uint32_t life) {
-  if (wake.set.life != life || wake.set.sleepers.load() == 0) return;
+  if (wake.set.life != life || wake.set.sleepers_of[state.slot] == 0) return;
+  --wake.set.sleepers_of[state.slot];
   disarm_nested(wake);
   if (wake.set.sleepers.fetch_sub(1) > 1)
     arm(wake.waiter, way_to_sleep(wake));
@@ -123,7 +135,7 @@ void leave_sleep(const Wake& wake, uint32_t life) {
 void take_rings(const Wake& wake) {
   EpollSet& set = wake.set;
   if (!set.doorbell_added) return;
-  drain(doorbell(wake.waiter));
+  drain_doorbell(wake.waiter);
   if (set.sleepers.load() != 0) arm(wake.waiter, kPipe);
   if (!set.nudge_added) return;
   system_call(SYS_epoll_ctl, wake.epoll_fd, EPOLL_CTL_DEL, always_readable, 0);
@@ -196,11 +208,7 @@ void nudge(const Wake& wake) {
     futex_wake_all(&armed);
     return;
   }
-  if (always_readable < 0) {
-    const long made = system_call(SYS_eventfd2, 1, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (made < 0) return;
-    always_readable = adopt_internal(static_cast<int>(made));
-  }
+  if (!has_always_readable()) return;
   epoll_event event{.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = mark_data(nudge_mark)}};
   const int operation = set.nudge_added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
   if (system_call(SYS_epoll_ctl, wake.epoll_fd, operation, always_readable, word(&event)) == 0)
@@ -221,12 +229,15 @@ void sleep_in_kernel_from_now(const Wake& wake) {
   set.doorbell_added = true;
 }
 
+void make_fit_to_share(const Wake& wake) {
+  if (has_always_readable()) sleep_in_kernel_from_now(wake);
+}
+
 int wait_epoll(int epoll_fd, epoll_event* events, int max, DurationNs timeout_ns, const sigset_t* mask) {
   if (max <= 0 || events == nullptr) return max <= 0 ? -EINVAL : -EFAULT;
   const Wake wake = wake_of(epoll_fd);
   const int result = wait(wake, events, max, timeout_ns, mask);
-  const bool may_leave_some = result <= 0 || result == max;
-  if (may_leave_some && wake.set.sleepers.load() != 0 && has_notes(wake)) {
+  if (wake.set.sleepers.load() != 0 && has_notes(wake)) {
     const Lock lock(wake.set.lock);
     nudge(wake);
   }
@@ -260,7 +271,7 @@ bool is_ready_at_all(const Wake& wake) {
   {
     const Lock lock(wake.set.lock);
     take_rings(wake);
-    has_kernels = wake.set.kernel_members.load() > wake.set.nested && is_ready_in_kernel(wake);
+    has_kernels = wake.set.kernel_members.load() > nested_in(wake.waiter) && is_ready_in_kernel(wake);
   }
   if (!has_ours()) return has_kernels;  // of which the kernel tells the others
   const Lock lock(wake.set.lock);

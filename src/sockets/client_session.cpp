@@ -28,6 +28,7 @@ int internal_base() {
 
 bool map_session(int memory, const SessionSize& size) {
   if (size.sockets == 0 || size.sockets > kMaxSockets || size.sockets % 64 != 0) return false;
+  if (size.processes > kMaxProcesses) return false;
   region_bytes = SessionView::region_bytes(size);
   const long mapped = system_call(SYS_mmap, 0, static_cast<long>(region_bytes), PROT_READ | PROT_WRITE,
                                   MAP_SHARED | MAP_NORESERVE, memory, 0);
@@ -158,6 +159,7 @@ void fork_prepare() {
   lock_descriptors();
   AnchorReply reply;
   forking = {};
+  prepare_to_share_sets();
   const int connection = connect_anchor();
   if (connection < 0) return;
   const AnchorRequest request{.op = AnchorOp::fork, .slot = state.slot, .pid = process_id()};
@@ -182,7 +184,6 @@ void fork_child() {
   forget_thread();
   forget_posted();
   unlock_descriptors();
-  unlock_epoll_after_fork();
   if (forking.anchor < 0) {
     forget_session();
     return;
@@ -199,82 +200,6 @@ void fork_child() {
     if (descriptor >= 0) close_descriptor(descriptor);
   forking = {};
   count_again_after_fork();
-}
-
-Executing::Executing() {
-  if (state.attached) state.view.process(state.slot).executing = 1;
-}
-
-Executing::~Executing() {
-  if (state.attached) state.view.process(state.slot).executing = 0;
-}
-
-Spawning::Spawning() : table_(lock_table()) {
-  if (!state.attached) return;
-  AnchorReply reply;
-  const int connection = connect_anchor();
-  if (connection < 0) return;
-  const AnchorRequest request{.op = AnchorOp::spawn, .slot = state.slot, .pid = process_id()};
-  if (!ask_anchor(connection, request, reply, nullptr, 0) || reply.slot >= state.size.processes) {
-    close_descriptor(connection);
-    return;
-  }
-  connection_ = connection;
-  slot_ = reply.slot;
-  copy_entries_to(slot_);
-}
-
-Spawning::~Spawning() {
-  if (connection_ >= 0) close_descriptor(connection_);
-}
-
-// Marks what dup2() made, which is not close-on-exec, even where it put a number on itself.
-constexpr uint32_t kDuplicated = 1 << 27;
-
-void Spawning::duplicates(int from, int to) {
-  if (connection_ < 0 || static_cast<uint32_t>(to) >= kMaxDescriptors) return;
-  const uint32_t entry = static_cast<uint32_t>(from) < kMaxDescriptors
-                             ? state.view.fds(slot_)[from].load(std::memory_order_relaxed)
-                             : 0;
-  state.view.fds(slot_)[to].store(entry == 0 ? 0 : entry | kDuplicated, std::memory_order_relaxed);
-  std::atomic<uint32_t>& limit = state.view.process(slot_).fd_limit;
-  if (entry != 0 && limit <= static_cast<uint32_t>(to)) limit = static_cast<uint32_t>(to) + 1;
-}
-
-void Spawning::loses(int fd) {
-  if (connection_ >= 0 && static_cast<uint32_t>(fd) < kMaxDescriptors)
-    state.view.fds(slot_)[fd].store(0, std::memory_order_relaxed);
-}
-
-void Spawning::loses_from(int fd) {
-  for (uint32_t number = fd < 0 ? 0 : static_cast<uint32_t>(fd);
-       connection_ >= 0 && number < state.view.process(slot_).fd_limit; ++number)
-    loses(static_cast<int>(number));
-}
-
-// Now and not by the child when it arrives, because a program without our library never does.
-void Spawning::executes() {
-  if (connection_ < 0) return;
-  for (uint32_t word = 0; word < state.size.sockets / 64; ++word) state.view.refs(slot_)[word] = 0;
-  const uint32_t limit = state.view.process(slot_).fd_limit;
-  for (uint32_t fd = 0; fd < limit && fd < kMaxDescriptors; ++fd) {
-    std::atomic<uint32_t>& place = state.view.fds(slot_)[fd];
-    const uint32_t marked = place.load(std::memory_order_relaxed);
-    const uint32_t entry = marked & ~kDuplicated;
-    if (marked != entry) place.store(entry, std::memory_order_relaxed);
-    if (fd_kind(entry) != FdKind::socket) continue;
-    if (marked == entry && (system_call(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC) != 0)
-      place.store(0, std::memory_order_relaxed);
-    else
-      state.view.refs(slot_)[fd_index(entry) / 64].fetch_or(uint64_t{1} << (fd_index(entry) % 64));
-  }
-}
-
-void Spawning::born(uint32_t pid) {
-  if (connection_ < 0) return;
-  AnchorReply reply;
-  const AnchorRequest request{.op = AnchorOp::spawned, .slot = slot_, .pid = pid};
-  ask_anchor(connection_, request, reply, nullptr, 0);
 }
 
 }  // namespace skerry::sockets::client

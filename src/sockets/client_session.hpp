@@ -33,35 +33,4 @@ void fork_prepare();
 void fork_parent();
 void fork_child();
 
-// Around exec(), which comes back only if it failed: what is close-on-exec keeps no socket in another
-// process's epoll sets any more.
-class Executing {
- public:
-  Executing();
-  ~Executing();
-  Executing(const Executing&) = delete;
-  Executing& operator=(const Executing&) = delete;
-};
-
-// Around posix_spawn(): the child finds what it inherits, whatever the parent closes meanwhile. The functions
-// in between say what the file actions do to the child's descriptors.
-class Spawning {
- public:
-  Spawning();  // other threads' descriptors stand still until it is destroyed
-  ~Spawning();
-  Spawning(const Spawning&) = delete;
-  Spawning& operator=(const Spawning&) = delete;
-
-  void duplicates(int from, int to);
-  void loses(int fd);  // closes it, or opens another file there
-  void loses_from(int fd);
-  void executes();  // after those: what is close-on-exec is not the child's
-  void born(uint32_t pid);
-
- private:
-  Lock table_;
-  int connection_ = -1;
-  uint32_t slot_ = 0;
-};
-
 }  // namespace skerry::sockets::client

@@ -96,6 +96,10 @@ void drain(int doorbell_end) {
   system_call(SYS_read, doorbell_end, word(bytes), sizeof bytes);
 }
 
+void drain_doorbell(uint32_t waiter) {
+  if (doorbells[waiter] != 0) drain(doorbells[waiter] - 1);
+}
+
 void watch(uint32_t socket, uint32_t waiter, uint16_t how) {
   SocketIn& in = state.in[socket];
   const auto mark = static_cast<uint16_t>((waiter + 1) | how);

@@ -30,7 +30,6 @@ class Yields {
 };
 
 inline constexpr uint32_t kNoWaiter = UINT32_MAX;
-inline constexpr uint32_t kMaxWaiters = 2048;  // this process uses no waiter beyond
 
 uint32_t claim_waiter();  // kNoWaiter: all are in use
 void release_waiter(uint32_t waiter);
@@ -39,6 +38,7 @@ void release_waiters_of(uint32_t slot);  // after exec: those of the older image
 int doorbell(uint32_t waiter);
 void forget_doorbell(uint32_t waiter);
 void drain(int doorbell);
+void drain_doorbell(uint32_t waiter);  // if this process has it
 
 // Puts the waiter among those that the stack tells about the socket; a waiter that is there already stays
 // once. kExclusive or 0.

@@ -94,6 +94,9 @@ void Server::process_forked(uint32_t parent, uint32_t child) {
     view_.refs(child)[word].store(view_.refs(parent)[word].load(std::memory_order_relaxed),
                                   std::memory_order_relaxed);
   }
+  Process& from = view_.process(parent);
+  for (uint32_t word = 0; word < kMaxWaiters / 64; ++word)
+    view_.process(child).sets[word].store(from.sets[word].load());
 }
 
 // Who could pass it had accepted it, so it waits in no queue.
@@ -120,28 +123,33 @@ void Server::put_down(uint32_t id) {
   }
 }
 
-void Server::process_died(uint32_t slot) {
-  std::erase(live_, slot);
-  for (uint32_t waiter = 0; waiter < view_.size().waiters; ++waiter) {
-    uint32_t owner = slot + 1;
-    if (view_.waiter_owners()[waiter].load(std::memory_order_relaxed) != owner) continue;
-    wakeups_.owner_died(waiter);
-    view_.waiter_owners()[waiter].compare_exchange_strong(owner, 0);
-  }
-  for (uint32_t word = 0; word < view_.size().sockets / 64; ++word) view_.refs(slot)[word].store(0);
-  Process& process = view_.process(slot);
-  const uint32_t fds = std::min(process.fd_limit.load(std::memory_order_relaxed), kMaxDescriptors);
-  for (uint32_t fd = 0; fd < fds; ++fd) view_.fds(slot)[fd].store(0, std::memory_order_relaxed);
-  process.fd_limit.store(0, std::memory_order_relaxed);
-  process.executing.store(0, std::memory_order_relaxed);
-  // Its call slots: what it asked for is moot, and answers that nobody fetched (of Op::close) would stay for
-  // ever.
+// What its threads waited for and asked for is moot, and answers that nobody fetched (of Op::close) would
+// stay for ever.
+void Server::forget_program(uint32_t slot) {
+  wakeups_.program_over(slot, live_);
   for (uint32_t index = 0; index < view_.size().calls; ++index) {
     Call& call = view_.call(index);
     const uint32_t state = call.state.load(std::memory_order_acquire);
     if ((state == kCallRequested || state == kCallDone) && call.process == slot) call.state.store(kCallFree);
   }
   sweep_at_ = 0;  // in this breath's tx
+}
+
+void Server::process_executed(uint32_t slot) {
+  for (uint32_t word = 0; word < view_.size().sockets / 64; ++word)
+    view_.refs(slot)[word].fetch_and(view_.kept(slot)[word].load());
+  forget_program(slot);
+}
+
+void Server::process_died(uint32_t slot) {
+  std::erase(live_, slot);
+  for (uint32_t word = 0; word < view_.size().sockets / 64; ++word) view_.refs(slot)[word].store(0);
+  Process& process = view_.process(slot);
+  const uint32_t fds = std::min(process.fd_limit.load(std::memory_order_relaxed), kMaxDescriptors);
+  for (uint32_t fd = 0; fd < fds; ++fd) view_.fds(slot)[fd].store(0, std::memory_order_relaxed);
+  process.fd_limit.store(0, std::memory_order_relaxed);
+  process.executing.store(0, std::memory_order_relaxed);
+  forget_program(slot);
 }
 
 }  // namespace skerry::sockets

@@ -66,6 +66,7 @@ class Server {
   void process_arrived(uint32_t slot);
   void process_died(uint32_t slot);
   void process_forked(uint32_t parent, uint32_t child);
+  void process_executed(uint32_t slot);
   void doorbell_made(uint32_t waiter, Fd write_end) { wakeups_.set_pipe(waiter, std::move(write_end)); }
   // Carriers of a socket (AnchorOp::carry); false: there is no such socket.
   bool carry(uint32_t socket);
@@ -135,6 +136,7 @@ class Server {
   // server.cpp: from the program
   void look_at(TimeNs now, uint32_t id);
   void take_positions(TimeNs now, uint32_t id);
+  void forget_program(uint32_t slot);
   void fault(TimeNs now, uint32_t id);
 
   // calls.cpp

@@ -32,14 +32,16 @@ inline constexpr uint32_t kSessionVersion = 1;
 
 inline constexpr uint32_t kMaxSockets = 65536;
 inline constexpr uint32_t kMaxDescriptors = 65536;  // descriptor numbers that a process can use for sockets
+inline constexpr uint32_t kMaxWaiters = 2048;       // no process uses one beyond
+inline constexpr uint32_t kMaxProcesses = 1024;
 inline constexpr uint32_t kNoSocket = UINT32_MAX;
 
 // What the region is cut into. The stack has it from its settings, the program from the attach reply.
 struct SessionSize {
-  uint32_t sockets = 16384;   // a multiple of 64
-  uint32_t waiters = 2048;    // epoll sets, and threads that block or poll
-  uint32_t calls = 256;       // a multiple of 64: threads with a request under way
-  uint32_t processes = 1024;  // processes of the program
+  uint32_t sockets = 16384;            // a multiple of 64
+  uint32_t waiters = 2048;             // epoll sets, and threads that block or poll
+  uint32_t calls = 256;                // a multiple of 64: threads with a request under way
+  uint32_t processes = kMaxProcesses;  // of the program, at most as many
   uint32_t stream_bytes =
       512 << 10;  // each of a socket's two rings, a power of two; pages are used as touched
   // Pairs of larger rings, for streams over long paths (tcp.hpp). The stack gives them out, so that not more
@@ -200,22 +202,16 @@ constexpr uint32_t datagram_bytes(uint32_t payload_bytes) {
 enum Armed : uint32_t { kAwake = 0, kFutex = 1, kPipe = 2, kSignal = 3 };
 
 // One epoll set, or one thread that blocks or polls. Allocated by the program: its word of
-// SessionView::waiter_owners() by compare-and-swap from 0 to the process slot + 1 of its maker. Those words
-// lie close together, because they are searched, and what is searched is touched.
+// SessionView::waiter_owners() by compare-and-swap from 0 to the process slot + 1 of its maker. Of an epoll
+// set that word is then kSetOwner and another number each time, because a forked child has the set too: it
+// belongs to all processes that say so in Process::sets, and the last of them frees it, or the stack if that
+// one died. Those words lie close together, because they are searched, and what is searched is touched.
+inline constexpr uint32_t kSetOwner = 1u << 31;
 struct alignas(64) Waiter {
   std::atomic<uint32_t> armed;  // Armed; the futex word itself
+  // The stack's, of epoll sets: how many processes that shared it have died.
+  std::atomic<uint32_t> deaths;
   alignas(64) std::atomic<uint64_t> ready_summary[kMaxSockets / 64 / 64];
-};
-
-// Where epoll keeps what it was asked: one a socket and waiter; program's own, the stack never looks. A
-// second interest of one epoll set in one socket (through a dup) lives in the client.
-struct Interest {
-  std::atomic<uint32_t> events;  // EPOLLIN..., 0 = no interest
-  std::atomic<uint32_t> fd;
-  std::atomic<uint64_t> data;
-  // Edge-triggered: what the socket's words were when it was last looked at.
-  std::atomic<uint32_t> seen_input, seen_output, seen_news;
-  std::atomic<uint32_t> life;  // of the socket's index: in another one it is somebody else's
 };
 
 // --------------------------------------------------------------------------------------------------------------
@@ -319,9 +315,12 @@ struct alignas(64) Call {
 inline constexpr uint32_t kUnnamedProcess = UINT32_MAX;  // no process has this number
 struct alignas(64) Process {
   std::atomic<uint32_t> fd_limit;  // program's: all of fds from here on are 0; survives exec with fds
-  // Program's: it is in exec(), and what its refs say is true again once the new image has attached.
+  // It is in exec(): SessionView::kept() says which of its refs it keeps if that succeeds. Set by the
+  // program, cleared by the program if it fails, by the stack when it has.
   std::atomic<uint32_t> executing;
-  // refs[sockets / 64] and then fds[kMaxDescriptors] follow: see SessionView.
+  // As refs, of epoll sets: bit w says that it has a descriptor of the one at waiter w.
+  std::atomic<uint64_t> sets[kMaxWaiters / 64];
+  // refs[sockets / 64], kept[sockets / 64] and then fds[kMaxDescriptors] follow: see SessionView.
 };
 
 // fds[n] of a process: what descriptor n is. 0 = not ours.

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "sockets/session.hpp"
+#include "sockets/session_epoll.hpp"
 
 namespace skerry::sockets {
 
@@ -22,6 +22,8 @@ class SessionView {
         waiters_(base + waiters_offset(size)),
         waiter_bytes_(waiter_bytes(size)),
         interests_(at<Interest>(interests_offset(size))),
+        epoll_sets_(base + epoll_sets_offset(size)),
+        extra_interests_(at<ExtraInterest>(extra_interests_offset(size))),
         waiter_owners_(at<std::atomic<uint32_t>>(waiter_owners_offset(size))),
         process_ids_(at<std::atomic<uint32_t>>(process_ids_offset(size))),
         processes_(base + processes_offset(size)),
@@ -50,6 +52,10 @@ class SessionView {
   Interest& interest(uint32_t waiter, uint32_t socket) const {
     return interests_[uint64_t{waiter} * size_.sockets + socket];
   }
+  EpollSet& epoll_set(uint32_t waiter) const {
+    return *reinterpret_cast<EpollSet*>(epoll_sets_ + waiter * pages(sizeof(EpollSet)));
+  }
+  ExtraInterest* extra_interests() const { return extra_interests_; }  // kMaxExtraInterests
   std::atomic<uint32_t>* waiter_owners() const { return waiter_owners_; }
   std::atomic<uint32_t>* process_ids() const { return process_ids_; }
   Process& process(uint32_t slot) const {
@@ -58,8 +64,9 @@ class SessionView {
   std::atomic<uint64_t>* refs(uint32_t slot) const {
     return reinterpret_cast<std::atomic<uint64_t>*>(&process(slot) + 1);
   }
+  std::atomic<uint64_t>* kept(uint32_t slot) const { return refs(slot) + size_.sockets / 64; }
   std::atomic<uint32_t>* fds(uint32_t slot) const {
-    return reinterpret_cast<std::atomic<uint32_t>*>(refs(slot) + size_.sockets / 64);
+    return reinterpret_cast<std::atomic<uint32_t>*>(kept(slot) + size_.sockets / 64);
   }
   uint8_t* rx(uint32_t socket) const { return streams_ + uint64_t{socket} * 2 * size_.stream_bytes; }
   uint8_t* tx(uint32_t socket) const { return rx(socket) + size_.stream_bytes; }
@@ -93,8 +100,14 @@ class SessionView {
   static uint64_t interests_offset(const SessionSize& s) {
     return waiters_offset(s) + pages(s.waiters * waiter_bytes(s));
   }
-  static uint64_t waiter_owners_offset(const SessionSize& s) {
+  static uint64_t epoll_sets_offset(const SessionSize& s) {
     return interests_offset(s) + pages(uint64_t{s.waiters} * s.sockets * sizeof(Interest));
+  }
+  static uint64_t extra_interests_offset(const SessionSize& s) {
+    return epoll_sets_offset(s) + s.waiters * pages(sizeof(EpollSet));
+  }
+  static uint64_t waiter_owners_offset(const SessionSize& s) {
+    return extra_interests_offset(s) + pages(kMaxExtraInterests * sizeof(ExtraInterest));
   }
   static uint64_t process_ids_offset(const SessionSize& s) {
     return waiter_owners_offset(s) + pages(s.waiters * 4);
@@ -103,7 +116,7 @@ class SessionView {
     return process_ids_offset(s) + pages(s.processes * 4);
   }
   static uint64_t process_bytes(const SessionSize& s) {
-    return pages(sizeof(Process) + s.sockets / 8 + uint64_t{kMaxDescriptors} * 4);
+    return pages(sizeof(Process) + 2 * (s.sockets / 8) + uint64_t{kMaxDescriptors} * 4);
   }
   static uint64_t streams_offset(const SessionSize& s) {
     return processes_offset(s) + s.processes * process_bytes(s);
@@ -123,6 +136,8 @@ class SessionView {
   uint8_t* waiters_ = nullptr;
   uint64_t waiter_bytes_ = 0;
   Interest* interests_ = nullptr;
+  uint8_t* epoll_sets_ = nullptr;
+  ExtraInterest* extra_interests_ = nullptr;
   std::atomic<uint32_t>* waiter_owners_ = nullptr;
   std::atomic<uint32_t>* process_ids_ = nullptr;
   uint8_t* processes_ = nullptr;

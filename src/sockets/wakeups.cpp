@@ -174,6 +174,41 @@ bool Wakeups::wake(uint32_t waiter) {
   return true;
 }
 
+// It may have been killed between taking a note and telling what it found. The client knows which sockets its
+// set has to do with.
+void Wakeups::look_at_all(uint32_t waiter) {
+  count(view_.waiter(waiter).deaths);
+  for (uint32_t word = 0; word < view_.size().sockets / 64; ++word) {
+    view_.ready(waiter)[word].store(~uint64_t{0});
+    view_.waiter(waiter).ready_summary[word / 64].fetch_or(uint64_t{1} << (word % 64));
+  }
+  wake(waiter);
+}
+
+// The owner's word is read before the processes': who makes a set says that it has it before the word is
+// kSetOwner, and the number in it is another one for the next set.
+void Wakeups::program_over(uint32_t slot, std::span<const uint32_t> live) {
+  for (uint32_t waiter = 0; waiter < view_.size().waiters; ++waiter) {
+    std::atomic<uint32_t>& place = view_.waiter_owners()[waiter];
+    uint32_t owner = place.load();
+    if (owner == slot + 1) {
+      wake(waiter);
+      place.compare_exchange_strong(owner, 0);
+    }
+    if ((owner & kSetOwner) == 0 || waiter >= kMaxWaiters) continue;
+    const uint64_t bit = uint64_t{1} << (waiter % 64);
+    const bool had = (view_.process(slot).sets[waiter / 64].fetch_and(~bit) & bit) != 0;
+    const auto has = [&](uint32_t other) {
+      return other != slot && (view_.process(other).sets[waiter / 64].load() & bit) != 0;
+    };
+    if (std::none_of(live.begin(), live.end(), has))
+      place.compare_exchange_strong(owner, 0);
+    else if (had)
+      look_at_all(waiter);
+  }
+  for (std::atomic<uint64_t>& word : view_.process(slot).sets) word.store(0);
+}
+
 void Wakeups::finish(Call& call) {
   call.state.store(kCallDone);
   futex_wake(call.state, 1);

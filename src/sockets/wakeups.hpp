@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/fd.hpp"
@@ -37,9 +38,10 @@ class Wakeups {
   void closed(uint32_t socket);
   // Sets the ready bits and wakes who sleeps. Returns how many were woken.
   uint32_t ring();
-  // The waiter's owner died. Whoever shares an epoll set with it looks again; nobody else is taken for
-  // asleep.
-  void owner_died(uint32_t waiter) { wake(waiter); }
+  // The process in this slot is over, or its program is (exec). Frees its waiters, of which none is taken for
+  // asleep any more, and the epoll sets that no other process, in the slots `live`, has. Who shares one with
+  // it looks at all sockets again.
+  void program_over(uint32_t slot, std::span<const uint32_t> live);
   // Wakes whoever waits for this call to be done.
   void finish(Call& call);
 
@@ -55,6 +57,7 @@ class Wakeups {
   void tell_watchers(uint32_t socket, uint32_t times);
   void tell_exclusive(uint32_t socket, uint32_t times);
   bool tell(uint32_t waiter, uint32_t socket);
+  void look_at_all(uint32_t waiter);
   void ring_bell(uint32_t bell);
   uint32_t wake_told();
   bool wake(uint32_t waiter);

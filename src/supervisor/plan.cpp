@@ -26,7 +26,8 @@ Process& process_of(Plan& plan, std::string_view name) {
 // in memory that is too small for its settings.
 uint64_t session_bytes(const StackLimits& limits) {
   constexpr uint64_t kPerSocket = 64 << 10;  // names, interests of 2048 waiters, bitmaps
-  constexpr uint64_t kTables = 1024 << 20;   // descriptor tables of 1024 processes, rings for long paths
+  constexpr uint64_t kTables =
+      1024 << 20;  // descriptor tables of 1024 processes, 2048 epoll sets, rings for long paths
   return kTables + limits.sockets * (2 * uint64_t{limits.stream_bytes} + kPerSocket);
 }
 

@@ -101,5 +101,7 @@ class Sequence {
   int sets_[kSets];
   pid_t child_ = 0;
   int to_child_ = -1, from_child_ = -1;
+  bool is_shared_ = false;  // what was open at the fork, the sets too
+  bool one_shot_in_the_other_ = false;
   char data_[8192];
 };

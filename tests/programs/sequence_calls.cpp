@@ -395,11 +395,13 @@ void Sequence::change_set(Random& random, int slot) {
   const int set = random.below(kSets), operation = kOperations[random.below(std::size(kOperations))];
   epoll_event event{};
   event.events = kEvents[random.below(std::size(kEvents))] | kModes[random.below(std::size(kModes))];
-  const bool nested = random.one_in(10);
+  // One in the other is not shared here: once there are two processes, each has what was there at the fork.
+  const bool nested = random.one_in(10) && !is_shared_;
   // The kernel tells an edge of a set in a set at times when nothing has changed.
   if (nested && (event.events & EPOLLET)) event.events &= ~EPOLLET;
   event.data.u32 = static_cast<uint32_t>(nested ? kSlots + 1 : slot);
   const int fd = nested ? sets_[1 - set] : slots_[slot].fd;
+  one_shot_in_the_other_ = one_shot_in_the_other_ || (nested && (event.events & EPOLLONESHOT));
   line_.say("epoll_ctl e%d %s %c%d %x", set,
             operation == EPOLL_CTL_ADD   ? "ADD"
             : operation == EPOLL_CTL_MOD ? "MOD"

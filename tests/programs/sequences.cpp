@@ -146,9 +146,9 @@ const std::string& Sequence::run(int number) {
   line_.begin(number);
   const bool by_the_child = random.one_in(3);
   const bool about_the_child = random.one_in(20);
-  if (about_the_child && child_ == 0)
+  if (about_the_child && child_ == 0 && !one_shot_in_the_other_)
     fork_child();
-  else if (about_the_child)
+  else if (about_the_child && child_ != 0)
     line_.say("the child ends"), end_child();
   else if (by_the_child && child_ != 0)
     ask_child(number);
@@ -177,8 +177,7 @@ void Sequence::fork_child() {
   if (pipe(there) != 0 || pipe(back) != 0) give_up("pipe");
   child_ = fork();
   if (child_ < 0) give_up("fork");
-  if (child_ == 0)
-    for (int& set : sets_) close(set), set = epoll_create1(0);
+  is_shared_ = true;
   if (child_ == 0) {
     close(there[1]);
     close(back[0]);
@@ -225,6 +224,7 @@ void Sequence::end_child() {
   waitpid(child_, &status, 0);
   if (status != 0) line_.say(" status %x", static_cast<unsigned>(status));
   child_ = 0;
+  is_shared_ = false;
 }
 
 int main(int count, char** words) {

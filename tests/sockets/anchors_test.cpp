@@ -49,6 +49,7 @@ class AnchorsTest : public ::testing::Test {
              [this](uint32_t parent, uint32_t child) {
                forks_.push_back({parent, child});
              },
+         .executed = [this](uint32_t slot) { executed_.push_back(slot); },
          .doorbell_made = [this](uint32_t waiter, Fd end) { bells_.emplace_back(waiter, std::move(end)); },
          .carry =
              [this](uint32_t socket) {
@@ -135,6 +136,7 @@ class AnchorsTest : public ::testing::Test {
   std::optional<Anchors> anchors_;
   std::vector<uint32_t> arrived_;
   std::vector<uint32_t> died_;
+  std::vector<uint32_t> executed_;
   std::vector<std::pair<uint32_t, uint32_t>> forks_;
   std::vector<std::pair<uint32_t, Fd>> bells_;
   static constexpr uint32_t kUsed = 5;  // the only socket that there is
@@ -223,6 +225,33 @@ TEST_F(AnchorsTest, ForkPromisesASlotAndClosingUndoesIt) {
   failed.reset();
   serve();
   EXPECT_EQ(died_, std::vector<uint32_t>{unused});
+}
+
+TEST_F(AnchorsTest, AConnectionThatEndsTellsOfANewProgramUnlessItsProcessGaveUp) {
+  const Fd anchor = connect();
+  const uint32_t slot = ask(anchor, {.pid = 7}).reply.slot;
+  const AnchorRequest request{.op = AnchorOp::execute, .slot = slot, .pid = 7};
+  for (const uint32_t executing : {0u, 1u}) {
+    Fd told = connect();
+    send(told, &request, sizeof request);
+    EXPECT_EQ(receive(told).length, -1) << "no reply";
+    EXPECT_EQ(ask(told, {.op = AnchorOp::carry, .socket = kUsed}).reply.error, EINVAL);
+    view_.process(slot).executing.store(executing);
+    told.reset();
+    serve();
+    EXPECT_EQ(executed_.size(), executing);
+    EXPECT_EQ(view_.process(slot).executing.load(), 0u);
+  }
+  // A program that arrives has begun, even if the connection is seen to end later.
+  const Fd told = connect();
+  send(told, &request, sizeof request);
+  view_.process(slot).executing.store(1);
+  const Fd again = connect();
+  EXPECT_EQ(ask(again, {.pid = 7}).reply.slot, slot);
+  EXPECT_EQ(executed_.size(), 2u);
+  EXPECT_EQ(anchors_->faults(), 0u);
+  send(again, &request, sizeof request);
+  EXPECT_EQ(anchors_->faults(), 1u) << "an anchor is none";
 }
 
 TEST_F(AnchorsTest, ASlotIsForWhomItsParentSpawns) {

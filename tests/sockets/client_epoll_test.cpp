@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "epoll_case.hpp"
+#include "sockets/client_exec.hpp"
 
 namespace skerry::sockets {
 namespace {

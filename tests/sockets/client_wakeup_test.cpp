@@ -207,7 +207,7 @@ TEST_F(WakeupTest, AThreadThatLeavesAnEventWakesAnother) {
       });
     for (int round = 0; round < kRounds / 3; ++round) {
       const uint32_t waiter = fd_index(client::entry_of(set));
-      while (client::epoll_sets[waiter].sleepers.load() != 2) ::sched_yield();
+      while (client::set_of(waiter).sleepers.load() != 2) ::sched_yield();
       // The stack is rung behind the second byte, so that it has news of both sockets in one breath.
       std::atomic<uint32_t>& armed = client::state.control->stack_armed;
       const uint32_t was_armed = armed.exchange(0);

@@ -57,18 +57,19 @@ FakeStack::FakeStack(const std::string& name, const SessionSize& size, bool neve
   Anchors::Handlers handlers;
   handlers.arrived = [](uint32_t) {};
   handlers.died = [this](uint32_t slot) {
-    for (uint32_t id = 0; id < size_.sockets; ++id) {
-      const uint64_t bit = uint64_t{1} << (id % 64);
-      const bool held = view_.refs(slot)[id / 64].fetch_and(~bit) & bit;
-      if (held && sockets_[id].used && !is_held(id)) release(id, false);
-    }
+    keep(slot, [](uint32_t) { return uint64_t{0}; });
     for (uint32_t fd = 0; fd < kMaxDescriptors; ++fd) view_.fds(slot)[fd].store(0);
     view_.process(slot).fd_limit.store(0);
     view_.process(slot).executing.store(0);
   };
+  handlers.executed = [this](uint32_t slot) {
+    keep(slot, [this, slot](uint32_t word) { return view_.kept(slot)[word].load(); });
+  };
   handlers.forked = [this](uint32_t parent, uint32_t child) {
     for (uint32_t word = 0; word < size_.sockets / 64; ++word)
       view_.refs(child)[word].store(view_.refs(parent)[word].load());
+    for (uint32_t word = 0; word < kMaxWaiters / 64; ++word)
+      view_.process(child).sets[word].store(view_.process(parent).sets[word].load());
   };
   handlers.doorbell_made = [this](uint32_t waiter, Fd end) { wakeups_->set_pipe(waiter, std::move(end)); };
   handlers.carry = [this](uint32_t socket) {
@@ -100,6 +101,20 @@ FakeStack::~FakeStack() {
   CHECK(::write(stop_.get(), &byte, 1) == 1);
   thread_.join();
   ::munmap(region_, SessionView::region_bytes(size_));
+}
+
+// The process goes on with those of its references that it keeps.
+void FakeStack::keep(uint32_t slot, const std::function<uint64_t(uint32_t word)>& kept) {
+  for (uint32_t id = 0; id < size_.sockets; ++id) {
+    const uint64_t bit = uint64_t{1} << (id % 64);
+    if ((kept(id / 64) & bit) != 0) continue;
+    const bool held = view_.refs(slot)[id / 64].fetch_and(~bit) & bit;
+    if (held && sockets_[id].used && !is_held(id)) release(id, false);
+  }
+  std::vector<uint32_t> live;
+  for (uint32_t other = 0; other < size_.processes; ++other)
+    if (anchors_->is_live(other)) live.push_back(other);
+  wakeups_->program_over(slot, live);
 }
 
 void FakeStack::run() {

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,6 +59,7 @@ class FakeStack {
     uint32_t taken = 0, rx_written = 0, rx_base = 0, carriers = 0, urgents = 0;
   };
 
+  void keep(uint32_t slot, const std::function<uint64_t(uint32_t word)>& kept);
   void run();
   bool breathe();
   void sleep();

@@ -165,6 +165,22 @@ TEST_F(ServerTest, AProcessThatDiesLosesItsSocketsAndOnlyThose) {
   EXPECT_EQ(stack_.ids().allocated(), 0u);
 }
 
+TEST_F(ServerTest, ANewProgramHoldsWhatItsProcessKept) {
+  const auto [listener, client, server] = stack_.connected();
+  const uint32_t other = stack_.open(true);
+  view_.waiter_owners()[3].store(kProcess + 1);
+  view_.kept(kProcess)[server / 64].fetch_or(uint64_t{1} << (server % 64));
+  view_.kept(kProcess)[200 / 64].fetch_or(uint64_t{1} << (200 % 64));  // which it never had
+  stack_.server().process_executed(kProcess);
+  stack_.settle();
+  EXPECT_EQ(stack_.status(listener) & kOpen, 0u);
+  EXPECT_EQ(stack_.status(other) & kOpen, 0u);
+  EXPECT_TRUE(stack_.status(server) & kPeerClosed);
+  EXPECT_TRUE(stack_.status(server) & kOpen);
+  EXPECT_EQ(view_.refs(kProcess)[200 / 64].load() >> (200 % 64) & 1, 0u);
+  EXPECT_EQ(view_.waiter_owners()[3].load(), 0u) << "its threads are gone";
+}
+
 TEST_F(ServerTest, AnotherSleeperIsToldWhenTheOneThatWasToldEnds) {
   const uint32_t listener = stack_.listener(7);
   stack_.server().process_arrived(1);

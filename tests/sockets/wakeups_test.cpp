@@ -106,6 +106,19 @@ TEST_F(WakeupsTest, ANoteUnderASummaryBitThatIsSetAlreadyIsTaken) {
   EXPECT_EQ(notes(kWaiter), Sockets{kSocket});
 }
 
+TEST_F(WakeupsTest, ASetLastsAsLongAsAProcessThatHasItLives) {
+  for (const uint32_t slot : {1u, 2u}) view_.process(slot).sets[kWaiter / 64].store(1u << kWaiter);
+  view_.waiter_owners()[kWaiter].store(kSetOwner | 5);
+  view_.waiter(kWaiter).armed.store(kFutex);
+  const uint32_t others[] = {0, 2};
+  wakeups_.program_over(1, others);
+  EXPECT_EQ(view_.waiter_owners()[kWaiter].load(), kSetOwner | 5);
+  EXPECT_EQ(view_.waiter(kWaiter).armed.load(), kAwake);
+  EXPECT_EQ(notes(kWaiter).size(), OneStack::kSize.sockets) << "whatever it had taken is looked at again";
+  wakeups_.program_over(2, std::span(others).first(1));
+  EXPECT_EQ(view_.waiter_owners()[kWaiter].load(), 0u);
+}
+
 class ExclusiveTest : public WakeupsTest {
  protected:
   // Watchers 0 to 2 are exclusive, 3 is not.
