@@ -4,8 +4,10 @@ Run by processes_test.py on both. Nothing here is about time: that a connection 
 """
 
 import array
+import collections
 import contextlib
 import ctypes
+import fcntl
 import os
 import select
 import signal
@@ -14,9 +16,11 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 
 LIMIT_S = 20
 LIBC = ctypes.CDLL(None)
+STATIC_PROGRAM = os.environ.get("STATIC_PROGRAM")  # sleeps
 
 
 def connected():
@@ -248,6 +252,19 @@ def posix_spawn_with_a_socket_as_its_input():
     yield sees(peer)
 
 
+def posix_spawn_with_a_number_on_itself():
+    """Which makes it the child's although it is close-on-exec."""
+    peer, mine = connected()
+    number = mine.fileno()
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", f"exec cat <&{number} >&{number}"], os.environ,
+                         file_actions=[(os.POSIX_SPAWN_DUP2, number, number)])
+    mine.close()
+    yield asked(peer)
+    peer.shutdown(socket.SHUT_WR)
+    yield os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    yield sees(peer)
+
+
 def posix_spawn_of_what_is_not_there():
     peer, mine = connected()
     os.set_inheritable(mine.fileno(), True)
@@ -276,6 +293,121 @@ def popen():
     yield sees(peer)
     yield LIBC.pclose(ctypes.c_void_p(stream))
     mine.close()
+    yield sees(peer)
+
+
+def popen_has_what_was_open_when_it_was_called():
+    """The shell finds its parent's number to be another socket's by the time it looks."""
+    peer, mine = connected()
+    other_peer, other = connected()
+    number = mine.fileno()
+    os.set_inheritable(number, True)
+    LIBC.popen.restype = ctypes.c_void_p
+    stream = LIBC.popen(b"read word <&%d; echo $word >&%d" % (number, number), b"r")
+    os.dup2(other.fileno(), number)
+    other.close()
+    mine.close()
+    yield sees(other_peer)
+    yield asked(peer, b"ping\n")
+    yield LIBC.pclose(ctypes.c_void_p(stream))
+    yield sees(peer)
+
+
+def popen_in_many_threads():
+    """Commands are started while others open and close sockets, which none of them was given or all."""
+    stop = threading.Event()
+    seen = collections.Counter()
+    problems = []
+
+    def start():
+        while not stop.is_set():
+            with os.popen("echo word") as stream:
+                if stream.read() != "word\n":
+                    problems.append("lost")
+
+    def shells():
+        LIBC.popen.restype = ctypes.c_void_p
+        while not stop.is_set():
+            LIBC.pclose(ctypes.c_void_p(LIBC.popen(b"true", b"r")))
+
+    def connect():
+        for _ in range(40):
+            peer, mine = connected()
+            mine.set_inheritable(True)
+            mine.close()
+            seen[sees(peer)] += 1
+            peer.close()
+
+    others = [threading.Thread(target=work) for work in (start, shells, shells)]
+    connecting = [threading.Thread(target=connect) for _ in range(2)]
+    for thread in others + connecting:
+        thread.start()
+    for thread in connecting:
+        thread.join()
+    stop.set()
+    for thread in others:
+        thread.join()
+    yield dict(seen), problems
+
+
+def what_popen_is():
+    LIBC.popen.restype = ctypes.c_void_p
+
+    def open_command(command, how):
+        stream = LIBC.popen(command, how)
+        return stream and ctypes.c_void_p(stream)
+
+    first = open_command(b"read word; exit $((word))", b"w")
+    second = open_command(b"read word; exit 4", b"we")  # which has not the other's stream
+    yield [bool(fcntl.fcntl(LIBC.fileno(stream), fcntl.F_GETFD) & fcntl.FD_CLOEXEC) for stream in (first, second)]
+    yield LIBC.fputs(b"3\n", first) >= 0, LIBC.pclose(first), LIBC.fclose(second)  # which waits, too
+    yield [open_command(b"true", wrong) for wrong in (b"", b"rw", b"x")]
+    yield os.popen("echo word; exit 5").read()
+
+
+def system_and_signals():
+    yield LIBC.system(None), LIBC.system(b"exit 5"), LIBC.system(b"kill -9 $$"), LIBC.system(b"exec /no/such/program 2>/dev/null")
+    caught = []
+    signal.signal(signal.SIGINT, lambda *_: caught.append(1))
+    yield LIBC.system(b"kill -INT $PPID; kill -INT $$"), list(caught)  # the one ignores it, the other does not
+    os.kill(os.getpid(), signal.SIGINT)
+    yield list(caught), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def a_static_program_is_not_given_it():
+    """Which has no library of ours that could say so."""
+    peer, mine = connected()
+    with subprocess.Popen([STATIC_PROGRAM]) as program:
+        mine.close()
+        yield sees(peer)
+        program.kill()
+
+
+def a_static_program_is_given_it():
+    peer, mine = connected()
+    other_peer, other = connected()
+    with subprocess.Popen([STATIC_PROGRAM], pass_fds=[mine.fileno()]) as program:
+        mine.close()
+        other.close()
+        yield sees(other_peer)
+        peer.sendall(b"never read")
+        program.kill()
+    yield sees(peer)
+
+
+def an_image_that_cannot_be_is_none():
+    peer, mine = connected()
+
+    def work(say):
+        with contextlib.suppress(OSError):
+            os.execv("/dev/null", ["null"])
+        echo(mine)
+
+    child = Child(work)
+    mine.close()
+    yield asked(peer)
+    child.end()
     yield sees(peer)
 
 

@@ -14,11 +14,15 @@ class Processes(SkerryCase):
     LIMIT_S = 240
 
     def test_a_peer_sees_what_it_sees_on_linux(self):
+        source, static = self.folder / "static.c", self.folder / "static"
+        source.write_text("#include <unistd.h>\nint main(void) { for (;;) pause(); }\n")
+        run(["gcc", "-static", "-o", static, source], timeout_s=60)
+        words = ("env", f"STATIC_PROGRAM={static}", *PROGRAM)
         with Namespace() as plain:
             plain.run("ip", "link", "set", "lo", "up")
-            expected = run([*plain.inside(), *PROGRAM], timeout_s=110)[1].splitlines()
+            expected = run([*plain.inside(), *words], timeout_s=110)[1].splitlines()
         self.assertGreater(len(expected), 20, expected)
-        ours = self.serve("sh", "-c", '"$@"; echo over; exec sleep infinity', "sh", *PROGRAM)
+        ours = self.serve("sh", "-c", '"$@"; echo over; exec sleep infinity', "sh", *words, options=("--uplink", "none", "--share", str(self.folder)))
         ours.wait_for("over\n", timeout_s=110)
         self.assertEqual(ours.output().splitlines()[:-1], expected)
         self.assertGreater(self.stack_counter("sockets.accepted"), 20, "another stack carried this")
