@@ -110,15 +110,24 @@ long give_time_back(long time_out, Wait wait) {
   return result;
 }
 
+// False where the program may not read; then the kernel has the answer.
+bool copy_in(long from, void* to, size_t bytes) {
+  const iovec ours{to, bytes};
+  const iovec theirs{reinterpret_cast<void*>(from), bytes};
+  return client::system_call(SYS_process_vm_readv, client::system_call(SYS_getpid), client::word(&ours), 1,
+                             client::word(&theirs), 1, 0) == static_cast<long>(bytes);
+}
+
 // A child with memory and descriptors of its own, that goes on here: what fork(2) makes. Of others (threads,
 // vfork(2)) libc has functions, since no C function can return from such a call twice.
 bool makes_a_process(long number, const Arguments& arguments) {
   constexpr uint64_t kShared = CLONE_VM | CLONE_FILES | CLONE_THREAD;
   const auto& a = arguments.values;
   if (number == SYS_clone) return (static_cast<uint64_t>(a[0]) & kShared) == 0 && a[1] == 0;
-  const auto* described = reinterpret_cast<const clone_args*>(a[0]);
-  return described != nullptr && static_cast<size_t>(a[1]) >= CLONE_ARGS_SIZE_VER0 &&
-         (described->flags & kShared) == 0 && described->stack == 0;
+  clone_args described{};
+  return static_cast<size_t>(a[1]) >= CLONE_ARGS_SIZE_VER0 &&
+         copy_in(a[0], &described, CLONE_ARGS_SIZE_VER0) && (described.flags & kShared) == 0 &&
+         described.stack == 0;
 }
 
 // Of libc's own handlers (pthread_atfork(3)) none runs, as on Linux.

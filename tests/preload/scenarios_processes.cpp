@@ -137,6 +137,8 @@ void a_child_by_number() {
     close(one);
   }
   close(listening);
+  EXPECT(syscall(SYS_clone3, 8, sizeof(clone_args)) == -1 && errno == EFAULT);  // not ours to read
+  EXPECT(syscall(SYS_clone3, nullptr, sizeof(clone_args)) == -1 && errno == EFAULT);
 }
 
 // close_range(2): of a range all, but those that are only marked.
