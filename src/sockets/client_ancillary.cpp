@@ -24,14 +24,21 @@ bool holds(const cmsghdr* header, size_t bytes) {
   return header->cmsg_len == CMSG_LEN(bytes);
 }
 
+// Linux ip_route_output_key_hash_rcu(): nothing leaves from an address that is another's.
+int set_source(Outfit& outfit, IpAddress source) {
+  if (!source.is_loopback() && source != IpAddress::v4(state.control->address)) return -ENETUNREACH;
+  outfit.source = source;
+  return 0;
+}
+
 // Linux ip_cmsg_send().
 int read_ip(cmsghdr* header, Outfit& outfit) {
   switch (header->cmsg_type) {
     case IP_PKTINFO: {
       if (!holds(header, sizeof(in_pktinfo))) return -EINVAL;
       const auto info = value_of<in_pktinfo>(header);
-      if (info.ipi_spec_dst.s_addr != 0) outfit.source = IpAddress::v4(ntohl(info.ipi_spec_dst.s_addr));
-      return 0;
+      if (info.ipi_spec_dst.s_addr == 0) return 0;
+      return set_source(outfit, IpAddress::v4(ntohl(info.ipi_spec_dst.s_addr)));
     }
     case IP_TTL: {
       if (!holds(header, sizeof(int))) return -EINVAL;
@@ -58,8 +65,9 @@ int read_one(uint32_t socket, cmsghdr* header, Outfit& outfit) {
   if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO && state.names[socket].v6) {
     if (header->cmsg_len < CMSG_LEN(sizeof(in6_pktinfo))) return -EINVAL;
     const auto info = value_of<in6_pktinfo>(header);
-    std::memcpy(outfit.source.bytes.data(), &info.ipi6_addr, 16);
-    return outfit.source.is_v4() ? 0 : -EINVAL;
+    IpAddress source;
+    std::memcpy(source.bytes.data(), &info.ipi6_addr, 16);
+    return source.is_v4() ? set_source(outfit, source) : -EINVAL;
   }
   return header->cmsg_level == IPPROTO_IP ? read_ip(header, outfit) : 0;
 }

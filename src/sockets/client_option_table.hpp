@@ -89,6 +89,8 @@ inline constexpr Option kOptions[] = {
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, Kind::ignored, false, 0, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_V6ONLY, Kind::bit, false, kOptV6Only, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_RECVPKTINFO, Kind::bit, false, kOptV6PacketInfo, 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, Kind::bit, false, kOptV6ReceiveHopLimit, 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS, Kind::bit, false, kOptV6ReceiveTrafficClass, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_RECVERR, Kind::bit, false, kOptV6ReceiveErrors, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_TCLASS, Kind::number, false, kTrafficClass, -1, 255, 0},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, Kind::number, false, kHopLimit, -1, 255, 64},

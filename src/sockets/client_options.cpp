@@ -296,6 +296,7 @@ int set_option(uint32_t socket, int level, int name, const void* value, socklen_
   if (value == nullptr) return -EFAULT;
   const Option* option = find_option(level, name);
   if (option != nullptr && level == IPPROTO_TCP && !is_stream(socket)) return -ENOPROTOOPT;
+  if (level == IPPROTO_IPV6 && !state.names[socket].v6) return -ENOPROTOOPT;
   if (level == SOL_SOCKET && length < sizeof(int) && name != SO_BINDTODEVICE) return -EINVAL;
   if (option == nullptr) return set_special(socket, level, name, value, length);
   int number = 0;
@@ -324,6 +325,7 @@ int get_option(uint32_t socket, int level, int name, void* value, socklen_t* len
   if (value == nullptr || length == nullptr) return -EFAULT;
   if (static_cast<int>(*length) < 0) return -EINVAL;
   if (level == IPPROTO_TCP && !is_stream(socket)) return state.names[socket].v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+  if (level == IPPROTO_IPV6 && !state.names[socket].v6) return -EOPNOTSUPP;
   const Option* option = find_option(level, name);
   if (option == nullptr) return give_special(socket, level, name, value, length);
   int number = option->kind == Kind::bit ? has_option(socket, option->where) : option->usual;

@@ -22,6 +22,8 @@ enum ClientOption : uint64_t {
   kOptReceiveTtl = 1 << 18,
   kOptV6ReceiveErrors = 1 << 23,
   kOptFreeBind = 1 << 21,
+  kOptV6ReceiveHopLimit = 1 << 24,
+  kOptV6ReceiveTrafficClass = 1 << 25,
 };
 
 inline bool has_option(uint32_t socket, uint64_t bit) {

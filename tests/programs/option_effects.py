@@ -124,6 +124,30 @@ def datagrams_of_both_families():
     yield beside(other.recvmsg(100, 200))
 
 
+def control_data_of_ipv6_sockets():
+    one, other = datagrams(socket.AF_INET6)
+    fourth = datagrams()[0]
+    to = other.getsockname()
+    mapped = socket.inet_pton(socket.AF_INET6, "::ffff:127.0.0.1") + number(0)
+    foreign = socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.1") + number(0)
+    for level, option in ((0, IP_PKTINFO), (0, IP_RECVTTL), (0, IP_RECVTOS), (41, socket.IPV6_RECVPKTINFO),
+                          (41, socket.IPV6_RECVHOPLIMIT), (41, socket.IPV6_RECVTCLASS)):
+        other.setsockopt(level, option, 1)
+        yield other.getsockopt(level, option)
+    for data in ([], [(41, socket.IPV6_PKTINFO, mapped)], [(41, socket.IPV6_HOPLIMIT, number(9))], [(41, socket.IPV6_TCLASS, number(0x28))],
+                 [(0, IP_TTL, number(9)), (0, IP_TOS, number(0x28))], [(0, IP_PKTINFO, number(0) + socket.inet_aton("127.0.0.1") * 2)],
+                 [(0, IP_PKTINFO, number(0) + socket.inet_aton("192.0.2.1") * 2)], [(41, socket.IPV6_PKTINFO, foreign)],
+                 [(41, socket.IPV6_PKTINFO, bytes(15) + b"\1" + number(0))], [(41, socket.IPV6_PKTINFO, bytes(20))], [(41, 99, b"1234")], [(41, socket.IPV6_PKTINFO, b"short")]):
+        sent = attempt(one.sendmsg, [b"x"], data, 0, to)
+        yield sent, sent == 1 and beside(other.recvmsg(100, 400))
+        sent = attempt(fourth.sendmsg, [b"x"], data, 0, ("127.0.0.1", to[1]))
+        yield sent, sent == 1 and beside(other.recvmsg(100, 400))
+    for option in (socket.IPV6_RECVPKTINFO, socket.IPV6_TCLASS, IPV6_RECVERR, socket.IPV6_V6ONLY):
+        yield attempt(fourth.setsockopt, 41, option, 1), attempt(fourth.getsockopt, 41, option)
+    with socket.socket() as stream:
+        yield attempt(stream.setsockopt, 41, socket.IPV6_V6ONLY, 0), attempt(stream.getsockopt, 41, socket.IPV6_UNICAST_HOPS)
+
+
 def what_is_kept():
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         for level, option, values in ((0, IP_TTL, (-1, 0, 1, 255, 256)), (0, IP_TOS, (-1, 0, 1, 255, 256, 300)),

@@ -60,6 +60,33 @@ TEST_P(BufferTest, TheSendBufferHoldsWhatItsSizeSaysAndNoMore) {
   os->close(b);
 }
 
+// A buffer may be set larger than our ring, which then is all that can ever wait.
+TEST_P(BufferTest, AFullRingIsEnoughInput) {
+  const auto [a, b] = connection();
+  set_and_get(b, SO_RCVBUF, 212'992);
+  set_and_get(b, SO_RCVLOWAT, 200'000);
+  std::thread writer([&, from = a] {
+    const std::string block(100'000, 'x');
+    for (int i = 0; i < 2; ++i)
+      for (size_t sent = 0; sent < block.size();) {
+        const ssize_t now = os->send(from, block.data() + sent, block.size() - sent, 0);
+        ASSERT_GT(now, 0);
+        sent += static_cast<size_t>(now);
+      }
+  });
+  size_t got = 0;
+  while (got < 200'000) {
+    ASSERT_EQ(wait_for(b, POLLIN), POLLIN) << got;
+    const std::string piece = receive(b, 200'000, MSG_DONTWAIT);
+    ASSERT_NE(piece, "");
+    got += piece.size();
+    set_and_get(b, SO_RCVLOWAT, 1);
+  }
+  writer.join();
+  os->close(a);
+  os->close(b);
+}
+
 TEST_P(BufferTest, ASmallerSendBufferHoldsLess) {
   const auto [a, b] = connection();
   EXPECT_EQ(set_and_get(b, SO_RCVBUF, 4096), 8192);
