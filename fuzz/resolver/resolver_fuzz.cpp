@@ -1,5 +1,6 @@
 // The resolver against a name server that sends anything, and against files that hold anything. The first
-// byte says which; the id of the question is the message's own, so that what follows is reached.
+// byte says which, and what was asked; the id of the question is the message's own, so that what follows is
+// reached.
 #include <string>
 
 #include "base/check.hpp"
@@ -9,14 +10,15 @@
 namespace skerry::preload {
 namespace {
 
-void try_answer(ConstBytes message) {
+void try_answer(ConstBytes message, DnsType type) {
   if (message.size() < 2) return;
   DnsName question;
   CHECK(to_dns_name("www.example.org", question));
-  const DnsAnswer answer = read_answer(message, load_be16(message.data()), question);
+  const DnsAnswer answer = read_answer(message, load_be16(message.data()), question, type);
   CHECK(answer.count <= kAddressesMax);
   CHECK(answer.kind == DnsAnswer::Kind::cut ||
         (answer.kind == DnsAnswer::Kind::addresses) == (answer.count > 0));
+  CHECK(answer.kind != DnsAnswer::Kind::pointer || (type == DnsType::pointer && answer.canonical.length > 0));
   CHECK(answer.canonical.length <= answer.canonical.bytes.size());
   // What was read can be asked: an alias goes back out as a question.
   char text[256];
@@ -24,7 +26,7 @@ void try_answer(ConstBytes message) {
   CHECK(length < sizeof text);
   if (answer.kind != DnsAnswer::Kind::alias) return;
   uint8_t again[kQuestionMax];
-  CHECK(write_question(1, answer.canonical, again) <= sizeof again);
+  CHECK(write_question(1, answer.canonical, type, again) <= sizeof again);
 }
 
 void try_files(ConstBytes bytes) {
@@ -58,6 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (data[0] == 'f')
     skerry::preload::try_files(rest);
   else
-    skerry::preload::try_answer(rest);
+    skerry::preload::try_answer(
+        rest, data[0] == 'p' ? skerry::preload::DnsType::pointer : skerry::preload::DnsType::address);
   return 0;
 }

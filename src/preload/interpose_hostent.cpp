@@ -169,14 +169,13 @@ SKERRY_EXPORT int gethostbyaddr_r(const void* address, socklen_t length, int fam
     std::memcpy(ip.bytes.data(), address, 16);
   else
     return EAFNOSUPPORT;
-  char name[256];
-  *error = HOST_NOT_FOUND;
-  if (!find_name_in_hosts(ip, name, sizeof name)) return 0;
-  if (const int failed = build({name, family, &ip, 1}, {buffer, room}, *entry); failed != 0) {
+  const Resolved found = resolve_address(ip);
+  *error = to_h_error(found.kind);
+  if (found.kind != Resolved::Kind::found) return 0;
+  if (const int failed = build({found.canonical, family, &ip, 1}, {buffer, room}, *entry); failed != 0) {
     *error = NETDB_INTERNAL;
     return failed;
   }
-  *error = NETDB_SUCCESS;
   *result = entry;
   return 0;
 }

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <charconv>
@@ -182,17 +183,30 @@ int list(const Resolved& found, const char* service, const addrinfo& hints, Answ
   return count > 0 ? count : EAI_NODATA;
 }
 
-bool host_name(const IpAddress& address, int flags, char* host, socklen_t room) {
-  if (flags & NI_NUMERICHOST || !find_name_in_hosts(address, host, room)) return false;
-  if (flags & NI_NOFQDN) host[std::strcspn(host, ".")] = 0;
-  return true;
-}
-
 int fit(const char* text, char* to, socklen_t room) {
   const size_t length = std::strlen(text);
   if (length + 1 > room) return EAI_OVERFLOW;
   std::memcpy(to, text, length + 1);
   return 0;
+}
+
+// Of a host in our own domain the name alone.
+void leave_out_domain(char* name) {
+  utsname ours{};
+  if (client::system_call(SYS_uname, client::word(&ours)) != 0) return;
+  const char* domain = std::strchr(ours.nodename, '.');
+  char* theirs = std::strchr(name, '.');
+  if (domain != nullptr && theirs != nullptr && same_name(domain, theirs)) *theirs = 0;
+}
+
+// EAI_NONAME: it has none.
+int host_name(const IpAddress& address, int flags, char* host, socklen_t room) {
+  if (flags & NI_NUMERICHOST) return EAI_NONAME;
+  Resolved found = resolve_address(address);
+  if (found.kind == Resolved::Kind::try_again) return EAI_AGAIN;
+  if (found.kind != Resolved::Kind::found) return EAI_NONAME;
+  if (flags & NI_NOFQDN) leave_out_domain(found.canonical);
+  return fit(found.canonical, host, room);
 }
 
 }  // namespace
@@ -270,9 +284,10 @@ SKERRY_EXPORT int getnameinfo(const sockaddr* address, socklen_t length, char* h
     port = ntohs(in6.sin6_port);
     inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof text);
   }
-  if (host != nullptr && host_room > 0 && !host_name(ip, flags, host, host_room)) {
-    if (flags & NI_NAMEREQD) return EAI_NONAME;
-    if (const int error = fit(text, host, host_room); error != 0) return error;
+  if (host != nullptr && host_room > 0) {
+    int error = host_name(ip, flags, host, host_room);
+    if (error == EAI_NONAME && !(flags & NI_NAMEREQD)) error = fit(text, host, host_room);
+    if (error != 0) return error;
   }
   if (service == nullptr || service_room == 0) return 0;
   if (!(flags & NI_NUMERICSERV) &&

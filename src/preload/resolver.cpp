@@ -86,32 +86,37 @@ class ServerSocket {
   bool connected_ = false;
 };
 
+struct Question {
+  DnsName name;
+  DnsType type;
+};
+
 // One question to one server; `not_ours` says that no usable answer came. A fresh socket for each: its random
 // port is half of what an off-path forger must guess (RFC 5452).
-DnsAnswer ask_by_datagram(Ipv4Address server, const DnsName& name, TimeNs deadline) {
+DnsAnswer ask_by_datagram(Ipv4Address server, const Question& asked, TimeNs deadline) {
   const ServerSocket socket(server, SOCK_DGRAM, deadline);
   uint8_t question[kQuestionMax];
   const uint16_t id = random_id();
-  if (!socket.send(question, write_question(id, name, question))) return {};
+  if (!socket.send(question, write_question(id, asked.name, asked.type, question))) return {};
   while (socket.has_time()) {
     uint8_t reply[1500];
     const ssize_t length = socket.receive(reply, sizeof reply);
     if (length < 0) return {};
-    const DnsAnswer answer = read_answer({reply, static_cast<size_t>(length)}, id, name);
+    const DnsAnswer answer = read_answer({reply, static_cast<size_t>(length)}, id, asked.name, asked.type);
     if (answer.kind != DnsAnswer::Kind::not_ours) return answer;
   }
   return {};
 }
 
 // The same over a stream, where each message has its length before it (RFC 7766 section 8).
-DnsAnswer ask_by_stream(Ipv4Address server, const DnsName& name, TimeNs deadline) {
+DnsAnswer ask_by_stream(Ipv4Address server, const Question& asked, TimeNs deadline) {
   const ServerSocket socket(server, SOCK_STREAM, deadline);
   struct {
     uint8_t length[2];
     uint8_t question[kQuestionMax];
   } message;
   const uint16_t id = random_id();
-  const size_t bytes = write_question(id, name, message.question);
+  const size_t bytes = write_question(id, asked.name, asked.type, message.question);
   store_be16(message.length, static_cast<uint16_t>(bytes));
   // In one send: a second would wait for the first one's acknowledgment.
   if (!socket.send(&message, sizeof message.length + bytes)) return {};
@@ -121,13 +126,13 @@ DnsAnswer ask_by_stream(Ipv4Address server, const DnsName& name, TimeNs deadline
   uint8_t reply[4096];
   const size_t wanted = std::min<size_t>(load_be16(length), sizeof reply);
   if (!socket.receive_all(reply, wanted)) return {};
-  return read_answer({reply, wanted}, id, name);
+  return read_answer({reply, wanted}, id, asked.name, asked.type);
 }
 
-DnsAnswer ask_server(Ipv4Address server, const DnsName& name, DurationNs timeout_ns) {
-  const DnsAnswer answer = ask_by_datagram(server, name, client::monotonic_ns() + timeout_ns);
+DnsAnswer ask_server(Ipv4Address server, const Question& asked, DurationNs timeout_ns) {
+  const DnsAnswer answer = ask_by_datagram(server, asked, client::monotonic_ns() + timeout_ns);
   if (answer.kind != DnsAnswer::Kind::cut) return answer;
-  DnsAnswer whole = ask_by_stream(server, name, client::monotonic_ns() + timeout_ns);
+  DnsAnswer whole = ask_by_stream(server, asked, client::monotonic_ns() + timeout_ns);
   const bool is_more = whole.kind != DnsAnswer::Kind::not_ours && whole.kind != DnsAnswer::Kind::cut;
   if (is_more) return whole;
   if (whole.count == 0) whole = answer;
@@ -136,29 +141,30 @@ DnsAnswer ask_server(Ipv4Address server, const DnsName& name, DurationNs timeout
 }
 
 // All servers in turn, as often as resolv.conf says; a server that fails is passed over.
-DnsAnswer ask_servers(const ResolverConfig& config, const DnsName& name) {
+DnsAnswer ask_servers(const ResolverConfig& config, const Question& asked) {
   DnsAnswer last;
   for (uint32_t attempt = 0; attempt < config.attempts; ++attempt)
     for (size_t i = 0; i < config.server_count; ++i) {
-      const DnsAnswer answer = ask_server(config.servers[i], name, config.timeout_s * kSecond);
+      const DnsAnswer answer = ask_server(config.servers[i], asked, config.timeout_s * kSecond);
       if (answer.kind != DnsAnswer::Kind::not_ours && answer.kind != DnsAnswer::Kind::failure) return answer;
       if (answer.kind == DnsAnswer::Kind::failure) last = answer;
     }
   return last;
 }
 
-// A full name, with its aliases.
-Resolved::Kind ask_name(const ResolverConfig& config, DnsName name, Resolved& resolved) {
+// A full name, with its aliases: its addresses in `resolved`, or in `canonical` what it points to.
+Resolved::Kind ask_name(const ResolverConfig& config, Question asked, Resolved& resolved) {
   for (int questions = 0; questions < kAliasQuestionsMax; ++questions) {
-    const DnsAnswer answer = ask_servers(config, name);
+    const DnsAnswer answer = ask_servers(config, asked);
     switch (answer.kind) {
       case DnsAnswer::Kind::addresses:
+      case DnsAnswer::Kind::pointer:
         for (size_t i = 0; i < answer.count; ++i) resolved.addresses[i] = IpAddress::v4(answer.addresses[i]);
         resolved.count = answer.count;
         to_text(answer.canonical, resolved.canonical, sizeof resolved.canonical);
         return Resolved::Kind::found;
       case DnsAnswer::Kind::alias:
-        name = answer.canonical;
+        asked.name = answer.canonical;
         continue;
       case DnsAnswer::Kind::no_data:
         return Resolved::Kind::no_data;
@@ -193,7 +199,7 @@ void ask_dns(std::string_view name, Resolved& resolved) {
       absolute || static_cast<uint32_t>(std::count(name.begin(), name.end(), '.')) >= config.ndots;
   Resolved::Kind worst = Resolved::Kind::no_name;
   const auto try_name = [&](const DnsName& full) {
-    const Resolved::Kind kind = ask_name(config, full, resolved);
+    const Resolved::Kind kind = ask_name(config, {full, DnsType::address}, resolved);
     if (kind != Resolved::Kind::no_name) worst = kind;
     return kind == Resolved::Kind::found;
   };
@@ -247,21 +253,32 @@ void set_one(Resolved& resolved, Ipv4Address address) {
   resolved.count = 1;
 }
 
-// hosts(5), and what needs no line there. What somebody else said of the name before stays if nothing is
-// here.
+// hosts(5), and what needs no line there.
 HostSources::Status look_here(std::string_view name, Resolved& resolved) {
   const size_t count = find_in_hosts(name, resolved.addresses, kAddressesMax);
+  resolved.kind = Resolved::Kind::found;
   if (count > 0) {
-    resolved.kind = Resolved::Kind::found;
     resolved.count = count;
   } else if (is_localhost(name)) {
     set_one(resolved, INADDR_LOOPBACK);
   } else if (is_own_name(name)) {
     set_one(resolved, client::state.control->address);
   } else {
+    resolved.kind = Resolved::Kind::no_name;
     return HostSources::notfound;
   }
   return HostSources::success;
+}
+
+// Each source in the order of nsswitch.conf(5), until one says what ends the search. The last one that was
+// asked says why there is nothing.
+template <class AskDns, class LookHere>
+void ask_sources(AskDns dns, LookHere here) {
+  const HostSources sources = read_sources();
+  for (size_t i = 0; i < sources.count; ++i) {
+    const HostSources::Status status = sources.each[i].kind == HostSources::Kind::dns ? dns() : here();
+    if (sources.each[i].ends_with & status) return;
+  }
 }
 
 }  // namespace
@@ -269,17 +286,31 @@ HostSources::Status look_here(std::string_view name, Resolved& resolved) {
 Resolved resolve(std::string_view name) {
   Resolved resolved;
   std::memcpy(resolved.canonical, name.data(), std::min(name.size(), sizeof resolved.canonical - 1));
-  const HostSources sources = read_sources();
-  for (size_t i = 0; i < sources.count; ++i) {
-    HostSources::Status status;
-    if (sources.each[i].kind == HostSources::Kind::dns) {
-      ask_dns(name, resolved);
-      status = status_of(resolved.kind);
-    } else {
-      status = look_here(name, resolved);
-    }
-    if (sources.each[i].ends_with & status) break;
-  }
+  const auto ask = [&] {
+    ask_dns(name, resolved);
+    return status_of(resolved.kind);
+  };
+  ask_sources(ask, [&] { return look_here(name, resolved); });
+  return resolved;
+}
+
+// To nss_dns an address without a name is not found, whatever the reason (its gethostbyaddr2_r).
+Resolved resolve_address(const IpAddress& address) {
+  Resolved resolved;
+  const auto status = [&] {
+    return resolved.kind == Resolved::Kind::found ? HostSources::success : HostSources::notfound;
+  };
+  const auto ask = [&] {
+    if (address.is_v4())
+      resolved.kind = ask_name(read_config(), {name_of_address(address.as_v4()), DnsType::pointer}, resolved);
+    return status();
+  };
+  const auto look = [&] {
+    const bool listed = find_name_in_hosts(address, resolved.canonical, sizeof resolved.canonical);
+    resolved.kind = listed ? Resolved::Kind::found : Resolved::Kind::no_name;
+    return status();
+  };
+  ask_sources(ask, look);
   return resolved;
 }
 

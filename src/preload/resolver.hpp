@@ -1,5 +1,5 @@
-// Names to addresses: hosts(5), then DNS over the program's own stack (RFC 1035, resolv.conf(5)). glibc's own
-// resolver calls no function that could be interposed, so this one takes its place.
+// Names to addresses and back: hosts(5), then DNS over the program's own stack (RFC 1035, resolv.conf(5)).
+// glibc's own resolver calls no function that could be interposed, so this one takes its place.
 #pragma once
 
 #include <cstddef>
@@ -19,5 +19,7 @@ struct Resolved {
 
 // Blocks up to the time-outs of resolv.conf. Needs an attached session.
 Resolved resolve(std::string_view name);
+// The address's name in `canonical`, and no addresses.
+Resolved resolve_address(const IpAddress& address);
 
 }  // namespace skerry::preload

@@ -1,11 +1,13 @@
 #include "preload/resolver_message.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
 
 namespace skerry::preload {
 namespace {
 
-constexpr uint16_t kTypeA = 1, kTypeCname = 5, kClassIn = 1;
+constexpr uint16_t kTypeCname = 5, kClassIn = 1;
 constexpr int kAliasesMax = 8;  // steps of a CNAME chain that are followed
 
 uint8_t lower(uint8_t c) {
@@ -57,21 +59,27 @@ size_t read_record(ConstBytes message, size_t at, Record& record) {
   return record.data + record.data_bytes;
 }
 
-// One pass over the answers: addresses of `answer.canonical`, or one more step of its chain of aliases. False
-// if there was such a step.
-bool collect(ConstBytes message, size_t at, uint16_t count, DnsAnswer& answer) {
+// One pass over the answers: what `answer.canonical` has, or one more step of its chain of aliases. False if
+// there was such a step. `pointer` is the first that there is.
+bool collect(ConstBytes message, size_t at, uint16_t count, DnsType type, DnsAnswer& answer,
+             DnsName& pointer) {
   for (uint16_t i = 0; i < count; ++i) {
     Record record;
     at = read_record(message, at, record);
     if (at == 0) return true;
     if (record.class_ != kClassIn || !(record.owner == answer.canonical)) continue;
-    if (record.type == kTypeA && record.data_bytes == 4 && answer.count < kAddressesMax)
+    const bool is_wanted = record.type == static_cast<uint16_t>(type);
+    if (is_wanted && type == DnsType::address && record.data_bytes == 4 && answer.count < kAddressesMax)
       answer.addresses[answer.count++] = load_be32(&message[record.data]);
+    const bool is_alias = record.type == kTypeCname;
     DnsName target;
-    if (record.type == kTypeCname && read_name(message, record.data, target) != 0) {
+    if (!is_alias && !(is_wanted && type == DnsType::pointer)) continue;
+    if (read_name(message, record.data, target) == 0) continue;
+    if (is_alias) {
       answer.canonical = target;
       return false;
     }
+    if (pointer.length == 0) pointer = target;
   }
   return true;
 }
@@ -111,18 +119,32 @@ size_t to_text(const DnsName& name, char* text, size_t room) {
   return used;
 }
 
-size_t write_question(uint16_t id, const DnsName& name, uint8_t (&message)[kQuestionMax]) {
+DnsName name_of_address(Ipv4Address address) {
+  char text[sizeof "255.255.255.255.in-addr.arpa"];
+  char* at = text;
+  for (uint32_t shift = 0; shift < 32; shift += 8) {
+    at = std::to_chars(at, std::end(text), address >> shift & 255).ptr;
+    *at++ = '.';
+  }
+  constexpr std::string_view kBelow = "in-addr.arpa";
+  at = std::copy(kBelow.begin(), kBelow.end(), at);
+  DnsName name;
+  to_dns_name({text, static_cast<size_t>(at - text)}, name);
+  return name;
+}
+
+size_t write_question(uint16_t id, const DnsName& name, DnsType type, uint8_t (&message)[kQuestionMax]) {
   std::memset(message, 0, 12);
   store_be16(message, id);
   message[2] = 1;  // RD: recursion desired
   store_be16(message + 4, 1);
   std::memcpy(message + 12, name.bytes.data(), name.length);
-  store_be16(message + 12 + name.length, kTypeA);
+  store_be16(message + 12 + name.length, static_cast<uint16_t>(type));
   store_be16(message + 14 + name.length, kClassIn);
   return 16 + name.length;
 }
 
-DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question) {
+DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question, DnsType type) {
   DnsAnswer answer;
   if (message.size() < 12 || load_be16(&message[0]) != id) return answer;
   const uint16_t flags = load_be16(&message[2]);
@@ -131,7 +153,8 @@ DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question) 
   DnsName asked;
   const size_t at = read_name(message, 12, asked);
   if (!response || !is_query_opcode || load_be16(&message[4]) != 1 || at == 0 || message.size() - at < 4 ||
-      !(asked == question) || load_be16(&message[at]) != kTypeA || load_be16(&message[at + 2]) != kClassIn)
+      !(asked == question) || load_be16(&message[at]) != static_cast<uint16_t>(type) ||
+      load_be16(&message[at + 2]) != kClassIn)
     return answer;
 
   const int code = flags & 15;
@@ -146,11 +169,14 @@ DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question) 
   }
   const uint16_t count = load_be16(&message[6]);
   int steps = 0;
-  while (!collect(message, at + 4, count, answer) && ++steps <= kAliasesMax) {
+  DnsName pointer;
+  while (!collect(message, at + 4, count, type, answer, pointer) && ++steps <= kAliasesMax) {
   }
+  if (pointer.length != 0) answer.canonical = pointer;
   const bool truncated = flags & 0x0200;
   answer.kind = truncated             ? DnsAnswer::Kind::cut
                 : answer.count > 0    ? DnsAnswer::Kind::addresses
+                : pointer.length > 0  ? DnsAnswer::Kind::pointer
                 : steps > kAliasesMax ? DnsAnswer::Kind::failure
                 : steps > 0           ? DnsAnswer::Kind::alias
                                       : DnsAnswer::Kind::no_data;

@@ -27,10 +27,16 @@ bool to_dns_name(std::string_view text, DnsName& name);
 // Writes "www.example.org" and a zero byte; `room` of 256 takes every name. The length without the zero byte.
 size_t to_text(const DnsName& name, char* text, size_t room);
 
+// The name that an IPv4 address has, to be asked what it points to (RFC 1035 section 3.5).
+DnsName name_of_address(Ipv4Address address);
+
 inline constexpr size_t kQuestionMax = 12 + 255 + 4;
 
-// A recursive question for IPv4 addresses (type A, class IN). Returns the message's length.
-size_t write_question(uint16_t id, const DnsName& name, uint8_t (&message)[kQuestionMax]);
+// What is asked of a name: its IPv4 addresses (A), or what it points to (PTR).
+enum class DnsType : uint16_t { address = 1, pointer = 12 };
+
+// A recursive question, of class IN. Returns the message's length.
+size_t write_question(uint16_t id, const DnsName& name, DnsType type, uint8_t (&message)[kQuestionMax]);
 
 inline constexpr size_t kAddressesMax = 32;
 
@@ -38,7 +44,8 @@ struct DnsAnswer {
   enum class Kind {
     not_ours,   // another id, another question, or not a DNS answer: wait for the next message
     addresses,  // there is at least one
-    no_data,    // the name exists but has no IPv4 address
+    pointer,    // `canonical` is what the name points to
+    no_data,    // the name exists but has none of these
     alias,      // only a CNAME was told: ask again for `canonical`
     no_name,    // NXDOMAIN
     cut,        // not all of it fitted: to be asked for again over a stream (RFC 7766 section 5)
@@ -47,9 +54,9 @@ struct DnsAnswer {
   Kind kind = Kind::not_ours;
   std::array<Ipv4Address, kAddressesMax> addresses{};
   size_t count = 0;
-  DnsName canonical;  // where the chain of aliases ended
+  DnsName canonical;  // where the chain of aliases ended, or that which was pointed to
 };
 
-DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question);
+DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question, DnsType type);
 
 }  // namespace skerry::preload

@@ -24,7 +24,8 @@ std::string text(const DnsName& name) {
 // An answer, written a piece at a time.
 class Message {
  public:
-  Message(uint16_t id, uint16_t flags, std::string_view question, uint16_t answers) {
+  Message(uint16_t id, uint16_t flags, std::string_view question, uint16_t answers,
+          DnsType type = DnsType::address) {
     put16(id);
     put16(flags);
     put16(1);
@@ -32,7 +33,7 @@ class Message {
     put16(0);
     put16(0);
     put_name(question);
-    put16(1);
+    put16(static_cast<uint16_t>(type));
     put16(1);
   }
   void put16(uint16_t value) {
@@ -55,10 +56,11 @@ class Message {
     put_name(owner);
     put_record(1, {192, 0, 2, last});
   }
-  void put_alias(std::string_view owner, std::string_view target) {
+  void put_alias(std::string_view owner, std::string_view target) { put_target(5, owner, target); }
+  void put_target(uint16_t type, std::string_view owner, std::string_view target) {
     put_name(owner);
     const DnsName wire = name(target);
-    put_record(5, {wire.bytes.begin(), wire.bytes.begin() + static_cast<long>(wire.length)});
+    put_record(type, {wire.bytes.begin(), wire.bytes.begin() + static_cast<long>(wire.length)});
   }
   std::vector<uint8_t> bytes;
 };
@@ -80,7 +82,7 @@ TEST(DnsName, FromAndToText) {
 
 TEST(DnsQuestion, IsWhatRfc1035Says) {
   uint8_t message[kQuestionMax];
-  const size_t length = write_question(0x1234, name("a.bc"), message);
+  const size_t length = write_question(0x1234, name("a.bc"), DnsType::address, message);
   const std::vector<uint8_t> expected = {0x12, 0x34, 1,   0, 0,   1,   0, 0, 0, 0, 0,
                                          0,    1,    'a', 2, 'b', 'c', 0, 0, 1, 0, 1};
   EXPECT_EQ(std::vector<uint8_t>(message, message + length), expected);
@@ -92,7 +94,7 @@ TEST(DnsAnswer, GivesAddresses) {
   message.bytes.push_back(0xc0);  // the second owner is a pointer to the question
   message.bytes.push_back(12);
   message.put_record(1, {192, 0, 2, 2});
-  const DnsAnswer answer = read_answer(message.bytes, 7, name("x.example"));
+  const DnsAnswer answer = read_answer(message.bytes, 7, name("x.example"), DnsType::address);
   ASSERT_EQ(answer.kind, DnsAnswer::Kind::addresses);
   ASSERT_EQ(answer.count, 2u);
   EXPECT_EQ(answer.addresses[0], 0xc0000201u);
@@ -104,16 +106,32 @@ TEST(DnsAnswer, FollowsAliasesInAnyOrder) {
   message.put_address("c.example", 9);
   message.put_alias("b.example", "c.example");
   message.put_alias("a.example", "b.example");
-  const DnsAnswer answer = read_answer(message.bytes, 7, name("a.example"));
+  const DnsAnswer answer = read_answer(message.bytes, 7, name("a.example"), DnsType::address);
   ASSERT_EQ(answer.kind, DnsAnswer::Kind::addresses);
   EXPECT_EQ(answer.addresses[0], 0xc0000209u);
   EXPECT_EQ(text(answer.canonical), "c.example");
 }
 
+// RFC 1035 section 3.5; RFC 2317 puts aliases in between.
+TEST(DnsAnswer, SaysWhatAnAddressPointsTo) {
+  const DnsName asked = name_of_address(0xc000024d);
+  EXPECT_EQ(text(asked), "77.2.0.192.in-addr.arpa");
+  Message message(7, kResponse, text(asked), 3, DnsType::pointer);
+  message.put_address("77.below.example", 1);
+  message.put_target(12, "77.below.example", "Host.Example");
+  message.put_alias(text(asked), "77.below.example");
+  const DnsAnswer answer = read_answer(message.bytes, 7, asked, DnsType::pointer);
+  ASSERT_EQ(answer.kind, DnsAnswer::Kind::pointer);
+  EXPECT_EQ(answer.count, 0u);
+  EXPECT_EQ(text(answer.canonical), "host.example");
+  EXPECT_EQ(read_answer(message.bytes, 7, asked, DnsType::address).kind, DnsAnswer::Kind::not_ours);
+  EXPECT_EQ(text(name_of_address(0xffffffff)), "255.255.255.255.in-addr.arpa");
+}
+
 TEST(DnsAnswer, AliasAloneIsAskedFurther) {
   Message message(7, kResponse, "a.example", 1);
   message.put_alias("a.example", "b.example");
-  const DnsAnswer answer = read_answer(message.bytes, 7, name("a.example"));
+  const DnsAnswer answer = read_answer(message.bytes, 7, name("a.example"), DnsType::address);
   EXPECT_EQ(answer.kind, DnsAnswer::Kind::alias);
   EXPECT_EQ(text(answer.canonical), "b.example");
 }
@@ -122,12 +140,13 @@ TEST(DnsAnswer, AliasLoopEnds) {
   Message message(7, kResponse, "a.example", 2);
   message.put_alias("a.example", "b.example");
   message.put_alias("b.example", "a.example");
-  EXPECT_EQ(read_answer(message.bytes, 7, name("a.example")).kind, DnsAnswer::Kind::failure);
+  EXPECT_EQ(read_answer(message.bytes, 7, name("a.example"), DnsType::address).kind,
+            DnsAnswer::Kind::failure);
 }
 
 TEST(DnsAnswer, SaysWhyThereIsNone) {
   const auto kind = [](uint16_t flags) {
-    return read_answer(Message(7, flags, "a.example", 0).bytes, 7, name("a.example")).kind;
+    return read_answer(Message(7, flags, "a.example", 0).bytes, 7, name("a.example"), DnsType::address).kind;
   };
   EXPECT_EQ(kind(kResponse), DnsAnswer::Kind::no_data);
   EXPECT_EQ(kind(kResponse | 3), DnsAnswer::Kind::no_name);
@@ -136,9 +155,9 @@ TEST(DnsAnswer, SaysWhyThereIsNone) {
 
 TEST(DnsAnswer, OneThatWasCutIsNotAllOfIt) {
   Message message(7, kResponse | 0x0200, "a.example", 1);
-  EXPECT_EQ(read_answer(message.bytes, 7, name("a.example")).kind, DnsAnswer::Kind::cut);
+  EXPECT_EQ(read_answer(message.bytes, 7, name("a.example"), DnsType::address).kind, DnsAnswer::Kind::cut);
   message.put_address("a.example", 1);
-  const DnsAnswer answer = read_answer(message.bytes, 7, name("a.example"));
+  const DnsAnswer answer = read_answer(message.bytes, 7, name("a.example"), DnsType::address);
   EXPECT_EQ(answer.kind, DnsAnswer::Kind::cut);
   EXPECT_EQ(answer.count, 1u) << "better than none, if there is no more to be had";
 }
@@ -146,20 +165,24 @@ TEST(DnsAnswer, OneThatWasCutIsNotAllOfIt) {
 TEST(DnsAnswer, OthersAnswersAreNotOurs) {
   Message message(7, kResponse, "a.example", 1);
   message.put_address("a.example", 1);
-  EXPECT_EQ(read_answer(message.bytes, 8, name("a.example")).kind, DnsAnswer::Kind::not_ours);
-  EXPECT_EQ(read_answer(message.bytes, 7, name("b.example")).kind, DnsAnswer::Kind::not_ours);
-  EXPECT_EQ(read_answer(Message(7, 0x0100, "a.example", 0).bytes, 7, name("a.example")).kind,
-            DnsAnswer::Kind::not_ours)
+  EXPECT_EQ(read_answer(message.bytes, 8, name("a.example"), DnsType::address).kind,
+            DnsAnswer::Kind::not_ours);
+  EXPECT_EQ(read_answer(message.bytes, 7, name("b.example"), DnsType::address).kind,
+            DnsAnswer::Kind::not_ours);
+  EXPECT_EQ(
+      read_answer(Message(7, 0x0100, "a.example", 0).bytes, 7, name("a.example"), DnsType::address).kind,
+      DnsAnswer::Kind::not_ours)
       << "a question";
   for (size_t length = 0; length < 27; ++length)
-    EXPECT_EQ(read_answer({message.bytes.data(), length}, 7, name("a.example")).kind,
+    EXPECT_EQ(read_answer({message.bytes.data(), length}, 7, name("a.example"), DnsType::address).kind,
               DnsAnswer::Kind::not_ours);
 }
 
 TEST(DnsAnswer, OtherNamesAddressesAreNotTaken) {
   Message message(7, kResponse, "a.example", 1);
   message.put_address("b.example", 1);
-  EXPECT_EQ(read_answer(message.bytes, 7, name("a.example")).kind, DnsAnswer::Kind::no_data);
+  EXPECT_EQ(read_answer(message.bytes, 7, name("a.example"), DnsType::address).kind,
+            DnsAnswer::Kind::no_data);
 }
 
 TEST(DnsAnswer, PointersMustLeadBack) {
@@ -169,7 +192,8 @@ TEST(DnsAnswer, PointersMustLeadBack) {
     message.bytes.push_back(0xc0);
     message.bytes.push_back(target);
     message.put_record(1, {192, 0, 2, 1});
-    EXPECT_EQ(read_answer(message.bytes, 7, name("a.example")).kind, DnsAnswer::Kind::no_data);
+    EXPECT_EQ(read_answer(message.bytes, 7, name("a.example"), DnsType::address).kind,
+              DnsAnswer::Kind::no_data);
   }
 }
 

@@ -10,7 +10,7 @@ from skerry_case import SkerryCase, needs_root
 
 PROGRAM = ("/usr/bin/python3", str(Path(__file__).with_name("names_seen.py")))
 FILES = {
-    "resolv.conf": "search search.test\noptions timeout:20 attempts:1\nnameserver 127.0.0.1\n",
+    "resolv.conf": "search search.test\noptions timeout:20 attempts:1\nnameserver %s\n",
     "hosts": "127.0.0.1 localhost\n192.0.2.77 here.test here\n192.0.2.78 both.test\n",
 }
 
@@ -18,12 +18,13 @@ FILES = {
 @needs_root("to have files of its own in /etc")
 class Names(SkerryCase):
     ORDER = "files dns"
+    SERVER = "127.0.0.1"
     LIMIT_S = 180
 
     def make_skerry(self):
         words = []
         for name, text in (*FILES.items(), ("nsswitch.conf", f"hosts: {self.ORDER}\nservices: files\n")):
-            (self.folder / name).write_text(text)
+            (self.folder / name).write_text(text.replace("%s", self.SERVER))
             words.append(f"mount --bind {self.folder / name} /etc/{name}")
         self.with_files = ["unshare", "--mount", "sh", "-c", " && ".join([*words, 'exec "$@"']), "sh"]
         return Skerry(self.with_files)
@@ -43,6 +44,13 @@ class Names(SkerryCase):
 
 class TheOtherWayRound(Names):
     ORDER = "dns [NOTFOUND=continue] files"
+
+
+class NobodyAnswers(Names):
+    """Then the server is not there, and files(5) is asked all the same."""
+
+    ORDER = "dns [!UNAVAIL=return] files"
+    SERVER = "127.0.0.2"
 
 
 if __name__ == "__main__":
