@@ -1,4 +1,5 @@
 // read, write, recv, send and their relatives.
+#include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -9,6 +10,7 @@
 #include "preload/interpose.hpp"
 #include "sockets/client_message.hpp"
 #include "sockets/client_passing.hpp"
+#include "sockets/client_splice.hpp"
 
 namespace skerry::preload {
 namespace {
@@ -29,6 +31,9 @@ constinit Next<ssize_t(int, const void*, size_t, int, const sockaddr*, socklen_t
 constinit Next<ssize_t(int, const msghdr*, int)> next_sendmsg{"sendmsg"};
 constinit Next<int(int, mmsghdr*, unsigned, int)> next_sendmmsg{"sendmmsg"};
 constinit Next<ssize_t(int, int, off_t*, size_t)> next_sendfile{"sendfile"};
+constinit Next<ssize_t(int, off64_t*, int, off64_t*, size_t, unsigned)> next_splice{"splice"};
+constinit Next<ssize_t(int, const iovec*, int, off_t, int)> next_preadv2{"preadv2"};
+constinit Next<ssize_t(int, const iovec*, int, off_t, int)> next_pwritev2{"pwritev2"};
 
 ssize_t receive_one(uint32_t socket, void* buffer, size_t bytes, int flags) {
   const iovec piece{.iov_base = buffer, .iov_len = bytes};
@@ -62,6 +67,9 @@ void resolve_io() {
   next_sendmsg.resolve();
   next_sendmmsg.resolve();
   next_sendfile.resolve();
+  next_splice.resolve();
+  next_preadv2.resolve();
+  next_pwritev2.resolve();
 }
 
 }  // namespace skerry::preload
@@ -168,6 +176,37 @@ SKERRY_EXPORT ssize_t sendfile(int to, int from, off_t* offset, size_t bytes) {
 // off_t has 64 bits on every platform we build for.
 SKERRY_EXPORT ssize_t sendfile64(int to, int from, off64_t* offset, size_t bytes) {
   return sendfile(to, from, offset, bytes);
+}
+
+SKERRY_EXPORT ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t bytes,
+                             unsigned flags) {
+  if (client::socket_of(from) == kNoSocket && client::socket_of(to) == kNoSocket)
+    return next_splice(from, from_offset, to, to_offset, bytes, flags);
+  return finish(client::splice(from, from_offset != nullptr, to, to_offset != nullptr, bytes, flags));
+}
+
+// From where the file is (offset -1) they are readv() and writev() with flags; nothing else is for sockets.
+SKERRY_EXPORT ssize_t preadv2(int fd, const iovec* pieces, int count, off_t offset, int flags) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket || offset != -1) return next_preadv2(fd, pieces, count, offset, flags);
+  if (is_nothing(pieces, count)) return 0;
+  return finish(
+      client::receive(socket, pieces, static_cast<size_t>(count), flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
+}
+
+SKERRY_EXPORT ssize_t pwritev2(int fd, const iovec* pieces, int count, off_t offset, int flags) {
+  const uint32_t socket = client::socket_of(fd);
+  if (socket == kNoSocket || offset != -1) return next_pwritev2(fd, pieces, count, offset, flags);
+  return finish(
+      client::send(socket, pieces, static_cast<size_t>(count), flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
+}
+
+SKERRY_EXPORT ssize_t preadv64v2(int fd, const iovec* pieces, int count, off64_t offset, int flags) {
+  return preadv2(fd, pieces, count, offset, flags);
+}
+
+SKERRY_EXPORT ssize_t pwritev64v2(int fd, const iovec* pieces, int count, off64_t offset, int flags) {
+  return pwritev2(fd, pieces, count, offset, flags);
 }
 
 // The fortified names (-D_FORTIFY_SOURCE): the compiler adds how large the buffer is.

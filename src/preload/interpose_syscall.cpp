@@ -214,6 +214,8 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
       return call(::sendmmsg, arguments);
     case SYS_sendfile:
       return call(::sendfile, arguments);
+    case SYS_splice:
+      return call(::splice, arguments);
     case SYS_epoll_create1:
       return call(::epoll_create1, arguments);
     case SYS_epoll_ctl:

@@ -100,7 +100,6 @@ Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
   Received received;
   TimeNs deadline = 0;
   for (;;) {
-    if (flags & MSG_OOB) return {.result = -EOPNOTSUPP};
     // An error comes before what is there to be read (__skb_recv_udp).
     if (state.out[socket].error.load(std::memory_order_relaxed) != 0) [[unlikely]]
       if (const int error = take_error(socket); error != 0) return {.result = error};

@@ -197,6 +197,7 @@ int fcntl(int fd, int command, long argument) {
       return O_RDWR | (now & kNonBlocking ? O_NONBLOCK : 0) | (now & kAsync ? O_ASYNC : 0);
     }
     if (command == F_SETFL) {
+      if (argument & O_DIRECT) return -EINVAL;
       uint32_t before = flags.load(std::memory_order_relaxed);
       uint32_t now = 0;
       do {

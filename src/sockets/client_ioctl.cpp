@@ -4,10 +4,12 @@
 
 #include <cstring>
 
+#include "sockets/client_call.hpp"
 #include "sockets/client_datagram.hpp"
 #include "sockets/client_options.hpp"
 #include "sockets/client_signals.hpp"
 #include "sockets/client_urgent.hpp"
+#include "sockets/session_info.hpp"
 
 namespace skerry::sockets::client {
 
@@ -26,9 +28,17 @@ int control(uint32_t socket, unsigned long request, void* argument) {
       return answer(has_urgent(socket) ? input_to_mark(socket, out.rx_written - in.rx_read)
                                        : out.rx_written - in.rx_read);
     case SIOCOUTQ:
+      if (out.status & kListening) return -EINVAL;
       return answer(in.tx_written - out.tx_acked);
+    case SIOCOUTQNSD: {  // what has not been sent yet
+      if (!is_stream(socket)) return -ENOTTY;
+      if (out.status & kListening) return -EINVAL;
+      Request info{.op = Op::info, .socket = socket};
+      if (const int result = call(info); result < 0) return result;
+      return answer(static_cast<uint32_t>(info.value[kInfoPeerWindow]));
+    }
     case SIOCATMARK:
-      return answer(at_mark(socket));
+      return is_stream(socket) ? answer(at_mark(socket)) : -ENOTTY;
     case FIONBIO:
     case FIOASYNC: {
       int on = 0;

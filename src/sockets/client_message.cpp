@@ -23,8 +23,8 @@ bool is_end(const Received& received) {
 
 ssize_t send_to(uint32_t socket, Pieces& from, const sockaddr* address, socklen_t length,
                 const Outfit& outfit, int flags) {
-  // A connected stream ignores the address (tcp_sendmsg).
-  if (is_stream(socket)) return send_stream(socket, from, flags);
+  // A connected stream ignores the address (tcp_sendmsg). Where Linux does not open fast it says so.
+  if (is_stream(socket)) return flags & MSG_FASTOPEN ? -EOPNOTSUPP : send_stream(socket, from, flags);
   if (address == nullptr) return send_datagram(socket, from, nullptr, outfit, flags);
   Endpoint to;
   if (const int result = from_sockaddr(address, length, state.names[socket].v6 != 0, to); result < 0)
@@ -146,8 +146,9 @@ ssize_t send_file(uint32_t socket, int file, off_t* offset, size_t bytes) {
   if (!is_stream(socket)) return -EINVAL;
   if (bytes == 0) return 0;
   const off_t position = offset != nullptr ? *offset : system_call(SYS_lseek, file, 0, SEEK_CUR);
-  if (position < 0) return offset != nullptr ? -EINVAL : position;
+  if (position < 0) return position == -EBADF ? -EBADF : -EINVAL;
   const ssize_t sent = send_stream_from_file(socket, file, position, bytes);
+  if (sent == -EISDIR) return -EINVAL;
   if (sent <= 0) return sent;
   if (offset != nullptr)
     *offset = position + sent;

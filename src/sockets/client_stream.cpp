@@ -121,6 +121,21 @@ struct FromFile {
   }
 };
 
+struct FromPipe {
+  int pipe;
+  size_t bytes_left;
+
+  size_t left() const { return bytes_left; }
+  bool is_at_end() const { return false; }
+  ssize_t fill(uint8_t* ring, uint32_t capacity, uint32_t place, size_t bytes) {
+    const size_t first = std::min<size_t>(bytes, capacity - place);
+    const iovec pieces[] = {{ring + place, first}, {ring, bytes - first}};
+    const long got = system_call(SYS_readv, pipe, word(pieces), 2);
+    if (got > 0) bytes_left -= static_cast<size_t>(got);
+    return got;
+  }
+};
+
 // Copies what fits. If not everything does, the stack is asked to tell when there is space.
 template <class Source>
 ssize_t put(uint32_t socket, Source& from, int flags) {
@@ -224,6 +239,11 @@ ssize_t send_stream(uint32_t socket, Pieces& from, int flags) {
 
 ssize_t send_stream_from_file(uint32_t socket, int file, off_t position, size_t bytes) {
   FromFile source{file, position, bytes};
+  return put_all(socket, source, 0);
+}
+
+ssize_t send_stream_from_pipe(uint32_t socket, int pipe, size_t bytes) {
+  FromPipe source{pipe, bytes};
   return put_all(socket, source, 0);
 }
 

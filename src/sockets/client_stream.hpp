@@ -15,6 +15,8 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags);
 ssize_t send_stream(uint32_t socket, Pieces& from, int flags);
 // `bytes` of a file from `position` on, or less where it ends; straight from the page cache into the ring.
 ssize_t send_stream_from_file(uint32_t socket, int file, off_t position, size_t bytes);
+// `bytes` that wait in a pipe.
+ssize_t send_stream_from_pipe(uint32_t socket, int pipe, size_t bytes);
 
 inline bool is_stream(uint32_t socket) {
   return state.out[socket].status.load(std::memory_order_relaxed) & kStream;

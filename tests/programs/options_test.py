@@ -1,4 +1,4 @@
-"""Socket options, and attempts to connect that fail: on a stack they do and tell what they do and tell on plain Linux."""
+"""Socket options, calls that were not made for sockets, and attempts to connect that fail: on a stack they do and tell what they do and tell on plain Linux."""
 
 import unittest
 from pathlib import Path
@@ -34,6 +34,11 @@ class Compared(SkerryCase):
 class Options(Compared):
     def test_do_what_they_do_on_linux(self):
         self.compare("option_effects.py", 17, 60)
+
+
+class Descriptors(Compared):
+    def test_do_what_they_do_on_linux(self):
+        self.compare("descriptor_effects.py", 8, 20)
 
 
 class Connects(Compared):
