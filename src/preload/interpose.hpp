@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 
 #include <atomic>
 
@@ -41,6 +42,18 @@ Number finish(Number result) {
   errno = static_cast<int>(-result);
   return -1;
 }
+
+// For what is no point of cancellation (pthreads(7)) but does what is one.
+class NoCancellation {
+ public:
+  NoCancellation() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~NoCancellation() { pthread_setcancelstate(before_, nullptr); }
+  NoCancellation(const NoCancellation&) = delete;
+  NoCancellation& operator=(const NoCancellation&) = delete;
+
+ private:
+  int before_ = PTHREAD_CANCEL_ENABLE;
+};
 
 // One a file of names, called by start().
 void resolve_exec();

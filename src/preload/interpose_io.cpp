@@ -37,11 +37,13 @@ constinit Next<ssize_t(int, const iovec*, int, off_t, int)> next_pwritev2{"pwrit
 
 ssize_t receive_one(uint32_t socket, void* buffer, size_t bytes, int flags) {
   const iovec piece{.iov_base = buffer, .iov_len = bytes};
+  pthread_testcancel();
   return finish(client::receive(socket, &piece, 1, flags));
 }
 
 ssize_t send_one(uint32_t socket, const void* buffer, size_t bytes, int flags) {
   const iovec piece{.iov_base = const_cast<void*>(buffer), .iov_len = bytes};
+  pthread_testcancel();
   return finish(client::send(socket, &piece, 1, flags));
 }
 
@@ -91,6 +93,7 @@ SKERRY_EXPORT ssize_t readv(int fd, const iovec* pieces, int count) {
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket) return next_readv(fd, pieces, count);
   if (is_nothing(pieces, count)) return 0;
+  pthread_testcancel();
   return finish(client::receive(socket, pieces, static_cast<size_t>(count), 0));
 }
 
@@ -98,6 +101,7 @@ SKERRY_EXPORT ssize_t writev(int fd, const iovec* pieces, int count) {
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket) return next_writev(fd, pieces, count);
   if (is_nothing(pieces, count)) return 0;
+  pthread_testcancel();
   return finish(client::send(socket, pieces, static_cast<size_t>(count), 0));
 }
 
@@ -112,12 +116,16 @@ SKERRY_EXPORT ssize_t recvfrom(int fd, void* buffer, size_t bytes, int flags, so
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket) return next_recvfrom(fd, buffer, bytes, flags, address, length);
   const iovec piece{.iov_base = buffer, .iov_len = bytes};
+  pthread_testcancel();
   return finish(client::receive(socket, &piece, 1, flags, address, length));
 }
 
 SKERRY_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
   const uint32_t socket = client::socket_of(fd);
-  if (socket != kNoSocket) return finish(client::receive_message(socket, message, flags));
+  if (socket != kNoSocket) {
+    pthread_testcancel();
+    return finish(client::receive_message(socket, message, flags));
+  }
   const ssize_t result = next_recvmsg(fd, message, flags);
   if (result >= 0) client::receive_sockets(message, flags);
   return result;
@@ -125,7 +133,10 @@ SKERRY_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
 
 SKERRY_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
   const uint32_t socket = client::socket_of(fd);
-  if (socket != kNoSocket) return finish(client::receive_messages(socket, messages, count, flags, timeout));
+  if (socket != kNoSocket) {
+    pthread_testcancel();
+    return finish(client::receive_messages(socket, messages, count, flags, timeout));
+  }
   const int result = next_recvmmsg(fd, messages, count, flags, timeout);
   for (int i = 0; i < result; ++i) client::receive_sockets(&messages[i].msg_hdr, flags);
   return result;
@@ -141,12 +152,16 @@ SKERRY_EXPORT ssize_t sendto(int fd, const void* buffer, size_t bytes, int flags
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket) return next_sendto(fd, buffer, bytes, flags, address, length);
   const iovec piece{.iov_base = const_cast<void*>(buffer), .iov_len = bytes};
+  pthread_testcancel();
   return finish(client::send(socket, &piece, 1, flags, address, length));
 }
 
 SKERRY_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   const uint32_t socket = client::socket_of(fd);
-  if (socket != kNoSocket) return finish(client::send_message(socket, message, flags));
+  if (socket != kNoSocket) {
+    pthread_testcancel();
+    return finish(client::send_message(socket, message, flags));
+  }
   if (!client::passes_sockets(message)) return next_sendmsg(fd, message, flags);
   const client::Passing passing(*message);
   return passing.error() != 0 ? finish(ssize_t{passing.error()}) : next_sendmsg(fd, passing.message(), flags);
@@ -154,7 +169,10 @@ SKERRY_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 
 SKERRY_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   const uint32_t socket = client::socket_of(fd);
-  if (socket != kNoSocket) return finish(client::send_messages(socket, messages, count, flags));
+  if (socket != kNoSocket) {
+    pthread_testcancel();
+    return finish(client::send_messages(socket, messages, count, flags));
+  }
   bool passes = false;
   for (unsigned i = 0; i < count; ++i) passes = passes || client::passes_sockets(&messages[i].msg_hdr);
   if (!passes) return next_sendmmsg(fd, messages, count, flags);
@@ -182,6 +200,7 @@ SKERRY_EXPORT ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to
                              unsigned flags) {
   if (client::socket_of(from) == kNoSocket && client::socket_of(to) == kNoSocket)
     return next_splice(from, from_offset, to, to_offset, bytes, flags);
+  pthread_testcancel();
   return finish(client::splice(from, from_offset != nullptr, to, to_offset != nullptr, bytes, flags));
 }
 

@@ -53,18 +53,21 @@ SKERRY_EXPORT int listen(int fd, int backlog) noexcept {
 SKERRY_EXPORT int accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket) return next_accept4(fd, address, length, flags);
+  pthread_testcancel();
   return finish(client::accept(socket, address, length, flags));
 }
 
 SKERRY_EXPORT int accept(int fd, sockaddr* address, socklen_t* length) {
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket) return next_accept(fd, address, length);
+  pthread_testcancel();
   return finish(client::accept(socket, address, length, 0));
 }
 
 SKERRY_EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket) return next_connect(fd, address, length);
+  pthread_testcancel();
   return finish(client::connect(socket, address, length));
 }
 

@@ -157,6 +157,7 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
   const auto& a = arguments.values;
   if (!concerns_us(number, arguments))
     return finish(client::system_call(number, a[0], a[1], a[2], a[3], a[4], a[5]));
+  const NoCancellation none;
   switch (number) {
     case SYS_read:
       return call(::read, arguments);

@@ -79,11 +79,13 @@ SKERRY_EXPORT int epoll_ctl(int epoll_fd, int operation, int fd, epoll_event* ev
 
 SKERRY_EXPORT int epoll_wait(int fd, epoll_event* events, int max, int timeout) {
   if (!is_our_set(fd)) return next_epoll_wait(fd, events, max, timeout);
+  pthread_testcancel();
   return finish(client::wait_epoll(fd, events, max, from_milliseconds(timeout), nullptr));
 }
 
 SKERRY_EXPORT int epoll_pwait(int fd, epoll_event* events, int max, int timeout, const sigset_t* mask) {
   if (!is_our_set(fd)) return next_epoll_pwait(fd, events, max, timeout, mask);
+  pthread_testcancel();
   return finish(client::wait_epoll(fd, events, max, from_milliseconds(timeout), mask));
 }
 
@@ -92,11 +94,13 @@ SKERRY_EXPORT int epoll_pwait2(int fd, epoll_event* events, int max, const times
   if (!is_our_set(fd)) return next_epoll_pwait2(fd, events, max, timeout, mask);
   DurationNs timeout_ns = 0;
   if (!from_timespec(timeout, timeout_ns)) return finish(-EINVAL);
+  pthread_testcancel();
   return finish(client::wait_epoll(fd, events, max, timeout_ns, mask));
 }
 
 SKERRY_EXPORT int poll(pollfd* fds, nfds_t count, int timeout) {
   if (!client::has_ours(fds, count)) return next_poll(fds, count, timeout);
+  pthread_testcancel();
   return finish(client::wait_poll(fds, count, from_milliseconds(timeout), nullptr));
 }
 
@@ -104,6 +108,7 @@ SKERRY_EXPORT int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, cons
   if (!client::has_ours(fds, count)) return next_ppoll(fds, count, timeout, mask);
   DurationNs timeout_ns = 0;
   if (!from_timespec(timeout, timeout_ns)) return finish(-EINVAL);
+  pthread_testcancel();
   return finish(client::wait_poll(fds, count, timeout_ns, mask));
 }
 
@@ -117,6 +122,7 @@ SKERRY_EXPORT int select(int count, fd_set* read, fd_set* write, fd_set* except,
     if (!from_timespec(&time, timeout_ns)) return finish(-EINVAL);
   }
   const TimeNs before = client::monotonic_ns();
+  pthread_testcancel();
   const int result = finish(client::wait_select(count, read, write, except, timeout_ns, nullptr));
   if (timeout != nullptr) {
     const DurationNs slept = client::monotonic_ns() - before;
@@ -133,6 +139,7 @@ SKERRY_EXPORT int pselect(int count, fd_set* read, fd_set* write, fd_set* except
     return next_pselect(count, read, write, except, timeout, mask);
   DurationNs timeout_ns = 0;
   if (!from_timespec(timeout, timeout_ns)) return finish(-EINVAL);
+  pthread_testcancel();
   return finish(client::wait_select(count, read, write, except, timeout_ns, mask));
 }
 

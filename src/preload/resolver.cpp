@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "preload/interpose.hpp"
 #include "preload/resolver_files.hpp"
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_message.hpp"
@@ -274,6 +275,7 @@ HostSources::Status look_here(std::string_view name, Resolved& resolved) {
 // asked says why there is nothing.
 template <class AskDns, class LookHere>
 void ask_sources(AskDns dns, LookHere here) {
+  const NoCancellation none;
   const HostSources sources = read_sources();
   for (size_t i = 0; i < sources.count; ++i) {
     const HostSources::Status status = sources.each[i].kind == HostSources::Kind::dns ? dns() : here();

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "sockets/client_cancel.hpp"
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_epoll_set.hpp"
 #include "sockets/client_session.hpp"
@@ -148,14 +149,31 @@ bool is_ready_in_kernel(const Wake& wake) {
   return system_call(SYS_ppoll, word(&set), 1, word(&none), 0, 8) > 0 && set.revents == POLLIN;
 }
 
-int sleep_in_kernel(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
+// What a thread leaves behind that is cancelled in its sleep. It may have been the one that was woken.
+struct Asleep {
+  const Wake& wake;
+  uint32_t life;
+
+  static void undo(void* asleep) {
+    const Asleep& self = *static_cast<Asleep*>(asleep);
+    const Lock lock(self.wake.set.lock);
+    leave_sleep(self.wake, self.life);
+    nudge(self.wake);
+  }
+};
+
+int sleep_in_kernel(Asleep& asleep, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
+  const Wake& wake = asleep.wake;
   timespec left{};
   if (deadline != kNever) {
     const TimeNs now = monotonic_ns();
     left = to_timespec(deadline > now ? deadline - now : 0);
   }
-  const long count = system_call(SYS_epoll_pwait2, wake.epoll_fd, word(events), max,
-                                 deadline == kNever ? 0 : word(&left), word(mask), 8);
+  const auto sleep = [&] {
+    return system_call(SYS_epoll_pwait2, wake.epoll_fd, word(events), max,
+                       deadline == kNever ? 0 : word(&left), word(mask), 8);
+  };
+  const long count = sleep_cancellably(sleep, Asleep::undo, &asleep);
   if (count == 0) return -ETIMEDOUT;
   return count < 0 ? static_cast<int>(count)
                    : only_theirs(wake, events, static_cast<int>(count), From::sleep);
@@ -167,11 +185,16 @@ int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const
   const auto [how, life] = enter_sleep(wake, mask != nullptr);
   long result = 0;
   if (!has_notes(wake) && !has_ready_nested(wake)) {
-    if (how == kPipe)
-      result = sleep_in_kernel(wake, events, max, deadline, mask);
-    else
-      result =
-          futex_wait(&state.view.waiter(wake.waiter).armed, kFutex, deadline == kNever ? kFarAway : deadline);
+    Asleep asleep{wake, life};
+    if (how == kPipe) {
+      result = sleep_in_kernel(asleep, events, max, deadline, mask);
+    } else {
+      const auto sleep_here = [&] {
+        return futex_wait(&state.view.waiter(wake.waiter).armed, kFutex,
+                          deadline == kNever ? kFarAway : deadline);
+      };
+      result = sleep_cancellably(sleep_here, Asleep::undo, &asleep);
+    }
     if (result == -EAGAIN) result = 0;
   }
   const Lock lock(wake.set.lock);

@@ -1,5 +1,6 @@
 #include "sockets/client_poll.hpp"
 
+#include "sockets/client_cancel.hpp"
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_level.hpp"
 #include "sockets/client_pollfds.hpp"
@@ -88,26 +89,46 @@ void watch_all(const Poll& poll, uint32_t waiter, bool on) {
   }
 }
 
-int sleep_in_kernel(Poll& poll, TimeNs deadline, const sigset_t* mask) {
+// What a thread leaves behind that is cancelled in its sleep.
+struct Asleep {
+  Poll* poll;
+  PollFds* room;
+  uint32_t waiter;
+
+  static void undo(void* asleep) {
+    const Asleep& self = *static_cast<Asleep*>(asleep);
+    watch_all(*self.poll, self.waiter, false);
+    if (self.waiter != kNoWaiter) disarm(self.waiter);
+    self.room->~PollFds();
+  }
+};
+
+int sleep_in_kernel(Asleep& asleep, TimeNs deadline, const sigset_t* mask) {
+  Poll& poll = *asleep.poll;
   timespec left{};
   if (deadline != kNever) {
     const TimeNs now = monotonic_ns();
     left = to_timespec(deadline > now ? deadline - now : 0);
   }
-  const long found = system_call(SYS_ppoll, word(poll.kernel), static_cast<long>(poll.count + 1),
-                                 deadline == kNever ? 0 : word(&left), word(mask), 8);
+  const auto sleep = [&] {
+    return system_call(SYS_ppoll, word(poll.kernel), static_cast<long>(poll.count + 1),
+                       deadline == kNever ? 0 : word(&left), word(mask), 8);
+  };
+  const long found = sleep_cancellably(sleep, Asleep::undo, &asleep);
   return found == 0 ? -ETIMEDOUT : found < 0 ? static_cast<int>(found) : 0;
 }
 
 // Sleeps once, armed. 0: look again. Without a waiter of its own the thread looks a thousand times a second.
-int sleep(Poll& poll, uint32_t waiter, TimeNs deadline, const sigset_t* mask) {
+int sleep(Asleep& asleep, TimeNs deadline, const sigset_t* mask) {
+  Poll& poll = *asleep.poll;
+  const uint32_t waiter = asleep.waiter;
   constexpr TimeNs kFarAway = uint64_t{1} << 62;  // every handler ends poll(), see futex_wait()
   const bool in_kernel = poll.has_kernel || mask != nullptr;
   int pipe_end = -1;
   if (waiter != kNoWaiter && in_kernel) pipe_end = doorbell(waiter);
   if (waiter == kNoWaiter || (in_kernel && pipe_end < 0)) {
     const TimeNs soon = monotonic_ns() + kMillisecond;
-    const int slept = sleep_in_kernel(poll, soon < deadline ? soon : deadline, mask);
+    const int slept = sleep_in_kernel(asleep, soon < deadline ? soon : deadline, mask);
     return slept == -ETIMEDOUT && soon < deadline ? 0 : slept;
   }
   arm(waiter, in_kernel ? kPipe : kFutex);
@@ -115,9 +136,14 @@ int sleep(Poll& poll, uint32_t waiter, TimeNs deadline, const sigset_t* mask) {
     disarm(waiter);
     return 0;
   }
-  if (!in_kernel) return sleep_armed(waiter, deadline == kNever ? kFarAway : deadline);
+  if (!in_kernel) {
+    const auto sleep = [&]() -> long {
+      return sleep_armed(waiter, deadline == kNever ? kFarAway : deadline);
+    };
+    return static_cast<int>(sleep_cancellably(sleep, Asleep::undo, &asleep));
+  }
   poll.kernel[poll.count].fd = pipe_end;
-  const int slept = sleep_in_kernel(poll, deadline, mask);
+  const int slept = sleep_in_kernel(asleep, deadline, mask);
   disarm(waiter);
   if (poll.kernel[poll.count].revents != 0) drain(pipe_end);
   return slept;
@@ -142,10 +168,11 @@ int wait_poll(pollfd* fds, nfds_t count, DurationNs timeout_ns, const sigset_t* 
   const TimeNs deadline = timeout_ns == kNever ? kNever : monotonic_ns() + timeout_ns;
   const uint32_t waiter = thread_waiter();
   watch_all(poll, waiter, true);
+  Asleep asleep{&poll, &room, waiter};
   int slept = 0;
   while (ready == 0 && slept == 0) {
     for (Yields yields; ready == 0 && yields.again();) ready = look(poll);
-    if (ready == 0) slept = sleep(poll, waiter, deadline, mask);
+    if (ready == 0) slept = sleep(asleep, deadline, mask);
     ready = look_at_both(poll);
   }
   watch_all(poll, waiter, false);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "sockets/client_cancel.hpp"
 #include "sockets/client_message.hpp"
 #include "sockets/client_stream.hpp"
 
@@ -38,7 +39,9 @@ class Pages {
 int wait_for(int pipe, short events, bool may_wait) {
   pollfd one{.fd = pipe, .events = events, .revents = 0};
   const timespec none{};
-  const long ready = system_call(SYS_ppoll, word(&one), 1, may_wait ? 0 : word(&none), 0, 8);
+  const auto sleep = [&] { return system_call(SYS_ppoll, word(&one), 1, may_wait ? 0 : word(&none), 0, 8); };
+  const long ready = sleep_cancellably(
+      sleep, [](void*) {}, nullptr);
   return ready > 0 ? 0 : ready == 0 ? -EAGAIN : static_cast<int>(ready);
 }
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "base/contention.hpp"
+#include "sockets/client_cancel.hpp"
 #include "sockets/client_epoll_set.hpp"
 #include "sockets/client_session.hpp"
 #include "sockets/client_signals.hpp"
@@ -184,10 +185,19 @@ void Wait::take_note() {
 
 // Without a waiter of its own the thread looks a thousand times a second.
 int Wait::sleep(TimeNs deadline) {
-  if (waiter_ != kNoWaiter) return sleep_armed(waiter_, deadline);
-  const timespec pause = to_timespec(kMillisecond);
-  if (system_call(SYS_nanosleep, word(&pause), 0) == -EINTR) return -EINTR;
-  return monotonic_ns() >= deadline ? -ETIMEDOUT : 0;
+  const auto undo = [](void* wait) {
+    Wait& self = *static_cast<Wait*>(wait);
+    if (self.waiter_ == kNoWaiter) return;
+    disarm(self.waiter_);
+    unwatch(self.socket_, self.waiter_);
+  };
+  const auto sleep = [&]() -> long {
+    if (waiter_ != kNoWaiter) return sleep_armed(waiter_, deadline);
+    const timespec pause = to_timespec(kMillisecond);
+    if (system_call(SYS_nanosleep, word(&pause), 0) == -EINTR) return -EINTR;
+    return monotonic_ns() >= deadline ? -ETIMEDOUT : 0;
+  };
+  return static_cast<int>(sleep_cancellably(sleep, undo, this));
 }
 
 }  // namespace skerry::sockets::client

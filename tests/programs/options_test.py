@@ -1,4 +1,4 @@
-"""Socket options, calls that were not made for sockets, and attempts to connect that fail: on a stack they do and tell what they do and tell on plain Linux."""
+"""Socket options, calls that were not made for sockets, threads that are cancelled, and attempts to connect that fail: on a stack they do and tell what they do and tell on plain Linux."""
 
 import unittest
 from pathlib import Path
@@ -16,7 +16,7 @@ class Compared(SkerryCase):
     LIMIT_S = 240
 
     def compare(self, program, least_lines, least_sockets, prepare=(), options=()):
-        words = (PYTHON, str(HERE / program))
+        words = (PYTHON, str(HERE / program)) if isinstance(program, str) else (str(program),)
         with Namespace() as plain:
             plain.run("ip", "link", "set", "lo", "up")
             if prepare and run([*plain.inside(), *prepare], timeout_s=20, check=False)[0]:
@@ -39,6 +39,13 @@ class Options(Compared):
 class Descriptors(Compared):
     def test_do_what_they_do_on_linux(self):
         self.compare("descriptor_effects.py", 8, 20)
+
+
+class Threads(Compared):
+    def test_are_cancelled_as_on_linux(self):
+        program = self.folder / "cancelled"
+        run(["gcc", "-O1", "-o", program, HERE / "cancelled.c", "-lpthread"], timeout_s=60)
+        self.compare(program, 44, 20, options=("--share", str(self.folder)))
 
 
 class Connects(Compared):
