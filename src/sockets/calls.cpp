@@ -124,7 +124,7 @@ int32_t Server::bind(Call& request) {
   const bool reuse_address = (request.value[0] & kReuseAddress) != 0;
   const bool reuse_port = (request.value[0] & kReusePort) != 0;
   const int error = sockets_[id].kind == Kind::stream ? tcp_.bind(id, local, reuse_address, reuse_port)
-                                                      : udp_.bind(id, local, reuse_address || reuse_port);
+                                                      : udp_.bind(id, local, reuse_address, reuse_port);
   if (error == EADDRINUSE) view_.names(id).local.address = {};  // one of a connection before (__inet_bind)
   if (error != 0) return -error;
   request.endpoint.port = local.port;

@@ -2,16 +2,30 @@
 
 #include <cerrno>
 
+#include "base/bytes.hpp"
+
 namespace skerry::stack {
+
+namespace {
+
+// 0.0.0.0 stands for every IPv4 address, :: for all.
+bool stands_for(const IpAddress& any, const IpAddress& address) {
+  return any.is_unspecified() && (!any.is_v4() || address.is_v4());
+}
+
+bool overlap(const IpAddress& a, const IpAddress& b) {
+  return a == b || stands_for(a, b) || stands_for(b, a);
+}
+
+}  // namespace
 
 Udp::Udp(uint32_t sockets, Random& random) : sockets_(sockets), ports_(65536, kNone), random_(random) {}
 
-bool Udp::conflicts(const Endpoint& local, bool reuse) const {
+bool Udp::conflicts(const Endpoint& local, bool reuse_address, bool reuse_port) const {
   for (SocketId id = ports_[local.port]; id != kNone; id = sockets_[id].next) {
     const Socket& other = sockets_[id];
-    const bool overlap = local.address.is_unspecified() || other.local.address.is_unspecified() ||
-                         local.address == other.local.address;
-    if (overlap && !(reuse && other.reuse)) return true;
+    const bool shared = (reuse_address && other.reuse_address) || (reuse_port && other.reuse_port);
+    if (!shared && overlap(local.address, other.local.address)) return true;
   }
   return false;
 }
@@ -22,23 +36,24 @@ uint16_t Udp::pick_port(const Endpoint& local) const {
   const uint32_t start = random_.below(kPorts);
   for (uint32_t i = 0; i < kPorts; ++i) {
     const auto port = static_cast<uint16_t>(kFirstEphemeralPort + (start + i) % kPorts);
-    if (!conflicts({local.address, port}, false)) return port;
+    if (!conflicts({local.address, port}, false, false)) return port;
   }
   return 0;
 }
 
-int Udp::bind(SocketId id, Endpoint& local, bool reuse) {
+int Udp::bind(SocketId id, Endpoint& local, bool reuse_address, bool reuse_port) {
   Socket& socket = sockets_[id];
   if (socket.local.port != 0) return EINVAL;
   if (local.port == 0) {
     local.port = pick_port(local);
     if (local.port == 0) return EADDRINUSE;
     socket.port_was_picked = true;
-  } else if (conflicts(local, reuse)) {
+  } else if (conflicts(local, reuse_address, reuse_port)) {
     return EADDRINUSE;
   }
   socket.local = local;
-  socket.reuse = reuse;
+  socket.reuse_address = reuse_address;
+  socket.reuse_port = reuse_port;
   socket.next = ports_[local.port];
   ports_[local.port] = id;
   return 0;
@@ -101,11 +116,18 @@ int Udp::score(const Socket& socket, const Endpoint& local, const Endpoint& remo
 std::optional<SocketId> Udp::match(const Endpoint& local, const Endpoint& remote) const {
   std::optional<SocketId> best;
   int best_score = 0;
+  uint32_t equals = 0;
   for (SocketId id = ports_[local.port]; id != kNone; id = sockets_[id].next) {
     const int its_score = score(sockets_[id], local, remote);
     if (its_score > best_score) {
       best_score = its_score;
       best = id;
+      equals = 1;
+    } else if (its_score == best_score && its_score > 0 && sockets_[id].reuse_port &&
+               sockets_[*best].reuse_port && sockets_[id].remote.port == 0) {
+      // Reservoir choice driven by the sender: each of n equals is chosen for one sender in n.
+      const uint32_t sender = load_be32(&remote.address.bytes[12]) + (uint32_t{remote.port} << 16) + ++equals;
+      if ((sender * 0x9e3779b1u >> 16) % equals == 0) best = id;
     }
   }
   return best;

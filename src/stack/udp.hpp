@@ -27,10 +27,11 @@ class Udp {
   Udp(uint32_t sockets, Random& random);
 
   // The results are 0 or an errno value.
-  // Binds; port 0 picks one, written back. Several sockets may share an address and port only if all said
-  // `reuse`; the newest then gets what is sent there. EINVAL: already bound. EADDRINUSE. That the address is
-  // ours is for the caller to see.
-  int bind(SocketId id, Endpoint& local, bool reuse);
+  // Binds; port 0 picks one, written back. Several sockets may share an address and port only if all of them
+  // reuse it in the same way: by SO_REUSEADDR the newest then gets what is sent there, by SO_REUSEPORT each
+  // gets the datagrams of some senders. EINVAL: already bound. EADDRINUSE. That the address is ours is for
+  // the caller to see.
+  int bind(SocketId id, Endpoint& local, bool reuse_address, bool reuse_port = false);
   // Binds to any port of the socket's address unless it is bound. EADDRINUSE: none is free.
   int take_port(SocketId id);
   // From now on only datagrams from `remote` come in, and its errors do. Binds first if need be; a socket
@@ -45,7 +46,8 @@ class Udp {
   const Endpoint& local(SocketId id) const { return sockets_[id].local; }
   const Endpoint& remote(SocketId id) const { return sockets_[id].remote; }
 
-  // The socket for a datagram: connected before not connected, one address before any, newest first.
+  // The socket for a datagram: connected before not connected, one address before any, newest first but for
+  // those that share by SO_REUSEPORT.
   std::optional<SocketId> match(const Endpoint& local, const Endpoint& remote) const;
 
   // All sockets for a datagram to everybody.
@@ -62,14 +64,15 @@ class Udp {
     Endpoint local;   // port 0: not bound
     Endpoint remote;  // port 0: not connected
     SocketId next = kNone;
-    bool reuse = false;
+    bool reuse_address = false;
+    bool reuse_port = false;
     bool address_from_connect = false;
     bool port_was_picked = false;
   };
 
   static int score(const Socket& socket, const Endpoint& local, const Endpoint& remote);
   void unlink(SocketId id);
-  bool conflicts(const Endpoint& local, bool reuse) const;
+  bool conflicts(const Endpoint& local, bool reuse_address, bool reuse_port) const;
   uint16_t pick_port(const Endpoint& local) const;
 
   std::vector<Socket> sockets_;

@@ -33,7 +33,7 @@ class Compared(SkerryCase):
 
 class Options(Compared):
     def test_do_what_they_do_on_linux(self):
-        self.compare("option_effects.py", 17, 60)
+        self.compare("option_effects.py", 19, 60)
 
 
 class Descriptors(Compared):

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <map>
 #include <set>
 
 namespace skerry::stack {
@@ -16,9 +17,10 @@ const Endpoint kStranger{IpAddress::v4(0x0a000009), 5000};
 
 class UdpTest : public testing::Test {
  protected:
-  int bind(SocketId id, const IpAddress& address, uint16_t port, bool reuse = false) {
+  int bind(SocketId id, const IpAddress& address, uint16_t port, bool reuse = false,
+           bool reuse_port = false) {
     Endpoint local{address, port};
-    return udp_.bind(id, local, reuse);
+    return udp_.bind(id, local, reuse, reuse_port);
   }
   Random random_{3};
   Udp udp_{16, random_};
@@ -81,6 +83,30 @@ TEST_F(UdpTest, BindConflicts) {
   EXPECT_EQ(bind(1, kOne, 53, true), EADDRINUSE);  // both must agree
   EXPECT_EQ(bind(1, IpAddress{}, 53), EADDRINUSE);
   EXPECT_EQ(bind(1, kTwo, 53), 0);
+  ASSERT_EQ(bind(2, kOne, 54, true, false), 0);
+  EXPECT_EQ(bind(3, kOne, 54, false, true), EADDRINUSE);  // in the same way
+  EXPECT_EQ(bind(3, kOne, 54, true, true), 0);
+  ASSERT_EQ(bind(4, kAny, 55), 0);
+  const IpAddress six{{0x01}};
+  EXPECT_EQ(bind(5, six, 55), 0) << "what is not IPv4 is not among its addresses";
+  EXPECT_EQ(bind(6, IpAddress{}, 55), EADDRINUSE);
+  ASSERT_EQ(bind(6, IpAddress{}, 56), 0);
+  EXPECT_EQ(bind(7, six, 56), EADDRINUSE);
+}
+
+TEST_F(UdpTest, ASharedPortHasItsSenders) {
+  for (SocketId id = 0; id < 4; ++id) ASSERT_EQ(bind(id, kAny, 53, false, true), 0);
+  std::map<SocketId, int> times;
+  for (uint16_t port = 1000; port < 2000; ++port) {
+    const auto found = udp_.match({kOne, 53}, {kRemote.address, port});
+    ASSERT_TRUE(found);
+    EXPECT_EQ(udp_.match({kOne, 53}, {kRemote.address, port}), found) << "the same each time";
+    ++times[*found];
+  }
+  ASSERT_EQ(times.size(), 4u);
+  for (const auto& [id, count] : times) EXPECT_NEAR(count, 250, 100) << id;
+  ASSERT_EQ(udp_.connect(2, kRemote, kOne), 0);
+  EXPECT_EQ(udp_.match({kOne, 53}, kRemote), 2u) << "who is connected comes first";
 }
 
 TEST_F(UdpTest, SharedPortsGoToTheNewest) {
