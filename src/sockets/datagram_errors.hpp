@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "sockets/session.hpp"
+#include "sockets/session_call.hpp"
 
 namespace skerry::sockets {
 

@@ -2,7 +2,7 @@
 // session.hpp.
 #pragma once
 
-#include "sockets/session.hpp"
+#include "sockets/session_call.hpp"
 
 namespace skerry::sockets {
 

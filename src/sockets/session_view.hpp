@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "sockets/session_call.hpp"
 #include "sockets/session_epoll.hpp"
 
 namespace skerry::sockets {
