@@ -174,123 +174,6 @@ void Anchors::read_request(uint32_t index) {
   close_connection(index);
 }
 
-int Anchors::attach(uint32_t index, const AnchorRequest& request, Fd pidfd, AnchorReply& reply) {
-  uint32_t slot = request.slot;
-  if (connections_[index].slot == UINT32_MAX && has_a_use(index)) return EINVAL;
-  if (slot == UINT32_MAX) {
-    slot = slot_of(request.pid);  // a process that called exec comes back to what it holds
-    if (slot == UINT32_MAX) slot = slot_awaited_from(request.parent);
-    if (slot == UINT32_MAX) slot = claim_slot();
-    if (slot == UINT32_MAX) return EAGAIN;
-  } else if (slot >= slots_.size() || !slots_[slot].live) {
-    return EINVAL;
-  }
-  for (Connection& connection : connections_)
-    if (connection.executes == slot) end_image(connection);
-  Slot& process = slots_[slot];
-  if (process.connection != index && process.connection != UINT32_MAX) {
-    // The same process after exec: its earlier anchor lives on in inherited descriptors, but no longer speaks
-    // for it.
-    connections_[process.connection].slot = UINT32_MAX;
-  }
-  process.connection = index;
-  process.pid = request.pid;
-  process.awaited_from = 0;
-  forget_pidfd(slot);
-  // What the program sent as a pidfd may be anything; what cannot be watched is as good as none.
-  if (pidfd && watch(epoll_.get(), pidfd.get(), Source::process, slot)) process.pidfd = std::move(pidfd);
-  connections_[index].slot = slot;
-  view_.process_ids()[slot].store(request.pid);
-  reply.slot = slot;
-  return 0;
-}
-
-int Anchors::fork(uint32_t index, const AnchorRequest& request, AnchorReply& reply) {
-  if (!is_live(request.slot) || (connections_[index].slot == UINT32_MAX && has_a_use(index))) return EINVAL;
-  const uint32_t child = claim_slot();
-  if (child == UINT32_MAX) return EAGAIN;
-  slots_[child].connection = index;
-  connections_[index].slot = child;
-  if (request.op == AnchorOp::spawn) slots_[child].awaited_from = request.pid;
-  handlers_.forked(request.slot, child);
-  view_.process_ids()[child].store(kUnnamedProcess);
-  reply.slot = child;
-  return 0;
-}
-
-// The child may have been faster, and has the slot then.
-int Anchors::spawned(uint32_t index, const AnchorRequest& request, Fd pidfd) {
-  const uint32_t slot = connections_[index].slot;
-  if (slot == UINT32_MAX) return 0;
-  Slot& process = slots_[slot];
-  if (process.awaited_from == 0 || slot_of(request.pid) != UINT32_MAX) return EINVAL;
-  if (!pidfd || !watch(epoll_.get(), pidfd.get(), Source::process, slot)) return EINVAL;
-  process.pidfd = std::move(pidfd);
-  process.pid = request.pid;
-  process.awaited_from = 0;
-  view_.process_ids()[slot].store(request.pid);
-  return 0;
-}
-
-int Anchors::carry(uint32_t index, const AnchorRequest& request) {
-  Connection& connection = connections_[index];
-  if (has_a_use(index)) return EINVAL;
-  if (request.socket >= view_.size().sockets || !handlers_.carry(request.socket)) return EBADF;
-  connection.carried = request.socket;
-  return 0;
-}
-
-int Anchors::claim(uint32_t index, const AnchorRequest& request, AnchorReply& reply) {
-  const uint32_t carried = connections_[index].carried;
-  if (carried == kNoSocket || !is_live(request.slot) || request.session != view_.control().mac) return EINVAL;
-  handlers_.claim(carried, request.slot);
-  reply.socket = carried;
-  return 0;
-}
-
-bool Anchors::has_a_use(uint32_t index) const {
-  const Connection& connection = connections_[index];
-  return connection.slot != UINT32_MAX || connection.carried != kNoSocket ||
-         connection.executes != UINT32_MAX;
-}
-
-int Anchors::execute(uint32_t index, const AnchorRequest& request) {
-  if (!is_live(request.slot) || has_a_use(index)) return EINVAL;
-  connections_[index].executes = request.slot;
-  return 0;
-}
-
-// Its new program has begun, or it gave up, or it died in between, which its pidfd tells.
-void Anchors::end_image(Connection& connection) {
-  const uint32_t slot = std::exchange(connection.executes, UINT32_MAX);
-  if (is_live(slot) && view_.process(slot).executing.exchange(0) != 0) handlers_.executed(slot);
-}
-
-uint32_t Anchors::slot_of(uint32_t pid) const {
-  for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
-    if (pid != 0 && slots_[slot].live && slots_[slot].pid == pid) return slot;
-  }
-  return UINT32_MAX;
-}
-
-uint32_t Anchors::slot_awaited_from(uint32_t parent) const {
-  for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
-    if (parent != 0 && slots_[slot].live && slots_[slot].awaited_from == parent) return slot;
-  }
-  return UINT32_MAX;
-}
-
-uint32_t Anchors::claim_slot() {
-  for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
-    if (slots_[slot].live) continue;
-    slots_[slot] = Slot{};
-    slots_[slot].live = true;
-    handlers_.arrived(slot);
-    return slot;
-  }
-  return UINT32_MAX;
-}
-
 void Anchors::reply_to(uint32_t index, const AnchorReply& reply, const int* descriptors, uint32_t count) {
   iovec piece{const_cast<AnchorReply*>(&reply), sizeof reply};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassed)] = {};
@@ -321,6 +204,12 @@ void Anchors::close_connection(uint32_t index) {
   slots_[slot].connection = UINT32_MAX;
   // With a pidfd that alone tells the end: a process may close its anchor with close_range() and live on.
   if (!slots_[slot].pidfd) end_process(slot);
+}
+
+bool Anchors::watch_process(uint32_t slot, Fd pidfd) {
+  if (!pidfd || !watch(epoll_.get(), pidfd.get(), Source::process, slot)) return false;
+  slots_[slot].pidfd = std::move(pidfd);
+  return true;
 }
 
 void Anchors::forget_pidfd(uint32_t slot) {

@@ -74,6 +74,7 @@ class Anchors {
   void end_image(Connection& connection);
   void reply_to(uint32_t connection, const AnchorReply& reply, const int* descriptors, uint32_t count);
   void close_connection(uint32_t connection);
+  bool watch_process(uint32_t slot, Fd pidfd);
   void forget_pidfd(uint32_t slot);
   void end_process(uint32_t slot);
   uint32_t slot_of(uint32_t pid) const;

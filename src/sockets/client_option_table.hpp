@@ -102,4 +102,28 @@ inline const Option* find_option(int level, int name) {
   return nullptr;
 }
 
+inline uint32_t get_place(uint32_t socket, uint32_t place) {
+  const uint64_t both = state.names[socket].option_values[place / 2].load(std::memory_order_relaxed);
+  return static_cast<uint32_t>(both >> (place % 2 * 32));
+}
+
+// IP_MTU_DISCOVER as bits. The default has none, so nobody needs to set it.
+struct Discovery {
+  int mode;
+  uint64_t bits;
+};
+inline constexpr Discovery kDiscovery[] = {
+    {IP_PMTUDISC_WANT, 0},
+    {IP_PMTUDISC_DONT, kMayBeCut},
+    {IP_PMTUDISC_DO, kWhole},
+    {IP_PMTUDISC_PROBE, kWhole | kTrustsLink},
+    {IP_PMTUDISC_INTERFACE, kWhole | kMayBeCut | kTrustsLink},
+    {IP_PMTUDISC_OMIT, kMayBeCut | kTrustsLink},
+};
+
+inline bool is_discovery(int level, int name) {
+  return (level == IPPROTO_IP && name == IP_MTU_DISCOVER) ||
+         (level == IPPROTO_IPV6 && name == IPV6_MTU_DISCOVER);
+}
+
 }  // namespace skerry::sockets::client
