@@ -58,6 +58,7 @@ struct AnchorRequest {
   uint32_t pid = 0;
   uint32_t parent = 0;  // attach: the pid of the process's parent
   uint32_t socket = kNoSocket;
+  uint32_t attempt = 0;  // execute: what Process::executing is meanwhile
   MacAddress session;
 };
 

@@ -87,15 +87,19 @@ bool Anchors::has_a_use(uint32_t index) const {
 }
 
 int Anchors::execute(uint32_t index, const AnchorRequest& request) {
-  if (!is_live(request.slot) || has_a_use(index)) return EINVAL;
+  if (!is_live(request.slot) || has_a_use(index) || request.attempt == 0) return EINVAL;
   connections_[index].executes = request.slot;
+  connections_[index].attempt = request.attempt;
   return 0;
 }
 
-// Its new program has begun, or it gave up, or it died in between, which its pidfd tells.
+// Its new program has begun, or it gave up and may be at another attempt by now, or it died in between, which
+// its pidfd tells.
 void Anchors::end_image(Connection& connection) {
   const uint32_t slot = std::exchange(connection.executes, UINT32_MAX);
-  if (is_live(slot) && view_.process(slot).executing.exchange(0) != 0) handlers_.executed(slot);
+  uint32_t attempt = connection.attempt;
+  if (is_live(slot) && view_.process(slot).executing.compare_exchange_strong(attempt, 0))
+    handlers_.executed(slot);
 }
 
 uint32_t Anchors::slot_of(uint32_t pid) const {

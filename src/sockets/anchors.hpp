@@ -59,6 +59,7 @@ class Anchors {
     uint32_t slot = UINT32_MAX;      // the process whose anchor it is
     uint32_t carried = kNoSocket;    // the socket that it carries
     uint32_t executes = UINT32_MAX;  // the process that is in exec()
+    uint32_t attempt = 0;            // and which of its attempts this is
   };
 
   Anchors(SessionView view, Descriptors descriptors, Handlers handlers, Fd epoll);

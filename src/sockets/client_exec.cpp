@@ -17,6 +17,12 @@ void mark(std::atomic<uint64_t>* sockets, uint32_t entry) {
   sockets[fd_index(entry) / 64].fetch_or(uint64_t{1} << (fd_index(entry) % 64));
 }
 
+// Who looks for a program in many places fails many times before the stack hears of the first.
+uint32_t next_attempt() {
+  static constinit std::atomic<uint32_t> attempts = 0;
+  return process_id() << 10 | (attempts.fetch_add(1) & 1023);
+}
+
 // Not a child that shares our memory until it executes something (clone(2) with CLONE_VM).
 bool is_this_process() {
   return state.view.process_ids()[state.slot].load(std::memory_order_relaxed) == process_id();
@@ -34,12 +40,14 @@ Executing::Executing() {
     const uint32_t entry = entry_of(static_cast<int>(fd));
     if (fd_kind(entry) == FdKind::socket && !ends_with_exec(fd)) mark(kept, entry);
   }
-  process.executing = 1;
+  const uint32_t attempt = next_attempt();
+  process.executing = attempt;
   begun_ = true;
   connection_ = connect_anchor();
   if (connection_ < 0) return;
   set_entry(connection_, kCarrierEntry);
-  tell_anchor(connection_, {.op = AnchorOp::execute, .slot = state.slot, .pid = process_id()});
+  tell_anchor(connection_,
+              {.op = AnchorOp::execute, .slot = state.slot, .pid = process_id(), .attempt = attempt});
 }
 
 // It failed. First the word, then the end of the connection, which means what the word says.

@@ -1,6 +1,7 @@
 #include "sockets/client_state.hpp"
 
 #include <signal.h>
+#include <sys/wait.h>
 
 namespace skerry::sockets::client {
 namespace {
@@ -35,6 +36,19 @@ void ring_stack() {
   system_call(SYS_write, state.ring, client::word(&byte), 1);
 }
 
+namespace {
+
+// Of a process whose parent has not waited for it yet, tkill() says that it is there. Only the parent can be
+// kept from waiting by that, for all others it ends.
+bool is_dead(uint32_t thread) {
+  if (system_call(SYS_tkill, thread, 0) == -ESRCH) return true;
+  siginfo_t end{};
+  return system_call(SYS_waitid, P_PID, thread, client::word(&end), WEXITED | WNOHANG | WNOWAIT, 0) == 0 &&
+         static_cast<uint32_t>(end.si_pid) == thread;
+}
+
+}  // namespace
+
 bool Lock::wait(std::atomic<uint32_t>& word, uint32_t owner, uint32_t self) {
   if (owner == self) return false;
   for (uint32_t turn = 0;; ++turn) {
@@ -44,8 +58,7 @@ bool Lock::wait(std::atomic<uint32_t>& word, uint32_t owner, uint32_t self) {
       system_call(SYS_sched_yield);
       continue;
     }
-    if (!few_calls && system_call(SYS_tkill, seen, 0) == -ESRCH &&
-        word.compare_exchange_strong(seen, self, std::memory_order_acquire))
+    if (!few_calls && is_dead(seen) && word.compare_exchange_strong(seen, self, std::memory_order_acquire))
       return true;
     const timespec pause = to_timespec(50 * kMicrosecond);
     system_call(SYS_nanosleep, client::word(&pause), 0);

@@ -225,8 +225,9 @@ struct alignas(64) Waiter {
 inline constexpr uint32_t kUnnamedProcess = UINT32_MAX;  // no process has this number
 struct alignas(64) Process {
   std::atomic<uint32_t> fd_limit;  // program's: all of fds from here on are 0; survives exec with fds
-  // It is in exec(): SessionView::kept() says which of its refs it keeps if that succeeds. Set by the
-  // program, cleared by the program if it fails, by the stack when it has.
+  // Not 0: it is in exec(), and this is the number of the attempt, another one each time. SessionView::kept()
+  // says which of its refs it keeps if that succeeds. Set by the program, cleared by the program if it fails,
+  // by the stack when it has.
   std::atomic<uint32_t> executing;
   // As refs, of epoll sets: bit w says that it has a descriptor of the one at waiter w.
   std::atomic<uint64_t> sets[kMaxWaiters / 64];

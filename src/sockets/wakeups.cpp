@@ -166,7 +166,11 @@ bool Wakeups::wake(uint32_t waiter) {
     futex_wake(armed, INT_MAX);
     return true;
   }
-  if ((how != kPipe && how != kSignal) || !pipes_[waiter]) return false;
+  return (how == kPipe || how == kSignal) && ring_bell_of(waiter);
+}
+
+bool Wakeups::ring_bell_of(uint32_t waiter) {
+  if (!pipes_[waiter]) return false;
   // EAGAIN means that a byte is waiting already, and signals all the same; EPIPE that the sleeper is gone.
   const char byte = 1;
   const ssize_t ignored = ::write(pipes_[waiter].get(), &byte, 1);
@@ -182,7 +186,12 @@ void Wakeups::look_at_all(uint32_t waiter) {
     view_.ready(waiter)[word].store(~uint64_t{0});
     view_.waiter(waiter).ready_summary[word / 64].fetch_or(uint64_t{1} << (word % 64));
   }
-  wake(waiter);
+  // Whether anybody sleeps is not asked: who was woken, and killed before it armed the others' bell again,
+  // left it as if nobody did.
+  std::atomic<uint32_t>& armed = view_.waiter(waiter).armed;
+  armed.store(kAwake);
+  futex_wake(armed, INT_MAX);
+  ring_bell_of(waiter);
 }
 
 // The owner's word is read before the processes': who makes a set says that it has it before the word is

@@ -61,6 +61,7 @@ class Wakeups {
   void ring_bell(uint32_t bell);
   uint32_t wake_told();
   bool wake(uint32_t waiter);
+  bool ring_bell_of(uint32_t waiter);  // true if it has one
 
   SessionView view_;
   std::vector<Fd> pipes_;

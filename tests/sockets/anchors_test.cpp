@@ -230,7 +230,7 @@ TEST_F(AnchorsTest, ForkPromisesASlotAndClosingUndoesIt) {
 TEST_F(AnchorsTest, AConnectionThatEndsTellsOfANewProgramUnlessItsProcessGaveUp) {
   const Fd anchor = connect();
   const uint32_t slot = ask(anchor, {.pid = 7}).reply.slot;
-  const AnchorRequest request{.op = AnchorOp::execute, .slot = slot, .pid = 7};
+  const AnchorRequest request{.op = AnchorOp::execute, .slot = slot, .pid = 7, .attempt = 1};
   for (const uint32_t executing : {0u, 1u}) {
     Fd told = connect();
     send(told, &request, sizeof request);
@@ -242,6 +242,21 @@ TEST_F(AnchorsTest, AConnectionThatEndsTellsOfANewProgramUnlessItsProcessGaveUp)
     EXPECT_EQ(executed_.size(), executing);
     EXPECT_EQ(view_.process(slot).executing.load(), 0u);
   }
+  // One that gave up, and is at its next attempt when that is seen.
+  AnchorRequest other = request;
+  other.attempt = 2;
+  Fd first = connect(), second = connect();
+  send(first, &request, sizeof request);
+  first.reset();
+  send(second, &other, sizeof other);
+  view_.process(slot).executing.store(2);
+  serve();
+  EXPECT_EQ(executed_.size(), 1u);
+  EXPECT_EQ(view_.process(slot).executing.load(), 2u);
+  second.reset();
+  serve();
+  ASSERT_EQ(executed_.size(), 2u);
+  executed_.pop_back();
   // A program that arrives has begun, even if the connection is seen to end later.
   const Fd told = connect();
   send(told, &request, sizeof request);

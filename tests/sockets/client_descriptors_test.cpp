@@ -1,5 +1,8 @@
 // Numbers, duplicates, forks: who holds a socket, and what happens when the last one lets go.
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -225,6 +228,29 @@ TEST(ClientDescriptors, AClaimThatFailsHalfWayLeavesNothingOpen) {
   for (int i = 0; i < 20'000 && attached.stack().sockets_in_use() != 0; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(attached.stack().sockets_in_use(), 0u);
+}
+
+// Whoever would have to wait for the child first waits for the lock.
+TEST(ClientDescriptors, ALockOfAChildThatWasKilledIsTakenOverBeforeAnybodyWaitsForIt) {
+  void* const shared = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(shared, MAP_FAILED);
+  auto& word = *static_cast<std::atomic<uint32_t>*>(shared);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    client::forget_thread();
+    client::Lock::acquire(word);
+    for (;;) ::pause();
+  }
+  ASSERT_GT(child, 0);
+  while (word.load() == 0) ::sched_yield();
+  EXPECT_EQ(word.load(), static_cast<uint32_t>(child));
+  ::kill(child, SIGKILL);
+  siginfo_t end{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOWAIT), 0);
+  const client::Lock lock(word);
+  EXPECT_TRUE(lock);
+  EXPECT_EQ(word.load(), client::thread_id());
+  EXPECT_EQ(::waitpid(child, nullptr, 0), child);
 }
 
 TEST(ClientDescriptors, WithoutAListenerNothingHappens) {
