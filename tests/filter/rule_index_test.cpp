@@ -242,7 +242,7 @@ TEST(RuleIndex, LooksForTablesNoLongerThanThereAreRules) {
                                         verdict(kAccept))));
   }
   const RuleIndex index = index_of(loaded(batch(table(), base_chain(), rules)));
-  EXPECT_LE(index.work(), kRules * (RuleIndex::kWork + 1));
+  EXPECT_LE(index.work(), kRules * (RuleDrafts::kWork + 1));
 }
 
 // Rules that are in no table do not look at what the tables found until its turn comes.
@@ -273,6 +273,50 @@ TEST(RuleIndex, RulesInNoTableCostNothingBeside) {
   }
   EXPECT_EQ(walk.least, kNone);
   EXPECT_EQ(index.next(walk, kAlone + 13), kAlone + 16) << "behind the last";
+}
+
+// Prefixes that lie in one another, and one port: no table tells such rules apart, yet none is run for a
+// packet to another port, or from elsewhere.
+TEST(RuleIndex, RulesInNoTableArePassedOverByTwoComparisons) {
+  constexpr uint32_t kRules = 12;
+  Octets rules;
+  for (uint32_t i = 0; i < kRules; ++i) {
+    const uint32_t mask = ~uint32_t{0} << i;
+    rules = join(rules, rule("in", join(payload(kNetwork, 12, 4), and_mask(be32(mask)),
+                                        cmp(kEqual, be32(0x0a000001 & mask)), payload(kTransport, 2, 2),
+                                        cmp(kEqual, {0, 53}), verdict(kContinue))));
+  }
+  const RuleIndex index = index_of(loaded(batch(table(), base_chain(), rules)));
+  EXPECT_EQ(index.tables(), 0U);
+  const auto first = [&](uint8_t host, uint8_t port) {
+    Octets sent = {0x45, 0,    0,  28, 0, 0, 0, 0, 64, 17,   0, 0, 10, 0,
+                   0,    host, 10, 0,  0, 2, 1, 1, 0,  port, 0, 8, 0,  0};
+    Packet packet;
+    CHECK(packet.read(sent));
+    RuleIndex::Walk walk;
+    index.enter(packet, walk);
+    return index.next(walk, 0);
+  };
+  EXPECT_EQ(first(1, 53), 0U);
+  EXPECT_EQ(first(9, 53), 4U) << "the first prefix that holds it";
+  EXPECT_EQ(first(1, 54), kRules);
+}
+
+// More words than a walk holds: those that few rules compare are left to the interpreter.
+TEST(RuleIndex, OfTooManyWordsTheFrequentAreCompared) {
+  Octets rules;
+  for (uint32_t i = 0; i < 2 * RuleIndex::kMostWords; ++i)
+    rules = join(rules,
+                 rule("in", join(payload(kTransport, 2, 2), cmp(kEqual, {0, static_cast<uint8_t>(i)}),
+                                 payload(kTransport, 8 + 8 * i, 2), cmp(kEqual, {1, 2}), verdict(kAccept))));
+  const RuleIndex index = index_of(loaded(batch(table(), base_chain(), rules)));
+  EXPECT_EQ(index.tables(), 1U);
+  Octets sent = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 1, 1, 0, 40, 0, 8, 0, 0};
+  Packet packet;
+  CHECK(packet.read(sent));
+  RuleIndex::Walk walk;
+  index.enter(packet, walk);
+  EXPECT_GE(index.next(walk, 0), 40U);
 }
 
 // Only IPv4 is remembered: what IPv6 rules look at is no reason not to.
