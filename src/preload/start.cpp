@@ -20,6 +20,7 @@ void say(const char* sentence) {
 __attribute__((constructor)) void start() {
   resolve_exec();
   resolve_io();
+  resolve_process();
   resolve_shell();
   resolve_sockets();
   resolve_stdio();

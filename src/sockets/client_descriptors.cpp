@@ -4,6 +4,9 @@
 #include <linux/close_range.h>
 #include <sched.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "sockets/client_anchor.hpp"
 #include "sockets/client_call.hpp"
 #include "sockets/client_epoll.hpp"
@@ -21,6 +24,16 @@ constinit std::atomic<uint32_t> descriptor_count[kMaxSockets] = {};
 // Against fork() only: the entries themselves are exchanged one by one.
 constinit std::atomic<uint32_t> table_lock = 0;
 constinit bool fork_holds_table = false;
+
+// The last of the processes that share our memory and not our descriptors, by number.
+constinit std::atomic<uint32_t> guests[16] = {};
+constinit std::atomic<uint32_t> guest_count = 0;
+
+// Asked only where a number changes its meaning, because it costs a system call once there was one.
+bool is_guest() {
+  return guest_count.load(std::memory_order_relaxed) != 0 &&
+         std::find(std::begin(guests), std::end(guests), process_id()) != std::end(guests);
+}
 
 std::atomic<uint64_t>& ref_word(uint32_t socket) {
   return state.refs[socket / 64];
@@ -73,6 +86,7 @@ int place(long fd, uint32_t entry) {
 }
 
 int duplicate(int fd, int command, long least) {
+  if (is_guest()) return static_cast<int>(system_call(SYS_fcntl, fd, command, least));
   const uint32_t entry = entry_of(fd);
   if (fd_kind(entry) == FdKind::internal) return -EBADF;
   const Lock lock(table_lock);
@@ -94,6 +108,7 @@ int install(uint32_t socket, bool close_on_exec) {
 }
 
 int reserve(bool close_on_exec) {
+  if (is_guest()) return -EMFILE;
   return place(system_call(SYS_fcntl, state.anchor, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, 0), 0);
 }
 
@@ -121,9 +136,13 @@ void install_epoll(int fd, uint32_t waiter) {
   set_entry(fd, entry);
 }
 
+void begin_guest() {
+  guests[guest_count.fetch_add(1) % std::size(guests)].store(process_id(), std::memory_order_relaxed);
+}
+
 int close(int fd) {
   const uint32_t entry = entry_of(fd);
-  if (entry == 0) return close_descriptor(fd);
+  if (entry == 0 || is_guest()) return close_descriptor(fd);
   if (fd_kind(entry) == FdKind::internal) return -EBADF;
   uint32_t old = 0;
   int result = 0;
@@ -143,7 +162,7 @@ int close_range(uint32_t first, uint32_t last, uint32_t flags) {
       return static_cast<int>(result);
     flags = 0;
   }
-  if (flags != 0) return static_cast<int>(system_call(SYS_close_range, first, last, flags));
+  if (flags != 0 || is_guest()) return static_cast<int>(system_call(SYS_close_range, first, last, flags));
   const uint32_t limit = fd_limit();
   uint32_t from = first;
   for (uint32_t fd = first; fd < limit && fd <= last; ++fd) {
@@ -162,6 +181,7 @@ int dup(int fd) {
 }
 
 int dup3(int from, int to, int flags) {
+  if (is_guest()) return static_cast<int>(system_call(SYS_dup3, from, to, flags));
   const uint32_t entry = entry_of(from);
   if (fd_kind(entry) == FdKind::internal) return -EBADF;
   if (fd_kind(entry_of(to)) == FdKind::internal) return -EBUSY;

@@ -20,6 +20,11 @@ void install_over(int fd, uint32_t socket, bool close_on_exec);
 // Makes `fd`, a kernel epoll descriptor, an epoll set of ours.
 void install_epoll(int fd, uint32_t waiter);
 
+// Called by a process that shares our memory and not our descriptors (clone(2) with CLONE_VM alone): what it
+// closes and duplicates are not the numbers of our table, so that is the kernel's business, and it can open
+// no socket.
+void begin_guest();
+
 int close(int fd);
 int close_range(uint32_t first, uint32_t last, uint32_t flags);
 int dup(int fd);
