@@ -7,6 +7,7 @@
 
 #include "preload/interfaces.hpp"
 #include "preload/interpose.hpp"
+#include "preload/standard_streams.hpp"
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_options.hpp"
 #include "sockets/client_signals.hpp"
@@ -25,6 +26,8 @@ long one_argument(va_list list) {
 
 // F_GETOWN as libc has it: the kernel's own answer for a group looks like an error.
 int control_descriptor(int fd, int command, long argument) {
+  if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+    return given(finish(client::fcntl(fd, command, argument)));
   if (command != F_GETOWN) return finish(client::fcntl(fd, command, argument));
   f_owner_ex owner{};
   const int result = client::fcntl(fd, F_GETOWN_EX, reinterpret_cast<long>(&owner));
@@ -53,15 +56,15 @@ SKERRY_EXPORT void closefrom(int first) noexcept {
 }
 
 SKERRY_EXPORT int dup(int fd) noexcept {
-  return finish(client::dup(fd));
+  return given(finish(client::dup(fd)));
 }
 
 SKERRY_EXPORT int dup2(int from, int to) noexcept {
-  return finish(client::dup2(from, to));
+  return given(finish(client::dup2(from, to)));
 }
 
 SKERRY_EXPORT int dup3(int from, int to, int flags) noexcept {
-  return finish(client::dup3(from, to, flags));
+  return given(finish(client::dup3(from, to, flags)));
 }
 
 SKERRY_EXPORT int fcntl(int fd, int command, ...) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "preload/interpose.hpp"
+#include "preload/standard_streams.hpp"
 #include "sockets/client_message.hpp"
 #include "sockets/client_passing.hpp"
 #include "sockets/client_splice.hpp"
@@ -45,6 +46,13 @@ ssize_t send_one(uint32_t socket, const void* buffer, size_t bytes, int flags) {
   const iovec piece{.iov_base = const_cast<void*>(buffer), .iov_len = bytes};
   pthread_testcancel();
   return finish(client::send(socket, &piece, 1, flags));
+}
+
+// Sockets that came with it may have the lowest numbers.
+void take_sockets(msghdr* message, int flags) {
+  client::receive_sockets(message, flags);
+  if (message->msg_controllen != 0)
+    for (int fd = 0; fd < 3; ++fd) given(fd);
 }
 
 // A vector of no bytes gives 0 before any socket is asked (Linux do_iter_readv_writev()).
@@ -127,7 +135,7 @@ SKERRY_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
     return finish(client::receive_message(socket, message, flags));
   }
   const ssize_t result = next_recvmsg(fd, message, flags);
-  if (result >= 0) client::receive_sockets(message, flags);
+  if (result >= 0) take_sockets(message, flags);
   return result;
 }
 
@@ -138,7 +146,7 @@ SKERRY_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags,
     return finish(client::receive_messages(socket, messages, count, flags, timeout));
   }
   const int result = next_recvmmsg(fd, messages, count, flags, timeout);
-  for (int i = 0; i < result; ++i) client::receive_sockets(&messages[i].msg_hdr, flags);
+  for (int i = 0; i < result; ++i) take_sockets(&messages[i].msg_hdr, flags);
   return result;
 }
 

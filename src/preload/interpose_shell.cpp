@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "preload/interpose.hpp"
+#include "preload/standard_streams.hpp"
 #include "sockets/client_descriptors.hpp"
 
 namespace skerry::preload {
@@ -223,6 +224,7 @@ SKERRY_EXPORT int pclose(FILE* stream) {
 
 // libc's fclose() of such a stream waits for the command, too.
 SKERRY_EXPORT int fclose(FILE* stream) {
+  if (const int fd = standard_number(stream); fd >= 0) return close_standard_stream(fd);
   const pid_t child = forget_command(stream);
   return child < 0 ? next_fclose(stream) : close_command(stream, child);
 }

@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 
 #include "preload/interpose.hpp"
+#include "preload/standard_streams.hpp"
 #include "sockets/client_options.hpp"
 #include "sockets/client_setup.hpp"
 
@@ -35,7 +36,7 @@ using namespace skerry::preload;
 
 SKERRY_EXPORT int socket(int domain, int type, int protocol) noexcept {
   if (!client::serves(domain)) return kernel(system_call(SYS_socket, domain, type, protocol));
-  return finish(client::open(domain, type, protocol));
+  return given(finish(client::open(domain, type, protocol)));
 }
 
 SKERRY_EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
@@ -54,14 +55,14 @@ SKERRY_EXPORT int accept4(int fd, sockaddr* address, socklen_t* length, int flag
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket) return next_accept4(fd, address, length, flags);
   pthread_testcancel();
-  return finish(client::accept(socket, address, length, flags));
+  return given(finish(client::accept(socket, address, length, flags)));
 }
 
 SKERRY_EXPORT int accept(int fd, sockaddr* address, socklen_t* length) {
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket) return next_accept(fd, address, length);
   pthread_testcancel();
-  return finish(client::accept(socket, address, length, 0));
+  return given(finish(client::accept(socket, address, length, 0)));
 }
 
 SKERRY_EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {

@@ -1,9 +1,7 @@
 // FILE* on a socket. libc's own streams read and write their descriptor by calls that nobody can interpose,
 // and below our descriptor lies the anchor, which must not hear the program's bytes. So a stream on a socket
 // is one of fopencookie(3), whose bytes go through the session.
-//
-// Not covered: stdin, stdout and stderr after a socket was dup2()ed over them; libc made those streams
-// itself.
+// Of stdin, stdout and stderr, which libc made itself: standard_streams.hpp.
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -11,6 +9,7 @@
 #include <cstdarg>
 
 #include "preload/interpose.hpp"
+#include "preload/standard_streams.hpp"
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_message.hpp"
 
@@ -95,7 +94,8 @@ int file_number(FILE* file) {
   if (streams_open.load(std::memory_order_relaxed) > 0)
     for (const Stream& stream : streams)
       if (stream.file.load(std::memory_order_relaxed) == file) return stream.fd;
-  return next_fileno(file);
+  const int standard = standard_number(file);
+  return standard >= 0 ? standard : next_fileno(file);
 }
 
 // Formats into memory first: on the stack where it fits, else in pages of its own.

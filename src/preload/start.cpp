@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "preload/interpose.hpp"
+#include "preload/standard_streams.hpp"
 #include "sockets/anchor_protocol.hpp"
 #include "sockets/client_session.hpp"
 
@@ -28,8 +29,10 @@ __attribute__((constructor)) void start() {
   resolve_netdb();
   const client::Attach result = client::attach(sockets::kListenerName + 1);
   begin_strict();
-  if (result == client::Attach::attached)
+  if (result == client::Attach::attached) {
     pthread_atfork(client::fork_prepare, client::fork_parent, client::fork_child);
+    make_standard_streams();
+  }
   if (result == client::Attach::refused)
     say("skerry: the network stack of this cell gave no session, so this process has no network\n");
 }
