@@ -44,7 +44,7 @@ class Ssh(SkerryCase):
         (self.folder / "known_hosts").write_text(f"{SERVER_AT} {(self.folder / 'host_key.pub').read_text()}")
         (self.folder / "sshd_config").write_text(SERVER.format(folder=self.folder, pam="yes" if own_user() == "root" else "no"))
         (self.folder / "ssh_config").write_text(CLIENT.format(folder=self.folder, user=own_user()))
-        self.data = bytes(range(251)) * 12000  # 3 MB
+        self.data = bytes(range(251)) * 12000  # 3 MB, some 50 of the largest frames
         (self.folder / "data").write_bytes(self.data)
         self.digest = hashlib.sha256(self.data).hexdigest()
         # Beside it in the same cell, a web server that only its own loopback reaches.
@@ -73,7 +73,7 @@ class Ssh(SkerryCase):
         self.assertEqual((self.folder / "there").read_bytes(), self.data)
         self.client(f"scp -q -F {self.folder}/ssh_config {SERVER_AT}:{self.folder}/data {self.folder}/here")
         self.assertEqual((self.folder / "here").read_bytes(), self.data)
-        self.assert_stack_carried(200, self.before)
+        self.assert_stack_carried(50, self.before)
 
     def test_forwarding(self):
         """-L and -D through an ssh in the background, and -R to a server beside the client."""
@@ -83,7 +83,7 @@ class Ssh(SkerryCase):
                   f"until {ASK} http://127.0.0.1:9000/ssh_config >/dev/null 2>&1; do sleep .1; done; "
                   f"$SSH -R 9001:127.0.0.1:9000 {SERVER_AT} '{ASK} http://127.0.0.1:9001/data' | sha256sum")
         self.assert_digest(self.client(script))
-        self.assert_stack_carried(200, self.before)
+        self.assert_stack_carried(50, self.before)
 
     @needs("git")
     def test_git(self):
