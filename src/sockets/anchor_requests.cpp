@@ -1,5 +1,6 @@
 // What each request of anchor_protocol.hpp does to the processes that the stack knows. The results are errno
 // values.
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -121,6 +122,8 @@ uint32_t Anchors::claim_slot() {
     if (slots_[slot].live) continue;
     slots_[slot] = Slot{};
     slots_[slot].live = true;
+    std::atomic<uint32_t>& limit = view_.control().slot_limit;  // before anybody can see the slot in use
+    limit.store(std::max(limit.load(std::memory_order_relaxed), slot + 1));
     handlers_.arrived(slot);
     return slot;
   }

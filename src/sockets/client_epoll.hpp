@@ -34,7 +34,8 @@ void hold_epoll(uint32_t waiter);
 void drop_epoll(uint32_t waiter);
 void forget_in_epoll(uint32_t socket);
 // ---- for fork() and exec(): before, what a child will need; after, hold_epoll() for each descriptor that is
-// there tells which sets this process has, and it lets go of the others.
+// there tells which sets this process has, and it lets go of the others. Before any thread of it sleeps in
+// one.
 void prepare_to_share_sets();
 void count_sets_from_nothing();
 void let_go_of_lost_sets();

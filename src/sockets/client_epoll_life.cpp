@@ -8,6 +8,7 @@
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_epoll_set.hpp"
+#include "sockets/client_processes.hpp"
 
 namespace skerry::sockets::client {
 
@@ -20,24 +21,6 @@ std::atomic<uint64_t>& sets_word(uint32_t slot, uint32_t waiter) {
 }
 uint64_t set_bit(uint32_t waiter) {
   return uint64_t{1} << (waiter % 64);
-}
-
-// The numbers lie together; the words of a process that is not there are a page each, which need not be
-// touched.
-template <class Says>
-bool another_process(Says says) {
-  for (uint32_t slot = 0; slot < state.size.processes; ++slot)
-    if (slot != state.slot && state.view.process_ids()[slot].load() != 0 && says(slot)) return true;
-  return false;
-}
-
-// One that is in exec() most likely loses it by close-on-exec.
-bool is_held_elsewhere(uint32_t socket) {
-  return another_process([socket](uint32_t slot) {
-    const bool executing = state.view.process(slot).executing.load(std::memory_order_relaxed) != 0;
-    const std::atomic<uint64_t>* held = executing ? state.view.kept(slot) : state.view.refs(slot);
-    return (held[socket / 64].load() >> (socket % 64) & 1) != 0;
-  });
 }
 
 // The row may hold what a killed process left. Interests are the program's own memory, so the pages can go.
@@ -89,7 +72,7 @@ void let_go_of_set(uint32_t waiter) {
   place.compare_exchange_strong(owner, 0);
 }
 
-// Threads of the older image, or of a process that was killed.
+// Threads of the older image, or of a process that was killed: nobody of this one sleeps yet.
 void forget_sleepers(uint32_t waiter, uint32_t slot) {
   EpollSet& set = set_of(waiter);
   const Lock lock(set.lock);
@@ -108,8 +91,10 @@ void forget_dead_sleepers(const Wake& wake) {
   if (wake.set.deaths_seen == deaths) [[likely]]
     return;
   wake.set.deaths_seen = deaths;
-  for (uint32_t slot = 0; slot < state.size.processes; ++slot)
-    if (state.view.process_ids()[slot].load() == 0)
+  // Whether it has the set, not whether it is there: the slot may be another process's by now, or it sleeps
+  // in nothing any more because it has executed another program.
+  for (uint32_t slot = 0; slot < slot_limit(); ++slot)
+    if (wake.set.sleepers_of[slot] != 0 && (sets_word(slot, wake.waiter).load() & set_bit(wake.waiter)) == 0)
       wake.set.sleepers.fetch_sub(std::exchange(wake.set.sleepers_of[slot], uint16_t{0}));
 }
 
@@ -163,12 +148,11 @@ void count_sets_from_nothing() {
 }
 
 void let_go_of_lost_sets() {
-  for (uint32_t waiter = 0; waiter < kMaxWaiters; ++waiter)
-    if ((sets_word(state.slot, waiter).load() & set_bit(waiter)) != 0 &&
-        epoll_descriptors[waiter].load(std::memory_order_relaxed) == 0) {
-      forget_sleepers(waiter, state.slot);
-      let_go_of_set(waiter);
-    }
+  for (uint32_t waiter = 0; waiter < kMaxWaiters; ++waiter) {
+    if ((sets_word(state.slot, waiter).load() & set_bit(waiter)) == 0) continue;
+    forget_sleepers(waiter, state.slot);
+    if (epoll_descriptors[waiter].load(std::memory_order_relaxed) == 0) let_go_of_set(waiter);
+  }
 }
 
 }  // namespace skerry::sockets::client

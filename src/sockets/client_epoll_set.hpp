@@ -86,6 +86,18 @@ void disarm_set(const Wake& wake);
 // but no news.
 bool is_ready_at_all(const Wake& wake);
 
+// client_epoll_rings.cpp. What the kernel gave, without our own rings; of these the ones that who sleeps is
+// to hear stay.
+enum class From { look, sleep };
+int only_theirs(const Wake& wake, epoll_event* events, int count, From from);
+// Whether one of them ends the next sleep too, because this process cannot take it: of a pipe whose end it
+// does not have, because there was no descriptor left for it at the fork, or of a set that another process
+// has put into this one since.
+bool rang_in_vain(const Wake& wake, const epoll_event* events, int count);
+// With the lock held: takes what rang before. Who takes it from others that sleep looks at the set
+// afterwards.
+void take_rings(const Wake& wake);
+
 // Both with the lock held. Threads asleep on the set look again: there is something for them.
 void nudge(const Wake& wake);
 // What threads in several processes need that sleep on the set: made before the first fork(), because a child

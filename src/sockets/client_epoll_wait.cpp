@@ -9,14 +9,13 @@
 // rules: a thread that does not sleep leaves what rings to those that do, and a thread that leaves hands on
 // what it has not looked at, and what others shall hear too because it is level-triggered (Linux
 // ep_send_events()).
-#include <poll.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
+
+#include <algorithm>
 
 #include "sockets/client_cancel.hpp"
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_epoll_set.hpp"
-#include "sockets/client_session.hpp"
 
 namespace skerry::sockets::client {
 namespace {
@@ -24,40 +23,9 @@ namespace {
 constexpr uint32_t kCallsBetweenLooks = 16;
 constexpr DurationNs kTimeBetweenLooks = 100 * kMicrosecond;
 
-constinit int always_readable = -1;  // eventfd behind nudges
-
 Wake wake_of(int epoll_fd) {
   const uint32_t waiter = fd_index(entry_of(epoll_fd));
   return {set_of(waiter), waiter, epoll_fd};
-}
-
-// The same in every process that shares a set, so that the kernel takes it for the same.
-bool has_always_readable() {
-  if (always_readable >= 0) return true;
-  const long made = system_call(SYS_eventfd2, 1, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (made >= 0) always_readable = adopt_internal(static_cast<int>(made));
-  return made >= 0;
-}
-
-enum class From { look, sleep };
-
-// Takes our own events out of what the kernel gave; take_nested() says what a set in this one has. A byte in
-// the pipe stays there for those who sleep; a nudge was used up by being seen, so it is given again.
-int only_theirs(const Wake& wake, epoll_event* events, int count, From from) {
-  int kept = 0;
-  for (int i = 0; i < count; ++i) {
-    const bool rung = events[i].data.u64 == mark_data(doorbell_mark);
-    const bool nudged = events[i].data.u64 == mark_data(nudge_mark);
-    if (events[i].data.u64 == mark_data(nested_mark)) continue;
-    if (!rung && !nudged) {
-      events[kept++] = events[i];
-      continue;
-    }
-    const Lock lock(wake.set.lock);
-    if (rung && (from == From::sleep || wake.set.sleepers.load() == 0)) drain_doorbell(wake.waiter);
-    if (nudged && from == From::look) nudge(wake);
-  }
-  return kept;
 }
 
 int take_kernel(const Wake& wake, epoll_event* events, int max) {
@@ -132,23 +100,6 @@ void leave_sleep(const Wake& wake, uint32_t life) {
     disarm(wake.waiter);
 }
 
-// What rang before, with the lock held. Who takes it from others that sleep looks at the set afterwards.
-void take_rings(const Wake& wake) {
-  EpollSet& set = wake.set;
-  if (!set.doorbell_added) return;
-  drain_doorbell(wake.waiter);
-  if (set.sleepers.load() != 0) arm(wake.waiter, kPipe);
-  if (!set.nudge_added) return;
-  system_call(SYS_epoll_ctl, wake.epoll_fd, EPOLL_CTL_DEL, always_readable, 0);
-  set.nudge_added = false;
-}
-
-bool is_ready_in_kernel(const Wake& wake) {
-  pollfd set{.fd = wake.epoll_fd, .events = POLLIN, .revents = 0};
-  const timespec none{};
-  return system_call(SYS_ppoll, word(&set), 1, word(&none), 0, 8) > 0 && set.revents == POLLIN;
-}
-
 // What a thread leaves behind that is cancelled in its sleep. It may have been the one that was woken.
 struct Asleep {
   const Wake& wake;
@@ -161,6 +112,12 @@ struct Asleep {
     nudge(self.wake);
   }
 };
+
+// So that who cannot take a ring looks a thousand times a second, and does not spin. 0 or -EINTR.
+int pause_briefly(const sigset_t* mask) {
+  const timespec pause = to_timespec(kMillisecond);
+  return std::min(static_cast<int>(system_call(SYS_ppoll, 0, 0, word(&pause), word(mask), 8)), 0);
+}
 
 int sleep_in_kernel(Asleep& asleep, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
   const Wake& wake = asleep.wake;
@@ -175,8 +132,10 @@ int sleep_in_kernel(Asleep& asleep, epoll_event* events, int max, TimeNs deadlin
   };
   const long count = sleep_cancellably(sleep, Asleep::undo, &asleep);
   if (count == 0) return -ETIMEDOUT;
-  return count < 0 ? static_cast<int>(count)
-                   : only_theirs(wake, events, static_cast<int>(count), From::sleep);
+  if (count < 0) return static_cast<int>(count);
+  const int kept = only_theirs(wake, events, static_cast<int>(count), From::sleep);
+  if (kept > 0) return kept;
+  return rang_in_vain(wake, events, static_cast<int>(count)) ? pause_briefly(mask) : 0;
 }
 
 // Sleeps unless something is noted after arming. What the kernel reported meanwhile (>= 0), -ETIMEDOUT,
@@ -221,41 +180,6 @@ int wait(const Wake& wake, epoll_event* events, int max, DurationNs timeout_ns, 
 
 }  // namespace
 
-// An event that only one sleeper gets: the others sleep on, and whoever gets it hands on what it leaves.
-void nudge(const Wake& wake) {
-  EpollSet& set = wake.set;
-  if (set.sleepers.load() == 0) return;
-  if (!set.doorbell_added) {
-    std::atomic<uint32_t>& armed = state.view.waiter(wake.waiter).armed;
-    armed.store(kAwake);
-    futex_wake_all(&armed);
-    return;
-  }
-  if (!has_always_readable()) return;
-  epoll_event event{.events = EPOLLIN | EPOLLONESHOT, .data = {.u64 = mark_data(nudge_mark)}};
-  const int operation = set.nudge_added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  if (system_call(SYS_epoll_ctl, wake.epoll_fd, operation, always_readable, word(&event)) == 0)
-    set.nudge_added = true;
-}
-
-// Nobody is left behind on the futex: `armed` is never kFutex again, so who has not fallen asleep there will
-// not.
-void sleep_in_kernel_from_now(const Wake& wake) {
-  EpollSet& set = wake.set;
-  if (set.doorbell_added) return;
-  const int pipe_end = doorbell(wake.waiter);
-  if (pipe_end < 0) return;
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = mark_data(doorbell_mark)}};
-  const long added = system_call(SYS_epoll_ctl, wake.epoll_fd, EPOLL_CTL_ADD, pipe_end, word(&event));
-  if (added != 0 && added != -EEXIST) return;
-  nudge(wake);
-  set.doorbell_added = true;
-}
-
-void make_fit_to_share(const Wake& wake) {
-  if (has_always_readable()) sleep_in_kernel_from_now(wake);
-}
-
 int wait_epoll(int epoll_fd, epoll_event* events, int max, DurationNs timeout_ns, const sigset_t* mask) {
   if (max <= 0 || events == nullptr) return max <= 0 ? -EINVAL : -EFAULT;
   const Wake wake = wake_of(epoll_fd);
@@ -282,24 +206,6 @@ bool is_epoll_ready(int epoll_fd) {
 
 bool is_epoll_readable(int epoll_fd) {
   return is_ready_at_all(wake_of(epoll_fd));
-}
-
-// The kernel's set is readable for our own rings too. They end every sleep above it for as long as they are
-// there, so somebody has to take them who only looks, and rings again if there is something for the others.
-bool is_ready_at_all(const Wake& wake) {
-  const auto has_ours = [&] { return is_ready(wake) || has_ready_nested(wake); };
-  if (has_ours()) return true;
-  if (!is_ready_in_kernel(wake)) return false;
-  bool has_kernels = false;
-  {
-    const Lock lock(wake.set.lock);
-    take_rings(wake);
-    has_kernels = wake.set.kernel_members.load() > nested_in(wake.waiter) && is_ready_in_kernel(wake);
-  }
-  if (!has_ours()) return has_kernels;  // of which the kernel tells the others
-  const Lock lock(wake.set.lock);
-  nudge(wake);
-  return true;
 }
 
 void disarm_set(const Wake& wake) {

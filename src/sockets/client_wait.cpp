@@ -97,8 +97,12 @@ void drain(int doorbell_end) {
   system_call(SYS_read, doorbell_end, word(bytes), sizeof bytes);
 }
 
+bool has_doorbell(uint32_t waiter) {
+  return doorbells[waiter] != 0;
+}
+
 void drain_doorbell(uint32_t waiter) {
-  if (doorbells[waiter] != 0) drain(doorbells[waiter] - 1);
+  if (has_doorbell(waiter)) drain(doorbells[waiter] - 1);
 }
 
 void watch(uint32_t socket, uint32_t waiter, uint16_t how) {

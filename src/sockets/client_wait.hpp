@@ -36,6 +36,7 @@ void release_waiter(uint32_t waiter);
 void release_waiters_of(uint32_t slot);  // after exec: those of the older image
 // The waiter's pipe, made when first asked for; -1 if the stack did not answer. Owned by the waiter.
 int doorbell(uint32_t waiter);
+bool has_doorbell(uint32_t waiter);  // this process has its end
 void forget_doorbell(uint32_t waiter);
 void drain(int doorbell);
 void drain_doorbell(uint32_t waiter);  // if this process has it

@@ -66,6 +66,9 @@ struct alignas(64) Control {
   MacAddress mac;
   uint32_t one_core = 0;  // 1: nobody of the network runs on another core, so a program sleeps at once
 
+  // The stack's: process slots from here on have never been used, so nobody need look at them.
+  std::atomic<uint32_t> slot_limit;
+
   // 1: the stack sleeps, ring it after publishing.
   alignas(64) std::atomic<uint32_t> stack_armed;
   alignas(64) std::atomic<uint64_t> call_bits[16];  // program sets: call i is requested (bit per call slot)
@@ -155,6 +158,9 @@ struct alignas(64) SocketNames {
   Endpoint local;
   Endpoint remote;
   uint32_t v6 = 0;  // program's: 1 if it was made as AF_INET6, so addresses are shown as ::ffff:a.b.c.d
+  // Program's, of datagram sockets: payload bytes + 1 of what MSG_MORE keeps back behind tx_written; 0:
+  // nothing.
+  std::atomic<uint32_t> kept_back;
   // Program's, shared by all descriptors and processes; times in nanoseconds, 0 = none.
   std::atomic<uint64_t> receive_timeout_ns;
   std::atomic<uint64_t> send_timeout_ns;
@@ -166,15 +172,17 @@ struct alignas(64) SocketNames {
   std::atomic<uint32_t> owner_type;
   std::atomic<uint32_t> urgent_bell;
   std::atomic<uint32_t> async_bell;
-  // The stack's: when bytes came last, CLOCK_REALTIME. Streams with kTimestamp or kTimestampNs; 0: none did.
+  // When bytes came last, CLOCK_REALTIME; 0: none did. Of streams with kTimestamp or kTimestampNs, the
+  // stack's; of datagram sockets with kNotesArrival the program's: the last one that was read.
   std::atomic<uint64_t> arrival_ns;
 };
 
 enum DescriptionFlag : uint32_t {
-  kNonBlocking = 1,  // O_NONBLOCK
-  kAsync = 2,        // O_ASYNC
-  kConnectDue = 4,   // a connect() left before it knew; the next one tells what became of it
-  kLowWater = 8,     // streams: SO_RCVLOWAT is more than one byte
+  kNonBlocking = 1,    // O_NONBLOCK
+  kAsync = 2,          // O_ASYNC
+  kConnectDue = 4,     // a connect() left before it knew; the next one tells what became of it
+  kLowWater = 8,       // streams: SO_RCVLOWAT is more than one byte
+  kNotesArrival = 16,  // datagram sockets: SIOCGSTAMP was asked
 };
 
 // A datagram in a ring: this header, then the payload, the whole padded to 8 bytes; header and payload may

@@ -2,7 +2,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include <chrono>
 #include <thread>
@@ -13,13 +12,6 @@
 
 namespace skerry::sockets {
 namespace {
-
-// What the calling thread has computed so far.
-std::chrono::nanoseconds cpu_time() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
 
 class NestedEpollTest : public EpollTest {
  protected:

@@ -1,102 +1,13 @@
-// One epoll set that two processes have after a fork: every test runs on the kernel too.
+// One epoll set that two processes have after a fork, what one does with it and what the other sees of that:
+// every test runs on the kernel too. How it ends: client_epoll_life_test.cpp.
 #include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
-#include <cstdio>
-#include <functional>
-
-#include "epoll_case.hpp"
-#include "sockets/client_epoll_set.hpp"
+#include "shared_epoll_case.hpp"
 
 namespace skerry::sockets {
 namespace {
 
-constexpr int kLimitMs = 20'000;
-
-class SharedEpollTest : public EpollTest {
- protected:
-  // A forked process that works, and what it and its parent tell each other.
-  class Child {
-   public:
-    Child(bool is_client, const std::function<void(Child&)>& work) {
-      EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends_), 0);
-      if (is_client) client::fork_prepare();
-      pid_ = ::fork();
-      if (pid_ == 0) {
-        if (is_client) client::fork_child();
-        std::swap(ends_[0], ends_[1]);
-        ::close(ends_[1]);
-        work(*this);
-        ::_exit(0);
-      }
-      if (is_client) client::fork_parent();
-      ::close(ends_[1]);
-    }
-    ~Child() {
-      ::close(ends_[0]);
-      end();
-    }
-    void end() {
-      if (pid_ <= 0) return;
-      ::kill(pid_, SIGKILL);
-      ::waitpid(pid_, nullptr, 0);
-      pid_ = 0;
-    }
-    void tell(const Events& events) {
-      const size_t bytes = events.size() * sizeof events[0];
-      const ssize_t sent = ::send(ends_[0], events.data(), bytes, MSG_NOSIGNAL);
-      static_cast<void>(sent);
-    }
-    void go_on() { tell({{0, 0}}); }
-    bool has_told(int within_ms) const {
-      pollfd one{.fd = ends_[0], .events = POLLIN, .revents = 0};
-      return ::poll(&one, 1, within_ms) == 1;
-    }
-    Events told() const {
-      if (!has_told(kLimitMs)) return {{0, 0xdead}};
-      Events events(16);
-      const ssize_t got = ::recv(ends_[0], events.data(), events.size() * sizeof events[0], 0);
-      events.resize(got < 0 ? 0 : static_cast<size_t>(got) / sizeof events[0]);
-      return events;
-    }
-    pid_t pid() const { return pid_; }
-
-   private:
-    int ends_[2] = {-1, -1};
-    pid_t pid_ = 0;
-  };
-
-  void SetUp() override {
-    EpollTest::SetUp();
-    std::tie(a, b) = connection();
-  }
-  void TearDown() override {
-    os->close(a);
-    os->close(b);
-    EpollTest::TearDown();
-  }
-  Child child(const std::function<void(Child&)>& work) { return {is_client(), work}; }
-
-  // Until so many processes sleep in the set: the kernel's tells it by /proc, ours by its word.
-  void wait_for_sleep(std::initializer_list<pid_t> processes) {
-    for (const pid_t process : processes) {
-      const std::string name = "/proc/" + std::to_string(process) + "/stat";
-      for (char state = 0; state != 'S'; ::sched_yield()) {
-        FILE* const file = ::fopen(name.c_str(), "re");
-        ASSERT_NE(file, nullptr);
-        ASSERT_EQ(::fscanf(file, "%*d (%*[^)]) %c", &state), 1);
-        ::fclose(file);
-      }
-    }
-  }
-
-  int a = -1, b = -1;
-};
 ON_KERNEL_AND_CLIENT(SharedEpollTest);
 
 TEST_P(SharedEpollTest, AChangeByOneIsTheOthersToo) {
@@ -217,62 +128,6 @@ TEST_P(SharedEpollTest, WhoSleepsIsWokenByWhatTheOtherAdds) {
   ::close(event);
 }
 
-TEST_P(SharedEpollTest, ASetOutlivesItsMaker) {
-  Child maker = child([&](Child& self) {
-    set = os->epoll_create();
-    Child heir = child([&](Child& second) {
-      self.told();
-      second.tell(add(b, EPOLLIN, 7) == 0 ? Events{{1, 1}} : Events{});
-      self.tell(wait(kLimitMs));
-      self.told();
-    });
-    self.tell({{static_cast<uint64_t>(heir.pid()), 0}});
-    if (heir.told().size() == 1) ::raise(SIGKILL);
-  });
-  const auto heir = static_cast<pid_t>(maker.told().at(0).first);
-  maker.go_on();
-  siginfo_t info{};
-  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(maker.pid()), &info, WEXITED | WNOWAIT), 0);
-  // Sets of this process now, at the places of those that are free.
-  int others[4];
-  for (int& one : others) one = os->epoll_create();
-  send(a, "x");
-  EXPECT_EQ(maker.told(), (Events{{7, EPOLLIN}}));
-  for (const int one : others) os->close(one);
-  ::kill(heir, SIGKILL);
-}
-
-TEST_P(SharedEpollTest, WhoIsKilledInItsSleepTakesNoWakeUpAway) {
-  ASSERT_EQ(add(b, EPOLLIN | EPOLLET, 7), 0);
-  Child victim = child([&](Child&) { wait(kLimitMs); });
-  Child other = child([&](Child& self) { self.tell(wait(kLimitMs)); });
-  wait_for_sleep({victim.pid(), other.pid()});
-  victim.end();
-  send(a, "x");
-  EXPECT_EQ(other.told(), (Events{{7, EPOLLIN}}));
-  if (!is_client()) return;
-  const EpollSet& shared = client::set_of(fd_index(client::entry_of(set)));
-  do {
-    wait(1);
-  } while (shared.sleepers.load() != 0);  // once the stack has heard of it
-}
-
-TEST_P(SharedEpollTest, ASocketStaysInTheSetAsLongAsOneOfThemHasIt) {
-  ASSERT_EQ(add(b, EPOLLIN, 7), 0);
-  Child other = child([&](Child& self) {
-    self.told();
-    os->close(b);
-    self.tell({});
-    self.told();
-  });
-  send(a, "x");
-  os->close(b);
-  EXPECT_EQ(wait(kLimitMs), (Events{{7, EPOLLIN}}));
-  other.go_on();
-  other.told();
-  EXPECT_EQ(wait(0), Events{});
-}
-
 // Requests and answers over connections that both processes serve from one set: none is lost, and none is
 // served twice.
 TEST_P(SharedEpollTest, BothServeFromOneSet) {
@@ -315,61 +170,6 @@ TEST_P(SharedEpollTest, BothServeFromOneSet) {
       os->close(served);
     }
   }
-}
-
-// A child that is promised holds what it will inherit before it has said a word.
-TEST(SharedEpoll, ASocketStaysInTheSetForAChildThatIsNotThereYet) {
-  AttachedClient attached;
-  const std::unique_ptr<Os> os = client_os();
-  const int set = os->epoll_create(), socket = os->socket(AF_INET, SOCK_STREAM);
-  const epoll_event interest{.events = EPOLLOUT, .data = {.u64 = 7}};
-  ASSERT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, socket, &interest), 0);
-  client::fork_prepare();
-  os->close(socket);
-  epoll_event found{};
-  EXPECT_EQ(os->epoll_wait(set, &found, 1, 0), 1);
-  client::fork_parent();  // and no child came of it
-  while (os->epoll_wait(set, &found, 1, 0) != 0) ::sched_yield();
-  os->close(set);
-}
-
-TEST(SharedEpoll, ASetThatNobodyHasAnyMoreIsFreed) {
-  AttachedClient attached;
-  const std::unique_ptr<Os> os = client_os();
-  const auto in_use = [&] {
-    uint32_t count = 0;
-    for (uint32_t waiter = 0; waiter < client::state.size.waiters; ++waiter)
-      count += client::state.view.waiter_owners()[waiter].load() >= kSetOwner;
-    return count;
-  };
-  const int set = os->epoll_create();
-  int told[2];
-  ASSERT_EQ(::pipe2(told, O_CLOEXEC), 0);
-  for (const bool is_killed : {false, true}) {
-    client::fork_prepare();
-    const pid_t child = ::fork();
-    if (child == 0) {
-      client::fork_child();
-      const int own = os->epoll_create();
-      char byte = 'x';
-      if (::write(told[1], &byte, 1) != 1) ::_exit(1);
-      if (is_killed) ::pause();
-      os->close(set);
-      os->close(own);
-      ::_exit(0);
-    }
-    client::fork_parent();
-    char byte = 0;
-    ASSERT_EQ(::read(told[0], &byte, 1), 1);
-    EXPECT_GE(in_use(), is_killed ? 2u : 1u);
-    if (is_killed) ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
-  }
-  while (in_use() != 1) ::sched_yield();  // the stack hears of the kill
-  os->close(set);
-  EXPECT_EQ(in_use(), 0u);
-  ::close(told[0]);
-  ::close(told[1]);
 }
 
 }  // namespace

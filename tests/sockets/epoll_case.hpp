@@ -1,7 +1,10 @@
 // The ground of the tests of epoll sets.
 #pragma once
 
+#include <time.h>
+
 #include <algorithm>
+#include <chrono>
 #include <vector>
 
 #include "client_case.hpp"
@@ -9,6 +12,13 @@
 namespace skerry::sockets {
 
 inline constexpr uint32_t kNormal = EPOLLRDNORM | EPOLLWRNORM;
+
+// What the calling thread has computed so far.
+inline std::chrono::nanoseconds cpu_time() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
 
 class EpollTest : public OsCase {
  protected:
