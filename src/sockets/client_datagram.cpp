@@ -12,6 +12,11 @@ uint32_t capacity() {
   return static_cast<uint32_t>(state.stream_bytes);
 }
 
+bool fits(size_t payload_bytes) {
+  return payload_bytes <= kMaxDatagramPayload &&
+         datagram_bytes(static_cast<uint32_t>(payload_bytes)) <= capacity();
+}
+
 // The header at `read`, if a whole record is there.
 bool peek_header(uint32_t socket, uint32_t read, DatagramHeader& header) {
   const SocketOut& out = state.out[socket];
@@ -30,7 +35,9 @@ ssize_t nothing_to_read(uint32_t socket, int flags) {
   return over ? 0 : -EAGAIN;
 }
 
-bool take(uint32_t socket, Pieces& to, int flags, Received& received) {
+// False: there is none. What the sink cannot take stays.
+template <class Sink>
+bool take(uint32_t socket, Sink& to, int flags, Received& received) {
   SocketIn& in = state.in[socket];
   const SocketOut& out = state.out[socket];
   const Lock lock(in.rx_lock);
@@ -42,10 +49,13 @@ bool take(uint32_t socket, Pieces& to, int flags, Received& received) {
   const uint32_t place =
       (read + static_cast<uint32_t>(sizeof(DatagramHeader)) - out.rx_base.load(std::memory_order_relaxed)) &
       (capacity() - 1);
-  to.from_ring(rx_ring(socket), capacity(), place, bytes);
+  received.result = to.drain(rx_ring(socket), capacity(), place, bytes);
+  if (received.result < 0) return true;
   if (bytes < payload) received.flags = MSG_TRUNC;
   received.result = static_cast<ssize_t>(flags & MSG_TRUNC ? payload : bytes);
   if (flags & MSG_PEEK) return true;
+  if (in.flags.load(std::memory_order_relaxed) & kNotesArrival) [[unlikely]]
+    state.names[socket].arrival_ns.store(received.header.arrival_ns, std::memory_order_relaxed);
   const uint32_t now_read = read + datagram_bytes(payload);
   // The stack needs no note: it looks at rx_read when the next datagram comes.
   in.rx_read.store(now_read, std::memory_order_release);
@@ -65,24 +75,61 @@ bool has_space(uint32_t socket, uint32_t bytes) {
   return free_bytes(socket, written) >= bytes;
 }
 
-bool put(uint32_t socket, Pieces& from, const DatagramHeader& header) {
+// The words of what MSG_MORE and UDP_CORK keep back: see SocketNames.
+uint32_t kept_bytes(uint32_t socket) {
+  const uint32_t kept = state.names[socket].kept_back.load(std::memory_order_relaxed);
+  return kept == 0 ? 0 : kept - 1;
+}
+bool keeps_something(uint32_t socket) {
+  return state.names[socket].kept_back.load(std::memory_order_relaxed) != 0;
+}
+void keep(uint32_t socket, uint32_t bytes) {
+  state.names[socket].kept_back.store(bytes + 1, std::memory_order_relaxed);
+}
+void keep_nothing(uint32_t socket) {
+  state.names[socket].kept_back.store(0, std::memory_order_relaxed);
+}
+
+constexpr ssize_t kLookAgain = -4096;  // no errno: what was kept back has been sent meanwhile
+
+// Appends to what is kept back, or begins a datagram; -EAGAIN: no room. `header` is for one that begins,
+// which it must not if this is to be `more_of_one`.
+template <class Source>
+ssize_t put(uint32_t socket, Source& from, DatagramHeader header, bool more_of_one, bool keep_back) {
   SocketIn& in = state.in[socket];
-  const uint32_t bytes = datagram_bytes(header.payload_bytes);
+  uint8_t* const ring = tx_ring(socket);
   const Lock lock(in.tx_lock);
-  if (!lock || !has_space(socket, bytes)) return false;
+  if (!lock) return -EAGAIN;
+  const bool appends = keeps_something(socket);
+  if (more_of_one && !appends) return kLookAgain;
+  const uint32_t before = kept_bytes(socket);
+  const size_t left = from.left();
+  if (!fits(before + left)) {
+    keep_nothing(socket);  // it is lost (udp_flush_pending_frames)
+    return -EMSGSIZE;
+  }
+  if (!has_space(socket, datagram_bytes(before + static_cast<uint32_t>(left)))) return -EAGAIN;
   const uint32_t written = in.tx_written.load(std::memory_order_relaxed);
   uint32_t base = in.tx_base.load(std::memory_order_relaxed);
-  if (free_bytes(socket, written) == capacity() && base != written) {
+  if (!appends && free_bytes(socket, written) == capacity() && base != written) {
     base = written;
     in.tx_base.store(base, std::memory_order_relaxed);
   }
-  const uint32_t place = (written - base) & (capacity() - 1);
-  ring_store(tx_ring(socket), capacity(), place, reinterpret_cast<const uint8_t*>(&header), sizeof header);
-  from.to_ring(tx_ring(socket), capacity(), (place + static_cast<uint32_t>(sizeof header)) & (capacity() - 1),
-               header.payload_bytes);
-  in.tx_written.store(written + bytes, std::memory_order_release);
+  const auto place = [&](uint32_t offset) { return (written - base + offset) & (capacity() - 1); };
+  const ssize_t filled = from.fill(ring, capacity(), place(sizeof header + before), left);
+  if (filled < 0 || (filled == 0 && left != 0)) return filled;
+  auto* const header_bytes = reinterpret_cast<uint8_t*>(&header);
+  if (appends) ring_load(header_bytes, ring, capacity(), place(0), sizeof header);
+  header.payload_bytes = before + static_cast<uint32_t>(filled);
+  ring_store(ring, capacity(), place(0), header_bytes, sizeof header);
+  if (keep_back) {
+    keep(socket, header.payload_bytes);
+    return filled;
+  }
+  keep_nothing(socket);
+  in.tx_written.store(written + datagram_bytes(header.payload_bytes), std::memory_order_release);
   publish(socket);
-  return true;
+  return filled;
 }
 
 // Linux has given the socket a port before it finds that there is nobody to send to (inet_send_prepare).
@@ -93,17 +140,39 @@ void take_any_port(uint32_t socket) {
   call(request);
 }
 
+// Whether a datagram may begin, and where it goes; 0 or -errno.
+int begin(uint32_t socket, const Endpoint* to, const Outfit& outfit, DatagramHeader& header) {
+  Endpoint peer;
+  if (to != nullptr) {
+    if (to->port == 0) return -EINVAL;
+    peer = *to;
+  } else if (!(state.out[socket].status.load(std::memory_order_acquire) & kConnected)) {
+    take_any_port(socket);
+    return -EDESTADDRREQ;
+  } else {  // the peer of now: before the stack gets here, connect() may have named another
+    peer = state.names[socket].remote;
+  }
+  header.peer = peer.address;
+  header.peer_port = peer.port;
+  if (outfit.error != 0) return outfit.error;
+  if (const int error = take_error(socket); error != 0) return error;
+  if (!(state.out[socket].status.load(std::memory_order_acquire) & kWriteShut)) return 0;
+  take_any_port(socket);
+  return -EPIPE;  // a signal is for streams
+}
+
 }  // namespace
 
 Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
   const uint32_t life = life_of(socket);
+  IntoPieces sink{to, false};
   Received received;
   TimeNs deadline = 0;
   for (;;) {
     // An error comes before what is there to be read (__skb_recv_udp).
     if (state.out[socket].error.load(std::memory_order_relaxed) != 0) [[unlikely]]
       if (const int error = take_error(socket); error != 0) return {.result = error};
-    if (take(socket, to, flags, received)) return received;
+    if (take(socket, sink, flags, received)) return received;
     received.result = nothing_to_read(socket, flags);
     if (received.result != -EAGAIN || may_not_wait(socket, flags)) return received;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
@@ -117,45 +186,48 @@ Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
   }
 }
 
-ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const Outfit& outfit, int flags) {
+Received take_datagram(uint32_t socket, IntoPipe& to) {
+  Received received;
+  if (const int error = take_error(socket); error != 0) return {.result = error};
+  if (!take(socket, to, 0, received)) received.result = nothing_to_read(socket, 0);
+  return received;
+}
+
+template <class Source>
+ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const Outfit& outfit, int flags) {
   const uint32_t life = life_of(socket);
   if (flags & MSG_OOB) return -EOPNOTSUPP;
-  if (from.left() > kMaxDatagramPayload) return -EMSGSIZE;
-  const PacketMarks marks = marks_of(socket);
-  DatagramHeader header{.payload_bytes = static_cast<uint32_t>(from.left()),
-                        .ttl = outfit.ttl != 0 ? outfit.ttl : marks.ttl,
-                        .type_of_service = outfit.type_of_service.value_or(marks.type_of_service),
-                        .local = outfit.source};
-  if (datagram_bytes(header.payload_bytes) > capacity()) return -EMSGSIZE;
-  const uint32_t status = state.out[socket].status.load(std::memory_order_acquire);
-  if (to != nullptr) {
-    if (to->port == 0) return -EINVAL;
-    header.peer = to->address;
-    header.peer_port = to->port;
-  } else if (!(status & kConnected)) {
-    take_any_port(socket);
-    return -EDESTADDRREQ;
-  } else {  // the peer of now: before the stack gets here, connect() may have named another
-    const Endpoint peer = state.names[socket].remote;
-    header.peer = peer.address;
-    header.peer_port = peer.port;
-  }
-  if (outfit.error != 0) return outfit.error;
-  if (const int error = take_error(socket); error != 0) return error;
-  if (status & kWriteShut) {
-    take_any_port(socket);
-    return -EPIPE;  // a signal is for streams
-  }
+  if (!fits(from.left())) return -EMSGSIZE;
+  const auto payload = static_cast<uint32_t>(from.left());
+  const bool keep_back = (flags & MSG_MORE) || has_option(socket, kOptUdpCork);
   TimeNs deadline = 0;
-  while (!put(socket, from, header)) {
-    if (may_not_wait(socket, flags)) return -EAGAIN;
+  for (;;) {
+    // What is kept back has passed all this (udp_sendmsg(), do_append_data).
+    const bool more_of_one = keeps_something(socket);
+    const PacketMarks marks = marks_of(socket);
+    DatagramHeader header{.ttl = outfit.ttl != 0 ? outfit.ttl : marks.ttl,
+                          .type_of_service = outfit.type_of_service.value_or(marks.type_of_service),
+                          .local = outfit.source};
+    if (!more_of_one)
+      if (const int error = begin(socket, to, outfit, header); error != 0) return error;
+    const ssize_t done = put(socket, from, header, more_of_one, keep_back);
+    if (done == kLookAgain) continue;
+    if (done != -EAGAIN || may_not_wait(socket, flags)) return done;
     if (deadline == 0) deadline = deadline_after(state.names[socket].send_timeout_ns.load());
-    const int waited =
-        Wait(socket, life)
-            .until([&] { return has_space(socket, datagram_bytes(header.payload_bytes)); }, deadline);
+    const auto has_room = [&] { return has_space(socket, datagram_bytes(kept_bytes(socket) + payload)); };
+    const int waited = Wait(socket, life).until(has_room, deadline);
     if (waited != 0) return waited;
   }
-  return static_cast<ssize_t>(header.payload_bytes);
+}
+
+template ssize_t send_datagram(uint32_t, FromPieces&, const Endpoint*, const Outfit&, int);
+template ssize_t send_datagram(uint32_t, FromFile&, const Endpoint*, const Outfit&, int);
+template ssize_t send_datagram(uint32_t, FromPipe&, const Endpoint*, const Outfit&, int);
+
+void send_what_is_kept_back(uint32_t socket) {
+  Pieces nothing(nullptr, 0);
+  FromPieces from{nothing};
+  put(socket, from, {}, true, false);
 }
 
 uint32_t next_datagram_bytes(uint32_t socket) {

@@ -16,8 +16,15 @@ struct Received {
 
 Received receive_datagram(uint32_t socket, Pieces& to, int flags);
 
-// `to` is null for the connected peer.
-ssize_t send_datagram(uint32_t socket, Pieces& from, const Endpoint* to, const Outfit& outfit, int flags);
+// The next one, without waiting; the result may be kPipeWaits, and then it is still there.
+Received take_datagram(uint32_t socket, IntoPipe& to);
+
+// One datagram of all that the source has; `to` is null for the connected peer. Nothing is taken from the
+// source if nothing is sent.
+template <class Source>  // of client_transfer.hpp
+ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const Outfit& outfit, int flags);
+// UDP_CORK was switched off.
+void send_what_is_kept_back(uint32_t socket);
 
 // Payload bytes of the next one, 0 if there is none: FIONREAD.
 uint32_t next_datagram_bytes(uint32_t socket);

@@ -12,7 +12,7 @@
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_options.hpp"
 #include "sockets/client_session.hpp"
-#include "sockets/client_signals.hpp"
+#include "sockets/client_setup.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace skerry::sockets::client {
@@ -62,7 +62,9 @@ void drop(uint32_t entry) {
   const uint32_t index = fd_index(entry);
   if (fd_kind(entry) == FdKind::epoll) drop_epoll(index);
   if (fd_kind(entry) != FdKind::socket) return;
-  if (descriptor_count[index].fetch_sub(1, std::memory_order_acq_rel) == 1) let_go_of_socket(index);
+  if (descriptor_count[index].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  linger(index);
+  let_go_of_socket(index);
 }
 
 // Visits the sockets of which this process has a reference.
@@ -83,15 +85,6 @@ int place(long fd, uint32_t entry) {
   hold(entry);
   set_entry(static_cast<int>(fd), entry);
   return static_cast<int>(fd);
-}
-
-int duplicate(int fd, int command, long least) {
-  if (is_guest()) return static_cast<int>(system_call(SYS_fcntl, fd, command, least));
-  const uint32_t entry = entry_of(fd);
-  if (fd_kind(entry) == FdKind::internal) return -EBADF;
-  const Lock lock(table_lock);
-  const long copy = system_call(SYS_fcntl, fd, command, least);
-  return entry == 0 ? static_cast<int>(copy) : place(copy, entry);
 }
 
 uint32_t fd_limit() {
@@ -176,6 +169,15 @@ int close_range(uint32_t first, uint32_t last, uint32_t flags) {
   return static_cast<int>(system_call(SYS_close_range, from, last, 0));
 }
 
+int duplicate(int fd, int command, long least) {
+  if (is_guest()) return static_cast<int>(system_call(SYS_fcntl, fd, command, least));
+  const uint32_t entry = entry_of(fd);
+  if (fd_kind(entry) == FdKind::internal) return -EBADF;
+  const Lock lock(table_lock);
+  const long copy = system_call(SYS_fcntl, fd, command, least);
+  return entry == 0 ? static_cast<int>(copy) : place(copy, entry);
+}
+
 int dup(int fd) {
   return duplicate(fd, F_DUPFD, 0);
 }
@@ -204,44 +206,6 @@ int dup2(int from, int to) {
   if (from != to) return dup3(from, to, 0);
   const long valid = system_call(SYS_fcntl, from, F_GETFD);
   return valid < 0 ? static_cast<int>(valid) : to;
-}
-
-int fcntl(int fd, int command, long argument) {
-  if (fd_kind(entry_of(fd)) == FdKind::internal) return -EBADF;
-  if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) return duplicate(fd, command, argument);
-  const uint32_t socket = socket_of(fd);
-  if (socket != kNoSocket) {
-    std::atomic<uint32_t>& flags = state.in[socket].flags;
-    if (command == F_GETFL) {
-      const uint32_t now = flags.load(std::memory_order_relaxed);
-      return O_RDWR | (now & kNonBlocking ? O_NONBLOCK : 0) | (now & kAsync ? O_ASYNC : 0);
-    }
-    if (command == F_SETFL) {
-      if (argument & O_DIRECT) return -EINVAL;
-      uint32_t before = flags.load(std::memory_order_relaxed);
-      uint32_t now = 0;
-      do {
-        now = (before & ~uint32_t{kNonBlocking | kAsync}) | (argument & O_NONBLOCK ? kNonBlocking : 0u) |
-              (argument & O_ASYNC ? kAsync : 0u);
-      } while (!flags.compare_exchange_weak(before, now, std::memory_order_relaxed));
-      if (!((now ^ before) & kAsync)) return 0;
-      const int result = set_async(socket, now & kAsync);
-      if (result < 0) flags.fetch_xor(now ^ before, std::memory_order_relaxed);
-      return result;
-    }
-    if (command == F_SETOWN) return set_owner(socket, static_cast<int>(argument));
-    if (command == F_SETOWN_EX || command == F_GETOWN_EX) {
-      if (argument == 0) return -EFAULT;
-      auto* const owner = reinterpret_cast<f_owner_ex*>(argument);
-      if (command == F_SETOWN_EX) return set_owner(socket, *owner);
-      *owner = owner_of(socket);
-      return 0;
-    }
-    // With a signal of its own comes the number of the socket's descriptor, which the kernel does not know.
-    if (command == F_SETSIG) return argument == 0 ? 0 : -EINVAL;
-    if (command == F_GETSIG) return 0;
-  }
-  return static_cast<int>(system_call(SYS_fcntl, fd, command, argument));
 }
 
 void set_entry(int fd, uint32_t entry) {

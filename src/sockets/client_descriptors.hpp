@@ -27,6 +27,8 @@ void begin_guest();
 
 int close(int fd);
 int close_range(uint32_t first, uint32_t last, uint32_t flags);
+// F_DUPFD and F_DUPFD_CLOEXEC: the lowest free number from `least` on.
+int duplicate(int fd, int command, long least);
 int dup(int fd);
 int dup3(int from, int to, int flags);
 int dup2(int from, int to);

@@ -12,6 +12,24 @@
 #include "sockets/session_info.hpp"
 
 namespace skerry::sockets::client {
+namespace {
+
+// When the datagram that was read last came. Who asks first gets the time of now, and from then on they are
+// noted (Linux sock_gettstamp()). What comes of streams is not.
+int last_arrival(uint32_t socket, TimeNs& came) {
+  SocketIn& in = state.in[socket];
+  const uint32_t before = in.flags.fetch_or(kNotesArrival, std::memory_order_relaxed);
+  if (is_stream(socket) || in.rx_read.load(std::memory_order_relaxed) == 0) return -ENOENT;
+  came = before & kNotesArrival ? state.names[socket].arrival_ns.load(std::memory_order_relaxed) : 0;
+  if (came != 0) return 0;
+  timespec now{};
+  system_call(SYS_clock_gettime, CLOCK_REALTIME, word(&now));
+  came = static_cast<TimeNs>(now.tv_sec) * kSecond + static_cast<TimeNs>(now.tv_nsec);
+  state.names[socket].arrival_ns.store(came, std::memory_order_relaxed);
+  return 0;
+}
+
+}  // namespace
 
 int control(uint32_t socket, unsigned long request, void* argument) {
   const SocketOut& out = state.out[socket];
@@ -36,6 +54,17 @@ int control(uint32_t socket, unsigned long request, void* argument) {
       Request info{.op = Op::info, .socket = socket};
       if (const int result = call(info); result < 0) return result;
       return answer(static_cast<uint32_t>(info.value[kInfoPeerWindow]));
+    }
+    case SIOCGSTAMP_OLD:
+    case SIOCGSTAMP_NEW:
+    case SIOCGSTAMPNS_OLD:
+    case SIOCGSTAMPNS_NEW: {
+      TimeNs came = 0;
+      if (const int result = last_arrival(socket, came); result < 0) return result;
+      timespec time = to_timespec(came);
+      if (request == SIOCGSTAMP_OLD || request == SIOCGSTAMP_NEW) time.tv_nsec /= 1000;  // a timeval
+      std::memcpy(argument, &time, sizeof time);
+      return 0;
     }
     case SIOCATMARK:
       return is_stream(socket) ? answer(at_mark(socket)) : -ENOTTY;

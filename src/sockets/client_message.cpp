@@ -1,6 +1,7 @@
 #include "sockets/client_message.hpp"
 
 #include <limits.h>
+#include <sys/stat.h>
 
 #include "sockets/client_address.hpp"
 #include "sockets/client_ancillary.hpp"
@@ -21,8 +22,9 @@ bool is_end(const Received& received) {
   return received.header.peer.is_unspecified();
 }
 
-ssize_t send_to(uint32_t socket, Pieces& from, const sockaddr* address, socklen_t length,
+ssize_t send_to(uint32_t socket, Pieces& pieces, const sockaddr* address, socklen_t length,
                 const Outfit& outfit, int flags) {
+  FromPieces from{pieces};
   // A connected stream ignores the address (tcp_sendmsg). Where Linux does not open fast it says so.
   if (is_stream(socket)) return flags & MSG_FASTOPEN ? -EOPNOTSUPP : send_stream(socket, from, flags);
   if (address == nullptr) return send_datagram(socket, from, nullptr, outfit, flags);
@@ -31,6 +33,16 @@ ssize_t send_to(uint32_t socket, Pieces& from, const sockaddr* address, socklen_
     return result;
   if (const int result = destination(to); result < 0) return result;
   return send_datagram(socket, from, &to, outfit, flags);
+}
+
+// The rest of the file is one datagram; where there is no rest, nothing is asked of the socket.
+ssize_t send_file_as_datagram(uint32_t socket, FromFile& from) {
+  struct stat about {};
+  if (const long result = system_call(SYS_fstat, from.file, word(&about)); result < 0) return result;
+  if (S_ISDIR(about.st_mode)) return -EISDIR;
+  if (from.position >= about.st_size) return 0;
+  from.bytes_left = std::min(from.bytes_left, static_cast<size_t>(about.st_size - from.position));
+  return send_datagram(socket, from, nullptr, {}, 0);
 }
 
 }  // namespace
@@ -143,11 +155,11 @@ int send_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags)
 }
 
 ssize_t send_file(uint32_t socket, int file, off_t* offset, size_t bytes) {
-  if (!is_stream(socket)) return -EINVAL;
   if (bytes == 0) return 0;
   const off_t position = offset != nullptr ? *offset : system_call(SYS_lseek, file, 0, SEEK_CUR);
   if (position < 0) return position == -EBADF ? -EBADF : -EINVAL;
-  const ssize_t sent = send_stream_from_file(socket, file, position, bytes);
+  FromFile from{file, position, bytes};
+  const ssize_t sent = is_stream(socket) ? send_stream(socket, from, 0) : send_file_as_datagram(socket, from);
   if (sent == -EISDIR) return -EINVAL;
   if (sent <= 0) return sent;
   if (offset != nullptr)

@@ -21,7 +21,7 @@ ssize_t send(uint32_t socket, const iovec* pieces, size_t count, int flags, cons
 ssize_t send_message(uint32_t socket, const msghdr* message, int flags);
 int send_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags);
 
-// sendfile(2) from a file of the kernel's into a stream.
+// sendfile(2) from a file of the kernel's.
 ssize_t send_file(uint32_t socket, int file, off_t* offset, size_t bytes);
 
 }  // namespace skerry::sockets::client

@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 
 #include "sockets/client_options.hpp"
 
@@ -79,6 +80,7 @@ inline constexpr Option kOptions[] = {
     {IPPROTO_TCP, TCP_LINGER2, Kind::ignored, false, 0, 0, 0, 60},
     {IPPROTO_TCP, TCP_WINDOW_CLAMP, Kind::ignored, false, 0, 0, 0, 0},
     {IPPROTO_TCP, TCP_FASTOPEN, Kind::ignored, false, 0, 0, 0, 0},
+    {IPPROTO_UDP, UDP_CORK, Kind::bit, false, kOptUdpCork, 0, 0, 0},
     {IPPROTO_IP, IP_TOS, Kind::number, true, kTypeOfService, INT32_MIN, INT32_MAX, 0},
     {IPPROTO_IP, IP_TTL, Kind::number, true, kTimeToLive, 1, 255, 64},
     {IPPROTO_IP, IP_PKTINFO, Kind::bit, false, kOptPacketInfo, 0, 0, 0},
@@ -100,6 +102,11 @@ inline const Option* find_option(int level, int name) {
   for (const Option& option : kOptions)
     if (option.level == level && option.name == name) return &option;
   return nullptr;
+}
+
+// Of the protocol that the socket does not speak.
+inline bool is_of_the_other(int level, bool stream) {
+  return level == (stream ? IPPROTO_UDP : IPPROTO_TCP);
 }
 
 inline uint32_t get_place(uint32_t socket, uint32_t place) {

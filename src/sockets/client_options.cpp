@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "sockets/client_call.hpp"
+#include "sockets/client_datagram.hpp"
 #include "sockets/client_option_table.hpp"
 #include "sockets/client_stream.hpp"
 
@@ -173,7 +174,7 @@ int set_special(uint32_t socket, int level, int name, const void* value, socklen
 int set_option(uint32_t socket, int level, int name, const void* value, socklen_t length) {
   if (value == nullptr) return -EFAULT;
   const Option* option = find_option(level, name);
-  if (option != nullptr && level == IPPROTO_TCP && !is_stream(socket)) return -ENOPROTOOPT;
+  if (option != nullptr && is_of_the_other(level, is_stream(socket))) return -ENOPROTOOPT;
   if (level == IPPROTO_IPV6 && !state.names[socket].v6) return -ENOPROTOOPT;
   if (level == SOL_SOCKET && length < sizeof(int) && name != SO_BINDTODEVICE) return -EINVAL;
   if (option == nullptr) return set_special(socket, level, name, value, length);
@@ -189,6 +190,7 @@ int set_option(uint32_t socket, int level, int name, const void* value, socklen_
     constexpr uint64_t kTimes = uint64_t{kTimestamp} | kTimestampNs;
     if (option->where & kTimes) set_bit(socket, kTimes, false);
     set_bit(socket, option->where, number != 0);
+    if (option->where == kOptUdpCork && number == 0) send_what_is_kept_back(socket);
   }
   if (option->kind == Kind::number) {
     number = as_kept(socket, option->where, number);
@@ -231,6 +233,10 @@ uint32_t enough_input(uint32_t socket) {
 PacketMarks marks_of(uint32_t socket) {
   return {static_cast<uint8_t>(get_place(socket, kTimeToLive)),
           static_cast<uint8_t>(get_place(socket, kTypeOfService))};
+}
+
+DurationNs lingers_ns(uint32_t socket) {
+  return has_option(socket, kOptLinger) ? get_place(socket, kLingerSeconds) * kSecond : 0;
 }
 
 bool aborts_on_close(uint32_t socket) {

@@ -24,6 +24,7 @@ enum ClientOption : uint64_t {
   kOptFreeBind = 1 << 21,
   kOptV6ReceiveHopLimit = 1 << 24,
   kOptV6ReceiveTrafficClass = 1 << 25,
+  kOptUdpCork = 1 << 26,
 };
 
 inline bool has_option(uint32_t socket, uint64_t bit) {
@@ -47,6 +48,8 @@ PacketMarks marks_of(uint32_t socket);
 // An accepted socket starts with what its listener has (measured: all but O_NONBLOCK).
 void inherit_options(uint32_t listener, uint32_t accepted);
 
+// SO_LINGER: so long close() waits for the peer to have what was sent.
+DurationNs lingers_ns(uint32_t socket);
 // SO_LINGER with zero seconds: close() resets the connection.
 bool aborts_on_close(uint32_t socket);
 

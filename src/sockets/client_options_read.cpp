@@ -116,7 +116,7 @@ int give_special(uint32_t socket, int level, int name, void* value, socklen_t* l
 int get_option(uint32_t socket, int level, int name, void* value, socklen_t* length) {
   if (value == nullptr || length == nullptr) return -EFAULT;
   if (static_cast<int>(*length) < 0) return -EINVAL;
-  if (level == IPPROTO_TCP && !is_stream(socket)) return state.names[socket].v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+  if (is_of_the_other(level, is_stream(socket))) return state.names[socket].v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
   if (level == IPPROTO_IPV6 && !state.names[socket].v6) return -EOPNOTSUPP;
   const Option* option = find_option(level, name);
   if (option == nullptr) return give_special(socket, level, name, value, length);

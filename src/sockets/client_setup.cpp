@@ -1,12 +1,14 @@
 #include "sockets/client_setup.hpp"
 
 #include <netinet/in.h>
+#include <pthread.h>
 
 #include "sockets/client_address.hpp"
 #include "sockets/client_call.hpp"
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_level.hpp"
 #include "sockets/client_options.hpp"
+#include "sockets/client_processes.hpp"
 #include "sockets/client_stream.hpp"
 #include "sockets/client_wait.hpp"
 
@@ -187,6 +189,25 @@ int shutdown(uint32_t socket, int how) {
   if (status_of(socket) & kConnected || is_under_way(socket))  // inet_shutdown: nobody waits for it any more
     state.in[socket].flags.fetch_and(~uint32_t{kConnectDue}, std::memory_order_relaxed);
   return call(request);
+}
+
+void linger(uint32_t socket) {
+  const DurationNs limit_ns = lingers_ns(socket);
+  if (limit_ns == 0 || !is_stream(socket) || is_held_elsewhere(socket)) return;
+  const SocketOut& out = state.out[socket];
+  SocketIn& in = state.in[socket];
+  // Bytes that nobody has read make the close a reset, which waits for nothing.
+  if (!(status_of(socket) & kConnected) || out.rx_written.load() != in.rx_read.load()) return;
+  shutdown(socket, SHUT_WR);
+  const auto is_sent = [&] {
+    in.want_space.store(1, std::memory_order_seq_cst);
+    return out.tx_acked.load(std::memory_order_seq_cst) == in.tx_written.load(std::memory_order_relaxed) ||
+           out.error.load(std::memory_order_relaxed) != 0;
+  };
+  int before = 0;  // close() may not end a thread once its number is free
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+  Wait(socket, life_of(socket)).until(is_sent, monotonic_ns() + limit_ns);
+  pthread_setcancelstate(before, nullptr);
 }
 
 int local_name(uint32_t socket, sockaddr* address, socklen_t* length) {

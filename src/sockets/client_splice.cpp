@@ -3,37 +3,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 
 #include "sockets/client_cancel.hpp"
-#include "sockets/client_message.hpp"
-#include "sockets/client_stream.hpp"
+#include "sockets/client_datagram.hpp"
+#include "sockets/client_level.hpp"
+#include "sockets/client_wait.hpp"
 
 namespace skerry::sockets::client {
 namespace {
-
-// Pages that a pipe may go on holding after we have let go of them.
-class Pages {
- public:
-  explicit Pages(size_t bytes)
-      : bytes_(bytes),
-        at_(system_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {}
-  ~Pages() {
-    if (*this) system_call(SYS_munmap, at_, static_cast<long>(bytes_));
-  }
-  Pages(const Pages&) = delete;
-  Pages& operator=(const Pages&) = delete;
-
-  explicit operator bool() const { return at_ > 0 || at_ < -4095; }
-  iovec first(size_t bytes) const { return {reinterpret_cast<void*>(at_), bytes}; }
-
- private:
-  size_t bytes_;
-  long at_;
-};
 
 // 0 once the pipe has bytes or room, or its other end is gone; else -EAGAIN, or -EINTR.
 int wait_for(int pipe, short events, bool may_wait) {
@@ -45,23 +24,16 @@ int wait_for(int pipe, short events, bool may_wait) {
   return ready > 0 ? 0 : ready == 0 ? -EAGAIN : static_cast<int>(ready);
 }
 
-ssize_t send_from_pipe(int pipe, uint32_t socket, size_t bytes) {
-  if (is_stream(socket)) return send_stream_from_pipe(socket, pipe, bytes);
-  const Pages pages(bytes);
-  if (!pages) return -ENOMEM;
-  iovec piece = pages.first(bytes);
-  const long got = system_call(SYS_read, pipe, word(piece.iov_base), static_cast<long>(bytes));
-  if (got <= 0) return got;
-  piece.iov_len = static_cast<size_t>(got);
-  return send(socket, &piece, 1, 0);
-}
-
 // As much as is in the pipe, of which there is something unless its writers are gone.
 ssize_t to_socket(int pipe, uint32_t socket, size_t bytes, bool may_wait) {
   for (;;) {
     int there = 0;
     system_call(SYS_ioctl, pipe, FIONREAD, word(&there));
-    if (there > 0) return send_from_pipe(pipe, socket, std::min(bytes, static_cast<size_t>(there)));
+    FromPipe from{pipe, std::min(bytes, static_cast<size_t>(there))};
+    const ssize_t sent = there == 0          ? kPipeWaits
+                         : is_stream(socket) ? send_stream(socket, from, 0)
+                                             : send_datagram(socket, from, nullptr, {}, 0);
+    if (sent != kPipeWaits) return sent;
     pollfd one{.fd = pipe, .events = POLLIN, .revents = 0};
     const timespec none{};
     system_call(SYS_ppoll, word(&one), 1, word(&none), 0, 8);
@@ -70,23 +42,24 @@ ssize_t to_socket(int pipe, uint32_t socket, size_t bytes, bool may_wait) {
   }
 }
 
-// What comes is looked at, given to the pipe as far as that has room, and only so much is taken.
+// Goes from the ring to the pipe in one step, so that of several readers each has bytes of its own. Who waits
+// for input holds no pages: it may be cancelled there.
 ssize_t to_pipe(uint32_t socket, int pipe, size_t bytes, bool may_wait) {
+  const uint32_t life = life_of(socket);
   bytes = std::min(bytes, static_cast<size_t>(system_call(SYS_fcntl, pipe, F_GETPIPE_SZ)));
+  const TimeNs deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
   for (;;) {
     if (const int waited = wait_for(pipe, POLLOUT, may_wait); waited != 0) return waited;
-    const Pages pages(bytes);
-    if (!pages) return -ENOMEM;
-    iovec piece = pages.first(bytes);
-    const ssize_t there = receive(socket, &piece, 1, MSG_PEEK);
-    if (there < 0) return there;
-    piece.iov_len = static_cast<size_t>(there);
-    const long moved = there == 0 ? 0 : system_call(SYS_vmsplice, pipe, word(&piece), 1, SPLICE_F_NONBLOCK);
-    if (moved == -EAGAIN && may_wait) continue;
-    if (moved < 0) return moved;
-    piece.iov_len = static_cast<size_t>(moved);
-    receive(socket, &piece, 1, MSG_DONTWAIT);  // the same bytes again
-    return moved;
+    {
+      IntoPipe to(pipe, bytes);
+      if (!to) return -ENOMEM;
+      const ssize_t moved = is_stream(socket) ? take_stream(socket, to) : take_datagram(socket, to).result;
+      if (moved == kPipeWaits && may_wait) continue;
+      if (moved == kPipeWaits) return -EAGAIN;
+      if (moved != -EAGAIN || may_not_wait(socket, 0)) return moved;
+    }
+    const auto has_input = [&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; };
+    if (const int waited = Wait(socket, life).until(has_input, deadline); waited != 0) return waited;
   }
 }
 

@@ -27,8 +27,9 @@ uint32_t low_water(uint32_t socket) {
 
 constexpr ssize_t kLookAgain = -4096;  // no errno: something came meanwhile, and it may be urgent
 
-// Copies what is there up to an urgent byte, at most what `to` takes.
-ssize_t take(uint32_t socket, Pieces& to, int flags) {
+// What is there up to an urgent byte, at most what `to` takes.
+template <class Sink>
+ssize_t take(uint32_t socket, Sink& to, int flags) {
   SocketIn& in = state.in[socket];
   const SocketOut& out = state.out[socket];
   const Lock lock(in.rx_lock);
@@ -44,19 +45,15 @@ ssize_t take(uint32_t socket, Pieces& to, int flags) {
     if (available == 0) return nothing_to_read(socket, status);
     return kLookAgain;
   }
-  const size_t bytes = std::min<size_t>(available, to.left());
   const uint32_t capacity = ring_bytes(socket);
   const uint32_t place = (read - out.rx_base.load(std::memory_order_relaxed)) & (capacity - 1);
-  if (flags & MSG_TRUNC)
-    to.skip(bytes);
-  else
-    to.from_ring(rx_ring(socket), capacity, place, bytes);
-  if (flags & MSG_PEEK) return static_cast<ssize_t>(bytes);
+  const ssize_t bytes = to.drain(rx_ring(socket), capacity, place, std::min<size_t>(available, to.left()));
+  if (bytes < 0 || (flags & MSG_PEEK)) return bytes;
   const uint32_t now_read = read + static_cast<uint32_t>(bytes);
   // seq_cst, because rx_tell_at moves back when SO_RCVBUF shrinks: see Server::set_options().
   in.rx_read.exchange(now_read, std::memory_order_seq_cst);
   if (static_cast<int32_t>(now_read - out.rx_tell_at.load(std::memory_order_seq_cst)) >= 0) publish(socket);
-  return static_cast<ssize_t>(bytes);
+  return bytes;
 }
 
 bool can_send(uint32_t socket) {
@@ -83,58 +80,6 @@ uint32_t free_bytes(uint32_t socket, uint32_t queued) {
   const uint32_t most = state.out[socket].tx_limit.load(std::memory_order_relaxed);
   return most > queued ? most - queued : 0;
 }
-
-// What goes into the ring next: left() bytes, of which fill() stores the first `bytes` from `place` on in a
-// ring of `capacity`. It returns how many there were, or -errno.
-struct FromPieces {
-  Pieces& pieces;
-
-  size_t left() const { return pieces.left(); }
-  bool is_at_end() const { return false; }
-  ssize_t fill(uint8_t* ring, uint32_t capacity, uint32_t place, size_t bytes) {
-    pieces.to_ring(ring, capacity, place, bytes);
-    return static_cast<ssize_t>(bytes);
-  }
-};
-
-struct FromFile {
-  static constexpr size_t kBite = 128 << 10;  // so that the stack sends while we read on
-
-  int file;
-  off_t position;
-  size_t bytes_left;
-
-  size_t left() const { return bytes_left; }
-  bool is_at_end() const {
-    char byte;
-    return system_call(SYS_pread64, file, word(&byte), 1, position) == 0;
-  }
-  ssize_t fill(uint8_t* ring, uint32_t capacity, uint32_t place, size_t bytes) {
-    bytes = std::min(bytes, kBite);
-    const size_t first = std::min<size_t>(bytes, capacity - place);
-    const iovec pieces[] = {{ring + place, first}, {ring, bytes - first}};
-    const long got = system_call(SYS_preadv, file, word(pieces), 2, position);
-    if (got <= 0) return got;
-    position += got;
-    bytes_left -= static_cast<size_t>(got);
-    return got;
-  }
-};
-
-struct FromPipe {
-  int pipe;
-  size_t bytes_left;
-
-  size_t left() const { return bytes_left; }
-  bool is_at_end() const { return false; }
-  ssize_t fill(uint8_t* ring, uint32_t capacity, uint32_t place, size_t bytes) {
-    const size_t first = std::min<size_t>(bytes, capacity - place);
-    const iovec pieces[] = {{ring + place, first}, {ring, bytes - first}};
-    const long got = system_call(SYS_readv, pipe, word(pieces), 2);
-    if (got > 0) bytes_left -= static_cast<size_t>(got);
-    return got;
-  }
-};
 
 // Copies what fits. If not everything does, the stack is asked to tell when there is space.
 template <class Source>
@@ -173,9 +118,52 @@ ssize_t put(uint32_t socket, Source& from, int flags) {
   return bytes;
 }
 
-// Until all is sent, the source has no more, or the socket may not wait.
+}  // namespace
+
+int broken_pipe(int flags) {
+  if (!(flags & MSG_NOSIGNAL)) system_call(SYS_tgkill, system_call(SYS_getpid), thread_id(), SIGPIPE);
+  return -EPIPE;
+}
+
+ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
+  if (flags & MSG_OOB) return receive_urgent(socket, to, flags);
+  if (flags & MSG_ERRQUEUE) return -EAGAIN;
+  const uint32_t life = life_of(socket);
+  IntoPieces sink{to, (flags & MSG_TRUNC) != 0};
+  const size_t least = flags & MSG_WAITALL ? to.left() : std::min<size_t>(to.left(), low_water(socket));
+  ssize_t done = 0;
+  TimeNs deadline = 0;
+  for (;;) {
+    if (done > 0 && state.out[socket].error.load(std::memory_order_acquire) != 0 &&
+        state.out[socket].rx_written.load(std::memory_order_acquire) ==
+            state.in[socket].rx_read.load(std::memory_order_relaxed))
+      return done;  // the next call tells
+    const ssize_t got = take(socket, sink, flags);
+    if (got == kLookAgain) continue;
+    if (got > 0) {
+      done += got;
+      if (static_cast<size_t>(done) >= least || (flags & MSG_PEEK) || at_mark(socket)) return done;
+      continue;
+    }
+    if (got != -EAGAIN || may_not_wait(socket, flags)) return done > 0 ? done : got;
+    if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
+    const int waited =
+        Wait(socket, life)
+            .until([&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; },
+                   deadline);
+    if (to.left() == 0) return 0;  // tcp_recvmsg() waits for nothing once
+    if (waited != 0) return done > 0 ? done : waited;
+  }
+}
+
+ssize_t take_stream(uint32_t socket, IntoPipe& to) {
+  ssize_t got = kLookAgain;
+  while (got == kLookAgain) got = take(socket, to, 0);
+  return got;
+}
+
 template <class Source>
-ssize_t put_all(uint32_t socket, Source& from, int flags) {
+ssize_t send_stream(uint32_t socket, Source& from, int flags) {
   const uint32_t life = life_of(socket);
   ssize_t done = 0;
   TimeNs deadline = 0;
@@ -195,56 +183,8 @@ ssize_t put_all(uint32_t socket, Source& from, int flags) {
   }
 }
 
-}  // namespace
-
-int broken_pipe(int flags) {
-  if (!(flags & MSG_NOSIGNAL)) system_call(SYS_tgkill, system_call(SYS_getpid), thread_id(), SIGPIPE);
-  return -EPIPE;
-}
-
-ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
-  if (flags & MSG_OOB) return receive_urgent(socket, to, flags);
-  if (flags & MSG_ERRQUEUE) return -EAGAIN;
-  const uint32_t life = life_of(socket);
-  const size_t least = flags & MSG_WAITALL ? to.left() : std::min<size_t>(to.left(), low_water(socket));
-  ssize_t done = 0;
-  TimeNs deadline = 0;
-  for (;;) {
-    if (done > 0 && state.out[socket].error.load(std::memory_order_acquire) != 0 &&
-        state.out[socket].rx_written.load(std::memory_order_acquire) ==
-            state.in[socket].rx_read.load(std::memory_order_relaxed))
-      return done;  // the next call tells
-    const ssize_t got = take(socket, to, flags);
-    if (got == kLookAgain) continue;
-    if (got > 0) {
-      done += got;
-      if (static_cast<size_t>(done) >= least || (flags & MSG_PEEK) || at_mark(socket)) return done;
-      continue;
-    }
-    if (got != -EAGAIN || may_not_wait(socket, flags)) return done > 0 ? done : got;
-    if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
-    const int waited =
-        Wait(socket, life)
-            .until([&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; },
-                   deadline);
-    if (to.left() == 0) return 0;  // tcp_recvmsg() waits for nothing once
-    if (waited != 0) return done > 0 ? done : waited;
-  }
-}
-
-ssize_t send_stream(uint32_t socket, Pieces& from, int flags) {
-  FromPieces pieces{from};
-  return put_all(socket, pieces, flags);
-}
-
-ssize_t send_stream_from_file(uint32_t socket, int file, off_t position, size_t bytes) {
-  FromFile source{file, position, bytes};
-  return put_all(socket, source, 0);
-}
-
-ssize_t send_stream_from_pipe(uint32_t socket, int pipe, size_t bytes) {
-  FromPipe source{pipe, bytes};
-  return put_all(socket, source, 0);
-}
+template ssize_t send_stream(uint32_t, FromPieces&, int);
+template ssize_t send_stream(uint32_t, FromFile&, int);
+template ssize_t send_stream(uint32_t, FromPipe&, int);
 
 }  // namespace skerry::sockets::client

@@ -5,18 +5,18 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#include "sockets/client_pieces.hpp"
 #include "sockets/client_state.hpp"
+#include "sockets/client_transfer.hpp"
 
 namespace skerry::sockets::client {
 
 // `flags` are MSG_*. Streams:
 ssize_t receive_stream(uint32_t socket, Pieces& to, int flags);
-ssize_t send_stream(uint32_t socket, Pieces& from, int flags);
-// `bytes` of a file from `position` on, or less where it ends; straight from the page cache into the ring.
-ssize_t send_stream_from_file(uint32_t socket, int file, off_t position, size_t bytes);
-// `bytes` that wait in a pipe.
-ssize_t send_stream_from_pipe(uint32_t socket, int pipe, size_t bytes);
+// What is there, without waiting; -EAGAIN, or kPipeWaits.
+ssize_t take_stream(uint32_t socket, IntoPipe& to);
+// Until all is sent, the source has no more, or the socket may not wait; kPipeWaits before the first byte.
+template <class Source>  // of client_transfer.hpp
+ssize_t send_stream(uint32_t socket, Source& from, int flags);
 
 inline bool is_stream(uint32_t socket) {
   return state.out[socket].status.load(std::memory_order_relaxed) & kStream;

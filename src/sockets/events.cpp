@@ -179,6 +179,7 @@ void Server::begin(uint32_t id, Kind kind, uint32_t status) {
   names.local = Endpoint{};
   names.remote = Endpoint{};
   names.v6 = 0;
+  names.kept_back.store(0, std::memory_order_relaxed);
   names.receive_timeout_ns.store(0, std::memory_order_relaxed);
   names.send_timeout_ns.store(0, std::memory_order_relaxed);
   names.option_bits.store(0, std::memory_order_relaxed);
