@@ -10,6 +10,8 @@
 
 #define SKERRY_EXPORT extern "C" __attribute__((visibility("default")))
 
+struct iocb;
+
 namespace skerry::preload {
 
 // libc's function of the same name. Used for calls that block, because libc's are cancellation points; others
@@ -55,7 +57,11 @@ class NoCancellation {
   int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
+// io_submit(2): how many were taken, up to the first that is for a socket of ours; or -errno.
+long submit(long context, long count, iocb** requests);
+
 // One a file of names, called by start().
+void resolve_aio();
 void resolve_exec();
 // After `skerry run --strict`: SIGSYS tells where a socket past this library was asked for, and ends.
 void begin_strict();

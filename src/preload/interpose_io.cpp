@@ -212,11 +212,18 @@ SKERRY_EXPORT ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to
   return finish(client::splice(from, from_offset != nullptr, to, to_offset != nullptr, bytes, flags));
 }
 
-// From where the file is (offset -1) they are readv() and writev() with flags; nothing else is for sockets.
+// From where the file is (offset -1) preadv2() and pwritev2() are readv() and writev() with flags; nothing
+// else is for sockets.
+static bool is_known(int flags) {  // Linux kiocb_set_rw_flags()
+  return (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)) == 0;
+}
+
 SKERRY_EXPORT ssize_t preadv2(int fd, const iovec* pieces, int count, off_t offset, int flags) {
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket || offset != -1) return next_preadv2(fd, pieces, count, offset, flags);
   if (is_nothing(pieces, count)) return 0;
+  if (!is_known(flags)) return finish(ssize_t{-EOPNOTSUPP});
+  pthread_testcancel();
   return finish(
       client::receive(socket, pieces, static_cast<size_t>(count), flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
 }

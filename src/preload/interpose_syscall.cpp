@@ -217,6 +217,8 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
       return call(::sendfile, arguments);
     case SYS_splice:
       return call(::splice, arguments);
+    case SYS_io_submit:
+      return finish(submit(a[0], a[1], reinterpret_cast<iocb**>(a[2])));
     case SYS_epoll_create1:
       return call(::epoll_create1, arguments);
     case SYS_epoll_ctl:

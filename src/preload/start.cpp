@@ -19,6 +19,7 @@ void say(const char* sentence) {
 }
 
 __attribute__((constructor)) void start() {
+  resolve_aio();
   resolve_exec();
   resolve_io();
   resolve_process();

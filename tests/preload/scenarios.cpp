@@ -54,6 +54,13 @@ bool exchange(int from, int to) {
   return write(from, "ping", 4) == 4 && read(to, bytes, sizeof bytes) == 4 && std::strcmp(bytes, "ping") == 0;
 }
 
+void exec_self(const char* scenario, int fd) {
+  const std::string number = std::to_string(fd);
+  execl(self, self, scenario, number.c_str(), static_cast<char*>(nullptr));
+  EXPECT(false);
+  std::exit(1);
+}
+
 int status_of(pid_t child) {
   int status = 0;
   EXPECT(waitpid(child, &status, 0) == child);
@@ -61,13 +68,6 @@ int status_of(pid_t child) {
 }
 
 namespace {
-
-[[noreturn]] void exec_self(const char* scenario, int fd) {
-  const std::string number = std::to_string(fd);
-  execl(self, self, scenario, number.c_str(), static_cast<char*>(nullptr));
-  EXPECT(false);
-  std::exit(1);
-}
 
 // A listener survives exec(), under its number.
 void exec_keeps() {
@@ -214,41 +214,6 @@ void names() {
   EXPECT(entry != nullptr && entry->h_length == 4 && entry->h_addr_list[0][0] == 127);
 }
 
-// FILE* on a socket, as old servers have it.
-void stdio() {
-  const int listening = listener(8005);
-  const int near = connect_to(8005), far = accept(listening, nullptr, nullptr);
-  char line[64] = {};
-  EXPECT(dprintf(near, "%s %d\n", "printed", 1) == 10);
-  EXPECT(read(far, line, sizeof line) == 10 && std::strcmp(line, "printed 1\n") == 0);
-  const std::string large(9000, 'l');
-  EXPECT(dprintf(near, "%s", large.c_str()) == 9000);
-  for (size_t got = 0; got < large.size();) {
-    const ssize_t more = read(far, line, sizeof line);
-    EXPECT(more > 0);
-    got += static_cast<size_t>(more);
-  }
-
-  FILE* out = fdopen(near, "w");
-  FILE* in = fdopen(far, "r");
-  EXPECT(out != nullptr && in != nullptr && fileno(out) == near && fileno(in) == far);
-  EXPECT(std::fprintf(out, "line %d\n", 2) == 7 && std::fflush(out) == 0);
-  EXPECT(std::fgets(line, sizeof line, in) == line && std::strcmp(line, "line 2\n") == 0);
-  EXPECT(std::fprintf(out, "the end\n") == 8 && std::fclose(out) == 0);
-  EXPECT(write(near, "x", 1) == -1 && errno == EBADF);
-  EXPECT(std::fgets(line, sizeof line, in) == line && std::strcmp(line, "the end\n") == 0);
-  EXPECT(std::fgets(line, sizeof line, in) == nullptr && std::feof(in));
-  EXPECT(std::fclose(in) == 0);
-
-  int ends[2];
-  EXPECT(pipe(ends) == 0);
-  FILE* plain = fdopen(ends[1], "w");
-  EXPECT(plain != nullptr && fileno(plain) == ends[1] && std::fprintf(plain, "x") == 1 &&
-         std::fclose(plain) == 0);
-  EXPECT(dprintf(ends[1], "x") == -1);
-  close(listening);
-}
-
 void interfaces() {
   ifaddrs* list = nullptr;
   EXPECT(getifaddrs(&list) == 0);
@@ -302,6 +267,7 @@ constexpr Scenario kScenarios[] = {
     {"names", names, nullptr},
     {"interfaces", interfaces, nullptr},
     {"stdio", stdio, nullptr},
+    {"asynchronous", asynchronous, nullptr},
     {"outside", outside, nullptr},
     {"pass_to_a_child", pass_to_a_child, nullptr},
     {"pass_to_itself", pass_to_itself, nullptr},

@@ -22,6 +22,11 @@ int listener(uint16_t port, int flags = 0);
 int connect_to(uint16_t port, int flags = 0);
 bool exchange(int from, int to);  // four bytes arrive
 int status_of(pid_t child);       // its exit status
+[[noreturn]] void exec_self(const char* scenario, int fd);
+
+// scenarios_stdio.cpp
+void stdio();
+void asynchronous();
 
 // scenarios_messages.cpp
 void pass_to_a_child();
