@@ -4,22 +4,22 @@ Run by options_test.py on both. Nothing here is about time: what is on its way i
 """
 
 import array
-import contextlib
 import ctypes
 import errno
 import fcntl
 import os
 import select
-import signal
 import socket
 import stat
+import struct
 import sys
 import termios
-import threading
+import time
+
+from scenarios import run_all
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-SPLICE_F_NONBLOCK = 2
-SIOCATMARK, SIOCOUTQNSD = 0x8905, 0x894B
+SIOCATMARK, SIOCGSTAMP, SIOCGSTAMPNS, SIOCOUTQNSD = 0x8905, 0x8906, 0x8907, 0x894B
 F_ADD_SEALS = 1033
 
 
@@ -35,13 +35,6 @@ def libc(name, *arguments):
     ctypes.set_errno(0)
     result = getattr(LIBC, name)(*arguments)
     return result if result >= 0 else errno.errorcode[ctypes.get_errno()]
-
-
-def splice(source, target, size, flags=0, source_offset=None, target_offset=None):
-    one, other = (offset if offset is None else ctypes.byref(ctypes.c_int64(offset)) for offset in (source_offset, target_offset))
-    LIBC.splice.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint]
-    return libc("splice", source if isinstance(source, int) else source.fileno(), one,
-                target if isinstance(target, int) else target.fileno(), other, size, flags)
 
 
 def connection():
@@ -68,119 +61,6 @@ def comes(one):
     select.select([one], [], [], 20)
 
 
-def splice_between_pipes_and_streams():
-    near, far = connection()
-    out, into = os.pipe()
-    os.write(into, b"to the stream")
-    yield splice(out, near, 6), far.recv(100)
-    yield splice(out, near, 100), far.recv(100)
-    yield splice(out, near, 100, SPLICE_F_NONBLOCK)
-    near.send(b"to the pipe")
-    comes(far)
-    yield splice(far, into, 6), splice(far, into, 100), os.read(out, 100)
-    far.setblocking(False)
-    yield splice(far, into, 100)
-    far.setblocking(True)
-    waiting = threading.Timer(0.05, near.send, (b"late",))
-    waiting.start()
-    yield splice(far, into, 100), os.read(out, 100)
-    waiting.join()
-    near.shutdown(socket.SHUT_WR)
-    comes(far)
-    yield splice(far, into, 100)
-    waiting = threading.Timer(0.05, os.write, (into, b"late, too"))
-    waiting.start()
-    yield splice(out, far, 100), near.recv(100)
-    waiting.join()
-    os.close(into)
-    yield splice(out, far, 100)
-    far.close()
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    yield splice(out, near, 0)
-
-
-def splice_of_much():
-    near, far = connection()
-    out, into = os.pipe()
-    data = bytes(range(256)) * 4000
-    got = bytearray()
-
-    def read():
-        while piece := far.recv(1 << 16):
-            got.extend(piece)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    for at in range(0, len(data), 50_000):
-        waiting = os.write(into, data[at:at + 50_000])
-        while waiting > 0:
-            waiting -= splice(out, near, 1 << 20)
-    near.shutdown(socket.SHUT_WR)
-    reader.join()
-    yield bytes(got) == data
-    # And back, into a pipe that is full at times.
-    writer = threading.Thread(target=lambda: (far.sendall(data), far.shutdown(socket.SHUT_WR)))
-    writer.start()
-    back = bytearray()
-
-    def empty():
-        while piece := os.read(out, 30_000):
-            back.extend(piece)
-
-    reader = threading.Thread(target=empty)
-    reader.start()
-    while splice(near, into, 200_000) != 0:
-        pass
-    os.close(into)
-    reader.join()
-    writer.join()
-    yield bytes(back) == data
-
-
-def splice_of_datagrams():
-    one, other = datagrams()
-    out, into = os.pipe()
-    os.write(into, b"a datagram")
-    yield splice(out, one, 100), other.recv(100)
-    one.send(b"another one")
-    one.send(b"")
-    comes(other)
-    yield splice(other, into, 7), os.read(out, 100)
-    other.settimeout(20)
-    yield splice(other, into, 100), other.gettimeout()
-
-
-def splice_that_is_wrong():
-    near, far = connection()
-    out, into = os.pipe()
-    file = os.memfd_create("a file")
-    yield splice(near, far, 10), splice(near, file, 10), splice(file, near, 10), splice(999, near, 10), splice(near, 999, 10)
-    yield splice(into, near, 10), splice(near, out, 10), splice(out, near, 10, 64)
-    yield splice(out, near, 10, 0, 0), splice(out, near, 10, 0, None, 0), splice(near, into, 10, 0, 0), splice(near, into, 10, 0, None, 0)
-    os.write(into, b"x" * 65536)
-    far.send(b"no room")
-    comes(near)
-    yield splice(near, into, 10, SPLICE_F_NONBLOCK), near.recv(100)
-    fresh = socket.socket()
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    yield splice(fresh, into, 10, SPLICE_F_NONBLOCK), splice(out, fresh, 10)
-    os.read(out, 65536)
-    yield splice(fresh, into, 10), libc("tee", near.fileno(), into, 10, 0), libc("tee", out, near.fileno(), 10, 0)
-
-
-def sendfile():
-    near, far = connection()
-    out, _ = os.pipe()
-    file = os.memfd_create("a file")
-    os.write(file, b"0123456789")
-    yield os.sendfile(near.fileno(), file, 5, 3), far.recv(100), attempt(os.sendfile, near.fileno(), file, 500, 20)
-    os.lseek(file, 3, os.SEEK_SET)
-    yield attempt(os.sendfile, near.fileno(), file, -1, 20), os.sendfile(near.fileno(), file, None, 4), far.recv(100), os.lseek(file, 0, os.SEEK_CUR)
-    for source in (out, os.open("/", os.O_RDONLY), 999):
-        yield attempt(os.sendfile, near.fileno(), source, None, 4)
-    yield attempt(os.sendfile, file, near.fileno(), 0, 4)
-
-
 def what_files_have():
     near, far = connection()
     fd = near.fileno()
@@ -191,6 +71,10 @@ def what_files_have():
                  lambda: os.fchdir(fd), lambda: os.listdir(fd), lambda: fcntl.fcntl(fd, F_ADD_SEALS), lambda: os.copy_file_range(fd, fd, 1),
                  lambda: os.pwritev(fd, [b"with", b"out"], -1), lambda: far.recv(100), lambda: os.preadv(fd, [bytearray(1)], -1, os.RWF_NOWAIT)):
         yield attempt(call)
+    for size, flags in ((1, 1 << 30), (0, 1 << 30), (1, os.RWF_DSYNC | os.RWF_NOWAIT)):
+        yield attempt(os.preadv, fd, [bytearray(size)], -1, flags), attempt(os.pwritev, fd, [bytearray(size)], -1, flags & ~os.RWF_NOWAIT)
+    yield [libc(call, fd, None, count, ctypes.c_int64(-1), 0) for call in ("preadv2", "pwritev2") for count in (0, -1)]
+    far.recv(100)
     far.send(b"here")
     comes(near)
     there = [bytearray(2), bytearray(3)]
@@ -225,19 +109,20 @@ def questions():
     yield attempt(one.send, b"urgent", socket.MSG_OOB), attempt(other.recv, 2, socket.MSG_OOB)
 
 
-SCENARIOS = [value for value in list(globals().values())
-             if callable(value) and getattr(value, "__code__", None) and value.__code__.co_flags & 0x20]  # generators
+def when_a_datagram_came():
+    one, other = datagrams()
+    near, _ = connection()
+
+    def age(who, request=SIOCGSTAMP, part=1e6):
+        seconds, rest = struct.unpack("ll", fcntl.ioctl(who, request, bytes(16)))
+        return 0 <= time.time() - seconds - rest / part < 20
+
+    yield attempt(age, near), attempt(age, other), attempt(age, one)
+    one.send(b"first")
+    yield other.recv(100), age(other), age(other, SIOCGSTAMPNS, 1e9)
+    one.send(b"second")
+    yield other.recv(100), age(other), attempt(age, one)
+
 
 if __name__ == "__main__":
-    signal.alarm(60)
-    for scenario in SCENARIOS:
-        if sys.argv[1:] and scenario.__name__ not in sys.argv[1:]:
-            continue
-        seen = []
-        with contextlib.suppress(StopIteration):
-            try:
-                for observation in scenario():
-                    seen.append(observation)
-            except Exception as problem:
-                seen.append(repr(problem))
-        print(f"{scenario.__name__}: {seen}", flush=True)
+    run_all(sys.modules[__name__])

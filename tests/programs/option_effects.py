@@ -9,7 +9,6 @@ import errno
 import fcntl
 import itertools
 import select
-import signal
 import socket
 import struct
 import sys
@@ -17,8 +16,11 @@ import termios
 import threading
 import time
 
-IP_TOS, IP_TTL, IP_PKTINFO, IP_RECVERR, IP_RECVTTL, IP_RECVTOS = 1, 2, 8, 11, 12, 13
+from scenarios import run_all
+
+IP_TOS, IP_TTL, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS = 1, 2, 8, 12, 13
 IPV6_RECVERR = 25
+UDP_CORK = 1
 SO_TIMESTAMP, SO_TIMESTAMPNS = 29, 35
 LIMIT_MS = 20_000
 
@@ -324,102 +326,68 @@ def who_says_nothing_is_not_accepted_yet():
         other.close()
 
 
-def nobody():
-    """An address where nobody is."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()
+def datagrams_are_kept_back():
+    one, other = datagrams()
+    one.connect(other.getsockname())
+    third = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    third.bind(("127.0.0.1", 0))
+    other.settimeout(20)
+    third.settimeout(20)
+    yield one.send(b"in ", socket.MSG_MORE), one.send(b"one ", socket.MSG_MORE), one.send(b"piece"), other.recv(100)
+    yield one.send(b"to the first", socket.MSG_MORE), one.sendto(b" alone", third.getsockname()), other.recv(100)
+    yield one.send(b"", socket.MSG_MORE), one.send(b""), other.recv(100)
+    one.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 1)
+    yield one.getsockopt(socket.IPPROTO_UDP, UDP_CORK), one.send(b"a"), one.send(b"b"), attempt(other.recv, 100, socket.MSG_DONTWAIT)
+    one.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 0)
+    yield other.recv(100), one.send(b"c"), other.recv(100)
+    yield one.send(b"x" * 40000, socket.MSG_MORE), attempt(one.send, b"y" * 40000), one.send(b"z"), other.recv(100)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lost:
+        lost.sendto(b"never sent", socket.MSG_MORE, third.getsockname())
+    one.sendto(b"the only one", third.getsockname())
+    yield third.recv(100)
+    near, _ = connection()
+    yield attempt(near.setsockopt, socket.IPPROTO_UDP, UDP_CORK, 1), attempt(near.getsockopt, socket.IPPROTO_UDP, UDP_CORK)
 
 
-def errors(one, size=100):
-    """The next of the error queue, its port left out."""
-    try:
-        data, control, flags, address = one.recvmsg(size, 500, socket.MSG_ERRQUEUE)
-    except OSError as problem:
-        return errno.errorcode[problem.errno]
-    return data, [(level, kind, told.hex()) for level, kind, told in control], hex(flags), address[0]
-
-
-def fails(one):
-    """Waits until poll() tells of an error."""
-    return says(one, select.POLLIN | select.POLLPRI, LIMIT_MS)
-
-
-def errors_nobody_asked_for():
-    gone = nobody()
-    with datagrams()[0] as one:
-        one.sendto(b"x", gone)
-        one.sendto(b"y", one.getsockname())
-        yield one.recv(10), says(one), errors(one)
-        one.connect(gone)
-        one.send(b"x")
-        yield fails(one), errors(one), attempt(one.recv, 10), says(one)
-
-
-def errors_that_were_asked_for():
-    gone = nobody()
-    with datagrams()[0] as one:
-        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        yield one.getsockopt(socket.IPPROTO_IP, IP_RECVERR), errors(one)
-        one.sendto(b"hello", gone)
-        yield fails(one), attempt(one.recv, 10), fails(one), errors(one), says(one), errors(one)
-        one.sendto(b"first", gone)
-        yield fails(one), attempt(one.sendto, b"not sent", gone)
-        one.sendto(b"second", gone)
-        yield fails(one)
-        while one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
-            time.sleep(0.001)
-        yield errors(one, 3), one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), fails(one), errors(one), says(one)
-        one.sendto(b"read before it is asked", gone)
-        yield fails(one), errors(one), one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        one.sendto(b"forgotten", gone)
-        yield fails(one)
-        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 0)
-        yield fails(one), errors(one), one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), says(one)
-
-
-def errors_of_a_connected_socket():
-    gone = nobody()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        one.connect(gone)
-        one.send(b"x")
-        yield fails(one), attempt(one.recv, 10), fails(one), errors(one), says(one)
-        one.send(b"xyz")
-        yield fails(one), one.recvfrom(2, socket.MSG_ERRQUEUE)[0], says(one)
-        one.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
-        one.send(b"xyz")
-        yield fails(one), errors(one)
-
-
-def errors_and_epoll():
-    gone = nobody()
-    with datagrams()[0] as one, select.epoll() as epoll:
-        one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        epoll.register(one, select.EPOLLIN | select.EPOLLET)
-        one.sendto(b"a", gone)
-        yield [events for _, events in epoll.poll(20)], epoll.poll(0), errors(one)[0], epoll.poll(0)
-
-
-def errors_of_ipv6_sockets():
-    gone = nobody()
-    for level, option in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
-            one.setsockopt(level, option, 1)
-            one.bind(("::", 0))
-            one.sendto(b"hello", ("::ffff:127.0.0.1", gone[1]))
-            if option == IP_RECVERR:
-                yield fails(one), errors(one), says(one)
-            one.connect(("::ffff:127.0.0.1", gone[1]))
-            one.send(b"hello")
-            yield fails(one), attempt(one.recv, 10)
-
-
-def a_stream_has_no_such_errors():
+def a_close_lingers():
     near, far = connection()
-    near.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-    yield near.getsockopt(socket.IPPROTO_IP, IP_RECVERR), errors(near), says(near)
-    far.close()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 100))
+    near.setblocking(False)
+    sent = 0
+    for _ in range(2):  # what is on its way makes room once more
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += near.send(bytes(1 << 16))
+        select.select([], [near], [], 0.5)
+    got = []
+
+    def read():
+        while piece := far.recv(1 << 16):
+            got.append(len(piece))
+            time.sleep(0.001)
+
+    begun = threading.Timer(0.3, read)
+    begun.start()
+    near.close()  # until the other side has it all, which its reading lets it have
+    yield len(got) > 0
+    begun.join()
+    yield sum(got) == sent
+
+    near, far = connection()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1))
+    near.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            near.sendall(bytes(1 << 20))
+    begun = time.monotonic()
+    near.close()
+    yield 0.9 < time.monotonic() - begun < 15
+    near, far = connection()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 100))
+    near.send(b"little")
+    copy = near.dup()
+    near.close()
+    yield copy.send(b" more"), copy.close(), far.recv(6, socket.MSG_WAITALL), far.recv(100)
 
 
 def a_connection_to_itself_after_a_shutdown():
@@ -436,19 +404,5 @@ def a_connection_to_itself_after_a_shutdown():
                 yield how, shut, connected, says(one)
 
 
-SCENARIOS = [value for value in list(globals().values())
-             if callable(value) and getattr(value, "__code__", None) and value.__code__.co_flags & 0x20]  # generators
-
 if __name__ == "__main__":
-    signal.alarm(100)
-    for scenario in SCENARIOS:
-        if sys.argv[1:] and scenario.__name__ not in sys.argv[1:]:
-            continue
-        seen = []
-        with contextlib.suppress(StopIteration):
-            try:
-                for observation in scenario():
-                    seen.append(observation)
-            except Exception as problem:
-                seen.append(repr(problem))
-        print(f"{scenario.__name__}: {seen}", flush=True)
+    run_all(sys.modules[__name__])

@@ -33,12 +33,22 @@ class Compared(SkerryCase):
 
 class Options(Compared):
     def test_do_what_they_do_on_linux(self):
-        self.compare("option_effects.py", 19, 60)
+        self.compare("option_effects.py", 16, 60)
+
+
+class Errors(Compared):
+    def test_are_told_as_on_linux(self):
+        self.compare("error_effects.py", 6, 12)
 
 
 class Descriptors(Compared):
     def test_do_what_they_do_on_linux(self):
-        self.compare("descriptor_effects.py", 8, 20)
+        self.compare("descriptor_effects.py", 4, 12)
+
+
+class Splices(Compared):
+    def test_move_what_they_move_on_linux(self):
+        self.compare("splice_effects.py", 7, 20)
 
 
 class Threads(Compared):

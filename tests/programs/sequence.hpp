@@ -30,6 +30,11 @@ uint32_t hash_of(const void* data, size_t bytes, uint32_t hash = 2166136261);
 // Loopback, and this port in network order.
 sockaddr_storage loopback(bool v6, uint16_t port, socklen_t& length);
 
+sockaddr* as_name(sockaddr_storage& address);
+// Where the socket is, or a port where nobody listens.
+uint16_t port_of(int fd);
+bool is_stream(int fd);
+
 // What a call gave, as text that is the same wherever the same was given.
 class Line {
  public:
@@ -80,7 +85,7 @@ class Sequence {
   void end_child();
   void settle_and_look();
 
-  // sequence_calls.cpp
+  // sequence_calls.cpp, and sequence_bytes.cpp: send_or_receive()
   void call(Random& random);
   void make(Random& random, int slot, bool stream);
   void connected_pair(Random& random);
