@@ -104,7 +104,7 @@ TEST_P(EpollLifeTest, AForkThatFoundNoDescriptorLeftMakesNobodySpin) {
   const rlimit few{.rlim_cur = 1024, .rlim_max = before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
   std::vector<int> taken;
-  for (int fd; (fd = ::dup(0)) >= 0;) taken.push_back(fd);
+  for (int fd; (fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) taken.push_back(fd);
   const auto give_back = [&](size_t leave) {
     for (; taken.size() > leave; taken.pop_back()) ::close(taken.back());
   };
