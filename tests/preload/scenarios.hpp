@@ -24,6 +24,10 @@ bool exchange(int from, int to);  // four bytes arrive
 int status_of(pid_t child);       // its exit status
 [[noreturn]] void exec_self(const char* scenario, int fd);
 
+// scenarios_names.cpp
+void names();
+void interfaces();
+
 // scenarios_stdio.cpp
 void stdio();
 void asynchronous();
