@@ -231,6 +231,9 @@ SKERRY_EXPORT ssize_t preadv2(int fd, const iovec* pieces, int count, off_t offs
 SKERRY_EXPORT ssize_t pwritev2(int fd, const iovec* pieces, int count, off_t offset, int flags) {
   const uint32_t socket = client::socket_of(fd);
   if (socket == kNoSocket || offset != -1) return next_pwritev2(fd, pieces, count, offset, flags);
+  if (is_nothing(pieces, count)) return 0;
+  if (!is_known(flags)) return finish(ssize_t{-EOPNOTSUPP});
+  pthread_testcancel();
   return finish(
       client::send(socket, pieces, static_cast<size_t>(count), flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
 }
