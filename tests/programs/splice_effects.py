@@ -130,6 +130,7 @@ def splice_by_two():
     yield len(got[0]) + len(got[1]) == len(data), sum(got[0]) + sum(got[1]) == sum(data)
 
     near, far = connection()
+    near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     out, into = os.pipe()
 
     def give(_):
