@@ -72,7 +72,7 @@ class Translations:
             Path("/proc/sys/net", name).write_text("0")
         for address in filter_translations.OURS[1:]:
             must("ip", "addr", "add", address + "/16", "dev", "eth0")
-        for address in filter_translations.OURS:
+        for address in reversed(filter_translations.OURS):  # where a rule asks for one, Linux takes the newest and we the first
             must("ip", "addr", "add", filter_translations.v6_text(address) + "/32", "dev", "eth0", "nodad")
         for net in filter_translations.NETS:
             must("ip", "route", "add", net, "via", "10.9.0.2")
