@@ -276,6 +276,7 @@ void StackProcess<Wire>::breathe() {
   show_counters();
   loop.on_report([this] { report(); });
   loop.run();
+  rules_.slices().abandon();
 }
 
 template <class Wire>

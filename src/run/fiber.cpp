@@ -34,7 +34,7 @@ namespace skerry {
 
 namespace {
 
-constexpr size_t kGuardBytes = 4096;
+constexpr size_t kGuardBytes = size_t{64} << 10;  // no function takes so much at once
 
 // One of the two stacks between which control goes to and fro, as a sanitizer wants to know it.
 struct Side {
@@ -91,8 +91,12 @@ Fiber::Fiber(Fiber&&) noexcept = default;
 Result<Fiber> Fiber::create(std::function<void()> work) {
   void* const memory = ::mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-  if (memory == MAP_FAILED || ::mprotect(memory, kGuardBytes, PROT_NONE) != 0)
-    return Error{"cannot make a stack for what is done in pieces", errno};
+  if (memory == MAP_FAILED) return Error{"cannot make a stack for what is done in pieces", errno};
+  if (::mprotect(memory, kGuardBytes, PROT_NONE) != 0) {
+    const int error = errno;
+    ::munmap(memory, kGuardBytes + kStackBytes);
+    return Error{"cannot guard a stack for what is done in pieces", error};
+  }
   auto state = std::make_unique<State>();
   state->work = std::move(work);
   state->memory = memory;
@@ -139,6 +143,10 @@ void Fiber::give_way() {
   leave(state.inside, state.outside, false);
   CHECK(::swapcontext(&state.inside.context, &state.outside.context) == 0);
   arrive(state.inside, state.outside);
+}
+
+void Fiber::abandon() {
+  state_.reset();
 }
 
 Fiber::~Fiber() {

@@ -3,7 +3,7 @@
 // thread.
 //
 // Read first: makecontext(3), docs/decisions/0015-long-work-on-a-stack-of-its-own.md. Invariant: below the
-// stack lies a page that nobody may touch, so who needs more than there is ends the process. No exception
+// stack lies memory that nobody may touch, so who needs more than there is ends the process. No exception
 // leaves the work.
 #pragma once
 
@@ -25,10 +25,12 @@ class Fiber {
   bool resume();
   // Called by the work: back to who resumed it.
   void give_way();
+  // For a process that ends: the work stops where it is, and what it holds is not freed.
+  void abandon();
 
   Fiber(Fiber&&) noexcept;
   Fiber& operator=(Fiber&&) = delete;
-  // What was begun is done to its end.
+  // What was begun and is not abandoned is done to its end.
   ~Fiber();
 
  private:

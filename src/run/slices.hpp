@@ -21,7 +21,11 @@ class Slices {
 
   explicit Slices(std::function<TimeNs()> clock, DurationNs slice_ns = kUsualSlice)
       : clock_(std::move(clock)), slice_ns_(slice_ns) {}
-  // What was begun is done to its end; nobody is told.
+  // For a process that ends, whose work may take seconds more: as Fiber::abandon().
+  void abandon() {
+    if (fiber_) fiber_->abandon();
+  }
+  // What was begun and is not abandoned is done to its end; nobody is told.
   ~Slices() { ends_ = kNever; }
   Slices(const Slices&) = delete;
   Slices& operator=(const Slices&) = delete;

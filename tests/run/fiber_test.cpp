@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <fstream>
 #include <numeric>
 #include <optional>
+#include <sstream>
 #include <vector>
 
 #include "run/slices.hpp"
@@ -69,6 +72,52 @@ TEST(FiberTest, WhatWasBegunIsDoneToItsEnd) {
     EXPECT_TRUE(fiber->resume());
   }
   EXPECT_EQ(done, 100);
+}
+
+// What a frame takes that is larger than a page must not lie behind the guard.
+TEST(FiberTest, BelowTheStackNobodyWritesForSixteenPages) {
+  std::string maps;
+  auto fiber = Fiber::create([&] {
+    std::ifstream stream("/proc/self/maps");
+    maps.assign(std::istreambuf_iterator<char>(stream), {});
+    maps += "\n" + std::to_string(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)));
+  });
+  ASSERT_TRUE(fiber);
+  fiber->resume();
+  const uintptr_t inside = std::stoull(maps.substr(maps.rfind('\n') + 1));
+  std::istringstream lines(maps);
+  uintptr_t begin_before = 0, end_before = 0;
+  bool open_before = true;
+  for (std::string line; std::getline(lines, line);) {
+    uintptr_t begin = 0, end = 0;
+    char rights[5] = {};
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, rights) != 3) continue;
+    if (begin <= inside && inside < end) {
+      EXPECT_EQ(end_before, begin);
+      EXPECT_FALSE(open_before);
+      EXPECT_GE(end_before - begin_before, size_t{64} << 10);
+      return;
+    }
+    begin_before = begin;
+    end_before = end;
+    open_before = rights[0] != '-' || rights[1] != '-';
+  }
+  FAIL() << "its stack is not there";
+}
+
+TEST(FiberTest, WhatIsAbandonedStopsWhereItIs) {
+  int pieces = 0;
+  {
+    Fiber* here = nullptr;
+    auto fiber = Fiber::create([&] {
+      for (; pieces < 10; ++pieces) here->give_way();
+    });
+    ASSERT_TRUE(fiber);
+    here = &*fiber;
+    EXPECT_TRUE(fiber->resume());
+    fiber->abandon();
+  }
+  EXPECT_EQ(pieces, 0);
 }
 
 TEST(FiberTest, TwoGoOnInTurn) {
@@ -148,6 +197,22 @@ TEST(SlicesTest, WhatWasBegunIsDoneToItsEndAndNobodyIsTold) {
     EXPECT_LT(pieces, 100);
   }
   EXPECT_EQ(pieces, 100);
+}
+
+TEST(SlicesTest, WhatIsAbandonedIsNotDoneToItsEnd) {
+  TimeNs now = 0;
+  int pieces = 0;
+  {
+    Slices slices([&] { return ++now; }, 1);
+    ASSERT_TRUE(slices.begin(
+        [&](const Pause& pause) {
+          for (; pieces < 100; ++pieces) pause();
+        },
+        [&] { ADD_FAILURE(); }));
+    slices.tx(now);
+    slices.abandon();
+  }
+  EXPECT_LT(pieces, 100);
 }
 
 }  // namespace
