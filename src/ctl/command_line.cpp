@@ -29,7 +29,7 @@ std::string first_sentence(std::string text) {
 }
 
 void complain(const std::string& command, const std::string& sentence) {
-  fmt::print(stderr, "skerry{}{}: {}\n", command.empty() ? "" : " ", command, printable(sentence));
+  fmt::print(stderr, "skerry{}{}: {}\n", command.empty() ? "" : " ", command, printable_lines(sentence));
 }
 
 // What a killed supervisor left is nobody's: whichever command comes next removes it and says so.

@@ -31,7 +31,7 @@ void print_set(const std::string& table, const std::string& name, const json& de
   std::string lines = body ? *body : "# " + body.error().message + ";";
   for (size_t at = 0; at < lines.size();) {
     const size_t end = std::min(lines.find(';', at), lines.size());
-    fmt::print("\t\t{}\n", lines.substr(at, end - at));
+    fmt::print("\t\t{}\n", printable(lines.substr(at, end - at)));
     at = std::min(lines.find_first_not_of("; ", end), lines.size());
   }
   if (const uint64_t timeout = number_of(declared, "timeout_ms"); timeout > 0)

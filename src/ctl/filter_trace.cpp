@@ -70,14 +70,13 @@ class Trace {
     if (options_.as_json) {
       fmt::print("{}\n", row.dump(-1, ' ', false, json::error_handler_t::replace));
     } else {
-      std::string lines;
-      if (fresh) lines = fmt::format("{}  {}  {}\n", packet, hook_, text_of(row, "what"));
+      if (fresh)
+        fmt::print("{}\n", printable(fmt::format("{}  {}  {}", packet, hook_, text_of(row, "what"))));
       if (row.contains("by")) {
-        lines += fmt::format("{}  {}  {}", packet, hook_, text_of(row, "by"));
-        if (row.contains("line")) lines += fmt::format("  {}:{}", text_of(row, "file"), text_of(row, "line"));
-        lines += "  " + text_of(row, "verdict") + "\n";
+        std::string line = fmt::format("{}  {}  {}", packet, hook_, text_of(row, "by"));
+        if (row.contains("line")) line += fmt::format("  {}:{}", text_of(row, "file"), text_of(row, "line"));
+        fmt::print("{}\n", printable(line + "  " + text_of(row, "verdict")));
       }
-      fmt::print("{}", printable(std::move(lines)));
     }
     std::fflush(stdout);
   }

@@ -40,8 +40,11 @@ std::string note_of(const json& row) {
   const std::string by = text_of(row, "by");
   note += text_of(row, "what") == "log" ? ": " + by : " by " + by;
   if (row.contains("line")) note += fmt::format(", {}:{}", text_of(row, "file"), text_of(row, "line"));
-  note.resize(std::min(note.size(), kMostNote));
-  return printable(std::move(note));
+  note = printable(std::move(note));
+  size_t end = std::min(note.size(), kMostNote);
+  while (end < note.size() && end > 0 && (note[end] & 0xc0) == 0x80) --end;  // not within a character
+  note.resize(end);
+  return note;
 }
 
 Result<NotedCapture> NotedCapture::open(const std::string& path, const std::string& name) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ctl/running.hpp"
+#include "ctl/table.hpp"
 #include "supervisor/mistakes.hpp"
 
 namespace skerry::ctl {
@@ -37,12 +38,19 @@ Result<supervisor::ControlLine> ask_line(StackAsked& asked, nlohmann::json quest
   return asked.client.call(supervisor::format_request(request), fds);
 }
 
+// Why it refuses is the stack's own sentence, and one at most.
+Result<nlohmann::json> parse(const supervisor::ControlLine& line) {
+  Result<nlohmann::json> answer = supervisor::parse_reply(line.line);
+  if (answer) return answer;
+  return Error{printable(answer.error().message), answer.error().system_error};
+}
+
 }  // namespace
 
 Result<nlohmann::json> ask_filter(StackAsked& asked, nlohmann::json question, std::span<const int> fds) {
   const Result<supervisor::ControlLine> line = ask_line(asked, std::move(question), fds);
   if (!line) return line.error();
-  return supervisor::parse_reply(line->line);
+  return parse(*line);
 }
 
 // A stack is not believed without bounds: of rows, which may be tiny, and of bytes.
@@ -53,7 +61,7 @@ Result<nlohmann::json> ask_for_all(StackAsked& asked, nlohmann::json question) {
     question["first"] = all.size();
     const Result<supervisor::ControlLine> line = ask_line(asked, question);
     if (!line) return line.error();
-    Result<nlohmann::json> answer = supervisor::parse_reply(line->line);
+    Result<nlohmann::json> answer = parse(*line);
     if (!answer) return answer.error();
     const Result<nlohmann::json> rows = rows_of(*answer, "rows");
     if (!rows) return rows.error();

@@ -14,12 +14,26 @@ size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
+// Control characters: those of ASCII, and C1 as UTF-8 writes them, in two bytes.
+std::string without_controls(std::string text, bool keeps_lines) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
+    if (byte(i) == 0xc2 && byte(i + 1) >= 0x80 && byte(i + 1) < 0xa0)
+      text.replace(i, 2, "?");
+    else if ((byte(i) < 0x20 && !(keeps_lines && text[i] == '\n')) || byte(i) == 0x7f)
+      text[i] = '?';
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string printable(std::string text) {
-  for (char& c : text)
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
-  return text;
+  return without_controls(std::move(text), false);
+}
+
+std::string printable_lines(std::string text) {
+  return without_controls(std::move(text), true);
 }
 
 std::string format_table(const std::vector<Column>& columns,
@@ -28,10 +42,7 @@ std::string format_table(const std::vector<Column>& columns,
   for (const Column& column : columns) lines[0].push_back(column.title);
   for (const std::vector<std::string>& row : rows) {
     lines.emplace_back();
-    for (const std::string& cell : row) {
-      lines.back().push_back(printable(cell));
-      std::replace(lines.back().back().begin(), lines.back().back().end(), '\n', '?');
-    }
+    for (const std::string& cell : row) lines.back().push_back(printable(cell));
   }
   std::vector<size_t> widths(columns.size(), 0);
   for (const auto& line : lines) {

@@ -10,6 +10,7 @@
 #include "ctl/noted_capture.hpp"
 #include "ctl/running.hpp"
 #include "ctl/stack_asked.hpp"
+#include "ctl/table.hpp"
 
 namespace skerry::ctl {
 
@@ -79,9 +80,7 @@ class Why {
       for (const char* key : {"layer", "hook", "packet", "by"})
         if (row.contains(key)) line += "  " + text_of(row, key);
       if (row.contains("line")) line += fmt::format("  {}:{}", text_of(row, "file"), text_of(row, "line"));
-      for (char& c : line)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-      fmt::print("{}\n", line);
+      fmt::print("{}\n", printable(std::move(line)));
     }
     std::fflush(stdout);
   }

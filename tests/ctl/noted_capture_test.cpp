@@ -68,5 +68,15 @@ TEST_F(NotedCaptureTest, BelievesNothing) {
   EXPECT_EQ(note_of({{"what", "log"}, {"hook", "input"}, {"by", "\x1b[2J"}}), "log at input: ?[2J");
 }
 
+TEST_F(NotedCaptureTest, ALongCommentEndsWithAWholeCharacter) {
+  for (const std::string& before : {"", "a", "ab"}) {
+    std::string by = before;
+    for (int i = 0; i < 1000; ++i) by += "€";
+    const std::string note = note_of({{"what", "log"}, {"hook", "input"}, {"by", by}});
+    EXPECT_GT(note.size(), 1000U);
+    EXPECT_TRUE(note.ends_with("€")) << before;
+  }
+}
+
 }  // namespace
 }  // namespace skerry::ctl

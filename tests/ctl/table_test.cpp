@@ -21,6 +21,15 @@ TEST(Table, WhatATerminalWouldActOnIsHidden) {
   EXPECT_EQ(format_table({{"N"}}, {{"a\033[2Jb\n"}}), "N\na?[2Jb?\n");
 }
 
+// A stack's words are a stranger's: none of them makes a line that seems to be ours.
+TEST(Table, ALineOfAStrangersIsOneLineWithoutControls) {
+  EXPECT_EQ(printable("a\nskerry: done\r\x7f"), "a?skerry: done??");
+  EXPECT_EQ(printable("\u009b2J\u0085é\u00a0"), "?2J?é\u00a0")
+      << "C1, of which CSI is one, and what is next to it";
+  EXPECT_EQ(printable("\xc2"), "\xc2");
+  EXPECT_EQ(printable_lines("a\nb\033\u009b"), "a\nb??");
+}
+
 TEST(Table, Durations) {
   EXPECT_EQ(format_duration(0), "0ms");
   EXPECT_EQ(format_duration(999), "999ms");
