@@ -22,11 +22,14 @@ class Pause {
     if (give_way_ && (++count_ & mask_) == 0) give_way_();
   }
 
-  // As container.clear(), from the last one on: to free many takes time too.
+  // As container.clear(), one after the other: to free many takes time too.
   template <class Container>
   void clear(Container& container) const {
     while (!container.empty()) {
-      container.pop_back();
+      if constexpr (requires { container.pop_back(); })
+        container.pop_back();
+      else
+        container.erase(container.begin());
       (*this)();
     }
   }

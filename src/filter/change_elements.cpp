@@ -36,9 +36,12 @@ bool is_range(const Set& set, const GivenElement& given) {
 }  // namespace
 
 bool Engine::has_object(uint32_t table, StatefulKind kind, uint32_t stateful) const {
-  return std::any_of(ruleset_.objects.begin(), ruleset_.objects.end(), [&](const NamedObject& object) {
-    return object.table == table && object.stateful == stateful && ruleset_.stateful[stateful].kind == kind;
-  });
+  const auto& objects = ruleset_.objects;
+  const auto object =
+      std::lower_bound(objects.begin(), objects.end(), stateful,
+                       [](const NamedObject& each, uint32_t wanted) { return each.stateful < wanted; });
+  return object != objects.end() && object->stateful == stateful && object->table == table &&
+         ruleset_.stateful[stateful].kind == kind;
 }
 
 std::optional<Refusal> Engine::check(uint32_t index, Change change, const GivenElement& given) const {
@@ -111,7 +114,7 @@ std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
       continue;
     }
     const DurationNs timeout = each.timeout_ns != 0 ? each.timeout_ns : set.timeout_ns;
-    element = elements.add(each.key.data(), now, timeout);
+    element = elements.add(each.key.data(), now, timeout, DynamicSet::Giver::control);
     if (timeout != 0) elements.give_time(*element, now, timeout, each.expires_ns);
     element->data = each.data;
     for (const uint32_t own : element->counters) begin(own);
@@ -146,6 +149,7 @@ std::optional<Refusal> Engine::remove_static(uint32_t number, std::span<const Gi
       return refused(ENOENT, "set " + set.name + " has no such element");
   }
   for (const uint32_t element : there) take_out(set, index, element);
+  elements_ -= there.size();
   return std::nullopt;
 }
 
@@ -154,10 +158,8 @@ std::optional<Refusal> Engine::add_static(uint32_t number, std::span<const Given
   Set& set = ruleset_.sets[number];
   SetIndex& index = *set_indexes_[number];
   const Limits limits;
-  const size_t size = set.size();
-  size_t elements = given.size();
-  for (const Set& each : ruleset_.sets) elements += each.size();
-  if (elements > limits.elements) return refused(E2BIG, "the sets have too many elements");
+  const size_t size = set.size(), targets = set.targets.size();
+  if (elements_ + given.size() > limits.elements) return refused(E2BIG, "the sets have too many elements");
   if (ruleset_.stateful.size() + given.size() * set.element_expressions.size() > limits.stateful)
     return refused(E2BIG, "there are too many counters, limits and quotas");
   std::set<uint32_t> fresh;
@@ -175,64 +177,32 @@ std::optional<Refusal> Engine::add_static(uint32_t number, std::span<const Given
   };
   std::optional<Refusal> refusal;
   for (size_t i = 0; !refusal && i < given.size(); ++i) refusal = add(given[i]);
-  if (!refusal) refusal = verify_ways(set, size, given, pause);
+  // What has come may make a packet's way too long, or lead it in a circle.
+  const bool is_longer =
+      set.shape == SetShape::concatenated_ranges && std::bit_ceil(set.size()) != std::bit_ceil(size);
+  if (!refusal && (is_longer || set.targets.size() != targets)) refusal = verify_chains(ruleset_, pause);
   if (refusal)
     for (const uint32_t element : fresh) take_out(set, index, element);
-  return refusal;
-}
-
-// Whether what has come makes a packet's way too long, or leads it in a circle.
-std::optional<Refusal> Engine::verify_ways(Set& set, size_t size_before, std::span<const GivenElement> given,
-                                           const Pause& pause) {
-  std::vector<uint32_t> before = set.targets;
-  for (const GivenElement& each : given) {
-    const uint32_t chain = each.verdict.chain;
-    const auto place = std::lower_bound(set.targets.begin(), set.targets.end(), chain);
-    if (chain != kNone && (place == set.targets.end() || *place != chain)) set.targets.insert(place, chain);
-  }
-  const bool is_longer =
-      set.shape == SetShape::concatenated_ranges && std::bit_ceil(set.size()) != std::bit_ceil(size_before);
-  if (!is_longer && set.targets.size() == before.size()) return std::nullopt;
-  std::optional<Refusal> refusal = verify_chains(ruleset_, pause);
-  if (refusal) set.targets.swap(before);
+  else
+    elements_ += fresh.size();
   return refusal;
 }
 
 // What was added to a set of the same name, but for what leads to names that are no more, and what the new
-// text contradicts.
-void Engine::take_over_elements(const Engine& old, uint32_t from, uint32_t to, const Pause& pause) {
-  const Set& set = ruleset_.sets[to];
-  std::vector<GivenElement> given;
-  for_each_element(old.ruleset_.sets[from], [&](const GivenElement& each, const Element& element) {
-    if (element.added) given.push_back(each);
+// text contradicts. The old engine is not changed meanwhile.
+void Engine::take_over_elements(const Engine& old, uint32_t from, uint32_t to, const Names& names,
+                                const Pause& pause) {
+  for_each_element(old.ruleset_.sets[from], [&](const GivenElement& was, const Element& element) {
     pause();
-    return true;
-  });
-  for (GivenElement& each : given) {
-    pause();
-    if (each.verdict.chain != kNone) {
-      const std::string& name = old.ruleset_.chains[each.verdict.chain].name;
-      const auto chain = std::find_if(ruleset_.chains.begin(), ruleset_.chains.end(), [&](const Chain& is) {
-        return is.table == set.table && is.name == name;
-      });
-      each.verdict.chain = static_cast<uint32_t>(chain - ruleset_.chains.begin());
-    }
-    if (each.stateful == kNone) continue;
-    const auto object =
-        std::find_if(ruleset_.objects.begin(), ruleset_.objects.end(), [&](const NamedObject& is) {
-          return is.table == set.table && has_object(set.table, set.object_kind, is.stateful) &&
-                 std::any_of(old.ruleset_.objects.begin(), old.ruleset_.objects.end(), [&](const auto& was) {
-                   return was.stateful == each.stateful && was.name == is.name;
-                 });
-        });
-    each.stateful = object == ruleset_.objects.end() ? kNone : object->stateful;
-  }
-  for (const GivenElement& each : given) {
-    pause();
-    if (check(to, Change::add, each)) continue;
+    if (!element.added) return true;
+    GivenElement each = was;
+    if (each.verdict.chain != kNone) each.verdict.chain = names.chains[each.verdict.chain];
+    if (each.stateful != kNone) each.stateful = names.objects[each.stateful];
+    if (check(to, Change::add, each)) return true;
     const auto left_out = add_static(to, {&each, 1}, pause);
     static_cast<void>(left_out);
-  }
+    return true;
+  });
 }
 
 }  // namespace skerry::filter

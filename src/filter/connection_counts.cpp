@@ -4,15 +4,18 @@
 
 namespace skerry::filter {
 
-void ConnectionCounts::begin(uint32_t list) {
-  if (counted_.empty()) {
-    counted_.resize(kMostCounted);
-    buckets_.assign(kMostCounted, kNone);
-    for (uint32_t i = kMostCounted; i-- > 0;) {
-      counted_[i].next_alike = free_;
-      free_ = i;
-    }
+void ConnectionCounts::make_room(const Pause& pause) {
+  if (!counted_.empty()) return;
+  pause.resize(counted_, kMostCounted);
+  pause.resize(buckets_, kMostCounted, kNone);
+  for (uint32_t i = kMostCounted; i-- > 0; pause()) {
+    counted_[i].next_alike = free_;
+    free_ = i;
   }
+}
+
+void ConnectionCounts::begin(uint32_t list) {
+  make_room(Pause());
   if (list >= lists_.size()) lists_.resize(list + size_t{1});
   while (lists_[list].first != kNone) remove(lists_[list].first);
   lists_[list] = {};
@@ -87,6 +90,16 @@ void ConnectionCounts::sweep_all(const Flow* except, TimeNs now) {
     const Counted& counted = counted_[hand_];
     if (counted.flow != nullptr && counted.flow != except && !is_open(counted, now)) remove(hand_);
   }
+}
+
+bool ConnectionCounts::is_idle(uint32_t list, const Flow* except, TimeNs now) {
+  for (uint32_t looked = 0; looked < kMostLooked; ++looked) {
+    const uint32_t first = lists_[list].first;
+    if (first == kNone) return true;
+    if (counted_[first].flow == except || is_open(counted_[first], now)) return false;
+    remove(first);
+  }
+  return lists_[list].first == kNone;
 }
 
 bool ConnectionCounts::exceeds(uint32_t number, const Flow* flow, uint32_t most, TimeNs now, bool& full) {

@@ -4,12 +4,13 @@
 // in a list, and in all lists when there is no room for one more.
 //
 // Read first: nf_conncount.c, nft_connlimit.c. Invariants: flows are only looked at, and only such as their
-// number says to be the same still; nothing is allocated but by begin(); a packet looks at no more than
-// kMostSwept flows, and that once in a millisecond for each list, and for all.
+// number says to be the same still; nothing is allocated but by make_room() and begin(); a packet looks at no
+// more than kMostSwept flows, and that once in a millisecond for each list, and for all.
 #pragma once
 
 #include <vector>
 
+#include "base/pause.hpp"
 #include "filter/conntrack.hpp"
 #include "filter/ruleset.hpp"
 
@@ -19,12 +20,18 @@ class ConnectionCounts {
  public:
   static constexpr uint32_t kMostCounted = 65'536;  // flows, those of all lists together
   static constexpr uint32_t kMostSwept = 4096;
+  static constexpr uint32_t kMostLooked = 128;
 
+  // For all flows that may be counted; else the first begin() does it, at once.
+  void make_room(const Pause& pause);
   // The list of that number is there from now on, and empty.
   void begin(uint32_t list);
   // Counts a flow, or with null one more that nobody tracks. True: those that are open are more than `most`.
   // `full`: there is no room to count it.
   bool exceeds(uint32_t list, const Flow* flow, uint32_t most, TimeNs now, bool& full);
+  // Nothing that it has counted is open, but for `except`. Looks at no more than kMostLooked that are not,
+  // and forgets those.
+  bool is_idle(uint32_t list, const Flow* except, TimeNs now);
   // What the list of another ruleset has counted is counted here.
   void take_over(uint32_t list, const ConnectionCounts& other, uint32_t from, TimeNs now);
 

@@ -8,12 +8,6 @@
 
 namespace skerry::filter {
 
-namespace {
-
-constexpr unsigned kLookedAt = 32;  // by one add() to a full set
-
-}  // namespace
-
 DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stateful, TimeNs now,
                        const Pause& pause)
     : key_bytes_(set.key_bytes), secret_(secret) {
@@ -23,7 +17,7 @@ DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stat
   pause.resize(expires_, most);
   pause.resize(timeouts_, most);
   pause.resize(used_, most);
-  pause.resize(given_, most);
+  pause.resize(givers_, most);
   pause.resize(next_, most);
   pause.resize(buckets_, std::bit_ceil(size_t{most}), kNone);
   const auto expressions = static_cast<uint32_t>(set.element_expressions.size());
@@ -37,13 +31,12 @@ DynamicSet::DynamicSet(const Set& set, const SipKey& secret, uint32_t first_stat
   frees_ = most;
   for (const Element& given : set.elements) {
     pause();
-    Element* element = add(&set.keys[given.key], now, given.timeout_ns);
+    Element* element = add(&set.keys[given.key], now, given.timeout_ns, Giver::text);
     CHECK(element != nullptr);  // import has counted them
     element->verdict = given.verdict;
     element->data = given.data;
     element->counts = given.counts;
     const auto slot = static_cast<size_t>(element - elements_.data());
-    given_[slot] = 1;
     if (given.expires_ns != 0) expires_[slot] = now + given.expires_ns;
   }
 }
@@ -105,7 +98,7 @@ void DynamicSet::reclaim(TimeNs now) {
   }
 }
 
-Element* DynamicSet::add(const uint8_t* key, TimeNs now, DurationNs timeout) {
+Element* DynamicSet::add(const uint8_t* key, TimeNs now, DurationNs timeout, Giver giver) {
   if (free_ == kNone) reclaim(now);
   if (free_ == kNone) return nullptr;
   const uint32_t slot = free_;
@@ -118,7 +111,7 @@ Element* DynamicSet::add(const uint8_t* key, TimeNs now, DurationNs timeout) {
   next_[slot] = bucket;
   bucket = slot;
   used_[slot] = 1;
-  given_[slot] = 0;
+  givers_[slot] = giver;
   timeouts_[slot] = timeout;
   expires_[slot] = timeout == kNoTimeout ? kNever : now + timeout;
   element.counts = true;

@@ -6,6 +6,8 @@
 // it look at all of them.
 #pragma once
 
+#include <algorithm>
+
 #include "base/pause.hpp"
 #include "base/siphash.hpp"
 #include "base/time.hpp"
@@ -22,8 +24,19 @@ class DynamicSet {
 
   // Null if there is none, or none whose time is not over.
   Element* find(const uint8_t* key, TimeNs now);
+  // Who has put an element in.
+  enum class Giver : uint8_t { rule, control, text };
   // A key that find() does not find. Null if the set is full. kNoTimeout: for ever.
-  Element* add(const uint8_t* key, TimeNs now, DurationNs timeout);
+  Element* add(const uint8_t* key, TimeNs now, DurationNs timeout, Giver giver = Giver::rule);
+  // Takes out those of a bounded number of elements that a rule has put in and that nobody needs any more.
+  template <class IsIdle>
+  void release_idle(IsIdle is_idle) {
+    for (unsigned i = 0; i < kLookedAt && i < elements_.size(); ++i) {
+      idle_hand_ = idle_hand_ + 1 < elements_.size() ? idle_hand_ + 1 : 0;
+      if (used_[idle_hand_] && givers_[idle_hand_] == Giver::rule && is_idle(elements_[idle_hand_]))
+        release(idle_hand_);
+    }
+  }
   // From `now` on again; 0: as long as it was given. An element that stays for ever does so.
   void renew(const Element& element, TimeNs now, DurationNs timeout);
   void remove(const uint8_t* key, TimeNs now);
@@ -50,8 +63,9 @@ class DynamicSet {
     std::vector<uint32_t> changed;
     changed.swap(other.changed_);
     other.changed_.reserve(other.elements_.size());
+    // All at once: a slot that gets the key of another in a pause is noted again as that one is.
+    std::fill(other.noted_.begin(), other.noted_.end(), uint8_t{0});
     for (const uint32_t slot : changed) {  // before any comes: its key may have another slot now
-      other.noted_[slot] = 0;
       if (taken[slot] != kNone) release(taken[slot]);
       taken[slot] = kNone;
       pause();
@@ -60,10 +74,10 @@ class DynamicSet {
       pause();
       const uint8_t* key = &other.keys_[other.elements_[slot].key];
       // One that changes while this pauses is noted again.
-      if (other.noted_[slot] || !other.used_[slot] || other.given_[slot] || other.expires_[slot] <= now ||
-          find(key, now) != nullptr)
+      if (other.noted_[slot] || !other.used_[slot] || other.givers_[slot] == Giver::text ||
+          other.expires_[slot] <= now || find(key, now) != nullptr)
         continue;
-      Element* here = add(key, now, other.timeouts_[slot]);
+      Element* here = add(key, now, other.timeouts_[slot], other.givers_[slot]);
       if (here == nullptr) continue;
       const Element& there = other.elements_[slot];
       taken[slot] = static_cast<uint32_t>(here - elements_.data());
@@ -97,6 +111,8 @@ class DynamicSet {
   }
 
  private:
+  static constexpr unsigned kLookedAt = 32;  // elements, by one that finds the set full
+
   uint32_t& bucket_of(const uint8_t* key);
   void release(uint32_t slot);
   void release_at(uint32_t& link);
@@ -115,12 +131,12 @@ class DynamicSet {
   std::vector<TimeNs> expires_;       // kNever: for ever
   std::vector<DurationNs> timeouts_;  // that it was given
   std::vector<uint8_t> used_;
-  std::vector<uint8_t> given_;     // by the text
+  std::vector<Giver> givers_;
   std::vector<uint32_t> next_;     // in its bucket, or in the list of free ones
   std::vector<uint32_t> buckets_;  // first of each; a power of two
   uint32_t free_ = kNone;
-  uint32_t frees_ = 0;  // in that list
-  uint32_t hand_ = 0;   // where reclaim() goes on
+  uint32_t frees_ = 0;                 // in that list
+  uint32_t hand_ = 0, idle_hand_ = 0;  // where reclaim() and release_idle() go on
   // While another takes over: slots that have changed, and by slot whether it is among them.
   std::vector<uint32_t> changed_;
   std::vector<uint8_t> noted_;

@@ -116,7 +116,10 @@ void Engine::make_dynamic_sets(TimeNs now, const Pause& pause) {
                                set.element_expressions.end());
   }
   pause.resize(tallies_, places);
-  for (uint32_t i = 0; i < tallies_.size(); ++i, pause()) begin(i);
+  for (uint32_t i = 0; i < tallies_.size(); ++i, pause()) {
+    if (ruleset_.stateful[i].kind == StatefulKind::connections) connections_.make_room(pause);
+    begin(i);
+  }
   for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {  // what the text says that elements have counted
     if (dynamic_of_[i] == nullptr) continue;
     const Set& set = ruleset_.sets[i];
@@ -141,8 +144,11 @@ Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search,
   const ConditionReader reader(ruleset_, pause);
   for (const Chain& chain : ruleset_.chains)
     indexes_.push_back(search == Search::indexed ? RuleIndex(chain.rules, reader, pause) : RuleIndex());
-  for (const Set& set : ruleset_.sets)
+  for (const Set& set : ruleset_.sets) {
     set_indexes_.push_back(set.dynamic ? nullptr : std::make_unique<SetIndex>(set, secret, pause));
+    elements_ += set.size();
+    pause();
+  }
   make_dynamic_sets(now, pause);
   for (uint32_t i = 0; i < ruleset_.chains.size(); ++i) {
     const Chain& chain = ruleset_.chains[i];

@@ -30,7 +30,7 @@ struct Judgement {
   static constexpr unsigned kMostLogs = 8;
 
   bool accepted = true;
-  uint32_t chain = kNone;                    // where a packet was dropped: the chain; kNone: by translation
+  uint32_t chain = kNone;                    // where a packet was dropped; kNone: by translation; kWritten
   uint32_t rule = kNone;                     // and the rule in it; kNone: by the chain's policy
   std::optional<Reject> reject;              // what the sender is to be told
   uint32_t mark = 0;                         // that the packet leaves with
@@ -180,9 +180,13 @@ class Engine {
   std::optional<Refusal> add_static(uint32_t set, std::span<const GivenElement> given,
                                     const Pause& pause = {});
   std::optional<Refusal> remove_static(uint32_t set, std::span<const GivenElement> given);
-  std::optional<Refusal> verify_ways(Set& set, size_t size_before, std::span<const GivenElement> given,
-                                     const Pause& pause);
-  void take_over_elements(const Engine& old, uint32_t from, uint32_t to, const Pause& pause);
+  // By their indices in the ruleset before, Ruleset::chains and Ruleset::stateful: what has their names here;
+  // kNone: nothing.
+  struct Names {
+    std::vector<uint32_t> chains, objects;
+  };
+  void take_over_elements(const Engine& old, uint32_t from, uint32_t to, const Names& names,
+                          const Pause& pause);
   struct Pair {
     uint32_t there, here;  // indices of the same thing, in the ruleset before and in this one
   };
@@ -210,6 +214,7 @@ class Engine {
   std::vector<DynamicSet> dynamic_sets_;
   std::vector<DynamicSet*> dynamic_of_;                 // by Ruleset::sets
   std::vector<std::unique_ptr<SetIndex>> set_indexes_;  // by Ruleset::sets; null: it changes
+  size_t elements_ = 0;                                 // that texts and change() have given, in all sets
   std::vector<Tally> tallies_;                          // by Ruleset::stateful
   std::vector<Hits> hits_;                              // each chain's rules, then its policy
   std::vector<size_t> first_hits_;                      // by Ruleset::chains

@@ -342,10 +342,35 @@ bool Import::flush_rules(uint8_t family, ConstBytes attributes) {
   return true;
 }
 
+void Import::take_apart() {
+  pause_.clear(chain_ids_);
+  pause_.clear(set_ids_);
+  pause_.clear(chain_names_);
+  pause_.clear(set_names_);
+  pause_.clear(object_names_);
+  for (auto& [chain, rules] : inserted_) pause_.clear(rules);
+  pause_.clear(ends_);
+}
+
+void take_apart(Ruleset& ruleset, const Pause& pause) {
+  for (Chain& chain : ruleset.chains) pause.clear(chain.rules);
+  for (Set& set : ruleset.sets) {
+    pause.clear(set.elements);
+    pause.clear(set.spare_counters);
+  }
+  pause.clear(ruleset.chains);
+  pause.clear(ruleset.sets);
+  pause.clear(ruleset.objects);
+  pause.clear(ruleset.logs);
+  ruleset = {};
+}
+
 std::optional<Refusal> load(ConstBytes batch, Ruleset& ruleset, const Limits& limits, const Pause& pause) {
   Import import(ruleset, limits, pause);
-  if (!import.batch(batch)) return import.reader().refusal();
-  return verify(ruleset, pause);
+  std::optional<Refusal> refusal = import.batch(batch) ? verify(ruleset, pause) : import.reader().refusal();
+  import.take_apart();
+  if (refusal) take_apart(ruleset, pause);
+  return refusal;
 }
 
 }  // namespace skerry::filter

@@ -26,6 +26,8 @@ class Import {
   // The whole batch. False: reader() has the refusal.
   bool batch(ConstBytes bytes);
   const Reader& reader() const { return reader_; }
+  // What the destructor would do, in pieces.
+  void take_apart();
 
  private:
   // import.cpp
@@ -60,6 +62,7 @@ class Import {
   bool sort(Set& set, const std::vector<bool>& ends);
   void bound(Set& set, Element& element, const Element* next, bool next_ends);
   bool sort_elements();
+  void find_targets(Set& set);
 
   // import_expressions.cpp
   bool expressions(uint32_t table, const Attribute& list, std::vector<Expression>& into);

@@ -56,11 +56,7 @@ bool Import::element_data(const Nest& nest, Set& set, bool ends, Element& elemen
   if (!reader_.nest(nest[kElementData], known({kDataValue, kDataVerdict}), data)) return false;
   if (data.has(kDataVerdict) == data.has(kDataValue) || data.has(kDataVerdict) != set.maps_verdict)
     return reader_.refuse(data.at, EINVAL, "an element maps to something of another type than its map");
-  if (set.maps_verdict) {
-    if (!verdict(set.table, data[kDataVerdict], element.verdict)) return false;
-    if (element.verdict.chain != kNone) set.targets.push_back(element.verdict.chain);
-    return true;
-  }
+  if (set.maps_verdict) return verdict(set.table, data[kDataVerdict], element.verdict);
   if (!value(nest, kElementData, element.data)) return false;
   if (element.data.length != set.data_bytes)
     return reader_.refuse(data.at, EINVAL, "a value of a map has another length than the others");
@@ -238,13 +234,25 @@ bool Import::sort_elements() {
     if (set.shape != SetShape::concatenated_ranges && !sort(set, ends_[index])) return false;
     if (set.most_elements != 0 && set.size() > set.most_elements)
       return reader_.refuse(0, ENFILE, "set " + set.name + " has more elements than its size allows");
-    std::sort(set.targets.begin(), set.targets.end(), [this](uint32_t one, uint32_t other) {
-      pause_();
-      return one < other;
-    });
-    set.targets.erase(std::unique(set.targets.begin(), set.targets.end()), set.targets.end());
+    find_targets(set);
   }
   return true;
+}
+
+// Where a verdict map leads to, and how often.
+void Import::find_targets(Set& set) {
+  if (!set.maps_verdict) return;
+  std::map<uint32_t, uint32_t> leading;
+  for (const Element& element : set.elements) {
+    if (element.verdict.chain != kNone) ++leading[element.verdict.chain];
+    pause_();
+  }
+  for (const auto& [target, elements] : leading) {
+    set.targets.push_back(target);
+    set.leading.push_back(elements);
+    pause_();
+  }
+  pause_.clear(leading);
 }
 
 }  // namespace skerry::filter

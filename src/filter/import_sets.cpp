@@ -171,7 +171,7 @@ bool Import::new_set(uint8_t family, ConstBytes attributes) {
   if (!set.anonymous) set_names_.emplace(std::pair{set.table, set.name}, index);
   set.handle = new_handle(set.table);
   set.origin = reader_.origin(0);
-  ruleset_.sets.push_back(std::move(set));
+  pause_.push_back(ruleset_.sets, std::move(set));
   return true;
 }
 
@@ -227,7 +227,7 @@ bool Import::new_object(uint8_t family, ConstBytes attributes) {
   if (!keep(begins, nest.at, object.stateful)) return false;
   object_names_.emplace(std::tuple{object.table, *kind, object.name}, object.stateful);
   object.handle = new_handle(object.table);
-  ruleset_.objects.push_back(std::move(object));
+  pause_.push_back(ruleset_.objects, std::move(object));
   return true;
 }
 

@@ -35,7 +35,7 @@ struct Limits {
 };
 
 // A batch that is an empty span is the ruleset with nothing in it. `ruleset` is to be empty; after a refusal
-// it holds nothing that may be used.
+// it is so again.
 std::optional<Refusal> load(ConstBytes batch, Ruleset& ruleset, const Limits& limits = {},
                             const Pause& pause = {});
 

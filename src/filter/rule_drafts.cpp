@@ -63,9 +63,12 @@ uint64_t key_of(const Conditions& conditions, const Shape& shape) {
 
 // Where most of its rules are found by one key that is less than what they compare, a comparison of each
 // tells more.
-bool divides(const RuleDraft& draft) {
+bool divides(const RuleDraft& draft, const Pause& pause) {
   size_t most = 0;
-  for (const auto& [key, rules] : draft.relaxed) most = std::max(most, rules);
+  for (const auto& [key, rules] : draft.relaxed) {
+    most = std::max(most, rules);
+    pause();
+  }
   return most * 2 <= draft.rules.size();
 }
 
@@ -78,16 +81,14 @@ RuleDrafts::RuleDrafts(const std::vector<Conditions>& conditions, const Pause& p
       most_work_(conditions.size() * kWork) {
   std::map<Shape, std::vector<uint32_t>> groups;
   for (uint32_t rule = 0; rule < conditions.size(); ++rule) {
-    shapes_.push_back(shape_of(conditions[rule]));
+    pause_.push_back(shapes_, shape_of(conditions[rule]));
     if (!shapes_[rule].empty()) groups[shapes_[rule]].push_back(rule);
     pause_();
   }
   // From the weakest on, so that those which come later find tables that they can stand in.
   std::vector<RuleDraft> order;
-  for (auto& [shape, rules] : groups) {
-    order.push_back({shape, std::move(rules), {}});
-    pause_();
-  }
+  for (auto& [shape, rules] : groups) pause_.push_back(order, {shape, std::move(rules), {}});
+  pause_.clear(groups);
   std::stable_sort(order.begin(), order.end(), [this](const RuleDraft& one, const RuleDraft& other) {
     pause_();
     return count_bits(one.shape) < count_bits(other.shape);
@@ -95,13 +96,20 @@ RuleDrafts::RuleDrafts(const std::vector<Conditions>& conditions, const Pause& p
   for (RuleDraft& group : order)
     if (tired() || std::none_of(all.begin(), all.end(), [&](RuleDraft& draft) { return join(draft, group); }))
       all.push_back(std::move(group));
-  std::erase_if(all, [](const RuleDraft& draft) { return draft.rules.size() < kFewest || !divides(draft); });
+  pause_.clear(order);
+  std::erase_if(
+      all, [&](const RuleDraft& draft) { return draft.rules.size() < kFewest || !divides(draft, pause_); });
   std::stable_sort(all.begin(), all.end(), [this](const RuleDraft& one, const RuleDraft& other) {
     pause_();
     return one.rules.size() > other.rules.size();
   });
   if (all.size() > kMostTables) all.resize(kMostTables);
   for (RuleDraft& draft : all) lighten(draft);
+}
+
+void RuleDrafts::take_apart() {
+  pause_.clear(shapes_);
+  for (RuleDraft& draft : all) pause_.clear(draft.relaxed);
 }
 
 // The rules of both, by the bits that both compare.

@@ -40,6 +40,8 @@ class RuleDrafts {
   RuleDrafts(const std::vector<Conditions>& conditions, const Pause& pause);
 
   size_t work() const { return work_; }
+  // What the destructor would do, in pieces.
+  void take_apart();
 
   std::vector<RuleDraft> all;
 

@@ -66,6 +66,7 @@ RuleIndex::RuleIndex(const std::vector<Rule>& rules, const ConditionReader& read
     pause.push_back(checks_, check_of(conditions[rule]));
     pause();
   }
+  drafts.take_apart();
   pause.clear(conditions);
 }
 

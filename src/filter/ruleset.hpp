@@ -15,10 +15,12 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/pause.hpp"
 
 namespace skerry::filter {
 
 inline constexpr uint32_t kNone = UINT32_MAX;
+inline constexpr uint32_t kWritten = kNone - 1;  // no chain: what rules have written into a packet
 
 enum class Family : uint8_t { inet = 1, ip = 2, ip6 = 10 };                     // NFPROTO_*
 enum class Hook : uint8_t { prerouting, input, forward, output, postrouting };  // NF_INET_*
@@ -289,6 +291,12 @@ struct Element {
 
 enum class SetShape : uint8_t { exact, interval, concatenated_ranges };
 struct Set {
+  Set() = default;
+  Set(const Set&) = default;
+  Set(Set&&) noexcept = default;  // a deque does not promise it, and a vector that grows would copy them
+  Set& operator=(const Set&) = default;
+  Set& operator=(Set&&) = default;
+
   std::string name;
   uint32_t table = kNone;
   uint64_t handle = 0;
@@ -311,7 +319,8 @@ struct Set {
   std::deque<Element> elements;
   std::vector<uint8_t> keys;
   std::vector<uint32_t> free, free_keys;
-  std::vector<uint32_t> targets;                      // chains that a verdict map leads to, or did; sorted
+  std::vector<uint32_t> targets;                      // chains that a verdict map leads to; sorted
+  std::vector<uint32_t> leading;                      // how many elements lead to each of them
   std::vector<Stateful> element_expressions;          // what each element gets one of
   bool declares_expressions = false;                  // by the set itself, else by the rules that add to it
   bool added_to = false;                              // by a rule so far
@@ -340,10 +349,13 @@ struct Ruleset {
   std::vector<Table> tables;
   std::vector<Chain> chains;
   std::vector<Set> sets;
-  std::vector<NamedObject> objects;
+  std::vector<NamedObject> objects;  // in the order of their `stateful`
   std::vector<Stateful> stateful;
   std::vector<LogText> logs;
   uint32_t number_states = 0;
 };
+
+// What the destructor would do, in pieces; nothing is in it then.
+void take_apart(Ruleset& ruleset, const Pause& pause);
 
 }  // namespace skerry::filter

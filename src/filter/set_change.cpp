@@ -18,6 +18,26 @@ uint32_t keep_key(Set& set, const std::vector<uint8_t>& key) {
   return at;
 }
 
+// Where an element of a verdict map leads to: one more leads there, or one less.
+void lead(Set& set, uint32_t target) {
+  if (target == kNone) return;
+  const auto place = std::lower_bound(set.targets.begin(), set.targets.end(), target);
+  const auto number = place - set.targets.begin();
+  if (place == set.targets.end() || *place != target) {
+    set.targets.insert(place, target);
+    set.leading.insert(set.leading.begin() + number, 0);
+  }
+  ++set.leading[static_cast<size_t>(number)];
+}
+void lead_no_more(Set& set, uint32_t target) {
+  if (target == kNone) return;
+  const auto place = std::lower_bound(set.targets.begin(), set.targets.end(), target);
+  const auto number = place - set.targets.begin();
+  if (--set.leading[static_cast<size_t>(number)] > 0) return;
+  set.targets.erase(place);
+  set.leading.erase(set.leading.begin() + number);
+}
+
 }  // namespace
 
 bool same_target(const Element& element, const GivenElement& given) {
@@ -55,6 +75,7 @@ uint32_t put_in(Set& set, SetIndex& index, const GivenElement& given, std::vecto
   element.stateful = given.stateful;
   element.counters = std::move(counters);
   element.counts = !element.counters.empty();
+  lead(set, given.verdict.chain);
   index.add(set, at);
   return at;
 }
@@ -62,6 +83,7 @@ uint32_t put_in(Set& set, SetIndex& index, const GivenElement& given, std::vecto
 void take_out(Set& set, SetIndex& index, uint32_t at) {
   index.remove(set, at);
   Element& element = set.elements[at];
+  lead_no_more(set, element.verdict.chain);
   if (!element.counters.empty()) set.spare_counters.push_back(std::move(element.counters));
   if (!element.catchall) {
     set.free_keys.push_back(element.key);

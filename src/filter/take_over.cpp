@@ -33,7 +33,8 @@ bool alike(const Set& one, const Set& other) {
 
 void Engine::take_over(Engine& old, TimeNs now, const Pause& pause) {
   std::map<ObjectName, uint32_t> objects;
-  std::map<Name, uint32_t> sets;
+  std::map<Name, uint32_t> sets, chains;
+  Names names;
   for (const NamedObject& object : old.ruleset_.objects) {
     objects.emplace(ObjectName{old.ruleset_.stateful[object.stateful].kind,
                                name_of(old.ruleset_, object.table, object.name)},
@@ -44,14 +45,27 @@ void Engine::take_over(Engine& old, TimeNs now, const Pause& pause) {
     const Set& set = old.ruleset_.sets[i];
     if (!set.anonymous) sets.emplace(name_of(old.ruleset_, set.table, set.name), i);
   }
+  for (uint32_t i = 0; i < old.ruleset_.chains.size(); ++i, pause()) {
+    const Chain& chain = old.ruleset_.chains[i];
+    if (!chain.name.empty()) chains.emplace(name_of(old.ruleset_, chain.table, chain.name), i);
+  }
   std::vector<Pair> tallies, changing;
+  if (!old.ruleset_.objects.empty())
+    pause.resize(names.objects, old.ruleset_.objects.back().stateful + size_t{1}, kNone);
   for (const NamedObject& object : ruleset_.objects) {
     pause();
     const auto before =
         objects.find({ruleset_.stateful[object.stateful].kind, name_of(ruleset_, object.table, object.name)});
-    if (before != objects.end() &&
-        alike(ruleset_.stateful[object.stateful], old.ruleset_.stateful[before->second]))
-      tallies.push_back({before->second, object.stateful});
+    if (before == objects.end()) continue;
+    names.objects[before->second] = object.stateful;
+    if (alike(ruleset_.stateful[object.stateful], old.ruleset_.stateful[before->second]))
+      pause.push_back(tallies, {before->second, object.stateful});
+  }
+  pause.resize(names.chains, old.ruleset_.chains.size(), kNone);
+  for (uint32_t i = 0; i < ruleset_.chains.size(); ++i, pause()) {
+    const Chain& chain = ruleset_.chains[i];
+    const auto before = chains.find(name_of(ruleset_, chain.table, chain.name));
+    if (before != chains.end()) names.chains[before->second] = i;
   }
   for (uint32_t i = 0; i < ruleset_.sets.size(); ++i, pause()) {
     const Set& set = ruleset_.sets[i];
@@ -60,10 +74,11 @@ void Engine::take_over(Engine& old, TimeNs now, const Pause& pause) {
     if (set.dynamic)
       changing.push_back({before->second, i});
     else
-      take_over_elements(old, before->second, i, pause);
+      take_over_elements(old, before->second, i, names, pause);
   }
-  while (!objects.empty()) objects.erase(objects.begin()), pause();
-  while (!sets.empty()) sets.erase(sets.begin()), pause();
+  pause.clear(objects);
+  pause.clear(sets);
+  pause.clear(chains);
   take_over_dynamic(old, changing, now, pause);
   for (const Pair& each : tallies) tallies_[each.here] = old.tallies_[each.there];
 }
@@ -75,41 +90,38 @@ void Engine::take_over_tally(uint32_t here, const Engine& old, uint32_t there, T
   connections_.take_over(here, old.connections_, there, now);
 }
 
-// First all, then what has changed meanwhile, until that is so little that it is done at once: a pause brings
-// fewer changes than can be taken over before the next one. Where it does not there is an end all the same.
+// First all, then what has changed meanwhile, until that is so little that it is done at once. Where a pause
+// brings more changes than are taken over between two of them, pauses become rarer from round to round, until
+// they do not: so what is done at once is no more than some times what the packets of a pause change.
 void Engine::take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeNs now, const Pause& pause) {
   constexpr size_t kAtOnce = 256;
-  constexpr unsigned kMostRounds = 32;
-  const Pause without;
   std::vector<DynamicSet::TakenOver> taken;
   for (const Pair& each : sets) taken.push_back(old.dynamic_of_[each.there]->begin_taking(pause));
   bool last = false;
-  for (unsigned round = 1; !last; ++round) {
+  for (uint32_t pieces = 1; !last; pieces *= 2) {
     size_t changed = 0;
     for (const Pair& each : sets) changed += old.dynamic_of_[each.there]->changed();
-    last = changed <= kAtOnce || round == kMostRounds;
-    for (size_t i = 0; i < sets.size(); ++i)
+    last = changed <= std::max<size_t>(kAtOnce, pieces);
+    const Pause rarer = last ? Pause() : Pause([&pause] { pause(); }, pieces);
+    for (size_t i = 0; i < sets.size(); ++i) {
+      DynamicSet& from_set = *old.dynamic_of_[sets[i].there];
+      if (from_set.changed() == 0) continue;
       dynamic_of_[sets[i].here]->take_over(
-          *old.dynamic_of_[sets[i].there], taken[i], now,
+          from_set, taken[i], now,
           [&](const Element& to, const Element& from) {
             for (size_t k = 0; k < to.counters.size(); ++k)
               take_over_tally(to.counters[k], old, from.counters[k], now);
           },
-          last ? without : pause);
+          rarer);
+    }
   }
 }
 
 void Engine::take_apart(const Pause& pause) {
   pause.clear(indexes_);
   pause.clear(set_indexes_);
-  for (Chain& chain : ruleset_.chains) pause.clear(chain.rules);
-  for (Set& set : ruleset_.sets) {
-    pause.clear(set.elements);
-    pause.clear(set.spare_counters);
-  }
   for (DynamicSet& set : dynamic_sets_) set.take_apart(pause);
-  pause.clear(ruleset_.objects);
-  pause.clear(ruleset_.sets);
+  filter::take_apart(ruleset_, pause);
 }
 
 }  // namespace skerry::filter

@@ -174,7 +174,10 @@ class ChainVerifier {
     if ((hooks.filter | from.filter) == hooks.filter && (hooks.nat | from.nat) == hooks.nat) return;
     hooks.filter |= from.filter;
     hooks.nat |= from.nat;
-    for (const Edge& edge : edges_[chain]) spread(edge.target, from);
+    for (const Edge& edge : edges_[chain]) {
+      pause_();
+      spread(edge.target, from);
+    }
   }
   bool check_hooks() {
     for (uint32_t chain = 0; chain < ruleset_.chains.size(); ++chain) {

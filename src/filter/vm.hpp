@@ -197,6 +197,7 @@ struct Engine::Run {
   void operator()(const StoreMark& action) { std::memcpy(&packet.mark, at(action.from), 4); }
 
   // vm_ct.hpp
+  void release_idle(DynamicSet& set, const Set& declared);
   void operator()(const LoadCt& action);
   void operator()(const StoreCt& action);
   void operator()(const Untrack&);
@@ -266,7 +267,12 @@ struct Engine::Run {
     if (action.update == SetUpdate::remove) return set.remove(key, now);
     Element* element = set.find(key, now);
     if (element == nullptr) {
-      element = set.add(key, now, action.timeout_ns != 0 ? action.timeout_ns : declared.timeout_ns);
+      const DurationNs timeout = action.timeout_ns != 0 ? action.timeout_ns : declared.timeout_ns;
+      element = set.add(key, now, timeout);
+      if (element == nullptr) {
+        release_idle(set, declared);
+        element = set.add(key, now, timeout);
+      }
       if (element == nullptr) return action.inverted ? void() : stop_rule();
       if (action.has_data) {
         element->data.length = declared.data_bytes;

@@ -98,6 +98,18 @@ inline void Engine::Run::count_connection(uint32_t list, const Stateful& most) {
   if (exceeds != most.inverted) stop_rule();
 }
 
+// Elements that rules have put in to count connections, and that have none any more (nft_connlimit_gc()).
+inline void Engine::Run::release_idle(DynamicSet& set, const Set& declared) {
+  const auto& all = declared.element_expressions;
+  const auto counts = std::find_if(
+      all.begin(), all.end(), [](const Stateful& each) { return each.kind == StatefulKind::connections; });
+  if (counts == all.end()) return;
+  const auto place = static_cast<size_t>(counts - all.begin());
+  set.release_idle([&](const Element& element) {
+    return engine.connections_.is_idle(element.counters[place], packet.tracked.flow, now);
+  });
+}
+
 // A flow that is not known yet has no time.
 inline uint32_t Engine::Run::milliseconds_left(const Flow& flow) const {
   if ((flow.status & Flow::kConfirmed) == 0 || flow.expires <= now) return 0;

@@ -307,6 +307,96 @@ TEST(Elements, OfAVerdictMapLeadNowhereThatRulesCouldNot) {
   EXPECT_FALSE(rules.accepts(7)) << "so neither is in it";
 }
 
+// Two maps: the first leads from `in` to a, the second from a to b, and b asks the first.
+TEST(Elements, ThatAreGoneLeadNowhere) {
+  const Octets verdicts = attribute(nft::kSetDataType, be32(nft::kDataTypeVerdict));
+  const auto asks_map = [](const std::string& where, const std::string& map) {
+    return rule(where, join(source(), lookup(map, attribute(nft::kLookupTo, be32(0)))));
+  };
+  Rules rules(batch(table(), base_chain("in", Policy::drop), chain("a"), chain("b"),
+                    set({.flags = nft::kSetMap, .more = verdicts}),
+                    set({.flags = nft::kSetMap, .id = 2, .name = "further", .more = verdicts}),
+                    asks_map("in", "s"), asks_map("a", "further"), asks_map("b", "s")));
+  const auto jumps = [](uint8_t key, uint32_t chain) {
+    GivenElement element = given(key);
+    element.verdict = {Code::jump, chain};
+    return element;
+  };
+  constexpr uint32_t kA = 1, kB = 2;
+  const auto closes_circle = [&] {
+    const GivenElement element = jumps(9, kB);
+    const auto refusal = rules.engine().change(1, Change::add, {&element, 1}, 0);
+    return refusal ? refusal->error : 0;
+  };
+  EXPECT_EQ(rules.add({jumps(5, kA), jumps(6, kA)}), 0);
+  EXPECT_EQ(closes_circle(), EMLINK);
+  EXPECT_EQ(rules.remove({jumps(5, kA)}), 0);
+  EXPECT_EQ(closes_circle(), EMLINK) << "the other leads there still";
+  EXPECT_EQ(rules.remove({jumps(6, kA)}), 0);
+  EXPECT_EQ(closes_circle(), 0);
+  EXPECT_EQ(rules.add({jumps(5, kA)}), EMLINK);
+}
+
+// Chains and objects have other numbers in the next text, and some are no more.
+TEST(Elements, ThatLeadToNamesOutliveAReload) {
+  constexpr uint32_t kCounters = nft::kObjectCounter;
+  const auto counter_named = [](const std::string& name) {
+    return nft_message(
+        nft::kNewObject,
+        join(attribute(nft::kObjectTable, text("t")), attribute(nft::kObjectName, text(name)),
+             attribute(nft::kObjectType, be32(kCounters)), attribute(nft::kObjectData, Octets{})));
+  };
+  const auto text_with = [&](const Octets& chains, const Octets& objects) {
+    return batch(
+        table(), base_chain("in", Policy::drop), chains, objects,
+        set({.flags = nft::kSetMap, .more = attribute(nft::kSetDataType, be32(nft::kDataTypeVerdict))}),
+        set({.flags = nft::kSetObject,
+             .id = 2,
+             .name = "counts",
+             .more = attribute(nft::kSetObjectType, be32(kCounters))}),
+        rule("in", join(source(), lookup("s", attribute(nft::kLookupTo, be32(0))))));
+  };
+  const auto both = [&](const std::string& one, const std::string& other) {
+    return text_with(join(chain(one), chain(other)), join(counter_named(one), counter_named(other)));
+  };
+  Rules rules(both("a", "b"));
+  const auto jumps = [](uint8_t key, uint32_t chain) {
+    GivenElement element = given(key);
+    element.verdict = {Code::jump, chain};
+    return element;
+  };
+  const auto stateful_of = [&](const std::string& name) {
+    for (const NamedObject& object : rules.engine().ruleset().objects)
+      if (object.name == name) return object.stateful;
+    return kNone;
+  };
+  ASSERT_EQ(rules.add({jumps(5, 1), jumps(6, 2)}), 0);
+  for (const char* name : {"a", "b"}) {
+    GivenElement element = given(static_cast<uint8_t>(*name));
+    element.stateful = stateful_of(name);
+    ASSERT_EQ(rules.engine().change(1, Change::add, {&element, 1}, 0), std::nullopt);
+  }
+  const auto told = [&](uint32_t set) {
+    std::map<uint8_t, std::string> names;
+    const Ruleset& ruleset = rules.engine().ruleset();
+    for_each_element(ruleset.sets[set], [&](const GivenElement& each, const Element&) {
+      std::string& name = names[each.key[3]];
+      if (each.verdict.chain != kNone) name = ruleset.chains[each.verdict.chain].name;
+      for (const NamedObject& object : ruleset.objects)
+        if (object.stateful == each.stateful) name = object.name;
+      return true;
+    });
+    return names;
+  };
+  rules.load_again(text_with(join(chain("c"), chain("b"), chain("a")),
+                             join(counter_named("c"), counter_named("b"), counter_named("a"))));
+  EXPECT_EQ(told(0), (std::map<uint8_t, std::string>{{5, "a"}, {6, "b"}}));
+  EXPECT_EQ(told(1), (std::map<uint8_t, std::string>{{'a', "a"}, {'b', "b"}}));
+  rules.load_again(both("b", "c"));
+  EXPECT_EQ(told(0), (std::map<uint8_t, std::string>{{6, "b"}}));
+  EXPECT_EQ(told(1), (std::map<uint8_t, std::string>{{'b', "b"}}));
+}
+
 TEST(Elements, CountByThemselvesAndLeaveTheirRoom) {
   const Octets counts = attribute(nft::kSetExpression, attribute(nft::kExpressionName, text("counter")));
   Rules rules({.more = counts}, elements(element({10, 0, 0, 5})));

@@ -146,31 +146,46 @@ TEST_F(ConnectionCountsTest, APacketWithoutAConnectionIsOneMore) {
   EXPECT_TRUE(passes(engine, datagram(1)));
 }
 
+// Each address may have one connection; the set has room for so many of them.
+Octets one_each(uint32_t size) {
+  const Octets add = expression(
+      "dynset", join(attribute(nft::kDynsetName, text("s")), attribute(nft::kDynsetOperation, be32(0)),
+                     attribute(nft::kDynsetKey, be32(1)),
+                     attribute(nft::kDynsetExpression,
+                               join(attribute(nft::kExpressionName, text("connlimit")),
+                                    attribute(nft::kExpressionData,
+                                              join(attribute(nft::kConnlimitCount, be32(1)),
+                                                   attribute(nft::kConnlimitFlags, be32(kOver))))))));
+  return batch(table(),
+               set({.flags = nft::kSetEval,
+                    .more = attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, be32(size)))}),
+               base_chain(), rule("in", join(payload(1, 12, 4), add, verdict(0))));
+}
+
 TEST_F(ConnectionCountsTest, ElementsCountTheirOwnAndGoOnAfterAReload) {
-  const auto rules = [] {
-    const Octets add = expression(
-        "dynset", join(attribute(nft::kDynsetName, text("s")), attribute(nft::kDynsetOperation, be32(0)),
-                       attribute(nft::kDynsetKey, be32(1)),
-                       attribute(nft::kDynsetExpression,
-                                 join(attribute(nft::kExpressionName, text("connlimit")),
-                                      attribute(nft::kExpressionData,
-                                                join(attribute(nft::kConnlimitCount, be32(1)),
-                                                     attribute(nft::kConnlimitFlags, be32(kOver))))))));
-    return batch(table(),
-                 set({.flags = nft::kSetEval,
-                      .more = attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, be32(9)))}),
-                 base_chain(), rule("in", join(payload(1, 12, 4), add, verdict(0))));
-  };
-  Engine engine = engine_of(rules());
+  Engine engine = engine_of(one_each(9));
   EXPECT_TRUE(engine.tracks());
   for (const int from : {1, 2}) {
     EXPECT_TRUE(passes(engine, datagram(1, from)));
     EXPECT_FALSE(passes(engine, datagram(2, from)));
   }
-  Engine next = engine_of(rules());
+  Engine next = engine_of(one_each(9));
   next.take_over(engine, now_);
   EXPECT_FALSE(passes(next, datagram(3, 1)));
   EXPECT_TRUE(passes(next, datagram(1, 1)));
+}
+
+// As Linux's collector does; else the first addresses that ever came would keep the limit from all others.
+TEST_F(ConnectionCountsTest, AnAddressWithoutConnectionsMakesRoomInAFullSet) {
+  Engine engine = engine_of(one_each(2));
+  for (const int from : {1, 2}) EXPECT_TRUE(passes(engine, datagram(1, from)));
+  for (const int port : {1, 2}) EXPECT_TRUE(passes(engine, datagram(port, 3))) << "there is no room to count";
+  EXPECT_FALSE(passes(engine, datagram(2, 1)));
+  now_ += 31 * kSecond;
+  for (const int from : {3, 4}) {
+    EXPECT_TRUE(passes(engine, datagram(3, from)));
+    EXPECT_FALSE(passes(engine, datagram(4, from)));
+  }
 }
 
 }  // namespace

@@ -97,6 +97,53 @@ TEST(DynamicSet, DoesWhatAMapDoes) {
   }
 }
 
+// In a pause one goes, another takes its slot, and the first comes back into a slot of those that this round
+// has still to look at.
+TEST(DynamicSet, WhoseSlotChangesInAPauseIsTakenOver) {
+  DynamicSet old(four_byte_set(8), {1, 2}, 0, 0), here(four_byte_set(8), {3, 4}, 0, 0);
+  const Octets one = be32(1), two = be32(2), three = be32(3), four = be32(4);
+  for (const Octets* key : {&one, &two, &three}) ASSERT_NE(old.add(key->data(), 0, 0), nullptr);
+  DynamicSet::TakenOver taken = old.begin_taking(Pause());
+  const auto take = [&](const Pause& pause) {
+    here.take_over(
+        old, taken, 0, [](const Element&, const Element&) {}, pause);
+  };
+  take(Pause());
+  old.find(two.data(), 0);
+  old.find(three.data(), 0);
+  bool changes = true;
+  take(Pause(
+      [&] {
+        if (!std::exchange(changes, false)) return;
+        old.remove(one.data(), 0);
+        old.add(four.data(), 0, 0);
+        old.remove(three.data(), 0);
+        old.add(one.data(), 0, 0);
+      },
+      1));
+  ASSERT_FALSE(changes);
+  take(Pause());
+  for (const Octets* key : {&one, &two, &four}) EXPECT_NE(here.find(key->data(), 0), nullptr);
+  EXPECT_EQ(here.find(three.data(), 0), nullptr);
+}
+
+// What a person or the text has put in stays.
+TEST(DynamicSet, OnlyWhatARulePutInGoesWhenItIsIdle) {
+  Set words = four_byte_set(3);
+  words.keys = be32(1);
+  words.elements.emplace_back();
+  DynamicSet set(words, {1, 2}, 0, 0);
+  const Octets given = be32(1), by_hand = be32(2), by_rule = be32(3);
+  ASSERT_NE(set.add(by_hand.data(), 0, 0, DynamicSet::Giver::control), nullptr);
+  ASSERT_NE(set.add(by_rule.data(), 0, 0), nullptr);
+  set.release_idle([](const Element&) { return false; });
+  EXPECT_EQ(set.make_room(0, 0), 0U);
+  set.release_idle([](const Element&) { return true; });
+  EXPECT_NE(set.find(given.data(), 0), nullptr);
+  EXPECT_NE(set.find(by_hand.data(), 0), nullptr);
+  EXPECT_EQ(set.find(by_rule.data(), 0), nullptr);
+}
+
 // --- rules ---
 constexpr uint32_t kDynamic = nft::kSetEval, kTimed = nft::kSetEval | nft::kSetHasTimeout;
 

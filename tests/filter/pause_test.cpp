@@ -6,6 +6,7 @@
 
 #include <array>
 #include <map>
+#include <type_traits>
 
 #include "base/check.hpp"
 #include "base/random.hpp"
@@ -115,6 +116,73 @@ TEST(Pause, NothingIsLostOfWhatHappensMeanwhile) {
     EXPECT_EQ(seen(next), seen(old));
     EXPECT_FALSE(judge(next, 1, 17, now).accepted) << "the new rules";
   }
+}
+
+// More changes in every pause than are taken over between two: pauses become rarer until it ends.
+TEST(Pause, PacketsDoNotKeepATakeoverFromItsEnd) {
+  constexpr uint32_t kElements = 1024, kChanges = 20;
+  const Octets each_counts = attribute(nft::kSetExpression, attribute(nft::kExpressionName, text("counter")));
+  const Octets element_counts =
+      attribute(nft::kDynsetExpression, attribute(nft::kExpressionName, text("counter")));
+  const Octets rules = batch(table(), base_chain(),
+                             set({.flags = nft::kSetEval, .more = join(size_of_set(kElements), each_counts)}),
+                             rule("in", join(source(), dynset(0, element_counts))));
+  const auto engine_of = [&] {
+    Ruleset ruleset;
+    EXPECT_FALSE(load(rules, ruleset));
+    return Engine(std::move(ruleset), 0);
+  };
+  Engine old = engine_of(), next = engine_of();
+  uint16_t from = 0;
+  const auto packets = [&](uint32_t count) {
+    for (; count > 0; --count) judge(old, from++ % kElements, 17, 0);
+  };
+  packets(kElements);
+  size_t pauses = 0;
+  next.take_over(old, 0,
+                 Pause(
+                     [&] {
+                       ++pauses;
+                       packets(kChanges);
+                     },
+                     1));
+  EXPECT_LT(pauses, 8 * kElements);
+  EXPECT_EQ(in_set(next, 0), in_set(old, 0));
+}
+
+// A vector of them that grows would copy all elements at once.
+static_assert(std::is_nothrow_move_constructible_v<Set>);
+
+TEST(Pause, OfWhatIsRefusedNothingIsLeftToBeFreedAtOnce) {
+  size_t pauses = 0;
+  const Pause pause([&] { ++pauses; }, 1);
+  const auto refused = [&](uint32_t many) {
+    pauses = 0;
+    Octets given, all;
+    for (uint32_t i = 0; i < many; ++i) {
+      given = join(given, element(be32(i)));
+      all = join(all, counter_named("c" + std::to_string(i)), rule("in", join(source(), verdict(1))));
+    }
+    Ruleset ruleset;
+    const auto refusal =
+        load(batch(table(), base_chain(), set({}), elements(given), all, rule("in", cmp(0, be32(1)))),
+             ruleset, {}, pause);
+    EXPECT_TRUE(refusal);
+    EXPECT_TRUE(ruleset.chains.empty() && ruleset.sets.empty() && ruleset.objects.empty());
+    return pauses;
+  };
+  // Each rule, element and object is freed by itself, beside what reading them takes, which is as much at
+  // least.
+  EXPECT_GE(refused(600) - refused(100), 2 * 3 * 500U);
+}
+
+TEST(Pause, RoomForConnectionsIsMadeInPieces) {
+  size_t pauses = 0;
+  const Octets one = expression("connlimit", attribute(nft::kConnlimitCount, be32(1)));
+  Ruleset ruleset;
+  ASSERT_FALSE(load(batch(table(), base_chain(), rule("in", one)), ruleset));
+  const Engine engine(std::move(ruleset), 0, {}, Engine::Search::indexed, Pause([&] { ++pauses; }, 1));
+  EXPECT_GE(pauses, ConnectionCounts::kMostCounted);
 }
 
 // How often work of each kind pauses, for a ruleset of so many of everything.
