@@ -168,6 +168,20 @@ bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
   return true;
 }
 
+// What rules wrote makes it no packet any more. It is told as it was before.
+void FilterHooks::lose(filter::Packet& packet, Bytes as_it_was, size_t whole, TimeNs now) {
+  judgement_ = {.accepted = false, .chain = filter::kWritten};
+  if (packet.read(as_it_was, whole)) events_.note(packet, judgement_, hook_, now);
+}
+
+std::optional<Ipv4Header> FilterHooks::header(const Ipv4Header& as_it_came, TimeNs now) {
+  const auto ip = Ipv4Header::parse(changed());
+  if (ip && ip->total_bytes == as_it_came.total_bytes && ip->header_bytes == as_it_came.header_bytes)
+    return ip;
+  if (has_changed()) lose(packet_, Bytes(came_).subspan(kLinkBytes, copied_), as_it_came.total_bytes, now);
+  return std::nullopt;
+}
+
 bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   // It lies where a neighbour can write: the rules see it as it is now, and a fault of that neighbour's is
   // refused.
@@ -219,7 +233,8 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   if (!leaving.translated) return true;
   const auto header = Ipv4Header::parse(ConstBytes(leaving_).first(seen));
   if (!header || header->total_bytes != length || header->header_bytes != header_bytes) {
-    judgement_ = {.accepted = false};
+    copy_once(leaving_.data(), packet.data(), seen);
+    lose(leaving, Bytes(leaving_).first(seen), length, now);
     return false;
   }
   std::memcpy(packet.data(), leaving_.data(), seen);

@@ -61,15 +61,10 @@ class FilterHooks {
   // What rules say to the packet taken last. One that they refuse is again as it came.
   bool passes(filter::Hook hook, TimeNs now) { return known_ || asks(hook, now); }
   // The private copy is another than the packet that was taken, which must not be used: its beginning, and
-  // its header. None: what rules wrote is not the header of such a packet.
+  // its header. None: what rules wrote is not the header of such a packet, and who asks why is told so.
   bool has_changed() const { return packet_.translated; }
   ConstBytes changed() const { return ConstBytes(copy_).subspan(kLinkBytes, copied_); }
-  std::optional<Ipv4Header> header(const Ipv4Header& as_it_came) const {
-    const auto ip = Ipv4Header::parse(changed());
-    const bool alike =
-        ip && ip->total_bytes == as_it_came.total_bytes && ip->header_bytes == as_it_came.header_bytes;
-    return alike ? ip : std::nullopt;
-  }
+  std::optional<Ipv4Header> header(const Ipv4Header& as_it_came, TimeNs now);
   // Rules translate, or write into packets.
   bool changes_packets() const { return engine_.translates() || engine_.writes(); }
   // The private copy of its transport header and what follows: at least 60 bytes, if there are as many.
@@ -110,6 +105,7 @@ class FilterHooks {
   bool is_known(TimeNs now);
   bool asks(filter::Hook hook, TimeNs now);
   bool routes(filter::Packet& leaving, TimeNs now);
+  void lose(filter::Packet& packet, Bytes as_it_was, size_t whole, TimeNs now);
 
   const Routes& routes_;
   bool active_ = false;

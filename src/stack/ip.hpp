@@ -219,7 +219,7 @@ class Ip {
   // `ethernet` is a copy of the link header; null: the packet looped.
   Fate receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* ethernet,
                     bool broadcast_frame);
-  std::optional<DropReason> judge_whole(const Ipv4Header& as_it_came) const;
+  std::optional<DropReason> judge_whole(TimeNs now, const Ipv4Header& as_it_came);
   Fate receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched, bool looped);
   // A whole packet for us, to whom it is for; `looped`: its frame is the loopback's.
   Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,

@@ -49,7 +49,7 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
     filter_.note_damage();
   if (filter_.tracks() && !filter_.passes(filter::Hook::prerouting, now))
     settle(frame, true, refused_in(now, frame, header, made, true, intact));
-  else if (const auto reason = looped ? std::nullopt : judge_whole(header))
+  else if (const auto reason = looped ? std::nullopt : judge_whole(now, header))
     settle(frame, true, {reason});
   else
     settle(frame, true, deliver(now, frame, header, made, true, intact));
@@ -58,9 +58,9 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
 
 // A packet that was put together, as rules left it.
 template <Link L>
-std::optional<DropReason> Ip<L>::judge_whole(const Ipv4Header& as_it_came) const {
+std::optional<DropReason> Ip<L>::judge_whole(TimeNs now, const Ipv4Header& as_it_came) {
   if (!filter_.is_active()) return std::nullopt;
-  const auto header = filter_.header(as_it_came);
+  const auto header = filter_.header(as_it_came, now);
   return header ? judge_ipv4(*header, routes_, false) : DropReason::malformed_ipv4;
 }
 

@@ -127,7 +127,7 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
       return refused_in(now, frame, ip, packet, looped, intact);
     }
     if (filter_.has_changed()) [[unlikely]] {
-      const auto changed = filter_.header(ip);
+      const auto changed = filter_.header(ip, now);
       if (!changed) return {DropReason::malformed_ipv4};
       ip = *changed;
     }
@@ -151,7 +151,7 @@ auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstB
   if (filter_.is_active()) [[unlikely]] {
     const bool passes = filter_.passes(filter::Hook::input, now);
     if (!passes || filter_.has_changed()) {
-      const auto header = filter_.header(ip);
+      const auto header = filter_.header(ip, now);
       if (!header) return {DropReason::malformed_ipv4};
       return passes ? hand_over_changed(now, *header, packet, intact)
                     : refused_in(now, frame, *header, packet, looped, intact);

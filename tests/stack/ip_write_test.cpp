@@ -2,6 +2,7 @@
 // is no packet any more goes nowhere. Which bytes change is for tests/filter.
 #include <gmock/gmock.h>
 
+#include "filter/words.hpp"
 #include "filter/write_batch.hpp"
 #include "stack/udp_world.hpp"
 
@@ -30,6 +31,17 @@ Octets ttl_9() {
 class IpWriteTest : public UdpWorld {
  protected:
   using UdpWorld::UdpWorld;
+
+  // Who asks why hears of the packet, as it was before a rule made it no packet any more.
+  void expect_told(Hook hook) {
+    const FilterEvents& events = ip_.filter().events();
+    ASSERT_EQ(events.next() - events.first(), 1u);
+    const FilterEvent& event = events[events.first()];
+    EXPECT_EQ(event.hook, hook);
+    EXPECT_EQ(event.destination_port, 80);
+    EXPECT_EQ(filter::place_name(ip_.filter().engine().ruleset(), event.chain, event.rule),
+              "a header that rules wrote");
+  }
 };
 
 TEST_F(IpWriteTest, WhatIsWrittenOnItsWayInIsWhatComes) {
@@ -109,12 +121,14 @@ TEST_F(IpWriteTest, WhatIsNoPacketAnyMoreGoesNowhere) {
       use(at(hook, breaks));
       peer_asks(80);
       EXPECT_TRUE(came().empty());
+      expect_told(hook);
     }
     EXPECT_EQ(drops(DropReason::malformed_ipv4), before + 3);
   }
   use(at(Hook::output, write(kNetwork, 2, {0, 21})));
   EXPECT_FALSE(we_send({kOurs, kPeer, 1000, 80}));
   EXPECT_TRUE(peer_receives().empty());
+  expect_told(Hook::postrouting);
 }
 
 class IpWriteOverMemory : public IpWriteTest {
