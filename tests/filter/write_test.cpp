@@ -114,6 +114,18 @@ TEST(Write, OfAnotherProtocolMakesItOneForTheNextBaseChain) {
   EXPECT_EQ(engine.tally(1).packets, 1U);
 }
 
+TEST(Write, OfAnotherProtocolMakesItOneForTheNextHook) {
+  const Octets l4proto = expression("meta", join(number(nft::kMetaTo, 1), number(nft::kMetaKey, 16)));
+  Engine engine = engine_of(join(chain("early", hook(0)), rule("early", write(kNetwork, 9, {17})),
+                                 rule("in", join(l4proto, cmp(0, {17}), counter()))));
+  Octets bytes = segment();
+  Packet packet;
+  ASSERT_TRUE(packet.read(bytes));
+  ASSERT_TRUE(engine.judge(Hook::prerouting, packet, 0).accepted);
+  ASSERT_TRUE(engine.judge(Hook::input, packet, 0).accepted);
+  EXPECT_EQ(engine.tally(0).packets, 1U);
+}
+
 TEST(Write, NeedsAsMuchOfAPacketAsItWritesAndSums) {
   EXPECT_EQ(engine_of(rule("in", write(kTransport, 100, {1, 2}))).needed_bytes(), 162U);
   EXPECT_EQ(engine_of(rule("in", write(kTransport, 2, {1, 2}, {.type = 1, .offset = 200}))).needed_bytes(),
