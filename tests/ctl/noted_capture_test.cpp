@@ -69,7 +69,7 @@ TEST_F(NotedCaptureTest, BelievesNothing) {
 }
 
 TEST_F(NotedCaptureTest, ALongCommentEndsWithAWholeCharacter) {
-  for (const std::string& before : {"", "a", "ab"}) {
+  for (const char* before : {"", "a", "ab"}) {
     std::string by = before;
     for (int i = 0; i < 1000; ++i) by += "€";
     const std::string note = note_of({{"what", "log"}, {"hook", "input"}, {"by", by}});
