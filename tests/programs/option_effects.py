@@ -342,6 +342,7 @@ def datagrams_are_kept_back():
     yield one.send(b"x" * 40000, socket.MSG_MORE), attempt(one.send, b"y" * 40000), one.send(b"z"), other.recv(100)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lost:
         lost.sendto(b"never sent", socket.MSG_MORE, third.getsockname())
+        yield lost.getsockname()[1] != 0
     one.sendto(b"the only one", third.getsockname())
     yield third.recv(100)
     near, _ = connection()
