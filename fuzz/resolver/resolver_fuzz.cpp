@@ -14,7 +14,11 @@ void try_answer(ConstBytes message, DnsType type) {
   if (message.size() < 2) return;
   DnsName question;
   CHECK(to_dns_name("www.example.org", question));
+  uint8_t written[kQuestionMax];
+  const size_t asked = write_question(load_be16(message.data()), question, type, written);
+  const bool answers = is_answer_to(message, {written, asked});
   const DnsAnswer answer = read_answer(message, load_be16(message.data()), question, type);
+  CHECK(answers || answer.kind == DnsAnswer::Kind::not_ours);
   CHECK(answer.count <= kAddressesMax);
   CHECK(answer.kind == DnsAnswer::Kind::cut ||
         (answer.kind == DnsAnswer::Kind::addresses) == (answer.count > 0));

@@ -65,8 +65,10 @@ void resolve_aio();
 void resolve_exec();
 // After `skerry run --strict`: SIGSYS tells where a socket past this library was asked for, and ends.
 void begin_strict();
+void resolve_gai();
 void resolve_io();
 void resolve_process();
+void resolve_resolv();
 void resolve_shell();
 void resolve_sockets();
 void resolve_stdio();

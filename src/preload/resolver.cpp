@@ -10,9 +10,7 @@
 
 #include "preload/interpose.hpp"
 #include "preload/resolver_files.hpp"
-#include "sockets/client_descriptors.hpp"
-#include "sockets/client_message.hpp"
-#include "sockets/client_setup.hpp"
+#include "preload/resolver_socket.hpp"
 
 namespace skerry::preload {
 namespace {
@@ -28,65 +26,6 @@ uint16_t random_id() {
   return id;
 }
 
-// A connected socket to a name server, and a time when it must have answered.
-class ServerSocket {
- public:
-  ServerSocket(Ipv4Address server, int type, TimeNs deadline)
-      : fd_(client::open(AF_INET, type | SOCK_CLOEXEC, 0)), deadline_(deadline) {
-    if (fd_ < 0 || !has_time()) return;
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(kDnsPort);
-    to.sin_addr.s_addr = htonl(server);
-    int result = -EINTR;  // a signal ends the call, not the attempt
-    while ((result == -EINTR || result == -EALREADY) && has_time()) {
-      client::state.names[socket()].send_timeout_ns = left();
-      result = client::connect(socket(), reinterpret_cast<const sockaddr*>(&to), sizeof to);
-    }
-    connected_ = result == 0;
-  }
-  ~ServerSocket() {
-    if (fd_ >= 0) client::close(fd_);
-  }
-  ServerSocket(const ServerSocket&) = delete;
-  ServerSocket& operator=(const ServerSocket&) = delete;
-
-  bool has_time() const { return client::monotonic_ns() < deadline_; }
-  bool send(const void* bytes, size_t length) const {
-    const iovec out{const_cast<void*>(bytes), length};
-    return connected_ && client::send(socket(), &out, 1, MSG_NOSIGNAL) == static_cast<ssize_t>(length);
-  }
-  // As recv(2); -EAGAIN when the time is over.
-  ssize_t receive(void* bytes, size_t room) const {
-    const iovec in{bytes, room};
-    while (has_time()) {
-      client::state.names[socket()].receive_timeout_ns = left();
-      if (const ssize_t got = client::receive(socket(), &in, 1, 0); got != -EINTR) return got;
-    }
-    return -EAGAIN;
-  }
-  bool receive_all(uint8_t* bytes, size_t length) const {
-    while (length > 0) {
-      const ssize_t got = receive(bytes, length);
-      if (got <= 0) return false;
-      bytes += got;
-      length -= static_cast<size_t>(got);
-    }
-    return true;
-  }
-
- private:
-  uint32_t socket() const { return client::socket_of(fd_); }
-  DurationNs left() const {
-    const TimeNs now = client::monotonic_ns();
-    return deadline_ > now ? deadline_ - now : 1;
-  }
-
-  int fd_;
-  TimeNs deadline_;
-  bool connected_ = false;
-};
-
 struct Question {
   DnsName name;
   DnsType type;
@@ -95,7 +34,7 @@ struct Question {
 // One question to one server; `not_ours` says that no usable answer came. A fresh socket for each: its random
 // port is half of what an off-path forger must guess (RFC 5452).
 DnsAnswer ask_by_datagram(Ipv4Address server, const Question& asked, TimeNs deadline) {
-  const ServerSocket socket(server, SOCK_DGRAM, deadline);
+  const ServerSocket socket({server, kDnsPort}, SOCK_DGRAM, deadline);
   uint8_t question[kQuestionMax];
   const uint16_t id = random_id();
   if (!socket.send(question, write_question(id, asked.name, asked.type, question))) return {};
@@ -109,25 +48,18 @@ DnsAnswer ask_by_datagram(Ipv4Address server, const Question& asked, TimeNs dead
   return {};
 }
 
-// The same over a stream, where each message has its length before it (RFC 7766 section 8).
+// The same over a stream.
 DnsAnswer ask_by_stream(Ipv4Address server, const Question& asked, TimeNs deadline) {
-  const ServerSocket socket(server, SOCK_STREAM, deadline);
-  struct {
-    uint8_t length[2];
-    uint8_t question[kQuestionMax];
-  } message;
+  const ServerSocket socket({server, kDnsPort}, SOCK_STREAM, deadline);
+  uint8_t question[kQuestionMax];
   const uint16_t id = random_id();
-  const size_t bytes = write_question(id, asked.name, asked.type, message.question);
-  store_be16(message.length, static_cast<uint16_t>(bytes));
-  // In one send: a second would wait for the first one's acknowledgment.
-  if (!socket.send(&message, sizeof message.length + bytes)) return {};
-  uint8_t length[2];
-  if (!socket.receive_all(length, sizeof length)) return {};
-  // Of a longer one the end is left where it is: what we keep of an answer lies at its beginning.
+  if (!socket.send_framed(question, write_question(id, asked.name, asked.type, question))) return {};
+  // Of a longer one the beginning is enough: what we keep of an answer lies there.
   uint8_t reply[4096];
-  const size_t wanted = std::min<size_t>(load_be16(length), sizeof reply);
-  if (!socket.receive_all(reply, wanted)) return {};
-  return read_answer({reply, wanted}, id, asked.name, asked.type);
+  const ssize_t length = socket.receive_framed(reply, sizeof reply);
+  if (length < 0) return {};
+  return read_answer({reply, std::min(static_cast<size_t>(length), sizeof reply)}, id, asked.name,
+                     asked.type);
 }
 
 DnsAnswer ask_server(Ipv4Address server, const Question& asked, DurationNs timeout_ns) {

@@ -144,6 +144,19 @@ size_t write_question(uint16_t id, const DnsName& name, DnsType type, uint8_t (&
   return 16 + name.length;
 }
 
+bool is_answer_to(ConstBytes message, ConstBytes question) {
+  if (message.size() < 12 || question.size() < 12) return false;
+  const bool response = message[2] & 0x80;
+  const uint16_t count = load_be16(&question[4]);
+  if (!response || load_be16(&message[0]) != load_be16(&question[0]) || load_be16(&message[4]) != count)
+    return false;
+  if (count != 1) return true;  // no question as there are others
+  DnsName asked, answered;
+  const size_t of_question = read_name(question, 12, asked), at = read_name(message, 12, answered);
+  return of_question != 0 && at != 0 && question.size() - of_question >= 4 && message.size() - at >= 4 &&
+         asked == answered && std::memcmp(&question[of_question], &message[at], 4) == 0;
+}
+
 DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question, DnsType type) {
   DnsAnswer answer;
   if (message.size() < 12 || load_be16(&message[0]) != id) return answer;

@@ -57,6 +57,9 @@ struct DnsAnswer {
   DnsName canonical;  // where the chain of aliases ended, or that which was pointed to
 };
 
+// Whether a message answers a question that a program wrote itself (res_send(3)).
+bool is_answer_to(ConstBytes message, ConstBytes question);
+
 DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question, DnsType type);
 
 }  // namespace skerry::preload

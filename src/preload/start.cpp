@@ -21,8 +21,10 @@ void say(const char* sentence) {
 __attribute__((constructor)) void start() {
   resolve_aio();
   resolve_exec();
+  resolve_gai();
   resolve_io();
   resolve_process();
+  resolve_resolv();
   resolve_shell();
   resolve_sockets();
   resolve_stdio();

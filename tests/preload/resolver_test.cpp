@@ -101,6 +101,20 @@ TEST(DnsAnswer, GivesAddresses) {
   EXPECT_EQ(answer.addresses[1], 0xc0000202u);
 }
 
+// What a program wrote itself, of any type, and what may come back for it.
+TEST(DnsAnswer, BelongsToItsQuestion) {
+  constexpr auto kService = static_cast<DnsType>(33);
+  const Message question(7, 0x0100, "x.example", 0, kService);
+  EXPECT_TRUE(is_answer_to(Message(7, kResponse, "X.Example", 0, kService).bytes, question.bytes));
+  EXPECT_FALSE(is_answer_to(question.bytes, question.bytes));
+  EXPECT_FALSE(is_answer_to(Message(8, kResponse, "x.example", 0, kService).bytes, question.bytes));
+  EXPECT_FALSE(is_answer_to(Message(7, kResponse, "y.example", 0, kService).bytes, question.bytes));
+  EXPECT_FALSE(is_answer_to(Message(7, kResponse, "x.example", 0).bytes, question.bytes));
+  const Message answer(7, kResponse, "x.example", 0, kService);
+  for (size_t length = 0; length < answer.bytes.size(); ++length)
+    EXPECT_FALSE(is_answer_to({answer.bytes.data(), length}, question.bytes)) << length;
+}
+
 TEST(DnsAnswer, FollowsAliasesInAnyOrder) {
   Message message(7, kResponse, "a.example", 3);
   message.put_address("c.example", 9);

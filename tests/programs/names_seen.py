@@ -4,6 +4,7 @@ A name server of RFC 1035 answers on 127.0.0.1, over datagrams and streams; name
 """
 
 import atexit
+import ctypes
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import time
 
 NAMES = {"one.test": ["192.0.2.1"], "two.test": ["192.0.2.2", "192.0.2.3"], "both.test": ["192.0.2.4"], "host.search.test": ["192.0.2.5"],
          "long.test": [f"198.51.100.{last}" for last in range(1, 31)], "longer.test": ["192.0.2.7"], "longest.test": ["192.0.2.8"]}
+SERVICES = {"_imap._tcp.one.test": (0, 5, 143, "two.test"), "_sip._udp.search.test": (1, 2, 5060, "one.test")}
 POINTERS = {"1.2.0.192.in-addr.arpa": "one.test", "7.2.0.192.in-addr.arpa": "longer.test"}
 
 
@@ -23,13 +25,15 @@ def wire_name(name):
 
 def answer(query, is_stream):
     end = query.index(b"\0", 12) + 1
-    name = next((name for name in [*NAMES, *POINTERS] if wire_name(name) == query[12:end].lower()), None)
+    name = next((name for name in [*NAMES, *POINTERS, *SERVICES] if wire_name(name) == query[12:end].lower()), None)
     is_cut = name is not None and (name.startswith("long") or name[0] == "7") and not is_stream
     kind, data = query[end:end + 4], []
     if kind == b"\0\1\0\1" and not is_cut:
         data = [socket.inet_aton(address) for address in NAMES.get(name, [])]
     if kind == b"\0\x0c\0\1" and not is_cut:
         data = [wire_name(POINTERS[name])] if name in POINTERS else []
+    if kind == b"\0\x21\0\1" and name in SERVICES:
+        data = [struct.pack(">HHH", *SERVICES[name][:3]) + wire_name(SERVICES[name][3])]
     records = b"".join(b"\xc0\x0c" + kind + b"\0\0\0\x3c" + struct.pack(">H", len(one)) + one for one in data)
     flags = 0x8180 | (0x0200 if is_cut else 0) | (0 if name else 3)
     return query[:2] + struct.pack(">HHHHH", flags, 1, len(data), 0, 0) + query[12:end + 4] + records
@@ -70,6 +74,54 @@ def addresses(name):
         return problem.args[0]
 
 
+A, MX, SRV = 1, 15, 33
+LIBC = ctypes.CDLL(None)
+LIBC.__h_errno_location.restype = ctypes.POINTER(ctypes.c_int)
+
+
+def asked(function, *arguments, room=1000):
+    """What a function of res_query(3) gave: its result, the reason, and of the answer all but the id that was drawn."""
+    answer = ctypes.create_string_buffer(room)
+    result = function(*arguments, answer, room)
+    reason = LIBC.__h_errno_location().contents.value if result < 0 else 0
+    return result, reason, answer.raw[2:min(result, room)].hex() if result > 0 else ""
+
+
+def ask_servers():
+    for name, kind in (("one.test", A), ("nobody.test", A), ("one.test", MX), ("_imap._tcp.one.test", SRV), ("long.test", A), ("longer.test.", A)):
+        print("res_query", name, kind, asked(LIBC.res_query, name.encode(), 1, kind), flush=True)
+    print("into little room", [asked(LIBC.res_query, b"long.test", 1, A, room=room)[0] for room in (100, 12, 11)])
+    for name, kind in (("host", A), ("_sip._udp", SRV), ("one.test", A), ("host.", A), ("nobody", A), ("one.test", MX)):
+        print("res_search", name, kind, asked(LIBC.res_search, name.encode(), 1, kind), flush=True)
+    print("res_querydomain", asked(LIBC.res_querydomain, b"one", b"test", 1, A), asked(LIBC.res_querydomain, b"one.test.", None, 1, A))
+    print("no name", asked(LIBC.res_query, b"x" * 70, 1, A), asked(LIBC.res_querydomain, b"x" * 600, b"y" * 600, 1, A))
+    question = ctypes.create_string_buffer(500)
+    length = LIBC.res_mkquery(0, b"two.test", 1, A, None, 0, None, question, 500)
+    print("res_send", length, asked(LIBC.res_send, question, length))
+    state = ctypes.create_string_buffer(2000)
+    print("res_ninit", getattr(LIBC, "__res_ninit")(state), asked(LIBC.res_nquery, state, b"two.test", 1, A), asked(LIBC.res_nsearch, state, b"host", 1, A),
+          asked(LIBC.res_nquerydomain, state, b"host", b"search.test", 1, A), asked(LIBC.res_nsend, state, question, length))
+    for option in ("RES_USE_EDNS0", "use-vc"):
+        ctypes.c_uint.from_buffer(state, 8).value ^= {"RES_USE_EDNS0": 0x100000, "use-vc": 0x100008}[option]
+        print(option, asked(LIBC.res_nquery, state, b"longest.test", 1, A))
+    getattr(LIBC, "__res_nclose")(state)
+
+
+class Request(ctypes.Structure):  # struct gaicb
+    _fields_ = [("name", ctypes.c_char_p), ("service", ctypes.c_char_p), ("hints", ctypes.c_void_p), ("found", ctypes.c_void_p), ("rest", ctypes.c_int * 6)]
+
+
+def ask_at_once():
+    requests = [Request(name, b"80") for name in (b"one.test", b"nobody.test", b"here.test")]
+    requests[1].hints = requests[0].hints
+    listed = (ctypes.c_void_p * 3)(*map(ctypes.addressof, requests))
+    for wait in (0, 1):  # GAI_WAIT, GAI_NOWAIT
+        print("getaddrinfo_a", LIBC.getaddrinfo_a(wait, listed, 3, None), end=" ")
+        while LIBC.gai_suspend(listed, 3, None) == 0:
+            pass
+        print([(LIBC.gai_error(ctypes.byref(one)), bool(one.found)) for one in requests], flush=True)
+
+
 def main():
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     datagrams.bind(("127.0.0.1", 53))
@@ -85,6 +137,8 @@ def main():
     for name in ("one.test", "here.test", "nobody.test", "longer.test"):
         print("gethostbyname", name, attempt(socket.gethostbyname_ex, name)[::2], flush=True)  # no aliases of hosts(5)
     print("gethostbyaddr", *(attempt(socket.gethostbyaddr, f"192.0.2.{last}")[::2] for last in (77, 1, 7, 99)))
+    ask_servers()
+    ask_at_once()
     print("getnameinfo", *(attempt(socket.getnameinfo, (f"192.0.2.{last}", 9), flags)
                            for last in (1, 7, 99) for flags in (0, socket.NI_NAMEREQD, socket.NI_NOFQDN, socket.NI_NUMERICHOST)))
     signal.signal(signal.SIGALRM, lambda *_: None)
