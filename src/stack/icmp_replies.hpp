@@ -35,7 +35,8 @@ class IcmpReplies {
   // False: not now, the frame stays the caller's.
   bool promise(TimeNs now, const IcmpNote& note) {
     TokenBucket& bucket = note.header.type == IcmpType::kEchoReply ? echoes_ : errors_;
-    if (count_ == kCapacity || !bucket.take(now, random_)) return false;
+    // To ourselves time limits nothing, as on Linux (icmpv4_xrlim_allow()).
+    if (count_ == kCapacity || !(note.looped || bucket.take(now, random_))) return false;
     notes_[count_++] = note;
     return true;
   }

@@ -134,6 +134,19 @@ class Refusal : public IcmpTest {
   }
 };
 
+TEST_F(Refusal, OfOurOwnIsAlwaysTold) {
+  size_t told = 0;
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(stack_sends(kLoop, bytes_of("x")));
+    ip_.tx(now_);
+    refuse_all();
+    ip_.rx(now_);
+    told += ip_.udp_errors().view().size();
+    ip_.udp_errors().clear();
+  }
+  EXPECT_EQ(told, 200u);
+}
+
 TEST_F(Refusal, QuotesThePacket) {
   const Packet datagram = udp_datagram(kPeer, kOurs, 9, 10, Packet(1000, 7));
   const Packet packet = ipv4_packet(from_peer(IpProtocol::kUdp), datagram);
