@@ -34,13 +34,15 @@ ssize_t take(uint32_t socket, Sink& to, int flags) {
   const SocketOut& out = state.out[socket];
   const Lock lock(in.rx_lock);
   if (!lock) return -EINTR;
+  // A listener's ring is its queue of connections.
+  if (out.status.load(std::memory_order_acquire) & kListening) [[unlikely]]
+    return -ENOTCONN;
   uint32_t read = in.rx_read.load(std::memory_order_relaxed);
   uint32_t available = out.rx_written.load(std::memory_order_acquire) - read;
   if (has_urgent(socket)) [[unlikely]]
     available = readable_to_mark(socket, read, available, (flags & MSG_PEEK) != 0);
   if (available == 0) {
     const uint32_t status = out.status.load(std::memory_order_acquire);
-    if (status & kListening) return -ENOTCONN;
     available = out.rx_written.load(std::memory_order_acquire) - read;
     if (available == 0) return nothing_to_read(socket, status);
     return kLookAgain;

@@ -68,6 +68,17 @@ TEST_P(ConnectTest, AConnectThatDidNotWaitIsAnsweredByTheNextOne) {
   os->close(fd);
 }
 
+TEST_P(ConnectTest, WhoReadsFromAListenerTakesNoConnectionAway) {
+  uint16_t port = 0;
+  const int listening = listener(port);
+  const int one = connect_to(port);
+  EXPECT_EQ(wait_for(listening, POLLIN), POLLIN);
+  EXPECT_EQ(receive(listening), "error 107");
+  const int other = os->accept(listening, nullptr, nullptr, 0);
+  EXPECT_GE(other, 0);
+  for (const int fd : {one, other, listening}) os->close(fd);
+}
+
 TEST_P(ConnectTest, SecondConnectIsRefused) {
   const auto [a, b] = connection();
   const sockaddr_in to = loopback(1);
