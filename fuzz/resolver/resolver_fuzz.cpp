@@ -5,7 +5,7 @@
 
 #include "base/check.hpp"
 #include "preload/resolver_files.hpp"
-#include "preload/resolver_message.hpp"
+#include "wire/dns.hpp"
 
 namespace skerry::preload {
 namespace {
@@ -65,6 +65,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     skerry::preload::try_files(rest);
   else
     skerry::preload::try_answer(
-        rest, data[0] == 'p' ? skerry::preload::DnsType::pointer : skerry::preload::DnsType::address);
+        rest, data[0] == 'p' ? skerry::DnsType::pointer : skerry::DnsType::address);
   return 0;
 }

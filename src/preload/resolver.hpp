@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "preload/resolver_message.hpp"
+#include "wire/dns.hpp"
 
 namespace skerry::preload {
 

@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "preload/interpose.hpp"
-#include "preload/resolver_message.hpp"
 #include "preload/resolver_socket.hpp"
+#include "wire/dns.hpp"
 
 namespace skerry::preload {
 namespace {

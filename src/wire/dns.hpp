@@ -1,16 +1,18 @@
-// DNS messages (RFC 1035 section 4): a question out, an answer in. The answer comes from anybody, so
-// everything in it is bounded: names by 255 bytes and by jumps, records by the message. Pure; fuzzed by
-// fuzz/resolver.
+// DNS messages (RFC 1035 section 4): a question out and an answer in, for who asks; a question in and a reply
+// out, for who is asked. Both come from anybody, so everything in them is bounded: names by 255 bytes and by
+// jumps, records by the message. Fuzzed by fuzz/resolver.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/bytes.hpp"
 #include "wire/address.hpp"
 
-namespace skerry::preload {
+namespace skerry {
 
 // A name in wire form without compression, its labels in lower case (RFC 1035 section 3.1, RFC 4343).
 struct DnsName {
@@ -38,6 +40,7 @@ enum class DnsType : uint16_t { address = 1, pointer = 12 };
 // A recursive question, of class IN. Returns the message's length.
 size_t write_question(uint16_t id, const DnsName& name, DnsType type, uint8_t (&message)[kQuestionMax]);
 
+inline constexpr uint16_t kDnsClassIn = 1;
 inline constexpr size_t kAddressesMax = 32;
 
 struct DnsAnswer {
@@ -54,7 +57,8 @@ struct DnsAnswer {
   Kind kind = Kind::not_ours;
   std::array<Ipv4Address, kAddressesMax> addresses{};
   size_t count = 0;
-  DnsName canonical;  // where the chain of aliases ended, or that which was pointed to
+  DnsName canonical;   // where the chain of aliases ended, or that which was pointed to
+  uint32_t ttl_s = 0;  // the shortest of the records that led to the addresses or the alias
 };
 
 // Whether a message answers a question that a program wrote itself (res_send(3)).
@@ -62,4 +66,25 @@ bool is_answer_to(ConstBytes message, ConstBytes question);
 
 DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question, DnsType type);
 
-}  // namespace skerry::preload
+// --- for who is asked
+
+struct DnsQuestion {
+  uint16_t id = 0;
+  DnsName name;
+  uint16_t type = 0, class_ = 0;
+  size_t bytes = 0;  // of the message, up to the end of the question
+};
+
+// None if it is not exactly one question. What follows it (RFC 6891 options) is passed over.
+std::optional<DnsQuestion> read_question(ConstBytes message);
+
+enum class DnsCode : uint8_t { no_error = 0, server_failure = 2, no_name = 3, refused = 5 };  // RCODE
+
+inline constexpr size_t kReplyMax = 512;  // what everybody takes by UDP (RFC 1035 section 4.2.1)
+
+// Answers the question that `query` consists of, in its own spelling, with addresses that hold for `ttl_s`;
+// those that do not fit are left out. Returns the message's length.
+size_t write_reply(ConstBytes query, DnsCode code, std::span<const Ipv4Address> addresses, uint32_t ttl_s,
+                   uint8_t (&reply)[kReplyMax]);
+
+}  // namespace skerry

@@ -1,14 +1,16 @@
-#include "preload/resolver_message.hpp"
+#include "wire/dns.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <iterator>
 
-namespace skerry::preload {
+namespace skerry {
 namespace {
 
-constexpr uint16_t kTypeCname = 5, kClassIn = 1;
-constexpr int kAliasesMax = 8;  // steps of a CNAME chain that are followed
+constexpr size_t kHeaderBytes = 12;
+constexpr uint16_t kTypeCname = 5;
+constexpr uint16_t kOpcode = 0x7800, kRecursionDesired = 0x0100;  // in the second word
+constexpr int kAliasesMax = 8;                                    // steps of a CNAME chain that are followed
 
 uint8_t lower(uint8_t c) {
   return c >= 'A' && c <= 'Z' ? static_cast<uint8_t>(c + 32) : c;
@@ -44,6 +46,7 @@ size_t read_name(ConstBytes message, size_t at, DnsName& name) {
 struct Record {
   DnsName owner;
   uint16_t type, class_;
+  uint32_t ttl_s;
   size_t data, data_bytes;
 };
 
@@ -53,6 +56,8 @@ size_t read_record(ConstBytes message, size_t at, Record& record) {
   if (at == 0 || message.size() - at < 10) return 0;
   record.type = load_be16(&message[at]);
   record.class_ = load_be16(&message[at + 2]);
+  record.ttl_s = load_be32(&message[at + 4]);
+  if (record.ttl_s >> 31 != 0) record.ttl_s = 0;  // RFC 2181 section 8
   record.data_bytes = load_be16(&message[at + 8]);
   record.data = at + 10;
   if (message.size() - record.data < record.data_bytes) return 0;
@@ -67,16 +72,19 @@ bool collect(ConstBytes message, size_t at, uint16_t count, DnsType type, DnsAns
     Record record;
     at = read_record(message, at, record);
     if (at == 0) return true;
-    if (record.class_ != kClassIn || !(record.owner == answer.canonical)) continue;
+    if (record.class_ != kDnsClassIn || !(record.owner == answer.canonical)) continue;
     const bool is_wanted = record.type == static_cast<uint16_t>(type);
-    if (is_wanted && type == DnsType::address && record.data_bytes == 4 && answer.count < kAddressesMax)
+    if (is_wanted && type == DnsType::address && record.data_bytes == 4 && answer.count < kAddressesMax) {
       answer.addresses[answer.count++] = load_be32(&message[record.data]);
+      answer.ttl_s = std::min(answer.ttl_s, record.ttl_s);
+    }
     const bool is_alias = record.type == kTypeCname;
     DnsName target;
     if (!is_alias && !(is_wanted && type == DnsType::pointer)) continue;
     if (read_name(message, record.data, target) == 0) continue;
     if (is_alias) {
       answer.canonical = target;
+      answer.ttl_s = std::min(answer.ttl_s, record.ttl_s);
       return false;
     }
     if (pointer.length == 0) pointer = target;
@@ -134,13 +142,13 @@ DnsName name_of_address(Ipv4Address address) {
 }
 
 size_t write_question(uint16_t id, const DnsName& name, DnsType type, uint8_t (&message)[kQuestionMax]) {
-  std::memset(message, 0, 12);
+  std::memset(message, 0, kHeaderBytes);
   store_be16(message, id);
-  message[2] = 1;  // RD: recursion desired
+  store_be16(message + 2, kRecursionDesired);
   store_be16(message + 4, 1);
   std::memcpy(message + 12, name.bytes.data(), name.length);
   store_be16(message + 12 + name.length, static_cast<uint16_t>(type));
-  store_be16(message + 14 + name.length, kClassIn);
+  store_be16(message + 14 + name.length, kDnsClassIn);
   return 16 + name.length;
 }
 
@@ -162,16 +170,17 @@ DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question, 
   if (message.size() < 12 || load_be16(&message[0]) != id) return answer;
   const uint16_t flags = load_be16(&message[2]);
   const bool response = flags & 0x8000;
-  const bool is_query_opcode = (flags & 0x7800) == 0;
+  const bool is_query_opcode = (flags & kOpcode) == 0;
   DnsName asked;
   const size_t at = read_name(message, 12, asked);
   if (!response || !is_query_opcode || load_be16(&message[4]) != 1 || at == 0 || message.size() - at < 4 ||
       !(asked == question) || load_be16(&message[at]) != static_cast<uint16_t>(type) ||
-      load_be16(&message[at + 2]) != kClassIn)
+      load_be16(&message[at + 2]) != kDnsClassIn)
     return answer;
 
   const int code = flags & 15;
   answer.canonical = question;
+  answer.ttl_s = UINT32_MAX;
   if (code == 3) {
     answer.kind = DnsAnswer::Kind::no_name;
     return answer;
@@ -196,4 +205,44 @@ DnsAnswer read_answer(ConstBytes message, uint16_t id, const DnsName& question, 
   return answer;
 }
 
-}  // namespace skerry::preload
+std::optional<DnsQuestion> read_question(ConstBytes message) {
+  if (message.size() < kHeaderBytes) return std::nullopt;
+  DnsQuestion question;
+  question.id = load_be16(&message[0]);
+  const uint16_t flags = load_be16(&message[2]);
+  const bool response = flags & 0x8000;
+  if (response || (flags & kOpcode) != 0 || load_be16(&message[4]) != 1) return std::nullopt;
+  const size_t at = read_name(message, kHeaderBytes, question.name);
+  // Spelled out: there is no name before it to point to.
+  if (at != kHeaderBytes + question.name.length || message.size() - at < 4) return std::nullopt;
+  question.type = load_be16(&message[at]);
+  question.class_ = load_be16(&message[at + 2]);
+  question.bytes = at + 4;
+  return question;
+}
+
+size_t write_reply(ConstBytes query, DnsCode code, std::span<const Ipv4Address> addresses, uint32_t ttl_s,
+                   uint8_t (&reply)[kReplyMax]) {
+  constexpr size_t kRecordBytes = 16;
+  constexpr uint16_t kResponse = 0x8000, kRecursionAvailable = 0x0080;
+  constexpr uint16_t kNameOfQuestion = 0xc000 | kHeaderBytes;
+  size_t length = std::min(query.size(), kQuestionMax);
+  std::memcpy(reply, query.data(), length);
+  const size_t count = std::min(addresses.size(), (kReplyMax - length) / kRecordBytes);
+  store_be16(reply + 2, static_cast<uint16_t>(kResponse | (load_be16(reply + 2) & kRecursionDesired) |
+                                              kRecursionAvailable | static_cast<uint16_t>(code)));
+  store_be16(reply + 6, static_cast<uint16_t>(count));
+  store_be32(reply + 8, 0);  // no other sections
+  for (size_t i = 0; i < count; ++i, length += kRecordBytes) {
+    uint8_t* const record = reply + length;
+    store_be16(record, kNameOfQuestion);
+    store_be16(record + 2, static_cast<uint16_t>(DnsType::address));
+    store_be16(record + 4, kDnsClassIn);
+    store_be32(record + 6, ttl_s);
+    store_be16(record + 10, 4);
+    store_be32(record + 12, addresses[i]);
+  }
+  return length;
+}
+
+}  // namespace skerry
