@@ -163,7 +163,7 @@ void Supervisor::join(const RunRequest& request, Fd rules, JoinAnswer answer) {
   const Machine machine = this_machine();
   Result<Program> admitted = admit(request, plan_, machine);
   if (!admitted) {
-    if (!in_the_way.empty()) end_if_alone();
+    end_if_alone();
     return answer(admitted.error());
   }
   if (!rules && default_rules_) {
