@@ -9,8 +9,9 @@ namespace skerry {
 
 struct Descriptors {
   Fd arena, session, listener, session_wake, session_ring, rules;
+  Fd names;  // to the resolver; only of a stack with an allow-list
 
-  static Result<Descriptors> take(Env& env) {
+  static Result<Descriptors> take(Env& env, bool with_names) {
     Descriptors all;
     const std::pair<const char*, Fd*> names[] = {{"arena", &all.arena},
                                                  {"session.region", &all.session},
@@ -22,6 +23,11 @@ struct Descriptors {
       Result<Fd> fd = env.take(name);
       if (!fd) return fd.error();
       *place = std::move(*fd);
+    }
+    if (with_names) {
+      Result<Fd> fd = env.take("names");
+      if (!fd) return fd.error();
+      all.names = std::move(*fd);
     }
     return all;
   }

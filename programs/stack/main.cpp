@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "descriptors.hpp"
+#include "name_door.hpp"
 #include "rules.hpp"
 #include "run/component.hpp"
 #include "run/link_end.hpp"
@@ -56,14 +57,17 @@ class StackProcess {
   StackProcess(Process process, StackSettings settings, ShmLink link, Bytes arena, sockets::SessionView view);
   Result<void> load_rules(Fd memory) { return rules_.load(std::move(memory), process_.host.now()); }
   Result<void> open_doors(sockets::Anchors::Descriptors door, Fd session_wake);
+  // With an allow-list: `names` leads to the resolver. Before the rules are loaded.
+  Result<void> insist_on_allow_list(Fd names);
   void breathe();
 
  private:
   using Ip = stack::Ip<typename Wire::Link>;
   using TcpComponent = stack::TcpComponent<Ip>;
-  using UdpComponent = stack::UdpComponent<Ip, sockets::Server>;
+  using UdpComponent = stack::UdpComponent<Ip, Recipients<sockets::Server>>;
   using UdpSender = stack::UdpSender<Ip>;
   using DatagramComponent = sockets::DatagramComponent<UdpSender>;
+  using NameComponent = skerry::NameComponent<UdpSender>;
 
   Result<nlohmann::json> answer(ControlMessage& request);
   Result<void> relink(ControlMessage& request);
@@ -82,11 +86,15 @@ class StackProcess {
   stack::Udp udp_;
   Ip ip_;
   sockets::Server server_;
+  NameDoor name_door_;
+  Recipients<sockets::Server> recipients_;
   TcpComponent tcp_component_;
   UdpComponent udp_component_;
   UdpSender udp_sender_;
   DatagramComponent datagrams_;
+  NameComponent names_;
   Rules rules_;
+  std::optional<AllowList> allowed_;
   std::optional<sockets::Anchors> anchors_;
   std::optional<ControlServer> control_;
   std::optional<Waker> session_wake_;
@@ -146,17 +154,20 @@ StackProcess<Wire>::StackProcess(Process process, StackSettings settings, ShmLin
       random_(secret<uint64_t>()),
       ids_(settings_.sockets),
       tcp_(arena, limits(settings_), streams_of(view), ids_, secret<SipKey>(), random_),
-      udp_(settings_.sockets, random_),
+      udp_(settings_.sockets + 1, random_),  // the last is the stack's own
       ip_(wire_.link(),
           {.addresses = settings_.addresses,
            .gateway = settings_.gateway,
            .gateway_holds = settings_.gateway_holds},
           random_),
       server_(view, tcp_, udp_, ip_.routes(), ids_),
+      name_door_(settings_.sockets, ip_.routes(), ip_.filter().events(), random_),
+      recipients_(server_, name_door_),
       tcp_component_(ip_, tcp_),
-      udp_component_(ip_, udp_, server_),
+      udp_component_(ip_, udp_, recipients_),
       udp_sender_(ip_, udp_),
       datagrams_(server_, udp_sender_),
+      names_(name_door_, udp_sender_),
       rules_(ip_.filter(), secret<SipKey>(), [this] { return process_.host.now(); }),
       shown_(process_.stats),
       in_use_(process_.stats.counter("sockets.in_use")) {
@@ -200,6 +211,22 @@ Result<void> StackProcess<Wire>::open_doors(sockets::Anchors::Descriptors door, 
   Result<void> done = waiter.watch(anchors_->descriptor(), [this](uint32_t) { anchors_->serve(); });
   if (done) done = waiter.watch(session_wake_->fd(), [this](uint32_t) { session_wake_->drain(); });
   if (done) done = watch_link(waiter, link_);
+  return done;
+}
+
+template <class Wire>
+Result<void> StackProcess<Wire>::insist_on_allow_list(Fd names) {
+  allowed_.emplace(ip_.filter(), *settings_.allow);
+  rules_.insist_on(*allowed_);
+  Result<void> done = name_door_.open(std::move(names), *allowed_, udp_);
+  if (done)
+    done = process_.host.waiter().watch(name_door_.descriptor(),
+                                        [this](uint32_t) { name_door_.listen(process_.host.now()); });
+  shown_.add("names.asked", name_door_.counters().asked);
+  shown_.add("names.answered", name_door_.counters().answered);
+  shown_.add("names.refused", name_door_.counters().refused);
+  shown_.add("names.lost", name_door_.counters().lost);
+  shown_.add("names.faults", name_door_.counters().faults);
   return done;
 }
 
@@ -271,7 +298,7 @@ void StackProcess<Wire>::report() {
 
 template <class Wire>
 void StackProcess<Wire>::breathe() {
-  Fused all(rules_.slices(), ip_, tcp_component_, udp_component_, datagrams_, server_);
+  Fused all(rules_.slices(), ip_, tcp_component_, udp_component_, names_, datagrams_, server_);
   Loop loop(all, process_.host, process_.stats, LoopPolicy::among_neighbours(settings_.one_core));
   show_counters();
   loop.on_report([this] { report(); });
@@ -299,6 +326,7 @@ Result<void> start(Process process, StackSettings settings, Descriptors fds, Shm
   Result<void> done =
       stack->open_doors({std::move(fds.listener), std::move(fds.session), std::move(fds.session_ring)},
                         std::move(fds.session_wake));
+  if (done && fds.names) done = stack->insist_on_allow_list(std::move(fds.names));
   if (done) done = confine(Confinement::stack);
   // A stranger's bytes, so behind the walls; and before its first frame.
   if (done) done = stack->load_rules(std::move(fds.rules));
@@ -311,7 +339,7 @@ Result<void> run() {
   if (!process) return process.error();
   Result<StackSettings> settings = StackSettings::from(process->env.settings());
   if (!settings) return settings.error();
-  Result<Descriptors> fds = Descriptors::take(process->env);
+  Result<Descriptors> fds = Descriptors::take(process->env, settings->allow.has_value());
   if (!fds) return fds.error();
   Result<LinkDescriptors> ends = take_link(process->env, settings->link["end"]);
   if (!ends) return ends.error();

@@ -65,7 +65,29 @@ json object_row(const filter::Engine& engine, const filter::NamedObject& object)
           {"tally", tally_of(engine, object.stateful)}};
 }
 
+const char* why_no_answer(stack::NameEvent what) {
+  switch (what) {
+    case stack::NameEvent::not_public:
+      return "it leads to no address of the Internet";
+    case stack::NameEvent::unanswered:
+      return "no name server has an answer";
+    case stack::NameEvent::none:
+    case stack::NameEvent::not_allowed:
+      return "it is not on the allow-list";
+  }
+  return "";
+}
+
+json name_row(const stack::FilterEvent& event, TimeNs now) {
+  return {{"what", "refuse"},
+          {"layer", "names"},
+          {"ago_ms", (now - event.at) / kMillisecond},
+          {"packet", fmt::format("name {}", event.name.data())},
+          {"by", why_no_answer(event.name_event)}};
+}
+
 json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, TimeNs now) {
+  if (event.name_event != stack::NameEvent::none) return name_row(event, now);
   const bool logged = event.log != filter::kNone;
   json row{
       {"what", logged           ? "log"
@@ -178,8 +200,11 @@ Result<void> Rules::load(Fd memory, TimeNs now) {
 Result<void> Rules::load(Fd memory, TimeNs now, const Pause& pause) {
   Result<filter::Ruleset> ruleset = read_rules(memory, pause);
   if (!ruleset) return ruleset.error();
+  if (allowed_ != nullptr && !AllowList::is_in(*ruleset))
+    return Error{"these rules lack the allow-list that the program was started with"};
   filter::Engine engine(std::move(*ruleset), now, secret_, filter::Engine::Search::indexed, pause);
   filter::Engine old = hooks_.use(std::move(engine), now, secret_, pause);
+  if (allowed_ != nullptr) allowed_->begin(now);
   memory_ = std::move(memory);
   old.take_apart(pause);
   return {};

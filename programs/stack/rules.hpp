@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "allow_list.hpp"
 #include "base/fd.hpp"
 #include "base/result.hpp"
 #include "base/siphash.hpp"
@@ -19,6 +20,9 @@ class Rules {
   // `secret` keeps strangers from filling one bucket of a set.
   Rules(stack::FilterHooks& hooks, const SipKey& secret, std::function<TimeNs()> clock)
       : hooks_(hooks), secret_(secret), slices_(std::move(clock)) {}
+
+  // From now on no rules are loaded that lack its set. It outlives the rules.
+  void insist_on(AllowList& allowed) { allowed_ = &allowed; }
 
   // Commands of the control socket that are about rules; each is a function below. Throws what nlohmann::json
   // does at what is missing.
@@ -65,13 +69,14 @@ class Rules {
   // were; those from "first" on that fit into one message, and no others were touched.
   Result<nlohmann::json> reset(const nlohmann::json& request);
 
-  // What rules refused or logged, from number `first` on: "next" is where to go on, "missed" how many were
-  // forgotten since.
+  // What rules refused or logged, and names that were not resolved, from number `first` on: "next" is where
+  // to go on, "missed" how many were forgotten since.
   // {"rows":[{"what":"drop","layer":"filter","hook":"input","ago_ms":3,"packet":"tcp 10.77.0.3:40000
   // > 10.77.0.2:80",
-  //           "by":"inet web in handle 4","index":0}],"next":8,"missed":0}; "what" is "drop", "reject" or
-  //           "log", which has its prefix as "by", and "level" or "group". With "bytes":true in the question
-  //           each has "ago_ns", "length" and what it begins with, hexadecimal: "bytes"
+  //           "by":"inet web in handle 4","index":0}],"next":8,"missed":0}; "what" is "drop", "reject",
+  //           "log", which has its prefix as "by", and "level" or "group", or "refuse" of a name, with
+  //           "layer" "names". With "bytes":true in the question each has "ago_ns", "length" and what it
+  //           begins with, hexadecimal: "bytes", which a name has none of
   nlohmann::json events(const nlohmann::json& request, TimeNs now) const;
 
   // Packets that `memory` matches, a ruleset of nothing but matches, are followed until nobody asks for three
@@ -91,6 +96,7 @@ class Rules {
 
   stack::FilterHooks& hooks_;
   const SipKey secret_;
+  AllowList* allowed_ = nullptr;
   Fd memory_;  // kept, so that who looks at our descriptors finds what was granted
   Fd next_memory_;
   Result<void> loaded_;

@@ -32,6 +32,11 @@ Result<StackSettings> StackSettings::from(const nlohmann::json& json) {
     settings.gateway_holds = json.value("gateway_holds", 0u);
     settings.one_core = json.value("one_core", false);
     if (json.contains("lossy_seed")) settings.lossy_seed = json["lossy_seed"].get<uint64_t>();
+    if (json.contains("allow")) {
+      Result<AllowSettings> allow = AllowSettings::from(json["allow"]);
+      if (!allow) return allow.error();
+      settings.allow = std::move(*allow);
+    }
     if (settings.sockets == 0 || settings.sockets % 64 != 0 || settings.sockets > sockets::kMaxSockets) {
       return Error{"the stack's settings need sockets as a multiple of 64, at most 65536"};
     }

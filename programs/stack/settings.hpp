@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "allow_list.hpp"
 #include "base/result.hpp"
 #include "stack/routes.hpp"
 #include "wire/address.hpp"
@@ -23,6 +24,8 @@ struct StackSettings {
 
   bool one_core = false;               // everybody runs on one core: wait by its rules
   std::optional<uint64_t> lossy_seed;  // loss, reordering, duplicates and damage on the link, from this seed
+
+  std::optional<AllowSettings> allow;  // the program may speak to nobody else
 
   static Result<StackSettings> from(const nlohmann::json& settings);
 };

@@ -81,7 +81,7 @@ Result<void> supervise(const std::string& name, const Supervisor::Started& start
     ::fcntl(number++, F_SETFD, FD_CLOEXEC);
   }
   for (const Program& program : supervisor.plan().programs) {
-    if (program.filter.empty()) continue;
+    if (!has_rules(program)) continue;
     Fd rules(number++);
     ::fcntl(rules.get(), F_SETFD, FD_CLOEXEC);
     Result<void> given = supervisor.give_rules(program.name, std::move(rules));

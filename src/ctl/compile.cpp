@@ -18,6 +18,7 @@
 #include "filter/load.hpp"
 #include "filter/packet.hpp"
 #include "filter/words.hpp"
+#include "resolver/words.hpp"
 
 namespace skerry::ctl {
 
@@ -32,6 +33,61 @@ Result<Fd> open_rules(const std::string& file) {
     return Error{fmt::format("cannot read {}: {}", file, std::strerror(errno)), errno};
   if (S_ISDIR(status.st_mode)) return Error{fmt::format("cannot read {}: it is a directory", file), EISDIR};
   return text;
+}
+
+// To its end, which may not be known before.
+Result<std::string> read_all(const Fd& file, const std::string& name) {
+  std::string text;
+  for (;;) {
+    char bytes[65536];
+    const ssize_t got = ::read(file.get(), bytes, sizeof bytes);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error{fmt::format("cannot read {}: {}", name, std::strerror(errno)), errno};
+    if (got == 0) return text;
+    text.append(bytes, static_cast<size_t>(got));
+  }
+}
+
+Result<Fd> memory_with(const std::string& text) {
+  Fd memory(::memfd_create("skerry-rules", MFD_CLOEXEC));
+  size_t written = 0;
+  while (memory && written < text.size()) {
+    const ssize_t bytes = ::write(memory.get(), text.data() + written, text.size() - written);
+    if (bytes < 0) break;
+    written += static_cast<size_t>(bytes);
+  }
+  if (!memory || written < text.size())
+    return Error{fmt::format("no memory for the rules: {}", std::strerror(errno)), errno};
+  ::lseek(memory.get(), 0, SEEK_SET);
+  return memory;
+}
+
+// A file's rules, and behind them those of an allow-list.
+struct Joined {
+  Fd text;
+  size_t file_lines = SIZE_MAX;
+};
+Result<Joined> join(const std::string& file, const std::string& allow_rules) {
+  Joined joined;
+  std::string text;
+  if (!file.empty() || allow_rules.empty()) {
+    Result<Fd> opened = open_rules(file);
+    if (!opened) return opened.error();
+    joined.text = std::move(*opened);
+    if (allow_rules.empty()) return joined;
+    Result<std::string> read = read_all(joined.text, file);
+    if (!read) return read.error();
+    text = std::move(*read) + "\n";
+  }
+  // Whoever added a rule to it would open it.
+  if (text.find(resolver::kAllowTable) != std::string::npos)
+    return Error{fmt::format("{} says {}, which is the name of the allow-list's own table: choose another",
+                             file, resolver::kAllowTable)};
+  joined.file_lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+  Result<Fd> memory = memory_with(text + allow_rules);
+  if (!memory) return memory.error();
+  joined.text = std::move(*memory);
+  return joined;
 }
 
 Result<std::vector<uint8_t>> content(const Fd& memory) {
@@ -130,24 +186,31 @@ std::string place_of_rule(const filter::Ruleset& ruleset, const std::vector<uint
                           const std::string& file, uint32_t chain, uint32_t rule) {
   size_t index = rule;
   for (uint32_t before = 0; before < chain; ++before) index += ruleset.chains[before].rules.size();
-  if (rule != filter::kNone && index < lines.size()) return fmt::format("{}:{}", file, lines[index]);
+  if (rule != filter::kNone && index < lines.size() && lines[index] != 0)
+    return fmt::format("{}:{}", file, lines[index]);
   return fmt::format("{}: {}", file, filter::place_name(ruleset, chain, rule));
 }
 
-Result<CompiledRules> compile_rules(const std::string& file) {
-  const Result<Fd> text = open_rules(file);
-  if (!text) return text.error();
-  Result<CompiledRules> rules = compile(*text, file);
-  if (rules) rules->lines = lines_of(*text, rules->ruleset);
+Result<CompiledRules> compile_rules(const std::string& path, const std::string& allow_rules) {
+  // By itself first, so that nobody reads of mistakes in what he did not write.
+  if (!path.empty() && path != "-" && !allow_rules.empty()) {
+    Result<CompiledRules> alone = compile_rules(path);
+    if (!alone) return alone;
+  }
+  const Result<Joined> joined = join(path, allow_rules);
+  if (!joined) return joined.error();
+  Result<CompiledRules> rules = compile(joined->text, path.empty() ? "the allow-list" : path);
+  if (!rules) return rules;
+  rules->lines = lines_of(joined->text, rules->ruleset);
+  for (uint32_t& line : rules->lines)
+    if (line > joined->file_lines) line = 0;
   return rules;
 }
 
 Result<CompiledRules> compile_text(const std::string& text, const std::string& name) {
-  const Fd memory(::memfd_create("skerry-text", MFD_CLOEXEC));
-  if (!memory || ::write(memory.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      ::lseek(memory.get(), 0, SEEK_SET) != 0)
-    return Error{fmt::format("no memory for what is compiled: {}", std::strerror(errno)), errno};
-  return compile(memory, name);
+  const Result<Fd> memory = memory_with(text);
+  if (!memory) return memory.error();
+  return compile(*memory, name);
 }
 
 }  // namespace skerry::ctl

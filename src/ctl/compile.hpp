@@ -14,14 +14,15 @@ namespace skerry::ctl {
 struct CompiledRules {
   filter::Ruleset ruleset;
   Fd batch;  // the same as a netlink batch, in sealed memory: what a stack is given
-  // The line of the text that each rule stands in, by chains and in each by rules; empty if nobody could say,
-  // as of standard input.
+  // The line of the file that each rule stands in, by chains and in each by rules; 0 of one that comes from
+  // elsewhere; empty if nobody could say, as of standard input.
   std::vector<uint32_t> lines;
 };
 
 // "-" is standard input. What nft says about the text goes to stderr as nft says it, with the file's name.
-// Errors: the file cannot be read, the compiler did not work, or the rules are refused.
-Result<CompiledRules> compile_rules(const std::string& file);
+// Errors: the file cannot be read, the compiler did not work, or the rules are refused. `allow_rules`: those
+// of an allow-list, which hold beside the file's (supervisor/allow.hpp); with them the file may be empty.
+Result<CompiledRules> compile_rules(const std::string& file, const std::string& allow_rules = "");
 
 // The same of text of our own; nft's words call it `name`. Without lines.
 Result<CompiledRules> compile_text(const std::string& text, const std::string& name);

@@ -28,7 +28,7 @@ struct StackOptions {
 Outcome load(const StackOptions& options) {
   Result<StackAsked> asked = find_stack(options.stack, options.net);
   if (!asked) return failed(asked.error());
-  const Result<CompiledRules> rules = compile_rules(options.file);
+  const Result<CompiledRules> rules = compile_rules(options.file, asked->allow_rules);
   if (!rules) return failed(rules.error());
   const supervisor::Request request{.command = supervisor::Command::load_rules,
                                     .program = asked->program,

@@ -76,6 +76,7 @@ std::string process_text(const Plan& plan, const Process& process, const Rows& r
   if (process.core) lines.push_back(fmt::format("core {}", *process.core));
   std::string text = node(process.name, std::string(to_string(process.kind)), lines, rows);
   if (process.kind == ProcessKind::stack) text += edge(process.program, process.name, "session");
+  if (process.kind == ProcessKind::resolver) text += edge(process.program + ".stack", process.name, "names");
   for (const supervisor::Grant& grant : process.grants) {
     if (plan.object(grant.object)->kind == ObjectKind::passt) text += node(grant.object, "passt", {}, rows);
   }

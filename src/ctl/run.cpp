@@ -16,6 +16,7 @@
 #include "supervisor/address_text.hpp"
 #include "supervisor/attach.hpp"
 #include "supervisor/composition.hpp"
+#include "supervisor/name_server.hpp"
 #include "supervisor/sandbox.hpp"
 
 namespace skerry::ctl {
@@ -31,6 +32,8 @@ struct RunOptions {
   std::string filter;
   std::vector<std::string> shares;
   std::vector<std::string> publish;
+  std::vector<std::string> allow;
+  std::string resolver;
   bool strict = false;
   std::vector<std::string> argv;
 };
@@ -43,7 +46,7 @@ struct Question {
   std::string composition;
   supervisor::RunRequest request;
   std::optional<supervisor::Subnet> subnet;  // of a network that is still to be made
-  Fd rules;                                  // compiled, if the request names a filter
+  Fd rules;                                  // compiled, if the request has a filter or an allow-list
 };
 
 // The options as values. The error is a sentence.
@@ -79,6 +82,17 @@ Result<Question> read_options(const RunOptions& options) {
     const Result<supervisor::Publish> publish = supervisor::parse_publish(text);
     if (!publish) return publish.error();
     request.publish.push_back(*publish);
+  }
+  for (const std::string& text : options.allow) {
+    const Result<supervisor::Allow> allow = supervisor::parse_allow(text);
+    if (!allow) return allow.error();
+    request.allow.push_back(*allow);
+  }
+  if (!options.resolver.empty()) {
+    const Result<std::string> server = supervisor::parse_name_server(options.resolver);
+    if (!server) return server.error();
+    if (request.allow.empty()) return Error{"--resolver is asked for names that --allow lists: list one"};
+    request.name_servers.push_back(*server);
   }
   // Who publishes has said what he needs.
   if (!request.publish.empty() && !request.uplink) request.uplink = supervisor::Uplink::user;
@@ -190,10 +204,11 @@ Outcome run(const RunOptions& options) {
                    kRunNotExecutable);
   }
   question->request.executable = file.path;
-  if (!options.filter.empty()) {
-    Result<CompiledRules> rules = compile_rules(options.filter);
+  if (!options.filter.empty() || !options.allow.empty()) {
+    const supervisor::Program listed{.publish = question->request.publish, .allow = question->request.allow};
+    Result<CompiledRules> rules = compile_rules(options.filter, allow_rules(listed));
     if (!rules) return refused(rules.error().message);
-    question->request.filter = absolute_name(options.filter);
+    if (!options.filter.empty()) question->request.filter = absolute_name(options.filter);
     question->request.filter_lines = std::move(rules->lines);
     question->rules = std::move(rules->batch);
   }
@@ -235,27 +250,23 @@ void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) 
       "--strict", options->strict,
       "stop it, with the stack of the call, where it asks the kernel for a socket of the Internet\n"
       "past Skerry, instead of giving it one that reaches nobody");
-  // Refused, never ignored: whoever asks for a wall must not run without one.
-  struct NotYet {
-    const char* name;
-    CLI::Option* option;
-  };
-  const std::vector<NotYet> not_yet = {{"--allow", command->add_option("--allow")->group("")}};
+  command
+      ->add_option(
+          "--allow", options->allow,
+          "whom alone it may speak to: NAME:PORT[/udp] or ADDRESS:PORT[/udp], again for each; :PORT[/udp]\n"
+          "lets others connect to it (docs/filter.md)")
+      ->allow_extra_args(false);
+  command->add_option("--resolver", options->resolver,
+                      "name server that is asked for those names (default: those of the host)");
   command->footer(
       "Ends with the program's status; 125 if Skerry failed, 126 and 127 if the program cannot be executed "
       "or\n"
       "found, 128 + n after signal n.\n"
       "Example: skerry run --address 10.77.0.2 -- redis-server --save ''\n"
-      "Example: skerry run -p 8080:8000 -- python3 -m http.server 8000");
+      "Example: skerry run -p 8080:8000 -- python3 -m http.server 8000\n"
+      "Example: skerry run --allow deb.debian.org:80 -- curl http://deb.debian.org/");
   options->argv = std::move(program);
-  command->callback([&outcome, options, not_yet] {
-    for (const auto& [name, option] : not_yet) {
-      if (option->count() == 0) continue;
-      outcome = refused(fmt::format("{} is not there yet: leave it out", name));
-      return;
-    }
-    outcome = run(*options);
-  });
+  command->callback([&outcome, options] { outcome = run(*options); });
 }
 
 std::vector<std::string> split_program(std::vector<std::string>& arguments) {

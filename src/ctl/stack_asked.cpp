@@ -22,7 +22,7 @@ Result<StackAsked> find_stack(const std::string& name, const std::string& net) {
   for (const supervisor::Program& program : plan->programs) {
     names.push_back(program.name);
     if (name == program.name || name == program.name + ".stack")
-      return StackAsked{std::move(*client), program.name};
+      return StackAsked{std::move(*client), program.name, allow_rules(program)};
   }
   return Error{
       fmt::format("there is no stack of a program \"{}\"{}", name, supervisor::suggestion(name, names))};

@@ -12,6 +12,7 @@ namespace skerry::ctl {
 struct StackAsked {
   supervisor::ControlClient client;  // of the supervisor that runs it
   std::string program;
+  std::string allow_rules;  // that hold beside any others; empty if it has no allow-list
 };
 
 // `name` is the program's, as "redis", or the stack's, as "redis.stack"; `net` names the composition, and may

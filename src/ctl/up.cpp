@@ -69,8 +69,8 @@ Outcome up(const UpOptions& options) {
     rules.push_back(std::move(compiled->batch));
   }
   for (supervisor::Program& program : plan->programs) {
-    if (program.filter.empty()) continue;
-    Result<CompiledRules> compiled = compile_rules(program.filter);
+    if (!has_rules(program)) continue;
+    Result<CompiledRules> compiled = compile_rules(program.filter, allow_rules(program));
     if (!compiled) return failed(compiled.error());
     program.filter_lines = std::move(compiled->lines);
     rules.push_back(std::move(compiled->batch));

@@ -130,7 +130,7 @@ bool allow_if(const FilterHandle& filter, int call, const scmp_arg_cmp& conditio
   return seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, call, 1, &condition) == 0;
 }
 
-// The calls of a breath: read and write what is open, map what was received, sleep, and end.
+// The calls of a breath, but sendmsg(): read and write what is open, map what was received, sleep, and end.
 bool allow_breath(const FilterHandle& filter) {
   if (!allow(filter, {SCMP_SYS(read),
                       SCMP_SYS(readv),
@@ -138,7 +138,6 @@ bool allow_breath(const FilterHandle& filter) {
                       SCMP_SYS(writev),
                       SCMP_SYS(close),
                       SCMP_SYS(fstat),
-                      SCMP_SYS(sendmsg),
                       SCMP_SYS(recvmsg),
                       SCMP_SYS(recvfrom),
                       SCMP_SYS(poll),
@@ -184,6 +183,11 @@ bool allow_breath(const FilterHandle& filter) {
   return true;
 }
 
+// With descriptors, and with an address: whoever holds a datagram socket could send to anybody.
+bool allow_messages(const FilterHandle& filter) {
+  return allow(filter, {SCMP_SYS(sendmsg)});
+}
+
 bool allow_session(const FilterHandle& filter) {
   return allow(filter, {SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(shutdown), SCMP_SYS(pidfd_open),
                         SCMP_SYS(pipe2), SCMP_SYS(socketpair), SCMP_SYS(fallocate)});
@@ -210,6 +214,7 @@ Result<void> allow_only(Confinement kind) {
   // Another architecture's calls (the 32-bit entry, x32) have other numbers: they kill too.
   bool sound = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0;
   sound = sound && allow_breath(filter);
+  if (kind != Confinement::resolver) sound = sound && allow_messages(filter);
   if (kind == Confinement::driver_afxdp) sound = sound && allow_xdp_statistics(filter);
   if (kind == Confinement::stack) sound = sound && allow_session(filter);
   if (kind == Confinement::compiler) sound = sound && find_no_file(filter);

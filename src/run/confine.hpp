@@ -19,6 +19,7 @@ enum class Confinement {
   driver,        // the same, and read and write of an opened device
   driver_afxdp,  // the same, and the counters of an AF_XDP socket
   stack,         // the same, and the session: accepts its program's processes and watches their lives
+  resolver,      // datagrams to whom its sockets are connected already: no call that takes another address
   compiler,      // text in, bytes out: like a vswitch, and what looks for files is told that there are none
 };
 

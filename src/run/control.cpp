@@ -29,12 +29,16 @@ Result<void> send_control(const Fd& socket, const nlohmann::json& body, std::spa
   std::string text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (text.size() > kMaxControlBytes || fds.size() > kMaxControlFds)
     return Error{"a control message is too long", EMSGSIZE};
-  iovec part{text.data(), text.size()};
-  alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int) * kMaxControlFds)] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (!fds.empty()) {
+  constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  ssize_t sent = 0;
+  if (fds.empty()) {  // sendmsg() takes an address too, so a resolver may not call it (confine.hpp)
+    sent = ::send(socket.get(), text.data(), text.size(), kFlags);
+  } else {
+    iovec part{text.data(), text.size()};
+    alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int) * kMaxControlFds)] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
     message.msg_control = ancillary;
     message.msg_controllen = CMSG_SPACE(fds.size_bytes());
     cmsghdr* header = CMSG_FIRSTHDR(&message);
@@ -42,9 +46,9 @@ Result<void> send_control(const Fd& socket, const nlohmann::json& body, std::spa
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+    sent = ::sendmsg(socket.get(), &message, kFlags);
   }
-  if (::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-    return system_error("cannot send a control message");
+  if (sent < 0) return system_error("cannot send a control message");
   return {};
 }
 

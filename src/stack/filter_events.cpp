@@ -43,4 +43,13 @@ void FilterEvents::note(const filter::Packet& packet, const filter::Judgement& j
   add(event);
 }
 
+void FilterEvents::note_name(std::string_view name, NameEvent what, TimeNs now) {
+  FilterEvent event{.at = now, .name_event = what};
+  const size_t length = name.copy(event.name.data(), event.name.size() - 1);
+  // No terminal shall act on what a program has asked for.
+  for (size_t i = 0; i < length; ++i)
+    if (event.name[i] <= ' ' || event.name[i] > '~') event.name[i] = '?';
+  add(event);
+}
+
 }  // namespace skerry::stack

@@ -1,10 +1,11 @@
-// A short memory of what rules refused or logged, so that a person can ask why. The latest are kept; each has
-// a number, so that who asks again misses none without noticing.
+// A short memory of what rules refused or logged, and of names that were not resolved, so that a person can
+// ask why. The latest are kept; each has a number, so that who asks again misses none without noticing.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/time.hpp"
@@ -12,10 +13,14 @@
 
 namespace skerry::stack {
 
+enum class NameEvent : uint8_t { none, not_allowed, not_public, unanswered };
+
 struct FilterEvent {
   static constexpr size_t kMostBytes = 120;  // of a packet: two headers at their longest
 
   TimeNs at = 0;
+  NameEvent name_event = NameEvent::none;  // not none: about a name, and only that counts
+  std::array<char, 64> name{};             // its beginning; ends with a zero byte
   filter::Hook hook{};
   bool rejected = false;           // its sender is told
   uint32_t chain = filter::kNone;  // of a refusal: who refused,
@@ -38,6 +43,7 @@ class FilterEvents {
 
   // `packet` was judged so.
   void note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook, TimeNs now);
+  void note_name(std::string_view name, NameEvent event, TimeNs now);
   // Chains and rules that events speak of are no more.
   void forget() { first_ = next_; }
 

@@ -45,6 +45,7 @@ class FilterHooks {
   bool tracks() const { return engine_.tracks(); }
   const filter::Engine& engine() const { return engine_; }
   const FilterEvents& events() const { return events_; }
+  FilterEvents& events() { return events_; }
   // Null: no rules have asked about connections yet.
   const filter::Conntrack* conntrack() const { return conntrack_.get(); }
 

@@ -32,6 +32,13 @@ std::string unused_name(const std::string& base, const Plan& plan) {
   }
 }
 
+std::vector<std::string> members_of(const Plan& plan, const Network& network) {
+  std::vector<std::string> names = own_names(network);
+  for (const Program& program : plan.programs)
+    if (program.network == network.name) names.push_back(program.name);
+  return names;
+}
+
 Result<const Network*> choose_network(const std::string& name, const Plan& plan) {
   std::vector<std::string> names;
   for (const Network& network : plan.networks) names.push_back(network.name);
@@ -89,6 +96,8 @@ Result<Program> admit(const RunRequest& request, const Plan& plan, const Machine
                   .filter_lines = request.filter_lines,
                   .shares = request.shares,
                   .publish = request.publish,
+                  .allow = request.allow,
+                  .name_servers = request.name_servers,
                   .core = request.core,
                   .strict = request.strict,
                   .attached = true};
@@ -116,6 +125,12 @@ Result<Program> admit(const RunRequest& request, const Plan& plan, const Machine
   if (std::string wrong = publish_defect(program, network, plan.programs); !wrong.empty()) {
     return Error{std::move(wrong)};
   }
+  know_hosts(program, machine);
+  const std::vector<std::string> members = members_of(plan, network);
+  if (std::string wrong = allow_defect(program, network, members); !wrong.empty()) {
+    return Error{std::move(wrong)};
+  }
+  leave_out_idle_servers(program, members);
   if (request.core &&
       std::find(machine.cores.begin(), machine.cores.end(), *request.core) == machine.cores.end()) {
     return Error{fmt::format("core {} does not exist here: choose one of {}", *request.core,

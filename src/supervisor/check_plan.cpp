@@ -59,6 +59,12 @@ bool held_rightly(const Object& object, const std::vector<Holder>& holders) {
       return holders.size() == 1 && is_driver(holders[0].process->kind);
     case ObjectKind::passt:
       return holders.size() == 1 && holders[0].process->kind == ProcessKind::driver_user;
+    case ObjectKind::names:
+      return holders.size() == 2 && holders[0].process->kind == ProcessKind::stack &&
+             holders[0].grant->access == Access::read && holders[1].process->kind == ProcessKind::resolver &&
+             holders[1].grant->access == Access::write;
+    case ObjectKind::name_server:
+      return holders.size() == 1 && holders[0].process->kind == ProcessKind::resolver;
     case ObjectKind::stats:
     case ObjectKind::control:
       return holders.size() == 1;

@@ -138,6 +138,7 @@ Reading CompositionReader::read(std::string_view text) {
     check_addresses();
     check_joins();
     check_publish();
+    check_allow();
     if (mistakes_.empty()) reading.plan = make_plan();
   } catch (const toml::parse_error& e) {
     mistakes_.add(e.source().begin.line, fmt::format("this is no TOML: {}", e.description()));

@@ -69,6 +69,19 @@ void CompositionReader::check_publish() {
   }
 }
 
+void CompositionReader::check_allow() {
+  for (DraftProgram& draft : programs_) {
+    const DraftNetwork* home = network(draft.program.network);
+    if (home == nullptr || !draft.table.has("allow")) continue;
+    std::vector<std::string> members = own_names(home->network);
+    for (const DraftProgram& other : programs_)
+      if (other.program.network == draft.program.network) members.push_back(other.program.name);
+    if (const std::string defect = allow_defect(draft.program, home->network, members); !defect.empty())
+      draft.table.mistake("allow", defect);
+    leave_out_idle_servers(draft.program, members);
+  }
+}
+
 void CompositionReader::check_joins() {
   for (const DraftProgram& draft : programs_) {
     const Program& mine = draft.program;

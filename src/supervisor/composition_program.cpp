@@ -7,13 +7,14 @@
 
 #include "supervisor/address_text.hpp"
 #include "supervisor/composition_reader.hpp"
+#include "supervisor/name_server.hpp"
 
 namespace skerry::supervisor {
 
 void CompositionReader::read_program(const NamedTable& named) {
   const TomlTable& table = named.table;
-  table.only({"run", "network", "address", "mac", "core", "share", "publish", "joins", "filter", "restart",
-              "directory", "stdout", "stderr", "environment"});
+  table.only({"run", "network", "address", "mac", "core", "share", "publish", "joins", "filter", "allow",
+              "resolver", "restart", "directory", "stdout", "stderr", "environment"});
   DraftProgram draft{.program = {.name = named.name, .restart = Restart::on_failure}, .table = table};
   Program& program = draft.program;
   std::string defect = name_defect(named.name, kMaxProgramName);
@@ -48,6 +49,7 @@ void CompositionReader::read_program(const NamedTable& named) {
     else
       table.mistake("publish", publish.error().message);
   }
+  read_allow(table, program);
   if (const auto restart = table.text("restart", "\"on-failure\"")) {
     const std::map<std::string, Restart> words = {
         {"never", Restart::never}, {"on-failure", Restart::on_failure}, {"always", Restart::always}};
@@ -63,6 +65,33 @@ void CompositionReader::read_program(const NamedTable& named) {
     program.env.push_back(key + "=" + value);
   }
   programs_.push_back(std::move(draft));
+}
+
+void CompositionReader::read_allow(const TomlTable& table, Program& program) {
+  const auto texts = table.texts("allow", "[\"api.example.org:443\"]");
+  // Read as no list, it would let everybody through.
+  if (texts && texts->empty())
+    table.mistake("allow", "it allows nobody: write whom, or let joins and uplink lead nowhere");
+  for (const std::string& text : texts.value_or(std::vector<std::string>{})) {
+    const Result<Allow> allow = parse_allow(text);
+    if (allow)
+      program.allow.push_back(*allow);
+    else
+      table.mistake("allow", allow.error().message);
+  }
+  if (const auto text = table.text("resolver", "\"9.9.9.9\"")) {
+    const Result<std::string> server = parse_name_server(*text);
+    if (server)
+      program.name_servers = {*server};
+    else
+      table.mistake("resolver", server.error().message);
+    if (program.allow.empty())
+      table.mistake("resolver",
+                    fmt::format("the resolver of {} is asked for names that \"allow\" lists, and there "
+                                "are none: list them, or leave it out",
+                                table.title()));
+  }
+  know_hosts(program, machine_);
 }
 
 void CompositionReader::read_command(const TomlTable& table, Program& program) {

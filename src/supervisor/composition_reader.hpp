@@ -37,6 +37,7 @@ class CompositionReader {
   void read_network(const NamedTable& named);
   void read_program(const NamedTable& named);
   void read_command(const TomlTable& table, Program& program);
+  void read_allow(const TomlTable& table, Program& program);
   void read_address(const TomlTable& table, DraftProgram& draft);
   void read_files(const TomlTable& table, Program& program);
   void read_stack(const NamedTable& named);
@@ -44,6 +45,7 @@ class CompositionReader {
   void check_addresses();
   void check_joins();
   void check_publish();
+  void check_allow();
   Plan make_plan();
 
   std::optional<unsigned> read_core(const TomlTable& table);

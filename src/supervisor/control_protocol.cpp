@@ -9,6 +9,7 @@
 
 #include "supervisor/address_text.hpp"
 #include "supervisor/mistakes.hpp"
+#include "supervisor/name_server.hpp"
 
 namespace skerry::supervisor {
 
@@ -99,6 +100,18 @@ RunRequest parse_run(const json& body) {
     if (!publish) throw std::invalid_argument(publish.error().message);
     run.publish.push_back(*publish);
   }
+  for (const std::string& text : plain_texts(body.value("allow", json::array()), "allow")) {
+    const Result<Allow> allow = parse_allow(text);
+    if (!allow) throw std::invalid_argument(allow.error().message);
+    run.allow.push_back(*allow);
+  }
+  for (const std::string& text : plain_texts(body.value("name_servers", json::array()), "name_servers")) {
+    const Result<std::string> server = parse_name_server(text);
+    if (!server) throw std::invalid_argument(server.error().message);
+    run.name_servers.push_back(*server);
+  }
+  if (run.name_servers.size() > kMaxNameServers)
+    throw std::invalid_argument("there are too many name_servers");
   if (body.contains("filter")) run.filter = absolute_path(plain_text(body["filter"], "filter"), "filter");
   run.filter_lines = parse_lines(body);
   run.strict = body.value("strict", false);
@@ -113,6 +126,8 @@ json run_to_json(const RunRequest& run) {
                {"working_directory", run.working_directory},
                {"shares", run.shares}};
   for (const Publish& publish : run.publish) body["publish"].push_back(format_publish(publish));
+  for (const Allow& allow : run.allow) body["allow"].push_back(format_allow(allow));
+  for (const std::string& server : run.name_servers) body["name_servers"].push_back(server);
   if (run.address) body["address"] = format_ipv4(*run.address);
   if (run.core) body["core"] = *run.core;
   if (run.strict) body["strict"] = true;

@@ -29,7 +29,7 @@
 //                        program is to say of its rules or to change in them, one of kFilterQuestions, and
 //                        its answer, as programs/stack/rules.hpp has them: the stack checks the one, the
 //                        asker the other. One descriptor may go with it
-//  {"command":"run",…}   RunRequest, with "filter" and its rules as above, if it has some; reply RunReply
+//  {"command":"run",…}   RunRequest, with "filter" or "allow" its rules as above; reply RunReply
 //  with descriptors. The program lives as long as the
 //                        connection
 //
@@ -59,8 +59,8 @@ inline constexpr size_t kMaxReplyBytes = 64 << 20;   // `ss` of many full stacks
 inline constexpr size_t kMaxDescriptors = 16;        // that may accompany one line
 
 inline constexpr int kReadyFd = 4, kClaimFd = 5;
-// And on from here the compiled rules of the plan, if it names a filter, and of each program that does, in
-// the plan's order.
+// And on from here the compiled rules of the plan, if it names a filter, and of each program that has some
+// (has_rules()), in the plan's order.
 inline constexpr int kFirstRulesFd = 6;
 
 enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules, filter };
@@ -80,8 +80,10 @@ struct RunRequest {
   std::optional<UplinkName> uplink;    // absent: whatever the network has
   std::vector<std::string> shares;     // absolute paths
   std::vector<Publish> publish;
+  std::vector<Allow> allow;               // with one, or with a filter, compiled rules come with the request
+  std::vector<std::string> name_servers;  // as parse_name_server() writes them; empty: the host's
   bool strict = false;
-  std::string filter;  // absolute path of the rules' text, which come compiled with the request; or empty
+  std::string filter;                  // absolute path of the rules' text; or empty
   std::vector<uint32_t> filter_lines;  // as Program's
 };
 

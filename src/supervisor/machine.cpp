@@ -9,8 +9,11 @@
 #include <bit>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "driver/afxdp/xdp_device.hpp"
+#include "supervisor/name_server.hpp"
 
 namespace skerry::supervisor {
 
@@ -77,6 +80,16 @@ std::optional<InterfaceUse> use_by_host(const std::string& interface) {
   return std::nullopt;
 }
 
+std::vector<std::string> name_servers() {
+  std::ifstream file("/etc/resolv.conf");
+  return name_servers_in({std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()});
+}
+
+std::multimap<std::string, Ipv4Address> hosts() {
+  std::ifstream file("/etc/hosts");
+  return hosts_in({std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()});
+}
+
 bool is_file(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
@@ -126,7 +139,9 @@ Machine this_machine() {
                 return fs::exists(path, ignored);
               },
           .receive_queues = receive_queues,
-          .use_by_host = use_by_host};
+          .use_by_host = use_by_host,
+          .name_servers = name_servers(),
+          .hosts = hosts()};
 }
 
 }  // namespace skerry::supervisor

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,8 @@ struct Machine {
   std::function<bool(const std::string& path)> exists;
   std::function<unsigned(const std::string& interface)> receive_queues;  // 0: there is no such interface
   std::function<std::optional<InterfaceUse>(const std::string& interface)> use_by_host;
+  std::vector<std::string> name_servers;          // of resolv.conf(5), as parse_name_server() writes them
+  std::multimap<std::string, Ipv4Address> hosts;  // of hosts(5), by names in lower case
 };
 
 // Whether Uplink::user can be had.

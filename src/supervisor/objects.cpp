@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -15,6 +16,7 @@
 #include "shm/doorbell.hpp"
 #include "shm/region.hpp"
 #include "supervisor/address_text.hpp"
+#include "supervisor/name_server.hpp"
 
 namespace skerry::supervisor {
 namespace {
@@ -96,6 +98,15 @@ Result<void> Objects::create(const Object& object) {
         return Error{std::string("cannot make memory for rules: ") + std::strerror(errno), errno};
       return keep(std::move(none));
     }
+    case ObjectKind::names: {
+      int ends[2];
+      if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return Error{std::string("cannot make a socket for a resolver: ") + std::strerror(errno), errno};
+      held_[object.name] = {Fd(ends[0]), Fd(ends[1]), {}, {}};
+      return {};
+    }
+    case ObjectKind::name_server:
+      return keep(open_name_server(object.host_address));
     case ObjectKind::control:
     case ObjectKind::listener:
       return {};

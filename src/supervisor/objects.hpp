@@ -33,15 +33,15 @@ class Objects {
   void drop(const std::string& name);
 
   bool has(const std::string& name) const { return held_.contains(name); }
-  // Borrowed; -1 if there is none. `access` chooses the end of a pipe.
+  // Borrowed; -1 if there is none. `access` chooses the end of a pipe or a pair.
   int descriptor(const std::string& name, Access access) const;
   // Of a passt; -1 if there is none.
   pid_t passt_of(const std::string& name) const;
 
  private:
   struct Held {
-    Fd fd;                   // of a pipe: the read end
-    Fd write;                // of a pipe
+    Fd fd;                   // of a pipe: the read end; of a pair: the stack's
+    Fd write;                // of a pipe or a pair
     std::vector<Fd> beside;  // granted to nobody, and there as long as the object is
     Passt passt;
   };

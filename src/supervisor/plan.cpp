@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <map>
 
 #include "link/shm_link.hpp"
+#include "resolver/words.hpp"
 #include "supervisor/address_text.hpp"
 
 namespace skerry::supervisor {
@@ -120,17 +122,70 @@ nlohmann::json add_link(Plan& plan, const std::string& b, const std::string& por
   return port;
 }
 
-// Every stack and launcher of the network knows all names in it.
-void tell_hosts(Plan& plan, const Network& network) {
+nlohmann::json port_of(const Allow& allow) {
+  return {{"port", allow.port}, {"udp", allow.udp}};
+}
+
+// What a program may speak to, for its stack and its resolver: a name that somebody in the network has, or
+// hosts(5), is known; the resolver asks for the others.
+void tell_allowed(Plan& plan, const Program& program, const nlohmann::json& hosts) {
+  using nlohmann::json;
+  json fixed = json::array(), of_names = json::array(), own = json::array();
+  std::map<std::string, json> names;
+  for (const Network& network : plan.networks) own.push_back(format_subnet(network.subnet));
+  for (const Allow& allow : program.allow) {
+    if (allow.is_incoming()) continue;
+    json addresses = json::array();
+    if (hosts.contains(allow.name))
+      addresses.push_back(hosts[allow.name]);
+    else
+      for (const Ipv4Address address : allow.addresses) addresses.push_back(format_ipv4(address));
+    for (const json& address : addresses) {
+      json entry = port_of(allow);
+      entry["address"] = address;
+      fixed.push_back(std::move(entry));
+    }
+    if (addresses.empty()) of_names.push_back(port_of(allow));
+    if (allow.name.empty()) continue;
+    json& known =
+        names.try_emplace(allow.name, json{{"name", allow.name}, {"ports", json::array()}}).first->second;
+    known["fixed"] = std::move(addresses);
+    known["ports"].push_back(port_of(allow));
+  }
+  process_of(plan, program.name + ".stack").settings["allow"] = {
+      {"fixed", std::move(fixed)}, {"of_names", std::move(of_names)}, {"own", own}};
+  json& resolver = process_of(plan, program.name + ".resolver").settings;
+  resolver["own"] = std::move(own);
+  resolver["names"] = json::array();
+  for (auto& [name, known] : names) resolver["names"].push_back(std::move(known));
+}
+
+nlohmann::json hosts_of(const Plan& plan, const Network& network) {
   nlohmann::json hosts = nlohmann::json::object();
-  if (network.uplink == Uplink::tap || network.uplink == Uplink::user)
-    hosts["host"] = format_ipv4(network.subnet.gateway());
+  for (const std::string& name : own_names(network)) hosts[name] = format_ipv4(network.subnet.gateway());
   for (const Program& program : plan.programs) {
     if (program.network == network.name) hosts[program.name] = format_ipv4(program.address);
   }
+  return hosts;
+}
+
+// Every stack and launcher of the network knows all names in it.
+void tell_hosts(Plan& plan, const Network& network) {
+  const nlohmann::json hosts = hosts_of(plan, network);
   for (Process& process : plan.processes) {
-    if (process.network == network.name && !process.program.empty() && !is_driver(process.kind))
+    if (process.network == network.name &&
+        (process.kind == ProcessKind::stack || process.kind == ProcessKind::program))
       process.settings["hosts"] = hosts;
+  }
+}
+
+// Whom a list means is settled when its program, or its composition, starts: a name that somebody takes later
+// changes nothing, nor does one that is given up.
+void tell_lists(Plan& plan, const Network& network, const Program& newcomer) {
+  const nlohmann::json hosts = hosts_of(plan, network);
+  for (const Program& program : plan.programs) {
+    if (program.network != network.name || program.allow.empty()) continue;
+    if (!newcomer.attached || program.name == newcomer.name) tell_allowed(plan, program, hosts);
   }
 }
 
@@ -167,6 +222,27 @@ nlohmann::json add_user_driver(Plan& plan, const Network& network, const Program
   plan.processes.push_back(std::move(driver));
   // The gateway's address is bound to no port, because each program has a gateway of its own.
   return add_link(plan, name, name, MacAddress{}, std::nullopt, true, {program.name});
+}
+
+// Who asks for the names that the program may speak to, and answers it in the stack's place.
+Process resolver_of(Plan& plan, const Program& program, Process& stack) {
+  Process resolver{.name = program.name + ".resolver",
+                   .kind = ProcessKind::resolver,
+                   .network = program.network,
+                   .program = program.name,
+                   .core = program.core};
+  resolver.settings = {{"servers", program.name_servers}};
+  grant_basics(plan, resolver);
+  const Object pair{.name = program.name + ".names", .kind = ObjectKind::names};
+  grant(plan, stack, "names", pair, Access::read);
+  grant(plan, resolver, "names", pair, Access::write);
+  for (size_t i = 0; i < program.name_servers.size(); ++i) {
+    const std::string name = fmt::format("server{}", i);
+    Object server{.name = resolver.name + "." + name, .kind = ObjectKind::name_server};
+    server.host_address = program.name_servers[i];
+    grant(plan, resolver, name, std::move(server), Access::read_write);
+  }
+  return resolver;
 }
 
 nlohmann::json environment_of(const Program& program) {
@@ -283,13 +359,17 @@ Result<Addition> add_program(Plan& plan, Program program) {
   if (program.strict) launcher.settings["strict"] = true;
   if (network->uplink == Uplink::user && joins_host(program))
     launcher.settings["resolver"] = format_ipv4(network->subnet.gateway());
+  if (!program.allow.empty()) launcher.settings["resolver"] = format_ipv4(resolver::kResolverAddress);
   grant_basics(plan, launcher);
 
   Addition addition{.stack = stack.name,
                     .program = program.name,
                     .link = network->name + "." + program.name,
                     .vswitch = network->name + ".vswitch"};
+  std::optional<Process> resolver;
+  if (!program.allow.empty()) resolver = resolver_of(plan, program, stack);
   plan.processes.push_back(std::move(stack));
+  if (resolver) plan.processes.push_back(std::move(*resolver));
   std::vector<std::string> joins = program.joins;
   if (network->uplink == Uplink::user && joins_host(program)) {
     addition.uplink_port = add_user_driver(plan, *network, program);
@@ -301,6 +381,7 @@ Result<Addition> add_program(Plan& plan, Program program) {
   addition.grants.assign(granted.end() - 3, granted.end());
   plan.programs.push_back(std::move(program));
   tell_hosts(plan, *network);
+  tell_lists(plan, *network, plan.programs.back());
   return addition;
 }
 

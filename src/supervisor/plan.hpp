@@ -7,8 +7,8 @@
 //
 // Invariants (check_plan): names of programs, processes, objects and links are unique; every grant names an
 // object of the plan; a region is granted to exactly two processes, anything else to one, except a link's
-// pipes (write end to one side, read end to the other); the session's pipe belongs to the stack whole,
-// because it passes the write end on to its program.
+// pipes (write end to one side, read end to the other) and the pair between a stack and its resolver; the
+// session's pipe belongs to the stack whole, because it passes the write end on to its program.
 //
 // What the settings of each kind hold, as JSON (the environment on descriptor 3 carries them to the process):
 //  vswitch     {"name":"lan","subnet":"10.77.0.0/24","ports":[PORT…]}
@@ -26,11 +26,17 @@
 //              "addresses":["10.77.0.2/24"],"gateway":"10.77.0.1" or null,
 //              "gateway_holds":262144 if the way from it loses more bytes than these at once,
 //              "sockets":16384,"stream_bytes":524288,"hosts":{"redis":"10.77.0.2"},
-//              "lossy_seed":7 if the composition asks for it}
+//              "lossy_seed":7 if the composition asks for it,
+//              "allow" if its program has an allow-list: {"fixed":[{"address":"10.77.0.3","port":5432,
+//              "udp":false}…],"of_names":[{"port":443,"udp":false}…],"own":["10.77.0.0/24"…]}}
+//  resolver    {"servers":["9.9.9.9:53"…],"own":["10.77.0.0/24"…],"names":[{"name":"api.example.org",
+//              "fixed":[] or ["10.77.0.3"…],"ports":[{"port":443,"udp":false}…]}…]}
+//              Of a program with an allow-list; the servers are descriptors server0, server1, …
 //  program     {"argv":[…],"executable":"/usr/bin/redis-server","environment":{"KEY":"VALUE"},
 //              "working_directory":"/…","shares":["/path"],"address":"10.77.0.2","core":0,"hosts":{…},
-//              "resolver":"10.77.0.1" if the uplink answers for the host's resolver}
-//              Its process is the launcher (skerry-cell), which becomes the program.
+//              "resolver":"10.77.0.1" if the uplink answers for the host's resolver, or the stack's own
+//              address with an allow-list} Its process is the launcher (skerry-cell), which becomes the
+//              program.
 //  A stack and a vswitch have "one_core" too: true if everything in the plan ran on one core when they began.
 #pragma once
 
@@ -42,12 +48,13 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "supervisor/allow.hpp"
 #include "supervisor/publish.hpp"
 #include "wire/address.hpp"
 
 namespace skerry::supervisor {
 
-enum class ProcessKind { vswitch, driver_tap, driver_afxdp, driver_user, stack, program };
+enum class ProcessKind { vswitch, driver_tap, driver_afxdp, driver_user, stack, resolver, program };
 
 // What a descriptor is made from. All are created by the supervisor, except the listener.
 enum class ObjectKind {
@@ -64,9 +71,12 @@ enum class ObjectKind {
   interface_watch,  // netlink socket that hears of one interface of the host's, and of nothing else
   passt,            // stream socket to a passt that the supervisor started for it
   rules,            // sealed memfd of one stack: its compiled filter rules, empty if it has none
+  names,            // SOCK_SEQPACKET pair: a stack passes its program's questions on, its resolver allows
+  name_server,      // UDP socket on the host, connected to one name server
 };
 
-enum class Access { read, write, read_write };  // of a pipe: its read end, its write end
+// Of a pipe: its read end, its write end. Of names: the stack's end, the resolver's.
+enum class Access { read, write, read_write };
 
 enum class Restart { never, on_failure, always };
 
@@ -130,11 +140,14 @@ struct Program {
   std::string network;
   Ipv4Address address = 0;
   MacAddress mac;
-  std::string filter;                  // absolute path of its rules' text; empty: it has none
-  std::vector<uint32_t> filter_lines;  // that the rules stand in, by chains and in each by rules, if known
+  std::string filter;  // absolute path of its rules' text; empty: it has none
+  // That the rules stand in, by chains and in each by rules, if known; 0 of the allow-list's.
+  std::vector<uint32_t> filter_lines;
   std::vector<std::string> joins = {"*"};  // programs (or "host") that it may exchange frames with
   std::vector<std::string> shares;         // absolute host paths visible in its cell
   std::vector<Publish> publish;            // ports of the host that lead to it; with Uplink::user
+  std::vector<Allow> allow;                // whom alone it may speak to; empty: everybody
+  std::vector<std::string> name_servers;   // whom its resolver asks, as parse_name_server() writes them
   Restart restart = Restart::never;
   std::optional<unsigned> core;  // of the program and its stack
   StackLimits stack;
@@ -147,7 +160,7 @@ struct Object {
   ObjectKind kind = ObjectKind::region;
   uint64_t bytes = 0;         // of memory, else 0
   std::string interface;      // of a tap, an xdp_map and an interface_watch: name of the device on the host
-  std::string host_address;   // of a tap or passt: what the host answers to, "10.77.0.1/24"
+  std::string host_address;   // of a tap or passt: what the host answers to, "10.77.0.1/24"; of a name_server
   std::string guest_address;  // of a passt: the program's, "10.77.0.2"
   std::vector<Publish> publish;  // of a passt
 };
@@ -164,7 +177,7 @@ inline constexpr int kEnvironmentFd = 3;
 inline constexpr int kFirstGrant = 4;
 
 struct Process {
-  std::string name;  // "lan.vswitch", "lan.tap", "redis.uplink", "redis.stack", "redis"
+  std::string name;  // "lan.vswitch", "lan.tap", "redis.uplink", "redis.stack", "redis.resolver", "redis"
   ProcessKind kind = ProcessKind::vswitch;
   std::string network;
   std::string program;  // of a stack, a program and its own driver: which one; else empty
@@ -196,7 +209,7 @@ struct Plan {
   std::vector<Network> networks;
   std::vector<Program> programs;
   std::vector<Object> objects;
-  std::vector<Process> processes;  // each vswitch, its driver, then each stack, its driver, its program
+  std::vector<Process> processes;  // each vswitch, its driver, then each stack, what serves it, its program
   std::vector<PlannedLink> links;
 
   const Network* network(std::string_view name) const;
@@ -249,6 +262,8 @@ Result<Plan> plan_from_json(std::string_view text);
 
 std::string_view to_string(ProcessKind kind);  // "vswitch", "driver-tap", "stack", "program", …
 bool is_driver(ProcessKind kind);
+// A driver or resolver of one program's own, which ends with it.
+bool serves_one_program(const Process& process);
 std::string_view to_string(ObjectKind kind);
 std::string_view to_string(Access access);    // "read", "write", "read-write"
 std::string_view to_string(Restart restart);  // "never", "on-failure", "always"

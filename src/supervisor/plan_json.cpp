@@ -57,23 +57,24 @@ Enum parse_enum(const json& in, std::initializer_list<Enum> values) {
   }
 
 SKERRY_ENUM_JSON(ProcessKind, ProcessKind::vswitch, ProcessKind::driver_tap, ProcessKind::driver_afxdp,
-                 ProcessKind::driver_user, ProcessKind::stack, ProcessKind::program)
+                 ProcessKind::driver_user, ProcessKind::stack, ProcessKind::resolver, ProcessKind::program)
 SKERRY_ENUM_JSON(ObjectKind, ObjectKind::region, ObjectKind::session, ObjectKind::arena, ObjectKind::stats,
                  ObjectKind::pipe, ObjectKind::control, ObjectKind::listener, ObjectKind::tap,
                  ObjectKind::xdp_map, ObjectKind::xdp_socket, ObjectKind::interface_watch, ObjectKind::passt,
-                 ObjectKind::rules)
+                 ObjectKind::rules, ObjectKind::names, ObjectKind::name_server)
 SKERRY_ENUM_JSON(Access, Access::read, Access::write, Access::read_write)
 SKERRY_ENUM_JSON(Restart, Restart::never, Restart::on_failure, Restart::always)
 SKERRY_ENUM_JSON(Uplink, Uplink::none, Uplink::tap, Uplink::afxdp, Uplink::user)
 #undef SKERRY_ENUM_JSON
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Publish, host, host_port, port, udp)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Allow, name, addresses, port, udp)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Subnet, base, prefix_bits)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Network, name, subnet, uplink, interface, queues, core)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StackLimits, sockets, stream_bytes, lossy_seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Program, name, argv, executable, env, working_directory, stdout_path,
                                    stderr_path, network, address, mac, filter, filter_lines, joins, shares,
-                                   publish, restart, core, stack, strict, attached)
+                                   publish, allow, name_servers, restart, core, stack, strict, attached)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Object, name, kind, bytes, interface, host_address, guest_address, publish)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Grant, fd, object, access)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Process, name, kind, network, program, core, restart, settings, grants)

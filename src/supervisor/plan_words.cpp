@@ -17,6 +17,8 @@ std::string_view to_string(ProcessKind kind) {
       return "driver-user";
     case ProcessKind::stack:
       return "stack";
+    case ProcessKind::resolver:
+      return "resolver";
     case ProcessKind::program:
       return "program";
   }
@@ -51,6 +53,10 @@ std::string_view to_string(ObjectKind kind) {
       return "passt";
     case ObjectKind::rules:
       return "rules";
+    case ObjectKind::names:
+      return "names";
+    case ObjectKind::name_server:
+      return "name-server";
   }
   return "unknown";
 }
@@ -79,6 +85,8 @@ std::string_view executable_of(ProcessKind kind) {
       return "skerry-driver-user";
     case ProcessKind::stack:
       return "skerry-stack";
+    case ProcessKind::resolver:
+      return "skerry-resolver";
     case ProcessKind::program:
       return "skerry-cell";
   }
@@ -100,6 +108,10 @@ std::string_view to_string(Restart restart) {
 bool is_driver(ProcessKind kind) {
   return kind == ProcessKind::driver_tap || kind == ProcessKind::driver_afxdp ||
          kind == ProcessKind::driver_user;
+}
+
+bool serves_one_program(const Process& process) {
+  return !process.program.empty() && (is_driver(process.kind) || process.kind == ProcessKind::resolver);
 }
 
 std::string_view to_string(Uplink uplink) {

@@ -22,12 +22,15 @@ std::string others(const Plan& plan, const Process& self, const Object& object) 
     case ObjectKind::xdp_socket:
     case ObjectKind::interface_watch:
       return "host";
+    case ObjectKind::name_server:
+      return object.host_address;
     case ObjectKind::passt:
       return "passt";
     case ObjectKind::arena:
       return "";
     case ObjectKind::region:
     case ObjectKind::pipe:
+    case ObjectKind::names:
       break;
   }
   for (const Process& process : plan.processes) {

@@ -55,6 +55,7 @@ Limits limits_of(ProcessKind kind) {
       return {4096, false};  // three for each port
     case ProcessKind::driver_tap:
     case ProcessKind::driver_user:
+    case ProcessKind::resolver:
       return {64, false};
     case ProcessKind::driver_afxdp:
       return {256, false};  // one for each queue

@@ -17,8 +17,10 @@ void add_lines(json& rows, const Program* program) {
   for (json& row : rows) {
     const json index = row.is_object() ? row.value("index", json()) : json();
     if (!index.is_number_unsigned() || index.get<uint64_t>() >= program->filter_lines.size()) continue;
+    const uint32_t line = program->filter_lines[index.get<size_t>()];
+    if (line == 0) continue;  // of the allow-list
     row["file"] = program->filter;
-    row["line"] = program->filter_lines[index.get<size_t>()];
+    row["line"] = line;
   }
 }
 

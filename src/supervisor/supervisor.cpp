@@ -238,7 +238,7 @@ void Supervisor::component_ended(Member& member, const std::string& clause, Dura
   }
   remove_port(process.name);  // first, or the vswitch would report the end of the old link
   if (process.kind == ProcessKind::stack && stack_ended(member, clause)) return;
-  if (is_driver(process.kind) && serves_nobody(process)) return let_go(process);
+  if (serves_nobody(process)) return let_go(process);
   renew(process);
   relink_neighbours(process);
   if (!member.stopping) return start_again(member, clause, lived);

@@ -121,10 +121,10 @@ class Supervisor {
   bool stack_ended(Member& stack, const std::string& clause);
   bool program_comes_back(const std::string& program) const;
   void remove_attached(const std::string& program);
-  // A driver of one program's own, which ended for good; and with the driver goes its device.
-  bool serves_nobody(const Process& driver) const;
-  void end_drivers_of(const std::string& program);
-  void let_go(const Process& driver);
+  // A driver or resolver of one program's own, which ended for good; and with a driver goes its device.
+  bool serves_nobody(const Process& process) const;
+  void end_servants_of(const std::string& program);
+  void let_go(const Process& servant);
   void end_if_alone();  // a network that nobody wrote down ends with its last program
   void answer_join(const std::string& program, const JoinAnswer& answer);
   const Program* program_of(const Member& member) const;

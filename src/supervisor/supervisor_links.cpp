@@ -11,9 +11,11 @@ namespace skerry::supervisor {
 void Supervisor::renew(const Process& process) {
   for (const Grant& grant : process.grants) {
     const Object& object = *plan_.object(grant.object);
-    // The device keeps the host's address and routes, the listener the program's way in; rules hold on.
+    // The device keeps the host's address and routes, the listener the program's way in; rules hold on, and
+    // what a stack and its resolver say is whole or not said.
     if (object.kind == ObjectKind::tap || object.kind == ObjectKind::xdp_map ||
-        object.kind == ObjectKind::listener || object.kind == ObjectKind::rules)
+        object.kind == ObjectKind::listener || object.kind == ObjectKind::rules ||
+        object.kind == ObjectKind::names)
       continue;
     // A pipe is granted twice to a stack; making it twice is harmless and rare.
     const Result<void> made = objects_.create(object);

@@ -91,20 +91,20 @@ void Supervisor::program_ended(Member& member, const std::string& clause, Durati
     remove_attached(program.name);
     end_if_alone();
   } else {
-    end_drivers_of(program.name);
+    end_servants_of(program.name);
   }
 }
 
-bool Supervisor::serves_nobody(const Process& driver) const {
-  if (driver.program.empty()) return false;
-  const MemberState state = member(driver.program)->state;
+bool Supervisor::serves_nobody(const Process& process) const {
+  if (!serves_one_program(process)) return false;
+  const MemberState state = member(process.program)->state;
   return state == MemberState::ended || state == MemberState::failed;
 }
 
 // Of a program that stays in the plan, after its stack, which may have had bytes to deliver.
-void Supervisor::end_drivers_of(const std::string& program) {
+void Supervisor::end_servants_of(const std::string& program) {
   for (const Process& process : plan_.processes) {
-    if (process.program != program || !is_driver(process.kind) || !serves_nobody(process)) continue;
+    if (process.program != program || !serves_nobody(process)) continue;
     if (member(process.name)->alive())
       stop(*member(process.name), kDriverGrace);
     else
@@ -112,9 +112,9 @@ void Supervisor::end_drivers_of(const std::string& program) {
   }
 }
 
-void Supervisor::let_go(const Process& driver) {
-  member(driver.name)->state = MemberState::ended;
-  for (const Grant& grant : driver.grants) {
+void Supervisor::let_go(const Process& servant) {
+  member(servant.name)->state = MemberState::ended;
+  for (const Grant& grant : servant.grants) {
     if (plan_.object(grant.object)->kind == ObjectKind::passt) objects_.drop(grant.object);
   }
 }
@@ -131,7 +131,7 @@ bool Supervisor::stack_ended(Member& stack, const std::string& clause) {
       remove_attached(program);
       end_if_alone();
     } else {
-      end_drivers_of(program);
+      end_servants_of(program);
     }
     return true;
   }
@@ -151,8 +151,13 @@ bool Supervisor::program_comes_back(const std::string& program) const {
 
 void Supervisor::join(const RunRequest& request, Fd rules, JoinAnswer answer) {
   CHECK(!going_down_);
-  if (request.filter.empty() == static_cast<bool>(rules))
-    return answer(Error{"a filter and its compiled rules come together"});
+  if ((request.filter.empty() && request.allow.empty()) == static_cast<bool>(rules))
+    return answer(Error{"a filter or an allow-list, and its compiled rules, come together"});
+  if (request.filter.empty() && !request.allow.empty() && default_rules_)
+    return answer(
+        Error{fmt::format("\"{}\" has rules for everybody in {}, and an allow-list comes with the rules "
+                          "that shall hold beside it: name them with --filter",
+                          plan_.name, plan_.filter)});
   // Name and address are free as soon as their program has ended, whatever its stack still has to deliver.
   std::vector<std::string> in_the_way;
   for (const Program& last : plan_.programs) {

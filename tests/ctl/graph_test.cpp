@@ -18,7 +18,10 @@ supervisor::Plan plan_with(Uplink uplink) {
       plan, {.name = "lan", .subnet = *supervisor::parse_subnet("10.77.0.0/24"), .uplink = uplink});
   supervisor::Program web{
       .name = "web", .argv = {"nginx"}, .executable = "/usr/sbin/nginx", .network = "lan"};
-  if (uplink == Uplink::user) web.publish = {{0, 8080, 80, false}};
+  if (uplink == Uplink::user) {
+    web.publish = {{0, 8080, 80, false}};
+    web.allow = {{"", {0x0a4d0009}, 80, false}};
+  }
   EXPECT_TRUE(supervisor::add_program(plan, web));
   supervisor::place(plan, {0, 1});
   return plan;
@@ -42,6 +45,7 @@ TEST(Graph, ShowsTheWayOut) {
   EXPECT_THAT(user, HasSubstr(R"("web.uplink" -- "lan.vswitch" [label="lan.web.uplink"];)"));
   EXPECT_THAT(user, HasSubstr(R"("web.uplink" -- "web.uplink.passt" [label="socket"];)"));
   EXPECT_THAT(user, HasSubstr(R"("web.uplink.passt" -- "host" [label="8080:80"];)"));
+  EXPECT_THAT(user, HasSubstr(R"("web.stack" -- "web.resolver" [label="names"];)"));
 }
 
 TEST(Graph, ShowsWhoDoesNotRun) {

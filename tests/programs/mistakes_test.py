@@ -68,8 +68,18 @@ class Mistakes(SkerryCase):
     def test_nothing_is_running(self):
         self.assert_refused(["top", "--once"], 1, "nothing is running")
 
-    def test_a_filter_that_is_not_there_yet_is_refused(self):
-        self.assert_refused(["run", "--allow", "example.org:443", "--", "/bin/true"], RUN_FAILED, "--allow")
+    def test_an_allow_list_that_allows_nothing(self):
+        for words, sentence in ((["--allow", "example.org"], "says no port"), (["--allow", "*.example.org:443"], "write each name"),
+                                (["--allow", "1.2.3:80"], "neither a name nor an address"), (["--allow", "[::1]:80"], "IPv6"),
+                                (["--allow", "example.org:443"], "has no uplink"), (["--resolver", "9.9.9.9"], "--allow"),
+                                (["--allow", "example.org:443", "--resolver", "quad9"], "no name server's address")):
+            with self.subTest(words):
+                self.assert_refused(["run", "--uplink", "none", *words, "--", "/bin/true"], RUN_FAILED, sentence)
+
+    def test_a_filter_that_touches_the_allow_list(self):
+        path = self.folder / "mine.nft"
+        path.write_text("add table inet skerry_allow\n")
+        self.assert_refused(["run", "--uplink", "none", "--allow", "10.77.0.2:80", "--filter", str(path), "--", "/bin/true"], RUN_FAILED, "skerry_allow")
 
     def test_an_address_in_use(self):
         server = self.serve(*SERVER, ready=READY)

@@ -39,6 +39,9 @@ table inet mine {{
 }}
 """
 
+# The same as an allow-list.
+BY_LIST = ("--allow", f"{SERVER}:80")
+
 
 def frames(path):
     """The frames of a pcapng file (draft-ietf-opsawg-pcapng), each as bytes from its Ethernet header on."""
@@ -74,12 +77,12 @@ class Reach(FilterCase):
         self.program = self.folder / "reach"
         run(["g++", "-std=c++20", "-O1", "-o", self.program, SOURCE], timeout_s=120)
         self.serve(PYTHON, "-c", GREETER, ready=READY, address=SERVER)
-        self.rules_file = self.rules(RULES)
+        self.by_filter = ("--filter", self.rules(RULES))
 
-    def begin_attack(self, *words, inherits=()):
+    def begin_attack(self, *words, inherits=(), behind=None):
         """The attacker waits in its cell until it is told; what crosses its link is written down from before that on."""
         self.attacker = self.skerry.begin(
-            "run", "--uplink", "none", "--name", "web", "--address", ATTACKER, "--filter", self.rules_file, "--share", self.folder, "--",
+            "run", "--uplink", "none", "--name", "web", "--address", ATTACKER, *(behind or self.by_filter), "--share", self.folder, "--",
             "/bin/sh", "-c", 'echo begun; read go; "$@"; echo "exit $?"; read end', "sh", self.program, *words, stdin=subprocess.PIPE, pass_fds=inherits)
         self.attacker.wait_for("begun", timeout_s=30)
         self.seen = self.folder / f"{words[-1].strip('@').replace('/', '-')}.pcapng"
@@ -104,6 +107,12 @@ class Reach(FilterCase):
         return [{key: row.get(key) for key in ("table", "chain", "hook", "priority", "policy", "handle", "index", "file", "line")} for row in self.listed()]
 
     def test_no_wall_has_a_gap(self):
+        self.try_walls(self.by_filter)
+
+    def test_an_allow_list_is_as_good_a_wall(self):
+        self.try_walls(BY_LIST)
+
+    def try_walls(self, behind):
         """Sockets of the host are there to be reached; the attacker inherits one and may reach none."""
         with (socket.create_server(("127.0.0.1", 0)) as inherited, socket.socket(socket.AF_UNIX) as path, socket.socket(socket.AF_UNIX) as abstract):
             name = f"reach-{os.getpid()}"
@@ -112,7 +121,7 @@ class Reach(FilterCase):
             abstract.bind(f"\0{name}")
             for listener in (path, abstract):
                 listener.listen()
-            self.begin_attack("walls", SERVER, "80", SERVER, "81", path.getsockname(), f"@{name}", inherits=[inherited.fileno()])
+            self.begin_attack("walls", SERVER, "80", SERVER, "81", path.getsockname(), f"@{name}", inherits=[inherited.fileno()], behind=behind)
             self.attacker.wait_for("exit ", timeout_s=60)
             output = self.attacker.output()
             self.assertIn("exit 0", output, output)
@@ -128,7 +137,7 @@ class Reach(FilterCase):
     def test_noise_all_over_the_session_gets_nothing_past_a_rule(self):
         """The stack ends the session at the first lie, and everybody else goes on."""
         for seed in range(1, 7):
-            self.begin_attack("scribble", SERVER, "80", str(seed))
+            self.begin_attack("scribble", SERVER, "80", str(seed), behind=self.by_filter if seed % 2 else BY_LIST)
             self.attacker.wait_for("scribbles over", timeout_s=30)
             deadline = time.monotonic() + 60
             while self.attacker.process.poll() is None and "exit " not in self.attacker.output():

@@ -5,6 +5,7 @@ only the loopback is used.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -139,7 +140,8 @@ class ByName(UserCase):
 
     def setUp(self):
         super().setUp()
-        self.on_the_host(PYTHON, "-u", str(HERE / "one_name_server.py"), "127.0.0.53", "page.skerry.test", FOREIGN, ready="ready")
+        (self.folder / "zone.json").write_text(json.dumps({"page.skerry.test": [FOREIGN]}))
+        self.on_the_host(PYTHON, str(HERE / "name_server.py"), "127.0.0.53", "53", str(self.folder / "zone.json"), ready="ready")
 
     def test_a_name_that_only_the_hosts_resolver_knows(self):
         """The host's resolver listens on its loopback; the address leads beyond it, by the default route."""

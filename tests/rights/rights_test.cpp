@@ -145,6 +145,33 @@ TEST_F(Rights, OfADriverToPasstAreExactToo) {
   expect_no_strangers(skerry);
 }
 
+// A resolver has its sockets and nothing else, also the one that takes its place; and the pair that leads to
+// its stack is the same.
+TEST_F(Rights, OfAResolverAreExactToo) {
+  Plan plan = empty_plan("test");
+  add(plan, "one", {"/bin/sleep", "1000"}, Restart::never, "", {{"", {0x0a4d0003}, 80, false}});
+  RunningSkerry skerry(plan);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  EXPECT_EQ(holdings(skerry).size(), 3U) << "vswitch, stack and resolver";
+  expect_no_strangers(skerry);
+  const auto inode = [&](const std::string& fd) {
+    const json reply = skerry.ask(Command::rights);
+    for (const json& row : reply["rights"])
+      if (row["process"] == "one.resolver" && row["fd"] == fd) return row["inode"].get<uint64_t>();
+    return uint64_t{0};
+  };
+  const uint64_t names = inode("names"), server = inode("server0");
+  EXPECT_NE(names, 0u);
+  kill_process(skerry.row("one.resolver")["pid"]);
+  EXPECT_TRUE(eventually([&] {
+    const json row = skerry.row("one.resolver");
+    return row["restarts"] == 1 && row["state"] == "running";
+  }));
+  expect_no_strangers(skerry);
+  EXPECT_EQ(inode("names"), names);
+  EXPECT_NE(inode("server0"), server) << "from another port";
+}
+
 TEST_F(Rights, StayExactAfterADeath) {
   Plan plan = empty_plan("test");
   add(plan, "one", {"/bin/sleep", "1000"}, Restart::always);

@@ -69,6 +69,14 @@ TEST(Composition, BecomesAPlan) {
   EXPECT_EQ(plan.process("redis")->settings["environment"]["MODE"], "x=y");
 }
 
+TEST(Composition, AnAllowListNamesWhoComesLater) {
+  const Plan plan =
+      plan_of("[program.a]\nrun = [\"curl\"]\nallow = [\"b:80\", \":81\"]\n[program.b]\nrun = [\"curl\"]\n");
+  EXPECT_THAT(check_plan(plan), ElementsAre());
+  EXPECT_EQ(plan.process("a.stack")->settings["allow"]["fixed"][0]["address"], "10.77.0.3");
+  EXPECT_EQ(plan.process("b.resolver"), nullptr);
+}
+
 TEST(Composition, AFilterAtTheTopIsForAllThatHaveNone) {
   const Plan plan = plan_of(
       "filter = \"all.nft\"\n[program.a]\nrun = [\"curl\"]\n"
@@ -243,6 +251,14 @@ INSTANTIATE_TEST_SUITE_P(
              "5: program \"redis\" cannot join itself; leave it out"},
         Case{"JoinsHostWithoutUplink", PROGRAM "joins = [\"host\"]\n",
              "5: network \"lan\" has no uplink by which to join the host"},
+        Case{"AllowWithoutPort", PROGRAM "allow = [\"a.example\"]\n",
+             "5: \"a.example\" says no port to allow"},
+        Case{"AllowBeyondTheNetwork", PROGRAM "allow = [\"a.example:1\"]\n",
+             "5: \"a.example\" names nobody in network \"lan\", which has no uplink"},
+        Case{"ResolverMalformed", PROGRAM "allow = [\"10.77.0.9:1\"]\nresolver = \"quad9\"\n",
+             "6: \"quad9\" is no name server's address"},
+        Case{"ResolverOfNobody", PROGRAM "resolver = \"9.9.9.9\"\n",
+             "5: the resolver of [program.redis] is asked for names that \"allow\" lists"},
         Case{"RestartRule", PROGRAM "restart = \"allways\"\n",
              "5: there is no restart rule \"allways\"; did you mean \"always\"?"},
         Case{"DirectoryMissing", PROGRAM "directory = \"missing\"\n",

@@ -22,19 +22,22 @@ using testing::HasSubstr;
 
 TEST(ControlProtocol, RunSurvives) {
   Request request{.command = Command::run};
-  request.run = {.name = "redis",
-                 .network = "lan",
-                 .argv = {"redis-server", "--save", "", "tab\tand \"quote\"\n"},
-                 .executable = "/usr/bin/redis-server",
-                 .working_directory = "/srv",
-                 .address = 0x0a4d0002,
-                 .core = 1,
-                 .uplink = Uplink::tap,
-                 .shares = {"/srv/data"},
-                 .publish = {{0x7f000001, 8080, 80, false}, {0, 53, 53, true}},
-                 .strict = true,
-                 .filter = "/srv/web.nft",
-                 .filter_lines = {4, 5}};
+  request.run = {
+      .name = "redis",
+      .network = "lan",
+      .argv = {"redis-server", "--save", "", "tab\tand \"quote\"\n"},
+      .executable = "/usr/bin/redis-server",
+      .working_directory = "/srv",
+      .address = 0x0a4d0002,
+      .core = 1,
+      .uplink = Uplink::tap,
+      .shares = {"/srv/data"},
+      .publish = {{0x7f000001, 8080, 80, false}, {0, 53, 53, true}},
+      .allow = {{"api.example.org", {}, 443, false}, {"", {0x0a4d0003}, 53, true}, {"", {}, 80, false}},
+      .name_servers = {"9.9.9.9:53"},
+      .strict = true,
+      .filter = "/srv/web.nft",
+      .filter_lines = {4, 5}};
   const std::string line = format_request(request);
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << "a newline within would end the line";
   const Result<Request> parsed = parse_request(line);
@@ -45,6 +48,8 @@ TEST(ControlProtocol, RunSurvives) {
   EXPECT_EQ(parsed->run.core, 1u);
   EXPECT_EQ(parsed->run.uplink, Uplink::tap);
   EXPECT_EQ(parsed->run.publish, request.run.publish);
+  EXPECT_EQ(parsed->run.allow, request.run.allow);
+  EXPECT_THAT(parsed->run.name_servers, ElementsAre("9.9.9.9:53"));
   EXPECT_TRUE(parsed->run.strict);
   EXPECT_EQ(parsed->run.filter, "/srv/web.nft");
   EXPECT_THAT(parsed->run.filter_lines, ElementsAre(4, 5));
@@ -103,6 +108,8 @@ TEST(ControlProtocol, RubbishGetsASentence) {
         R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","shares":["x"]})",
         R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","publish":["80"]})",
         R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","publish":"80:80"})",
+        R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","allow":["a"]})",
+        R"({"command":"run","argv":["a"],"executable":"/a","working_directory":"/","name_servers":["a"]})",
         R"({"command":"run","argv":["a\u0000b"],"executable":"/a","working_directory":"/"})",
         R"({"command":"run","argv":{"a":1},"executable":"/a","working_directory":"/"})"}) {
     EXPECT_FALSE(parse_request(line)) << line;

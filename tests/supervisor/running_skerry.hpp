@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <functional>
@@ -75,8 +76,10 @@ class RunningSkerry {
     fs::create_symlink(SKERRY_DRIVER_TAP, directory_ + "/skerry-driver-tap");
     fs::create_symlink(SKERRY_DRIVER_AFXDP, directory_ + "/skerry-driver-afxdp");
     fs::create_symlink(SKERRY_DRIVER_USER, directory_ + "/skerry-driver-user");
+    fs::create_symlink(SKERRY_RESOLVER, directory_ + "/skerry-resolver");
     fs::create_symlink(SKERRY_FAKE_STACK, directory_ + "/skerry-stack");
-    start(plan_to_json(plan), own_network);
+    start(plan_to_json(plan), own_network,
+          static_cast<int>(std::count_if(plan.programs.begin(), plan.programs.end(), has_rules)));
   }
   ~RunningSkerry() {
     if (pid_ > 0) {
@@ -178,7 +181,8 @@ class RunningSkerry {
   const std::string& name() const { return name_; }
 
  private:
-  void start(const std::string& plan, bool own_network) {
+  // `rules`: of how many programs; they are empty.
+  void start(const std::string& plan, bool own_network, int rules) {
     const Fd memory(::memfd_create("plan", MFD_CLOEXEC));
     EXPECT_EQ(::write(memory.get(), plan.data(), plan.size()), static_cast<ssize_t>(plan.size()));
     ::lseek(memory.get(), 0, SEEK_SET);
@@ -204,7 +208,12 @@ class RunningSkerry {
     ::dup2(plan_copy, kEnvironmentFd);
     ::dup2(ready_copy, kReadyFd);
     ::dup2(claim_copy, kClaimFd);
-    ::close_range(6, ~0U, 0);
+    for (int i = 0; i < rules; ++i) {
+      const int empty = ::memfd_create("rules", MFD_ALLOW_SEALING);
+      ::fcntl(empty, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
+      ::dup2(empty, kFirstRulesFd + i);
+    }
+    ::close_range(static_cast<unsigned>(kFirstRulesFd + rules), ~0U, 0);
     ::execl(executable.c_str(), "skerry-supervisor", name_.c_str(), nullptr);
     ::_exit(127);
   }
@@ -224,7 +233,8 @@ inline Plan empty_plan(const std::string& name, bool ends_with_last = false, Upl
 
 // A program of the plan itself, as a composition would have it.
 inline void add(Plan& plan, const std::string& name, std::vector<std::string> argv,
-                Restart restart = Restart::never, const std::string& stdout_path = "") {
+                Restart restart = Restart::never, const std::string& stdout_path = "",
+                const std::vector<Allow>& allow = {}) {
   Program program;
   program.name = name;
   program.executable = argv.front();
@@ -233,6 +243,8 @@ inline void add(Plan& plan, const std::string& name, std::vector<std::string> ar
   program.network = plan.networks.front().name;
   program.restart = restart;
   program.stdout_path = stdout_path;
+  program.allow = allow;
+  if (!allow.empty()) program.name_servers = {"127.0.0.1:5353"};
   const Result<Addition> added = add_program(plan, program);
   ASSERT_TRUE(added) << added.error().message;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/if_xdp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -99,6 +100,35 @@ TEST_P(Confined, MakesNoSocket) {
   EXPECT_EQ(after_confine(GetParam(), [] { return ::socket(AF_INET, SOCK_STREAM, 0) >= 0; }),
             kKilledByFilter);
   EXPECT_EQ(after_confine(GetParam(), [] { return ::socket(AF_UNIX, SOCK_STREAM, 0) >= 0; }),
+            kKilledByFilter);
+}
+
+// A datagram socket that is connected to one peer would still take another's address, call by call.
+TEST_P(Confined, SendsToNobodyWhomItNames) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in peer{};
+  peer.sin_family = AF_INET;
+  peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  peer.sin_port = htons(9);
+  const auto* const address = reinterpret_cast<const sockaddr*>(&peer);
+  ASSERT_EQ(::connect(socket.get(), address, sizeof peer), 0);
+  EXPECT_EQ(
+      after_confine(GetParam(),
+                    [&] { return ::sendto(socket.get(), "x", 1, 0, address, sizeof peer) == 1 ? 1 : 2; }),
+      kKilledByFilter);
+  EXPECT_EQ(after_confine(GetParam(), [&] { return ::connect(socket.get(), address, sizeof peer); }),
+            kKilledByFilter);
+  if (GetParam() != Confinement::resolver) return;  // the others hold no such socket, and pass descriptors on
+  EXPECT_EQ(after_confine(GetParam(),
+                          [&] {
+                            iovec part{const_cast<char*>("x"), 1};
+                            msghdr message{};
+                            message.msg_name = &peer;
+                            message.msg_namelen = sizeof peer;
+                            message.msg_iov = &part;
+                            message.msg_iovlen = 1;
+                            return ::sendmsg(socket.get(), &message, 0) == 1 ? 1 : 2;
+                          }),
             kKilledByFilter);
 }
 
@@ -204,12 +234,13 @@ TEST_P(Confined, TheKernelSaysSo) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Confined,
                          testing::Values(Confinement::vswitch, Confinement::driver, Confinement::driver_afxdp,
-                                         Confinement::stack, Confinement::compiler),
+                                         Confinement::stack, Confinement::resolver, Confinement::compiler),
                          [](const auto& kind) {
                            return kind.param == Confinement::vswitch        ? "vswitch"
                                   : kind.param == Confinement::driver       ? "driver"
                                   : kind.param == Confinement::driver_afxdp ? "driver_afxdp"
                                   : kind.param == Confinement::stack        ? "stack"
+                                  : kind.param == Confinement::resolver     ? "resolver"
                                                                             : "compiler";
                          });
 

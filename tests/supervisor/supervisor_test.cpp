@@ -490,6 +490,19 @@ TEST(PasstOfAProgramThatEnded, EndsWithItsDriver) {
   EXPECT_EQ(skerry.row("two.uplink")["state"], "running");
 }
 
+TEST(ResolverOfAProgram, ComesBackAndEndsWithIt) {
+  Plan plan = empty_plan("test");
+  add(plan, "one", {"/bin/sleep", "1000"}, Restart::never, "", {{"", {0x0a4d0003}, 80, false}});
+  add(plan, "two", {"/bin/sleep", "1000"});
+  RunningSkerry skerry(plan);
+  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  kill_process(skerry.row("one.resolver")["pid"]);
+  EXPECT_TRUE(eventually([&] { return skerry.row("one.resolver")["restarts"] == 1; })) << skerry.log();
+  kill_process(skerry.row("one")["pid"]);
+  EXPECT_TRUE(eventually([&] { return skerry.row("one.resolver")["state"] == "ended"; })) << skerry.log();
+  EXPECT_EQ(skerry.row("two.stack")["state"], "running");
+}
+
 // What cannot be had at one moment may be there at the next.
 TEST(PasstThatIsAway, IsTriedAgain) {
   const ProgramFile file = this_machine().find_program("passt", "/");

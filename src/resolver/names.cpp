@@ -1,0 +1,241 @@
+#include "resolver/names.hpp"
+
+#include <algorithm>
+
+namespace skerry::resolver {
+namespace {
+
+using Kind = DnsAnswer::Kind;
+
+constexpr uint32_t kFixedTtl = 60;  // of what was known all along
+
+DnsCode code_of(Kind kind) {
+  switch (kind) {
+    case Kind::addresses:
+    case Kind::no_data:
+      return DnsCode::no_error;
+    case Kind::no_name:
+      return DnsCode::no_name;
+    case Kind::not_ours:
+    case Kind::alias:
+    case Kind::cut:
+    case Kind::failure:
+      return DnsCode::server_failure;
+  }
+  return DnsCode::server_failure;
+}
+
+bool is_letter(uint8_t c) {
+  return c >= 'a' && c <= 'z';
+}
+
+// For people: a label may hold any byte.
+void refuse(NoAnswer why, const DnsName& name, Neighbours& neighbours) {
+  char text[256];
+  const size_t length = to_text(name, text, sizeof text);
+  for (size_t i = 0; i < length; ++i)
+    if (text[i] <= ' ' || text[i] > '~') text[i] = '?';
+  neighbours.tell(RefusedName{why, {text, length}});
+}
+
+}  // namespace
+
+Names::Names(std::vector<KnownName> names, size_t servers, std::vector<Ipv4Prefix> own, const SipKey& secret)
+    : servers_(servers), own_(std::move(own)), secret_(secret) {
+  names_.resize(names.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    Name& name = names_[i];
+    name.known = std::move(names[i]);
+    name.waiting.reserve(kWaitingMax);
+    name.addresses.reserve(kAddressesMax);
+    if (name.known.fixed.empty()) continue;
+    name.kind = Kind::addresses;
+    name.addresses = name.known.fixed;
+    name.until = kNever;
+  }
+}
+
+Names::Name* Names::find(const DnsName& name) {
+  const auto found =
+      std::find_if(names_.begin(), names_.end(), [&](const Name& each) { return each.known.name == name; });
+  return found == names_.end() ? nullptr : &*found;
+}
+
+uint64_t Names::random() {
+  uint8_t number[8];
+  store_be64(number, drawn_++);
+  return siphash24(secret_, number);
+}
+
+void Names::asked(TimeNs now, const Asked& asked, Neighbours& neighbours) {
+  const auto question = read_question(asked.message);
+  if (!question || question->bytes > kQuestionMax) return;
+  const ConstBytes query = asked.message.first(question->bytes);
+  const auto answer = [&](DnsCode code) {
+    uint8_t message[kReplyMax];
+    neighbours.tell(Reply{asked.asker, {message, write_reply(query, code, {}, 0, message)}});
+  };
+  if (question->class_ != kDnsClassIn) return answer(DnsCode::refused);
+  Name* const name = find(question->name);
+  if (name == nullptr) {
+    refuse(NoAnswer::not_allowed, question->name, neighbours);
+    return answer(DnsCode::no_name);
+  }
+  if (question->type != static_cast<uint16_t>(DnsType::address))
+    return answer(DnsCode::no_error);  // there is nothing else of it
+  if (name->until > now) {
+    allow(*name, now, neighbours);  // again, because the stack may be another by now
+    return reply(*name, now, asked.asker, query, neighbours);
+  }
+  if (name->waiting.size() < kWaitingMax) {
+    Waiting& waits = name->waiting.emplace_back();
+    waits.asker = asked.asker;
+    waits.bytes = query.size();
+    std::memcpy(waits.query, query.data(), query.size());
+  }
+  if (!name->open) begin(*name, now, neighbours);
+}
+
+void Names::begin(Name& name, TimeNs now, Neighbours& neighbours) {
+  name.again_at = kNever;
+  if (servers_ == 0) return settle(name, Kind::failure, now, kFailureHolds, neighbours);
+  name.open = true;  // to the server that answered last
+  name.tries = name.aliases = 0;
+  name.ttl_s = UINT32_MAX;
+  name.target = name.known.name;
+  ask(name, now, neighbours);
+}
+
+// With an id and a spelling that nobody can guess who does not see the question.
+void Names::ask(Name& name, TimeNs now, Neighbours& neighbours) {
+  name.question_bytes =
+      write_question(static_cast<uint16_t>(random()), name.target, DnsType::address, name.question);
+  uint64_t bits = 0;
+  unsigned left = 0;
+  for (size_t at = name.question_bytes - 4 - name.target.length; at < name.question_bytes - 4; ++at) {
+    if (!is_letter(name.question[at])) continue;
+    if (left == 0) {
+      bits = random();
+      left = 64;
+    }
+    if ((bits >> --left & 1) != 0) name.question[at] = static_cast<uint8_t>(name.question[at] - 32);
+  }
+  name.patience_ends = now + kPatience;
+  neighbours.ask(name.server, {name.question, name.question_bytes});
+}
+
+// Another server, from the name itself on.
+void Names::ask_next(Name& name, TimeNs now, Neighbours& neighbours) {
+  if (++name.tries >= kRounds * servers_) return settle(name, Kind::failure, now, kFailureHolds, neighbours);
+  name.server = (name.server + 1) % servers_;
+  name.aliases = 0;
+  name.ttl_s = UINT32_MAX;
+  name.target = name.known.name;
+  ask(name, now, neighbours);
+}
+
+void Names::answered(TimeNs now, size_t server, ConstBytes message, Neighbours& neighbours) {
+  constexpr size_t kSpelling = 12;  // where it begins, behind the header
+  for (Name& name : names_) {
+    if (!name.open || name.server != server) continue;
+    if (message.empty()) {
+      ask_next(name, now, neighbours);
+      continue;
+    }
+    if (message.size() < name.question_bytes ||
+        std::memcmp(&message[kSpelling], name.question + kSpelling, name.question_bytes - kSpelling) != 0)
+      continue;
+    const DnsAnswer answer = read_answer(message, load_be16(name.question), name.target, DnsType::address);
+    if (answer.kind != Kind::not_ours) return take(name, answer, now, neighbours);
+  }
+}
+
+void Names::take(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours) {
+  switch (answer.kind) {
+    case Kind::not_ours:
+      return;
+    case Kind::failure:
+      return ask_next(name, now, neighbours);
+    case Kind::no_name:
+    case Kind::no_data:
+      return settle(name, answer.kind, now, kShortest, neighbours);
+    case Kind::alias:
+      if (++name.aliases > kAliasesMax) return settle(name, Kind::failure, now, kFailureHolds, neighbours);
+      name.ttl_s = std::min(name.ttl_s, answer.ttl_s);
+      name.target = answer.canonical;
+      return ask(name, now, neighbours);
+    case Kind::cut:  // what came of it is enough, if there is something
+      if (answer.count == 0) return ask_next(name, now, neighbours);
+      break;
+    case Kind::addresses:
+      break;
+  }
+  name.addresses.clear();
+  for (size_t i = 0; i < answer.count; ++i)
+    if (is_public(answer.addresses[i], own_)) name.addresses.push_back(answer.addresses[i]);
+  if (name.addresses.empty()) {
+    refuse(NoAnswer::not_public, name.known.name, neighbours);
+    return settle(name, Kind::no_data, now, kShortest, neighbours);
+  }
+  const DurationNs ttl = uint64_t{std::min(name.ttl_s, answer.ttl_s)} * kSecond;
+  settle(name, Kind::addresses, now, std::clamp(ttl, kShortest, kLongest), neighbours);
+}
+
+void Names::settle(Name& name, Kind kind, TimeNs now, DurationNs holds, Neighbours& neighbours) {
+  // One that led somewhere is asked for again, also when nobody answers for a while.
+  const bool led_somewhere = name.kind == Kind::addresses || !name.addresses.empty();
+  if (kind == Kind::no_name || kind == Kind::no_data) name.addresses.clear();
+  if (kind == Kind::addresses || (kind == Kind::failure && led_somewhere))
+    name.again_at = now + std::max(holds, kShortest);
+  name.open = false;
+  name.patience_ends = kNever;
+  name.kind = kind;
+  name.until = now + holds;
+  allow(name, now, neighbours);
+  if (kind == Kind::failure && !name.waiting.empty())
+    refuse(NoAnswer::unanswered, name.known.name, neighbours);
+  for (const Waiting& waits : name.waiting)
+    reply(name, now, waits.asker, {waits.query, waits.bytes}, neighbours);
+  name.waiting.clear();
+}
+
+void Names::allow(const Name& name, TimeNs now, Neighbours& neighbours) const {
+  if (name.kind != Kind::addresses || !name.known.fixed.empty()) return;
+  const auto seconds = static_cast<uint32_t>((name.until - now + kGrace) / kSecond);
+  uint8_t addresses[4 * kAddressesMax];
+  size_t bytes = 0;
+  for (const Ipv4Address address : name.addresses) {
+    store_be32(addresses + bytes, address);
+    bytes += 4;
+  }
+  for (const AllowedPort& port : name.known.ports) neighbours.tell(Allow{port, seconds, {addresses, bytes}});
+}
+
+void Names::reply(const Name& name, TimeNs now, Asker asker, ConstBytes query, Neighbours& neighbours) const {
+  uint8_t message[kReplyMax];
+  size_t bytes = 0;
+  if (name.kind == Kind::addresses) {
+    const DurationNs left = name.until - now;
+    const uint32_t ttl_s = name.known.fixed.empty() ? static_cast<uint32_t>(left / kSecond) : kFixedTtl;
+    bytes = write_reply(query, DnsCode::no_error, name.addresses, ttl_s, message);
+  } else {
+    bytes = write_reply(query, code_of(name.kind), {}, 0, message);
+  }
+  neighbours.tell(Reply{asker, {message, bytes}});
+}
+
+void Names::tick(TimeNs now, Neighbours& neighbours) {
+  for (Name& name : names_) {
+    if (name.open && name.patience_ends <= now) ask_next(name, now, neighbours);
+    if (!name.open && name.again_at <= now) begin(name, now, neighbours);
+  }
+}
+
+TimeNs Names::deadline() const {
+  TimeNs earliest = kNever;
+  for (const Name& name : names_)
+    earliest = std::min({earliest, name.open ? name.patience_ends : kNever, name.again_at});
+  return earliest;
+}
+
+}  // namespace skerry::resolver

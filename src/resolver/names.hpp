@@ -1,0 +1,105 @@
+// The names that a program may resolve: asks name servers for them, judges what they answer, and answers the
+// program, which gets those addresses alone that were allowed before.
+//
+// Read first: words.hpp; RFC 5452 on what makes an answer believable, RFC 1034 section 3.6.2 on aliases.
+//
+// What goes out is only allowed names, in a spelling of ours: nothing that the program chose leaves with a
+// question, and it cannot ask for one more often than an answer, or its absence, lasts. An answer counts if
+// it comes from the server that was asked, with the question's id and its exact spelling (upper and lower
+// case at random, draft-vixie-dnsext-dns0x20). A name that the program has asked for is asked for again when
+// its time is over, so that an address lasts as long as the name leads to it.
+//
+// Invariant: pure; nothing is allocated after the constructor; at most one question for each name is open.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/siphash.hpp"
+#include "base/time.hpp"
+#include "resolver/public_address.hpp"
+#include "resolver/words.hpp"
+
+namespace skerry::resolver {
+
+struct KnownName {
+  DnsName name;
+  std::vector<AllowedPort> ports;
+  std::vector<Ipv4Address> fixed;  // not empty: known without asking, and allowed without our word
+};
+
+// Whom Names speaks to. Nothing is kept of what is passed.
+class Neighbours {
+ public:
+  virtual ~Neighbours() = default;
+  virtual void ask(size_t server, ConstBytes message) = 0;  // DNS
+  virtual void tell(const Told& told) = 0;
+};
+
+class Names {
+ public:
+  static constexpr DurationNs kShortest = 30 * kSecond, kLongest = 3600 * kSecond;  // an answer holds
+  static constexpr DurationNs kFailureHolds = 5 * kSecond;
+  // An address is allowed for so much longer, time to ask again.
+  static constexpr DurationNs kGrace = 60 * kSecond;
+  static_assert((kLongest + kGrace) / kSecond <= kAllowedAtMost);
+  static constexpr DurationNs kPatience = 1500 * kMillisecond;  // with a server
+  static constexpr unsigned kRounds = 3;                        // through all servers
+  static constexpr unsigned kAliasesMax = 8;                    // questions that aliases lead to
+  static constexpr size_t kWaitingMax = 8;                      // of the program, for one name
+
+  // `servers`: how many there are. `own`: networks whose addresses no name may lead to. `secret`: ids and
+  // spellings come from it.
+  Names(std::vector<KnownName> names, size_t servers, std::vector<Ipv4Prefix> own, const SipKey& secret);
+
+  // The program asked.
+  void asked(TimeNs now, const Asked& asked, Neighbours& neighbours);
+  // A server said something, or (empty) that nobody is there.
+  void answered(TimeNs now, size_t server, ConstBytes message, Neighbours& neighbours);
+  // Does what is due.
+  void tick(TimeNs now, Neighbours& neighbours);
+  TimeNs deadline() const;
+
+ private:
+  struct Waiting {
+    Asker asker;
+    uint8_t query[kQuestionMax];
+    size_t bytes;
+  };
+  struct Name {
+    KnownName known;
+    // The last answer; before the first one, none that holds.
+    DnsAnswer::Kind kind = DnsAnswer::Kind::not_ours;
+    std::vector<Ipv4Address> addresses;
+    TimeNs until = 0;
+    TimeNs again_at = kNever;  // asked for without being asked
+    // The open question.
+    bool open = false;
+    size_t server = 0;
+    unsigned tries = 0, aliases = 0;
+    uint32_t ttl_s = 0;  // of the aliases so far
+    TimeNs patience_ends = kNever;
+    DnsName target;  // the name, or what an alias leads to
+    uint8_t question[kQuestionMax] = {};
+    size_t question_bytes = 0;
+    std::vector<Waiting> waiting;
+  };
+
+  Name* find(const DnsName& name);
+  uint64_t random();
+  void begin(Name& name, TimeNs now, Neighbours& neighbours);
+  void ask(Name& name, TimeNs now, Neighbours& neighbours);
+  void ask_next(Name& name, TimeNs now, Neighbours& neighbours);
+  void take(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours);
+  void settle(Name& name, DnsAnswer::Kind kind, TimeNs now, DurationNs holds, Neighbours& neighbours);
+  void allow(const Name& name, TimeNs now, Neighbours& neighbours) const;
+  void reply(const Name& name, TimeNs now, Asker asker, ConstBytes query, Neighbours& neighbours) const;
+
+  std::vector<Name> names_;
+  size_t servers_;
+  std::vector<Ipv4Prefix> own_;
+  SipKey secret_;
+  uint64_t drawn_ = 0;
+};
+
+}  // namespace skerry::resolver
