@@ -63,13 +63,11 @@ bool AllowList::is_in(const filter::Ruleset& ruleset) {
 }
 
 void AllowList::begin(TimeNs now) {
-  set_ = find_set(hooks_.engine().ruleset());
-  CHECK(set_ != filter::kNone);
   std::vector<filter::GivenElement> fixed;
   for (const AllowSettings::Fixed& each : settings_.fixed)
     fixed.push_back(element(each.address, each.port, 0));
-  const auto refused = hooks_.change(set_, filter::Change::add, fixed, now);
-  static_cast<void>(refused);  // a set that somebody made too small, or has filled, lets nobody else through
+  const bool done = put_in(fixed, now);
+  static_cast<void>(done);  // a set that somebody made too small, or has filled, lets nobody else through
 }
 
 bool AllowList::allow(const resolver::Allow& allow, TimeNs now) {
@@ -80,16 +78,19 @@ bool AllowList::allow(const resolver::Allow& allow, TimeNs now) {
   std::vector<filter::GivenElement> given;
   for (size_t at = 0; at + 4 <= allow.addresses.size(); at += 4) {
     const Ipv4Address address = load_be32(&allow.addresses[at]);
-    const auto is_it = [&](const AllowSettings::Fixed& fixed) {
-      return fixed.address == address && fixed.port == allow.port;
-    };
-    if (std::any_of(settings_.fixed.begin(), settings_.fixed.end(), is_it)) continue;  // it is there for ever
     if (resolver::is_public(address, settings_.own))
       given.push_back(element(address, allow.port, allow.seconds * kSecond));
     else
       all_public = false;
   }
-  return !hooks_.change(set_, filter::Change::add, given, now) && all_public;
+  return put_in(given, now) && all_public;
+}
+
+// The set has another number in other rules, and rules are loaded while we are told things. What somebody
+// else allowed for longer, another name or the settings, stays so long.
+bool AllowList::put_in(const std::vector<filter::GivenElement>& given, TimeNs now) {
+  const uint32_t set = find_set(hooks_.engine().ruleset());
+  return set != filter::kNone && !hooks_.change(set, filter::Change::prolong, given, now);
 }
 
 }  // namespace skerry

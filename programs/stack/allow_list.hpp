@@ -36,15 +36,18 @@ class AllowList {
   // Whether the ruleset has the set, and chains that drop, either way; one without would allow more, or
   // nothing.
   static bool is_in(const filter::Ruleset& ruleset);
-  // The rules are new: what never changes goes in again. What the resolver had added is kept over a reload.
+  // The rules are new: what never changes goes in again. What the resolver had added is kept over a reload,
+  // also what it adds while one is under way.
   void begin(TimeNs now);
   // False if it is more than the settings grant, or finds no room.
   bool allow(const resolver::Allow& allow, TimeNs now);
 
  private:
+  // False: there is no set, or no room in it.
+  bool put_in(const std::vector<filter::GivenElement>& given, TimeNs now);
+
   stack::FilterHooks& hooks_;
   const AllowSettings settings_;
-  uint32_t set_ = filter::kNone;
 };
 
 }  // namespace skerry

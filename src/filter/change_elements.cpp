@@ -84,7 +84,7 @@ std::optional<Refusal> Engine::change(uint32_t index, Change change, std::span<c
     if (auto refusal = check(index, change, each)) return refusal;
   memory_.forget_all();  // what passed because of an element, or because there was none
   if (dynamic_of_[index] != nullptr) return change_dynamic(index, change, given, now);
-  return change == Change::add ? add_static(index, given) : remove_static(index, given);
+  return change == Change::remove ? remove_static(index, given) : add_static(index, given);
 }
 
 std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
@@ -97,7 +97,7 @@ std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
     if (element == nullptr) ++fresh;
     if (change == Change::remove && element == nullptr)
       return refused(ENOENT, "set " + set.name + " has no such element");
-    if (change == Change::add && element != nullptr && element->data.bytes != each.data.bytes)
+    if (change != Change::remove && element != nullptr && element->data.bytes != each.data.bytes)
       return refused(EEXIST, "set " + set.name + " has an element that this contradicts");
   }
   if (change == Change::remove) {
@@ -110,7 +110,10 @@ std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
   for (const GivenElement& each : given) {
     Element* element = elements.find(each.key.data(), now);
     if (element != nullptr) {
-      if (each.timeout_ns != 0) elements.give_time(*element, now, each.timeout_ns, each.expires_ns);
+      const DurationNs left = each.expires_ns != 0 ? each.expires_ns : each.timeout_ns;
+      const bool ends_sooner = now + left < elements.expires(*element);
+      if (each.timeout_ns != 0 && !(change == Change::prolong && ends_sooner))
+        elements.give_time(*element, now, each.timeout_ns, left);
       continue;
     }
     const DurationNs timeout = each.timeout_ns != 0 ? each.timeout_ns : set.timeout_ns;

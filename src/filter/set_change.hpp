@@ -25,7 +25,11 @@ struct GivenElement {
   const std::vector<uint8_t>& end() const { return last.empty() ? key : last; }
 };
 
-enum class Change { add, remove };
+enum class Change {
+  add,
+  remove,
+  prolong,  // as add, but of elements that are there none ends sooner for it
+};
 
 // The element of just these keys; kNone if there is none.
 uint32_t find_given(const Set& set, const SetIndex& index, const GivenElement& given);

@@ -270,12 +270,15 @@ TEST(Elements, TheirTime) {
   EXPECT_TRUE(rules.accepts(6, 49 * kMillisecond));
   EXPECT_EQ(rules.add({given(7)}, 49 * kMillisecond), ENFILE);
   EXPECT_EQ(rules.add({given(6, 0, 20 * kMillisecond)}, 40 * kMillisecond), 0) << "a new time";
+  EXPECT_EQ(rules.change(Change::prolong, {given(6, 0, 5 * kMillisecond)}, 41 * kMillisecond), 0);
   EXPECT_TRUE(rules.accepts(6, 59 * kMillisecond));
   EXPECT_FALSE(rules.accepts(6, 60 * kMillisecond));
   EXPECT_EQ(rules.add({given(7)}, 61 * kMillisecond), 0) << "its time is over, so there is room";
   EXPECT_EQ(rules.remove({given(6)}, 61 * kMillisecond), ENOENT);
   EXPECT_EQ(rules.remove({given(5), given(6)}, 61 * kMillisecond), ENOENT);
   EXPECT_TRUE(rules.accepts(5, 61 * kMillisecond));
+  EXPECT_EQ(rules.change(Change::prolong, {given(5, 0, 950 * kMillisecond)}, 61 * kMillisecond), 0);
+  EXPECT_TRUE(rules.accepts(5, 1010 * kMillisecond)) << "ten more than it had";
   EXPECT_EQ(rules.remove({given(5)}, 61 * kMillisecond), 0);
   EXPECT_FALSE(rules.accepts(5, 61 * kMillisecond));
 }

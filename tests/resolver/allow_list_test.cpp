@@ -70,6 +70,53 @@ TEST_F(AllowedSet, AnAddressIsAllowedUntilItsTimeIsOver) {
   EXPECT_FALSE(passes(kApi, 443));
 }
 
+TEST_F(AllowedSet, NobodyShortensWhatAnotherNameWasGiven) {
+  load();
+  EXPECT_TRUE(allow({kApi}, {443, false}, 3600));
+  EXPECT_TRUE(allow({kApi, kOther}, {443, false}, 90)) << "of a name that leads there too";
+  now += 3599 * kSecond;
+  EXPECT_TRUE(passes(kApi, 443));
+  EXPECT_FALSE(passes(kOther, 443));
+  now += kSecond;
+  EXPECT_FALSE(passes(kApi, 443));
+}
+
+TEST_F(AllowedSet, IsThatOfTheRulesThatJudgeNow) {
+  load();
+  load(rules_with_set({}, "skerry_allow", 100, true));  // and nobody has said so yet
+  EXPECT_TRUE(allow({kApi}, {443, false}, 60));
+  EXPECT_TRUE(passes(kApi, 443));
+  EXPECT_EQ(elements_of("another"), 0u);
+  load(filter::Ruleset{});
+  EXPECT_FALSE(allow({kApi}, {443, false}, 60)) << "there is none";
+}
+
+TEST_F(AllowedSet, WhatIsAllowedWhileRulesAreLoadedIsAllowedByTheOldAndTheNewOnes) {
+  constexpr Ipv4Address kMany = 0x5db80000;  // 93.184.0.0
+  for (const bool behind : {true, false}) {
+    load(rules_with_set({}, "skerry_allow", 1000, !behind));
+    allowed.begin(now);
+    uint32_t said = 0;
+    const auto say = [&] {
+      if (said == 300) return;
+      EXPECT_FALSE(passes(kMany + said, 443));
+      EXPECT_TRUE(allow({kMany + said}, {443, false}, 60));
+      EXPECT_TRUE(passes(kMany + said, 443)) << "by the old rules, or just from now on by the new ones";
+      ++said;
+    };
+    load(rules_with_set({}, "skerry_allow", 1000, behind), Pause(say, 1));
+    allowed.begin(now);
+    ASSERT_EQ(said, 300u);
+    for (uint32_t i = 0; i < said; ++i) EXPECT_TRUE(passes(kMany + i, 443)) << i;
+    EXPECT_FALSE(passes(kMany + said, 443));
+    EXPECT_TRUE(passes(kFixed, 5432));
+    EXPECT_EQ(elements_of("allowed"), said + 1);
+    EXPECT_EQ(elements_of("another"), 0u);
+    now += 60 * kSecond;
+    EXPECT_FALSE(passes(kMany, 443));
+  }
+}
+
 TEST_F(AllowedSet, TheResolverIsBelievedNoFurtherThanTheListGoes) {
   load();
   EXPECT_FALSE(allow({kApi}, {80, false}, 60)) << "a port of no name";

@@ -19,13 +19,17 @@ using filter::SetWords;
 
 inline constexpr uint32_t kFlagsOfSet = filter::nft::kSetEval | filter::nft::kSetHasTimeout;
 
-// Lets out what the set has, and nothing else. `table` and `words` are as they should be, or not.
+// Lets out what the set has, and nothing else. `table` and `words` are as they should be, or not. The set
+// stands `behind` another one of its kind, or alone.
 inline filter::Ruleset rules_with_set(SetWords words = {}, const std::string& table = "skerry_allow",
-                                      uint32_t most = 100) {
+                                      uint32_t most = 100, bool behind = false) {
   if (words.flags == 0) words.flags = kFlagsOfSet;
   if (words.key_bytes == 4) words.key_bytes = resolver::kAllowKeyBytes;
   if (words.name == "s") words.name = resolver::kAllowSet;
   words.more = attribute(filter::nft::kSetDescription, attribute(filter::nft::kDescriptionSize, be32(most)));
+  SetWords another = words;
+  another.name = "another";
+  another.id = 2;
   constexpr uint32_t kProtocol = 8, kAddress = 9, kPort = 10;  // registers of four bytes
   using namespace filter::nft;
   const auto l4proto =
@@ -36,7 +40,8 @@ inline filter::Ruleset rules_with_set(SetWords words = {}, const std::string& ta
       filter::table(),
       filter::chain("out", join(filter::hook(static_cast<uint32_t>(filter::Hook::output)),
                                 attribute(kChainPolicy, be32(static_cast<uint32_t>(filter::Policy::drop))))),
-      filter::base_chain("in", filter::Policy::drop), filter::set(words),
+      filter::base_chain("in", filter::Policy::drop), behind ? filter::set(another) : filter::Octets(),
+      filter::set(words),
       filter::rule("out", join(l4proto, filter::payload(1, 16, 4, kAddress), filter::payload(2, 2, 2, kPort),
                                found, filter::verdict(1))));
   filter::Ruleset ruleset;
@@ -54,7 +59,11 @@ class AllowedSet : public testing::Test {
             .own = {{0x2c000000, 8}}};
   }
 
-  void load(filter::Ruleset rules) { hooks.use(filter::Engine(std::move(rules), now, {1, 2}), now, {1, 2}); }
+  // In the pauses, if there are some, the rules before judge.
+  void load(filter::Ruleset rules, const Pause& pause = {}) {
+    filter::Engine engine(std::move(rules), now, {1, 2}, filter::Engine::Search::indexed, pause);
+    hooks.use(std::move(engine), now, {1, 2}, pause);
+  }
   void load() {
     load(rules_with_set());
     allowed.begin(now);
@@ -70,6 +79,14 @@ class AllowedSet : public testing::Test {
     store_be16(transport.data() + 2, port);
     stack::Packet packet = stack::ipv4_packet(header, transport);
     return hooks.passes_out(packet, {}, now);
+  }
+  size_t elements_of(const std::string& set) const {
+    size_t count = 0;
+    for (uint32_t i = 0; i < hooks.engine().ruleset().sets.size(); ++i)
+      if (hooks.engine().ruleset().sets[i].name == set)
+        hooks.engine().dynamic_set(i)->for_each(now,
+                                                [&](const uint8_t*, const filter::Element&) { ++count; });
+    return count;
   }
   bool allow(std::initializer_list<Ipv4Address> addresses, resolver::AllowedPort port, uint32_t seconds) {
     std::vector<uint8_t> bytes;
