@@ -80,9 +80,8 @@ int to_h_error(Resolved::Kind kind) {
     case Resolved::Kind::no_data:
       return NO_DATA;
     case Resolved::Kind::try_again:
-      return TRY_AGAIN;
     case Resolved::Kind::failure:
-      return NO_RECOVERY;
+      return TRY_AGAIN;
     case Resolved::Kind::no_name:
       return HOST_NOT_FOUND;
   }

@@ -99,9 +99,8 @@ int from_kind(Resolved::Kind kind) {
     case Resolved::Kind::no_data:
       return EAI_NODATA;
     case Resolved::Kind::try_again:
+    case Resolved::Kind::failure:  // SERVFAIL or REFUSED of all servers, which to libc is no answer
       return EAI_AGAIN;
-    case Resolved::Kind::failure:
-      return EAI_FAIL;
   }
   return EAI_FAIL;
 }
@@ -203,7 +202,7 @@ void leave_out_domain(char* name) {
 int host_name(const IpAddress& address, int flags, char* host, socklen_t room) {
   if (flags & NI_NUMERICHOST) return EAI_NONAME;
   Resolved found = resolve_address(address);
-  if (found.kind == Resolved::Kind::try_again) return EAI_AGAIN;
+  if (found.kind == Resolved::Kind::try_again || found.kind == Resolved::Kind::failure) return EAI_AGAIN;
   if (found.kind != Resolved::Kind::found) return EAI_NONAME;
   if (flags & NI_NOFQDN) leave_out_domain(found.canonical);
   return fit(found.canonical, host, room);

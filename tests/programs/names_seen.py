@@ -16,6 +16,8 @@ import time
 NAMES = {"one.test": ["192.0.2.1"], "two.test": ["192.0.2.2", "192.0.2.3"], "both.test": ["192.0.2.4"], "host.search.test": ["192.0.2.5"],
          "long.test": [f"198.51.100.{last}" for last in range(1, 31)], "longer.test": ["192.0.2.7"], "longest.test": ["192.0.2.8"]}
 SERVICES = {"_imap._tcp.one.test": (0, 5, 143, "two.test"), "_sip._udp.search.test": (1, 2, 5060, "one.test")}
+# To these the server answers that it cannot (SERVFAIL), does not know how (NOTIMP), or does not want to (REFUSED).
+FAILURES = {"fails.test": 2, "unable.test": 4, "unwilling.test": 5, "98.2.0.192.in-addr.arpa": 2}
 POINTERS = {"1.2.0.192.in-addr.arpa": "one.test", "7.2.0.192.in-addr.arpa": "longer.test"}
 
 
@@ -25,7 +27,7 @@ def wire_name(name):
 
 def answer(query, is_stream):
     end = query.index(b"\0", 12) + 1
-    name = next((name for name in [*NAMES, *POINTERS, *SERVICES] if wire_name(name) == query[12:end].lower()), None)
+    name = next((name for name in [*NAMES, *POINTERS, *SERVICES, *FAILURES] if wire_name(name) == query[12:end].lower()), None)
     is_cut = name is not None and (name.startswith("long") or name[0] == "7") and not is_stream
     kind, data = query[end:end + 4], []
     if kind == b"\0\1\0\1" and not is_cut:
@@ -35,7 +37,7 @@ def answer(query, is_stream):
     if kind == b"\0\x21\0\1" and name in SERVICES:
         data = [struct.pack(">HHH", *SERVICES[name][:3]) + wire_name(SERVICES[name][3])]
     records = b"".join(b"\xc0\x0c" + kind + b"\0\0\0\x3c" + struct.pack(">H", len(one)) + one for one in data)
-    flags = 0x8180 | (0x0200 if is_cut else 0) | (0 if name else 3)
+    flags = 0x8180 | (0x0200 if is_cut else 0) | (FAILURES.get(name, 0) if name else 3)
     return query[:2] + struct.pack(">HHHHH", flags, 1, len(data), 0, 0) + query[12:end + 4] + records
 
 
@@ -67,9 +69,9 @@ def attempt(call, *arguments):
         return type(problem).__name__, problem.args[0]
 
 
-def addresses(name):
+def addresses(name, family=socket.AF_INET):
     try:
-        return sorted({found[4][0] for found in socket.getaddrinfo(name, 80, socket.AF_INET, socket.SOCK_STREAM)})
+        return sorted({found[4][0] for found in socket.getaddrinfo(name, 80, family, socket.SOCK_STREAM)})
     except socket.gaierror as problem:
         return problem.args[0]
 
@@ -134,13 +136,15 @@ def main():
     atexit.register(os.kill, server, signal.SIGKILL)
     for name in ("one.test", "two.test", "both.test", "here.test", "host", "nobody.test", "long.test", "longer.test", "192.0.2.9", "localhost"):
         print(name, addresses(name), flush=True)
-    for name in ("one.test", "here.test", "nobody.test", "longer.test"):
+    for name in ("fails.test", "unable.test", "unwilling.test"):
+        print(name, addresses(name, socket.AF_UNSPEC), flush=True)  # for AF_INET alone libc says that there is no such name
+    for name in ("one.test", "here.test", "nobody.test", "longer.test", "fails.test", "unwilling.test"):
         print("gethostbyname", name, attempt(socket.gethostbyname_ex, name)[::2], flush=True)  # no aliases of hosts(5)
-    print("gethostbyaddr", *(attempt(socket.gethostbyaddr, f"192.0.2.{last}")[::2] for last in (77, 1, 7, 99)))
+    print("gethostbyaddr", *(attempt(socket.gethostbyaddr, f"192.0.2.{last}")[::2] for last in (77, 1, 7, 98, 99)))
     ask_servers()
     ask_at_once()
     print("getnameinfo", *(attempt(socket.getnameinfo, (f"192.0.2.{last}", 9), flags)
-                           for last in (1, 7, 99) for flags in (0, socket.NI_NAMEREQD, socket.NI_NOFQDN, socket.NI_NUMERICHOST)))
+                           for last in (1, 7, 98, 99) for flags in (0, socket.NI_NAMEREQD, socket.NI_NOFQDN, socket.NI_NUMERICHOST)))
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, False)  # else libc's own resolver gives up in the middle of an answer
     signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
