@@ -64,9 +64,9 @@ Result<void> NotedCapture::write(ConstBytes bytes) {
   return Error{fmt::format("cannot write {}: {}", path_, std::strerror(errno)), errno};
 }
 
-Result<void> NotedCapture::add(const json& row) {
+Result<bool> NotedCapture::add(const json& row) {
   const std::vector<uint8_t> bytes = bytes_of(row.is_object() ? row.value("bytes", std::string()) : "");
-  if (bytes.empty()) return {};
+  if (bytes.empty()) return false;
   const std::string note = note_of(row), hook = text_of(row, "hook");
   const bool leaves = hook == "output" || hook == "postrouting";
   const TimeNs now = wall_clock();
@@ -79,7 +79,8 @@ Result<void> NotedCapture::add(const json& row) {
   block.resize(pcapng_packet(block.data(), latest_,
                              leaves ? CaptureDirection::kOutbound : CaptureDirection::kInbound, bytes,
                              static_cast<uint32_t>(length), note));
-  return write(block);
+  if (const Result<void> written = write(block); !written) return written.error();
+  return true;
 }
 
 }  // namespace skerry::ctl

@@ -21,7 +21,8 @@ class NotedCapture {
   static Result<NotedCapture> open(const std::string& path, const std::string& name);
 
   // One row of what the stack answers, which may say anything. After each the file is one that can be read.
-  Result<void> add(const nlohmann::json& row);
+  // False: there is no packet in it to write, as in that of a name.
+  Result<bool> add(const nlohmann::json& row);
 
  private:
   struct Close {

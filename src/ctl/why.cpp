@@ -59,12 +59,13 @@ class Why {
       fmt::print(stderr, "{} more came faster than they were read\n", missed);
     for (const json& row : *rows) {
       if (done()) break;
-      if (capture_ == nullptr)
+      if (capture_ == nullptr) {
         print(row);
-      else if (const Result<void> written = capture_->add(row); !written)
-        return written;
-      else
-        ++printed_;
+        continue;
+      }
+      const Result<bool> written = capture_->add(row);
+      if (!written) return written.error();
+      printed_ += *written ? 1 : 0;
     }
     next_ = number_of(*answer, "next");
     return {};
@@ -141,7 +142,7 @@ void add_why(CLI::App& app, Outcome& outcome) {
       "why", "Say which packets a stack refuses, and which rule or reason did it, until Ctrl-C");
   auto options = std::make_shared<WhyOptions>();
   command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
-  command->add_option("-c,--count", options->count, "end after that many lines");
+  command->add_option("-c,--count", options->count, "end after that many lines, or packets");
   auto* json_flag = command->add_flag("--json", options->as_json, "one JSON object a line");
   command
       ->add_option(

@@ -31,9 +31,11 @@ TEST_F(NotedCaptureTest, HoldsThePacketAndWhatIsSaidOfIt) {
   const json row{{"what", "drop"},   {"hook", "input"},      {"by", "inet mine in handle 5"},
                  {"file", "/w.nft"}, {"line", 6U},           {"ago_ns", 5U},
                  {"length", 1500U},  {"bytes", "4500002801"}};
-  ASSERT_TRUE(capture->add(row));
-  ASSERT_TRUE(capture->add({{"what", "drop"}})) << "without bytes it is none";
-  ASSERT_TRUE(capture->add(row));
+  const auto adds = [&](const json& one) { return *capture->add(one); };
+  EXPECT_TRUE(adds(row));
+  EXPECT_FALSE(adds({{"what", "drop"}})) << "without bytes it is none";
+  EXPECT_FALSE(adds({{"what", "refuse"}, {"layer", "names"}, {"packet", "name a.example"}, {"bytes", ""}}));
+  EXPECT_TRUE(adds(row));
   const std::vector<uint8_t> written = file();
   const auto packets = read_capture(written);
   ASSERT_TRUE(packets);
