@@ -85,7 +85,8 @@ std::string format_allow(const Allow& allow) {
 void know_hosts(Program& program, const Machine& machine) {
   for (Allow& allow : program.allow) {
     const auto [begin, end] = machine.hosts.equal_range(allow.name);
-    for (auto known = begin; known != end; ++known) allow.addresses.push_back(known->second);
+    for (auto known = begin; known != end; ++known)
+      if (known->second >> 24 != 127 || allow.name == "localhost") allow.addresses.push_back(known->second);
   }
   if (!program.allow.empty() && program.name_servers.empty()) program.name_servers = machine.name_servers;
 }

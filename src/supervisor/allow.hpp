@@ -33,8 +33,9 @@ struct Allow {
 Result<Allow> parse_allow(std::string_view text);
 std::string format_allow(const Allow& allow);  // as it was written
 
-// What is asked of the machine: addresses that its hosts(5) has for names of the allow-list, and its name
-// servers, if the program has none of its own.
+// What is asked of the machine: addresses that its hosts(5) has for names of the allow-list, but for its own
+// loopback ones, which are others' in a cell ("127.0.1.1 myhost"); and its name servers, if the program has
+// none of its own.
 void know_hosts(Program& program, const Machine& machine);
 
 // `members`: who has a name in its network. Without a name of others, no name servers are needed.

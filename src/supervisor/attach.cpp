@@ -126,7 +126,8 @@ Result<Program> admit(const RunRequest& request, const Plan& plan, const Machine
     return Error{std::move(wrong)};
   }
   know_hosts(program, machine);
-  const std::vector<std::string> members = members_of(plan, network);
+  std::vector<std::string> members = members_of(plan, network);
+  members.push_back(program.name);
   if (std::string wrong = allow_defect(program, network, members); !wrong.empty()) {
     return Error{std::move(wrong)};
   }

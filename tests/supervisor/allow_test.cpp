@@ -244,7 +244,7 @@ TEST(AllowList, ThatCannotBeKeptIsRefused) {
 TEST(AllowList, TheMachinesHostsAndServersAreTaken) {
   Machine machine = fake_machine();
   machine.name_servers = {"127.0.0.53:53"};
-  machine.hosts = {{"nas", 0xc0a80105}};
+  machine.hosts = {{"nas", 0xc0a80105}, {"myhost", 0x7f000101}, {"localhost", 0x7f000001}};
   Plan plan = lan();
   RunRequest request{.argv = {"curl"}, .executable = "/usr/bin/curl", .working_directory = "/"};
   request.allow = {allow("nas:80"), allow("api.example.org:443")};
@@ -253,6 +253,13 @@ TEST(AllowList, TheMachinesHostsAndServersAreTaken) {
   EXPECT_THAT(admitted->allow[0].addresses, ElementsAre(0xc0a80105u));
   EXPECT_THAT(admitted->allow[1].addresses, ElementsAre());
   EXPECT_THAT(admitted->name_servers, ElementsAre("127.0.0.53:53"));
+  request.allow[1] = allow("myhost:80");
+  admitted = admit(request, plan, machine);
+  ASSERT_TRUE(admitted) << admitted.error().message;
+  EXPECT_THAT(admitted->allow[1].addresses, ElementsAre()) << "in the cell that is another's loopback";
+  EXPECT_THAT(admitted->name_servers, ElementsAre("127.0.0.53:53")) << "so they are asked";
+  request.allow[1] = allow("localhost:80");
+  EXPECT_THAT(admit(request, plan, machine)->allow[1].addresses, ElementsAre(0x7f000001u));
   request.allow.pop_back();
   EXPECT_THAT(admit(request, plan, machine)->name_servers, ElementsAre()) << "nobody is asked for anything";
   request.allow.push_back(allow("api.example.org:443"));
@@ -263,6 +270,10 @@ TEST(AllowList, TheMachinesHostsAndServersAreTaken) {
   admitted = admit(request, closed, machine);
   ASSERT_FALSE(admitted);
   EXPECT_THAT(admitted.error().message, StartsWith("\"api.example.org\" names nobody"));
+  request.name = "web";
+  request.allow = {allow("web:80")};
+  admitted = admit(request, closed, machine);
+  EXPECT_TRUE(admitted) << "its own name is known as in a composition: " << admitted.error().message;
 }
 
 }  // namespace
