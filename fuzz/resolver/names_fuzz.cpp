@@ -69,6 +69,7 @@ void run(ConstBytes input) {
   Names names(std::move(known), 2, {}, {1, 2});
   Judge judge;
   TimeNs now = kSecond;
+  if (!input.empty() && input[0] >= 128) names.resume(now, judge);
   while (input.size() >= 2) {
     const uint8_t what = input[0];
     const size_t length = std::min<size_t>(input[1], input.size() - 2);

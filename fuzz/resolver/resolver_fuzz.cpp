@@ -64,7 +64,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (data[0] == 'f')
     skerry::preload::try_files(rest);
   else
-    skerry::preload::try_answer(
-        rest, data[0] == 'p' ? skerry::DnsType::pointer : skerry::DnsType::address);
+    skerry::preload::try_answer(rest, data[0] == 'p' ? skerry::DnsType::pointer : skerry::DnsType::address);
   return 0;
 }

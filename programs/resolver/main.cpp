@@ -2,6 +2,9 @@
 // addresses they lead to and what to answer the program. It reads what strangers write, so it holds nothing
 // but a socket to each name server, connected to that alone, and the way to its stack, which believes it no
 // further than the program's allow-list goes. Its settings are in supervisor/plan.hpp.
+//
+// A connected socket keeps the address of the host that it began with. When the host moves to another network
+// the resolver ends, and the next one, which the supervisor starts, has other sockets.
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -10,6 +13,7 @@
 
 #include "resolver/names.hpp"
 #include "run/process.hpp"
+#include "supervisor/restart.hpp"
 
 namespace skerry {
 namespace {
@@ -22,6 +26,7 @@ struct ResolverSettings {
   std::vector<KnownName> names;
   std::vector<Ipv4Prefix> own;
   std::vector<std::string> servers;
+  bool again = false;
 
   static Result<ResolverSettings> from(const nlohmann::json& json);
 };
@@ -54,6 +59,7 @@ Result<ResolverSettings> ResolverSettings::from(const nlohmann::json& json) {
       settings.own.push_back(*prefix);
     }
     settings.servers = json.at("servers").get<std::vector<std::string>>();
+    settings.again = json.value("again", false);
     return settings;
   } catch (const nlohmann::json::exception& problem) {
     return Error{std::string("the settings of the resolver are not understood: ") + problem.what()};
@@ -67,20 +73,33 @@ struct Shown {
         questions(stats.counter("questions")),
         answers(stats.counter("answers")),
         unreachable(stats.counter("unreachable")),
-        untold(stats.counter("untold")) {}
+        untold(stats.counter("untold")),
+        turned_away(stats.counter("turned_away")) {}
 
   Counter asked;        // by the program
   Counter questions;    // to name servers
   Counter answers;      // that came back, believed or not
   Counter unreachable;  // nobody is there, says the kernel
   Counter untold;       // words that the stack did not take in time
+  Counter turned_away;  // questions of the program for which there was no room
 };
 
 // Sockets on both sides of Names, as a Component that works when something arrives or is due.
 class Resolver : public Neighbours {
  public:
-  Resolver(Names names, Fd stack, std::vector<Fd> servers, Stats& stats)
-      : names_(std::move(names)), stack_(std::move(stack)), servers_(std::move(servers)), shown_(stats) {}
+  // Nobody who ends so late is taken for one that dies again and again.
+  static constexpr DurationNs kLeastLife = supervisor::RestartBudget::kLongLife + kSecond;
+
+  Resolver(Names names, Fd stack, std::vector<Fd> servers, Stats& stats, TimeNs now)
+      : names_(std::move(names)),
+        stack_(std::move(stack)),
+        servers_(std::move(servers)),
+        shown_(stats),
+        may_end_(now + kLeastLife) {}
+
+  void resume(TimeNs now) { names_.resume(now, *this); }
+  // No way leads to the servers from these sockets, and other ones may have one.
+  bool is_over(TimeNs now) const { return now >= may_end_ && (lost_way_ || names_.is_cut_off(now)); }
 
   Result<void> watch(Host& host) {
     Waiter& waiter = host.waiter();
@@ -96,15 +115,16 @@ class Resolver : public Neighbours {
     names_.tick(now, *this);
     return 1;
   }
-  TimeNs deadline() const { return names_.deadline(); }
+  TimeNs deadline() const { return std::min(names_.deadline(), lost_way_ ? may_end_ : kNever); }
   bool arm() { return true; }
   void disarm() {}
 
-  // A server that is not there says so later.
+  // A server that is not there says so later. EINVAL: the host has no longer the address that this comes
+  // from.
   void ask(size_t server, ConstBytes message) override {
     shown_.questions.add(1);
-    const ssize_t sent = ::send(servers_[server].get(), message.data(), message.size(), MSG_DONTWAIT);
-    static_cast<void>(sent);
+    if (::send(servers_[server].get(), message.data(), message.size(), MSG_DONTWAIT) < 0)
+      lost_way_ = lost_way_ || errno == EINVAL || errno == ENETUNREACH || errno == EADDRNOTAVAIL;
   }
 
   // Waits for room, as long as the socket says: the stack takes what it is told in each breath, and an
@@ -131,6 +151,7 @@ class Resolver : public Neighbours {
       shown_.asked.add(1);
       if (const auto asked = read_asked({bytes, static_cast<size_t>(length)}))
         names_.asked(now, *asked, *this);
+      shown_.turned_away.set(names_.turned_away());
     }
   }
 
@@ -149,6 +170,8 @@ class Resolver : public Neighbours {
   Fd stack_;
   std::vector<Fd> servers_;
   Shown shown_;
+  const TimeNs may_end_;
+  bool lost_way_ = false;
   bool deaf_ = false;  // the stack took no word of ours, last time
 };
 
@@ -192,8 +215,9 @@ Result<void> run() {
   if (::getrandom(&secret, sizeof secret, 0) != sizeof secret) return Error{"cannot get randomness"};
 
   Names names(std::move(settings->names), servers->size(), std::move(settings->own), secret);
-  Resolver resolver(std::move(names), std::move(*stack), std::move(*servers), process->stats);
-  done = resolver.watch(process->host);
+  Host& host = process->host;
+  Resolver resolver(std::move(names), std::move(*stack), std::move(*servers), process->stats, host.now());
+  done = resolver.watch(host);
   if (!done) return done;
   const Result<ControlServer> control = process->serve([](ControlMessage& request) -> Result<nlohmann::json> {
     return Error{"a resolver does not know the command '" + request.body.at("command").get<std::string>() +
@@ -203,9 +227,11 @@ Result<void> run() {
   done = confine(Confinement::resolver);
   if (!done) return done;
   // Nothing here is worth a yield: who waits for a name waits for the Internet.
-  Loop loop(resolver, process->host, process->stats, LoopPolicy{.idle_yields = 0});
-  loop.run();
-  return {};
+  Loop loop(resolver, host, process->stats, LoopPolicy{.idle_yields = 0});
+  if (settings->again) resolver.resume(host.now());
+  while (!host.stop_requested() && !resolver.is_over(host.now())) loop.turn();
+  if (host.stop_requested()) return {};
+  return Error{"no way leads to a name server any more: it ends, to be started with new ones"};
 }
 
 }  // namespace

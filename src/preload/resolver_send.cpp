@@ -5,8 +5,6 @@
 #include "preload/interpose.hpp"
 #include "preload/resolver_socket.hpp"
 #include "wire/dns.hpp"
-#include "preload/resolver_socket.hpp"
-#include "wire/dns.hpp"
 
 namespace skerry::preload {
 namespace {

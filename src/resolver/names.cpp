@@ -17,6 +17,7 @@ DnsCode code_of(Kind kind) {
     case Kind::no_name:
       return DnsCode::no_name;
     case Kind::not_ours:
+    case Kind::pointer:
     case Kind::alias:
     case Kind::cut:
     case Kind::failure:
@@ -27,6 +28,16 @@ DnsCode code_of(Kind kind) {
 
 bool is_letter(uint8_t c) {
   return c >= 'a' && c <= 'z';
+}
+
+uint8_t lower(uint8_t c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<uint8_t>(c + 32) : c;
+}
+
+// Both are as long as what is asked in one of them.
+bool asks_the_same(ConstBytes one, ConstBytes other) {
+  return std::equal(one.begin(), one.end(), other.begin(),
+                    [](uint8_t a, uint8_t b) { return lower(a) == lower(b); });
 }
 
 // For people: a label may hold any byte.
@@ -43,10 +54,10 @@ void refuse(NoAnswer why, const DnsName& name, Neighbours& neighbours) {
 Names::Names(std::vector<KnownName> names, size_t servers, std::vector<Ipv4Prefix> own, const SipKey& secret)
     : servers_(servers), own_(std::move(own)), secret_(secret) {
   names_.resize(names.size());
+  waiting_.reserve(kWaitingMax);
   for (size_t i = 0; i < names.size(); ++i) {
     Name& name = names_[i];
     name.known = std::move(names[i]);
-    name.waiting.reserve(kWaitingMax);
     name.addresses.reserve(kAddressesMax);
     if (name.known.fixed.empty()) continue;
     name.kind = Kind::addresses;
@@ -87,17 +98,41 @@ void Names::asked(TimeNs now, const Asked& asked, Neighbours& neighbours) {
     allow(*name, now, neighbours);  // again, because the stack may be another by now
     return reply(*name, now, asked.asker, query, neighbours);
   }
-  if (name->waiting.size() < kWaitingMax) {
-    Waiting& waits = name->waiting.emplace_back();
-    waits.asker = asked.asker;
-    waits.bytes = query.size();
-    std::memcpy(waits.query, query.data(), query.size());
+  if (!wait(*name, asked.asker, query)) {
+    ++turned_away_;
+    answer(DnsCode::server_failure);
   }
   if (!name->open) begin(*name, now, neighbours);
 }
 
+// False: there is no room. Who asks again what he has asked waits once.
+bool Names::wait(const Name& name, const Asker& asker, ConstBytes query) {
+  auto waits = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& each) {
+    return each.name == number_of(name) && each.asker == asker &&
+           load_be16(each.query) == load_be16(query.data());
+  });
+  if (waits == waiting_.end()) {
+    if (waiting_.size() == kWaitingMax) return false;
+    waits = waiting_.insert(waits, Waiting{.name = number_of(name), .asker = asker});
+  }
+  waits->bytes = query.size();
+  std::memcpy(waits->query, query.data(), query.size());
+  return true;
+}
+
+bool Names::is_waited_for(const Name& name) const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [&](const Waiting& each) { return each.name == number_of(name); });
+}
+
+void Names::resume(TimeNs now, Neighbours& neighbours) {
+  for (Name& name : names_)
+    if (name.known.fixed.empty()) begin(name, now, neighbours);
+}
+
 void Names::begin(Name& name, TimeNs now, Neighbours& neighbours) {
   name.again_at = kNever;
+  silent_since_ = std::min(silent_since_, now);
   if (servers_ == 0) return settle(name, Kind::failure, now, kFailureHolds, neighbours);
   name.open = true;  // to the server that answered last
   name.tries = name.aliases = 0;
@@ -121,6 +156,7 @@ void Names::ask(Name& name, TimeNs now, Neighbours& neighbours) {
     if ((bits >> --left & 1) != 0) name.question[at] = static_cast<uint8_t>(name.question[at] - 32);
   }
   name.patience_ends = now + kPatience;
+  name.guesses = 0;
   neighbours.ask(name.server, {name.question, name.question_bytes});
 }
 
@@ -135,24 +171,35 @@ void Names::ask_next(Name& name, TimeNs now, Neighbours& neighbours) {
 }
 
 void Names::answered(TimeNs now, size_t server, ConstBytes message, Neighbours& neighbours) {
-  constexpr size_t kSpelling = 12;  // where it begins, behind the header
+  constexpr size_t kHeaderBytes = 12;
   for (Name& name : names_) {
     if (!name.open || name.server != server) continue;
     if (message.empty()) {
-      ask_next(name, now, neighbours);
+      // Once all were tried, who is not there yet has the time that who is silent has.
+      if ((name.tries + 1) % servers_ != 0) ask_next(name, now, neighbours);
       continue;
     }
-    if (message.size() < name.question_bytes ||
-        std::memcmp(&message[kSpelling], name.question + kSpelling, name.question_bytes - kSpelling) != 0)
-      continue;
-    const DnsAnswer answer = read_answer(message, load_be16(name.question), name.target, DnsType::address);
-    if (answer.kind != Kind::not_ours) return take(name, answer, now, neighbours);
+    if (message.size() < name.question_bytes) continue;
+    const ConstBytes asked = ConstBytes(name.question, name.question_bytes).subspan(kHeaderBytes);
+    const ConstBytes answered = message.subspan(kHeaderBytes, asked.size());
+    if (!asks_the_same(asked, answered)) continue;
+    if (load_be16(message.data()) == load_be16(name.question) &&
+        std::equal(asked.begin(), asked.end(), answered.begin())) {
+      const DnsAnswer answer = read_answer(message, load_be16(name.question), name.target, DnsType::address);
+      if (answer.kind == Kind::not_ours) continue;
+      silent_since_ = kNever;
+      return take(name, answer, now, neighbours);
+    }
+    // RFC 5452 section 9.2: each guess makes the next one likelier to be right, until the question is
+    // another.
+    if (++name.guesses == kGuessesMax) ask_next(name, now, neighbours);
   }
 }
 
 void Names::take(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours) {
   switch (answer.kind) {
     case Kind::not_ours:
+    case Kind::pointer:  // is asked for by nobody
       return;
     case Kind::failure:
       return ask_next(name, now, neighbours);
@@ -160,13 +207,11 @@ void Names::take(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& ne
     case Kind::no_data:
       return settle(name, answer.kind, now, kShortest, neighbours);
     case Kind::alias:
-      if (++name.aliases > kAliasesMax) return settle(name, Kind::failure, now, kFailureHolds, neighbours);
-      name.ttl_s = std::min(name.ttl_s, answer.ttl_s);
-      name.target = answer.canonical;
-      return ask(name, now, neighbours);
+      return follow(name, answer, now, neighbours);
     case Kind::cut:  // what came of it is enough, if there is something
-      if (answer.count == 0) return ask_next(name, now, neighbours);
-      break;
+      if (answer.count > 0) break;
+      if (answer.canonical == name.target) return ask_next(name, now, neighbours);
+      return follow(name, answer, now, neighbours);
     case Kind::addresses:
       break;
   }
@@ -174,29 +219,32 @@ void Names::take(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& ne
   for (size_t i = 0; i < answer.count; ++i)
     if (is_public(answer.addresses[i], own_)) name.addresses.push_back(answer.addresses[i]);
   if (name.addresses.empty()) {
-    refuse(NoAnswer::not_public, name.known.name, neighbours);
+    if (is_waited_for(name)) refuse(NoAnswer::not_public, name.known.name, neighbours);
     return settle(name, Kind::no_data, now, kShortest, neighbours);
   }
   const DurationNs ttl = uint64_t{std::min(name.ttl_s, answer.ttl_s)} * kSecond;
   settle(name, Kind::addresses, now, std::clamp(ttl, kShortest, kLongest), neighbours);
 }
 
+// An alias alone came: what it leads to is asked for.
+void Names::follow(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours) {
+  if (++name.aliases > kAliasesMax) return settle(name, Kind::failure, now, kFailureHolds, neighbours);
+  name.ttl_s = std::min(name.ttl_s, answer.ttl_s);
+  name.target = answer.canonical;
+  ask(name, now, neighbours);
+}
+
 void Names::settle(Name& name, Kind kind, TimeNs now, DurationNs holds, Neighbours& neighbours) {
-  // One that led somewhere is asked for again, also when nobody answers for a while.
-  const bool led_somewhere = name.kind == Kind::addresses || !name.addresses.empty();
-  if (kind == Kind::no_name || kind == Kind::no_data) name.addresses.clear();
-  if (kind == Kind::addresses || (kind == Kind::failure && led_somewhere))
-    name.again_at = now + std::max(holds, kShortest);
+  name.again_at = now + std::max(holds, kShortest);
   name.open = false;
   name.patience_ends = kNever;
   name.kind = kind;
   name.until = now + holds;
   allow(name, now, neighbours);
-  if (kind == Kind::failure && !name.waiting.empty())
-    refuse(NoAnswer::unanswered, name.known.name, neighbours);
-  for (const Waiting& waits : name.waiting)
-    reply(name, now, waits.asker, {waits.query, waits.bytes}, neighbours);
-  name.waiting.clear();
+  if (kind == Kind::failure && is_waited_for(name)) refuse(NoAnswer::unanswered, name.known.name, neighbours);
+  for (const Waiting& waits : waiting_)
+    if (waits.name == number_of(name)) reply(name, now, waits.asker, {waits.query, waits.bytes}, neighbours);
+  std::erase_if(waiting_, [&](const Waiting& each) { return each.name == number_of(name); });
 }
 
 void Names::allow(const Name& name, TimeNs now, Neighbours& neighbours) const {

@@ -6,12 +6,14 @@
 // What goes out is only allowed names, in a spelling of ours: nothing that the program chose leaves with a
 // question, and it cannot ask for one more often than an answer, or its absence, lasts. An answer counts if
 // it comes from the server that was asked, with the question's id and its exact spelling (upper and lower
-// case at random, draft-vixie-dnsext-dns0x20). A name that the program has asked for is asked for again when
-// its time is over, so that an address lasts as long as the name leads to it.
+// case at random, draft-vixie-dnsext-dns0x20); after some that only nearly fit there is another question. A
+// name that the program has asked for is asked for again when its time is over, wherever it led, so that an
+// address lasts as long as the name leads to it.
 //
 // Invariant: pure; nothing is allocated after the constructor; at most one question for each name is open.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -46,7 +48,10 @@ class Names {
   static constexpr DurationNs kPatience = 1500 * kMillisecond;  // with a server
   static constexpr unsigned kRounds = 3;                        // through all servers
   static constexpr unsigned kAliasesMax = 8;                    // questions that aliases lead to
-  static constexpr size_t kWaitingMax = 8;                      // of the program, for one name
+  static constexpr size_t kWaitingMax = 256;                    // questions of the program, for all names
+  // Answers to a question that fit it but for its id or spelling: whoever guesses begins anew then.
+  static constexpr unsigned kGuessesMax = 16;
+  static constexpr DurationNs kSilenceMax = 60 * kSecond;
 
   // `servers`: how many there are. `own`: networks whose addresses no name may lead to. `secret`: ids and
   // spellings come from it.
@@ -56,15 +61,24 @@ class Names {
   void asked(TimeNs now, const Asked& asked, Neighbours& neighbours);
   // A server said something, or (empty) that nobody is there.
   void answered(TimeNs now, size_t server, ConstBytes message, Neighbours& neighbours);
+  // Asks for every name, as if the program had: it did, of another like this one, and speaks to where they
+  // led.
+  void resume(TimeNs now, Neighbours& neighbours);
   // Does what is due.
   void tick(TimeNs now, Neighbours& neighbours);
   TimeNs deadline() const;
 
+  // For kSilenceMax no server has answered, though there was something to ask.
+  bool is_cut_off(TimeNs now) const { return now - std::min(now, silent_since_) >= kSilenceMax; }
+  // Questions that found no room to wait, and failed at once.
+  uint64_t turned_away() const { return turned_away_; }
+
  private:
   struct Waiting {
+    size_t name = 0;  // its number
     Asker asker;
-    uint8_t query[kQuestionMax];
-    size_t bytes;
+    uint8_t query[kQuestionMax] = {};
+    size_t bytes = 0;
   };
   struct Name {
     KnownName known;
@@ -76,30 +90,35 @@ class Names {
     // The open question.
     bool open = false;
     size_t server = 0;
-    unsigned tries = 0, aliases = 0;
+    unsigned tries = 0, aliases = 0, guesses = 0;
     uint32_t ttl_s = 0;  // of the aliases so far
     TimeNs patience_ends = kNever;
     DnsName target;  // the name, or what an alias leads to
     uint8_t question[kQuestionMax] = {};
     size_t question_bytes = 0;
-    std::vector<Waiting> waiting;
   };
 
   Name* find(const DnsName& name);
   uint64_t random();
+  size_t number_of(const Name& name) const { return static_cast<size_t>(&name - names_.data()); }
+  bool is_waited_for(const Name& name) const;
+  bool wait(const Name& name, const Asker& asker, ConstBytes query);
   void begin(Name& name, TimeNs now, Neighbours& neighbours);
   void ask(Name& name, TimeNs now, Neighbours& neighbours);
   void ask_next(Name& name, TimeNs now, Neighbours& neighbours);
   void take(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours);
+  void follow(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours);
   void settle(Name& name, DnsAnswer::Kind kind, TimeNs now, DurationNs holds, Neighbours& neighbours);
   void allow(const Name& name, TimeNs now, Neighbours& neighbours) const;
   void reply(const Name& name, TimeNs now, Asker asker, ConstBytes query, Neighbours& neighbours) const;
 
   std::vector<Name> names_;
+  std::vector<Waiting> waiting_;  // for all of them
   size_t servers_;
   std::vector<Ipv4Prefix> own_;
   SipKey secret_;
-  uint64_t drawn_ = 0;
+  uint64_t drawn_ = 0, turned_away_ = 0;
+  TimeNs silent_since_ = kNever;  // a question that nobody has answered, nor one after it
 };
 
 }  // namespace skerry::resolver

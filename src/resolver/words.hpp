@@ -35,6 +35,8 @@ struct AllowedPort {
 struct Asker {
   Ipv4Address address = 0;
   uint16_t port = 0;
+
+  friend bool operator==(const Asker&, const Asker&) = default;
 };
 
 struct Asked {

@@ -76,6 +76,7 @@ Result<void> Member::start(const Process& process, const Program* program, const
   launch.name = process.name;
   launch.kind = to_string(process.kind);
   launch.settings = process.settings;
+  if (kind_ == ProcessKind::resolver) launch.settings["again"] = restarts > 0;
   launch.core = process.core;
   launch.limits = limits_of(process.kind);
   launch.log_fd = surroundings.log_fd;

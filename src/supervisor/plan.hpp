@@ -31,7 +31,8 @@
 //              "udp":false}…],"of_names":[{"port":443,"udp":false}…],"own":["10.77.0.0/24"…]}}
 //  resolver    {"servers":["9.9.9.9:53"…],"own":["10.77.0.0/24"…],"names":[{"name":"api.example.org",
 //              "fixed":[] or ["10.77.0.3"…],"ports":[{"port":443,"udp":false}…]}…]}
-//              Of a program with an allow-list; the servers are descriptors server0, server1, …
+//              Of a program with an allow-list; the servers are descriptors server0, server1, … One that
+//              follows another is started with "again":true beside these.
 //  program     {"argv":[…],"executable":"/usr/bin/redis-server","environment":{"KEY":"VALUE"},
 //              "working_directory":"/…","shares":["/path"],"address":"10.77.0.2","core":0,"hosts":{…},
 //              "resolver":"10.77.0.1" if the uplink answers for the host's resolver, or the stack's own

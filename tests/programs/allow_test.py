@@ -39,14 +39,16 @@ while True:
         connection.close()
 """
 
-# Tries each line of its input, "tcp HOST PORT", "udp HOST PORT", "bind HOST PORT" or "name HOST", or "child" and one of these,
-# and prints what came of it.
+# Tries each line of its input, "tcp HOST PORT", "udp HOST PORT", "bind HOST PORT", "name HOST", "icmp HOST" or "raw HOST", or "child" and
+# one of these, and prints what came of it.
 CLIENT = """
 import errno, os, socket, sys
 errors = {getattr(socket, word): word for word in dir(socket) if word.startswith("EAI_")}
 def attempt(kind, host, port="0"):
     if kind == "name":
         return socket.gethostbyname(host)
+    if kind in ("icmp", "raw"):
+        return socket.socket(socket.AF_INET, socket.SOCK_RAW if kind == "raw" else socket.SOCK_DGRAM, socket.IPPROTO_ICMP).connect((host, 0))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as asked:
         asked.settimeout(20)
@@ -132,6 +134,7 @@ class InTheNetwork(AllowCase):
         self.assertEqual(self.tries("tcp ::ffff:10.77.0.2 81", "udp ::ffff:10.77.0.2 81", "child tcp db 81", "child udp db 80", "tcp DB 81", "udp 10.77.0.2 53",
                                     "tcp 10.77.0.1 53", "udp 10.77.255.255 80", "udp 255.255.255.255 80"), [REFUSED] * 9)
         self.assertEqual(self.tries("udp 224.0.0.1 80"), ["ENETUNREACH"])  # no stack sends to many
+        self.assertEqual(self.tries("icmp 10.77.0.2", "raw 10.77.0.2"), ["EPERM"] * 2)  # what no stack has, the kernel's socket does not replace
         self.assertEqual(self.tries("tcp 127.0.0.53 53", "udp 127.0.0.53 54"), ["ECONNREFUSED"] * 2)
         self.assertEqual(self.tries("bind 0.0.0.0 53", "bind 127.0.0.53 53", "bind 10.77.0.4 53"), ["EADDRINUSE", "EADDRINUSE", "None"])
 
@@ -223,6 +226,10 @@ class ByName(AllowCase, Rootless):
         """The names that the name server heard, and the kinds of records."""
         return {tuple(line.lower().split()[1:]) for line in self.names.output().splitlines() if line.startswith("asked ")}
 
+    def heard(self, name):
+        """How often the name server was asked for its addresses."""
+        return sum(line.lower() == f"asked {name} 1" for line in self.names.output().splitlines())
+
     def test_an_allowed_name_and_nothing_else(self):
         self.allow("api.example.org:80", "short.example.org:81", "mixed.example.org:80/udp")
         self.assertEqual(self.tries("tcp api.example.org 80", "tcp short.example.org 81", "udp mixed.example.org 80"), ["80", "81", "80"])
@@ -255,7 +262,7 @@ class ByName(AllowCase, Rootless):
 
     def test_without_a_way_to_its_name_server_a_program_runs(self):
         self.client("--uplink", "user", "--resolver", "9.9.9.9", "--allow", "api.example.org:80", "--allow", f"{OTHER}:80")
-        self.assertEqual(self.tries(f"tcp {OTHER} 80", "name api.example.org"), ["80", "EAI_FAIL"])
+        self.assertEqual(self.tries(f"tcp {OTHER} 80", "name api.example.org"), ["80", "EAI_AGAIN"])
         log, = Path(self.skerry.folder.name).rglob("log")
         self.assertIn("client.resolver: no way leads to the name server 9.9.9.9:53", log.read_text())
         self.why("refuse  names  name api.example.org  no name server has an answer")
@@ -269,19 +276,57 @@ class ByName(AllowCase, Rootless):
         while self.pid_of("client.resolver") in (0, -1, first):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
+        # It asks for all names, because it does not know which ones the program speaks to.
+        self.wait_until(lambda: (self.heard("api.example.org"), self.heard("short.example.org")) == (2, 1), self.names)
+        self.wait_until(lambda: self.skerry.counters("client.resolver")["answers"] >= 2, self.program)
+        self.assertEqual(self.tries(f"tcp {ALLOWED} 81"), ["81"])
         self.assertEqual(self.tries("tcp short.example.org 81", "tcp api.example.org 80"), ["81", "80"])
 
     def test_a_connection_outlives_its_name(self):
         """Whoever speaks already may go on when nobody renews what was allowed."""
         hold = "import socket\ns = socket.create_server(('0.0.0.0', 82))\nprint('ready', flush=True)\nc, _ = s.accept()\nwhile data := c.recv(100): c.sendall(data)\n"
         self.on_host("-c", hold)
-        talk = ("import socket, sys\ns = socket.create_connection(('api.example.org', 82), 20)\nprint('ready', flush=True)\n"
-                "for line in sys.stdin:\n    s.sendall(line.encode())\n    print(line.strip(), '->', s.recv(100).decode().strip(), flush=True)\n")
+        talk = ("import errno, socket, sys\ns = socket.create_connection(('api.example.org', 82), 20)\nprint('ready', flush=True)\n"
+                "def another():\n"
+                f"    try: return socket.create_connection(('{ALLOWED}', 82), 20)\n    except OSError as error: return errno.errorcode[error.errno]\n"
+                "for line in sys.stdin:\n"
+                "    if line == 'another\\n':\n        print('another ->', another(), flush=True)\n        continue\n"
+                "    s.sendall(line.encode())\n    print(line.strip(), '->', s.recv(100).decode().strip(), flush=True)\n")
         self.allow("api.example.org:82", script=talk)
         self.assertEqual(self.tries("hello"), ["hello"])
         self.zone({})
-        os.kill(self.pid_of("client.resolver"), signal.SIGKILL)
-        self.assertEqual(self.tries("and again"), ["and again"])
+        self.skerry.command("filter", "delete", "element", "client", "inet", "skerry_allow", "allowed", f"{{ tcp . {ALLOWED} . 82 }}")
+        self.assertEqual(self.tries("another", "and again"), [REFUSED, "and again"])
+
+    def test_a_host_that_moves_keeps_its_names(self):
+        """The resolver's socket keeps the address that the host had; another one has that which it has now."""
+        way = ("ip", "route", "replace", "local", "127.0.0.1", "dev", "lo", "table", "local", "src")
+        self.host.run("ip", "address", "add", "10.5.0.2/32", "dev", "lo")
+        self.host.run(*way, "10.5.0.2")
+        self.allow("api.example.org:80", "short.example.org:81")
+        self.assertEqual(self.tries("tcp api.example.org 80"), ["80"])
+        self.host.run("ip", "address", "delete", "10.5.0.2/32", "dev", "lo")
+        self.host.run(*way, "127.0.0.1")
+        deadline = time.monotonic() + 90
+        while self.tries("name short.example.org") != [ALLOWED]:
+            self.assertLess(time.monotonic(), deadline)
+        resolver, = (row for row in self.skerry.processes() if row["name"] == "client.resolver")
+        self.assertEqual((resolver["restarts"], resolver["state"]), (1, "running"))
+        self.assertEqual(self.tries("tcp short.example.org 81"), ["81"])
+
+    def test_a_killed_supervisor_opens_nothing(self):
+        """Nobody is left who could speak: the program, its stack and its way out end with it."""
+        reached = self.on_host("-c", "import socket\ns = socket.create_server(('0.0.0.0', 82))\nprint('ready', flush=True)\n"
+                                     "while True:\n    c, _ = s.accept()\n    print('reached', c.getsockname()[0], flush=True)\n    c.close()\n")
+        knock = ("import socket\nprint('ready', flush=True)\nwhile True:\n"
+                 f"    for host in ('api.example.org', '{OTHER}'):\n        try: socket.create_connection((host, 82), 20).close()\n        except OSError: pass\n")
+        self.allow("api.example.org:82", script=knock)
+        self.wait_until(lambda: reached.output().count(f"reached {ALLOWED}") > 3, self.program)
+        supervisor, = (pid for pid in self.skerry.left_behind() if Path(f"/proc/{pid}/comm").read_text().startswith("skerry-supervi"))
+        os.kill(supervisor, signal.SIGKILL)
+        self.program.wait(timeout_s=60)
+        self.skerry.wait_until_gone()
+        self.assertNotIn(f"reached {OTHER}", reached.output())
 
     def test_curl(self):
         self.on_host("-u", "-m", "http.server", "--directory", str(self.folder), "8080", ready="Serving")
