@@ -290,9 +290,9 @@ Result<void> make_view(const CellView& view) {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     return system_error("cannot separate the cell's mounts from the host's");
   const std::string resolver = resolver_text(read_file("/etc/resolv.conf"), view.resolver);
-  std::string hosts = read_file("/etc/hosts");
-  if (!hosts.empty() && hosts.back() != '\n') hosts += '\n';
+  std::string hosts;  // those of the network are meant first
   for (const auto& [name, address] : view.hosts) hosts += address + "\t" + name + "\n";
+  hosts += read_file("/etc/hosts");
   Result<std::vector<Share>> shares = hold(view.shares);
   if (!shares) return shares.error();
 

@@ -277,7 +277,7 @@ class ByName(AllowCase, Rootless):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
         # It asks for all names, because it does not know which ones the program speaks to.
-        self.wait_until(lambda: (self.heard("api.example.org"), self.heard("short.example.org")) == (2, 1), self.names)
+        self.wait_until(lambda: self.heard("api.example.org") >= 2 and self.heard("short.example.org") >= 1, self.names)
         self.wait_until(lambda: self.skerry.counters("client.resolver")["answers"] >= 2, self.program)
         self.assertEqual(self.tries(f"tcp {ALLOWED} 81"), ["81"])
         self.assertEqual(self.tries("tcp short.example.org 81", "tcp api.example.org 80"), ["81", "80"])

@@ -44,6 +44,18 @@ class NameDoorTest : public AllowedSet {
     uint8_t room[resolver::kWordsMax];
     say(resolver::write_told(told, room));
   }
+  // How many addresses are allowed.
+  size_t expect_only_what_is_listed() {
+    size_t all = 0;
+    hooks.engine().dynamic_set(0)->for_each(now, [&](const uint8_t* key, const filter::Element&) {
+      const Ipv4Address address = load_be32(key + 4);
+      const uint16_t port = load_be16(key + 8);
+      ++all;
+      EXPECT_TRUE(address == 0x0a4d0003 || (resolver::is_public(address, {}) && (port == 443 || port == 123)))
+          << address << ':' << port;
+    });
+    return all;
+  }
   std::string shown(uint64_t number) const { return hooks.events()[number].name.data(); }
 
   Random random{1};
@@ -123,14 +135,23 @@ TEST_F(NameDoorTest, NoiseFromAResolverAllowsNothing) {
     door.tx(now, sender);
   }
   for (const Sender::Sent& sent : sender.sent) EXPECT_TRUE(routes.is_local(sent.to.address.as_v4()));
-  size_t others = 0;
-  const auto& set = *hooks.engine().dynamic_set(0);
-  set.for_each(now, [&](const uint8_t* key, const filter::Element&) {
-    const Ipv4Address address = load_be32(key + 4);
-    const uint16_t port = load_be16(key + 8);
-    others += address != 0x0a4d0003 && !(resolver::is_public(address, {}) && (port == 443 || port == 123));
-  });
-  EXPECT_EQ(others, 0u);
+  expect_only_what_is_listed();
+}
+
+TEST_F(NameDoorTest, WhatAResolverAllowsIsPublicAndAtAListedPort) {
+  static constexpr uint16_t kPorts[] = {80, 123, 443, 5432};
+  static constexpr uint32_t kSpecial[] = {0x7f000001, 0x0a000001, 0xa9fea9fe, 0xe0000001, 0xffffffff, 0};
+  const uint64_t faults = door.counters().faults;
+  for (int i = 0; i < 2000; ++i) {
+    uint8_t address[4];
+    store_be32(address, random.below(2) == 0 ? kSpecial[random.below(std::size(kSpecial))]
+                                             : static_cast<uint32_t>(random.next()));
+    say(resolver::Allow{{kPorts[random.below(std::size(kPorts))], random.below(2) == 0},
+                        static_cast<uint32_t>(random.below(7200)),
+                        address});
+  }
+  EXPECT_GT(door.counters().faults, faults);
+  EXPECT_GT(expect_only_what_is_listed(), 100u);
 }
 
 TEST_F(NameDoorTest, NamesThatLeadNowhereAreShownButNotSoManyThatNothingElseIs) {

@@ -374,11 +374,11 @@ TEST(Cell, WorkingDirectoryLiesInsideTheView) {
 
 TEST(Cell, KnowsTheNamesOfItsNetwork) {
   const Outcome outcome = shell("cat /etc/hosts", {{"hosts", {{"redis", "10.77.0.2"}}}});
-  EXPECT_THAT(outcome.text, HasSubstr("10.77.0.2\tredis\n"));
+  EXPECT_TRUE(outcome.text.starts_with("10.77.0.2\tredis\n")) << outcome.text;
   std::ifstream host("/etc/hosts");
   std::stringstream text;
   text << host.rdbuf();
-  EXPECT_TRUE(outcome.text.starts_with(text.str()));
+  EXPECT_TRUE(outcome.text.ends_with(text.str()));
   EXPECT_EQ(text.str().find("10.77.0.2\tredis"), std::string::npos) << "the host's own file was changed";
 }
 
