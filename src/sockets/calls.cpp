@@ -201,6 +201,7 @@ int32_t Server::shutdown(TimeNs now, const Call& request) {
   const uint32_t id = request.socket;
   const uint64_t how = request.value[0];
   if (how > 2) return -EINVAL;
+  if (request.value[1] != 0 && sockets_[id].carriers > 0) return -EBUSY;
   const uint32_t status = sockets_[id].status;
   const bool stream = sockets_[id].kind == Kind::stream;
   const tcp::State state = stream ? tcp_.state(id) : tcp::State::closed;

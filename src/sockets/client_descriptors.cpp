@@ -63,7 +63,10 @@ void drop(uint32_t entry) {
   if (fd_kind(entry) == FdKind::epoll) drop_epoll(index);
   if (fd_kind(entry) != FdKind::socket) return;
   if (descriptor_count[index].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  linger(index);
+  if (lingers_ns(index) != 0) [[unlikely]] {
+    forget_in_epoll(index);  // who waits there waits for a descriptor
+    if (linger(index) && descriptor_count[index].load() != 0) return;  // it was sent to us meanwhile
+  }
   let_go_of_socket(index);
 }
 

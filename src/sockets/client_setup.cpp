@@ -191,14 +191,17 @@ int shutdown(uint32_t socket, int how) {
   return call(request);
 }
 
-void linger(uint32_t socket) {
+bool linger(uint32_t socket) {
   const DurationNs limit_ns = lingers_ns(socket);
-  if (limit_ns == 0 || !is_stream(socket) || is_held_elsewhere(socket)) return;
+  if (limit_ns == 0 || !is_stream(socket) || is_held_elsewhere(socket)) return false;
   const SocketOut& out = state.out[socket];
   SocketIn& in = state.in[socket];
   // Bytes that nobody has read make the close a reset, which waits for nothing.
-  if (!(status_of(socket) & kConnected) || out.rx_written.load() != in.rx_read.load()) return;
-  shutdown(socket, SHUT_WR);
+  if (!(status_of(socket) & kConnected) || out.rx_written.load() != in.rx_read.load()) return false;
+  Request request{.op = Op::shutdown, .socket = socket};
+  request.value[0] = SHUT_WR;
+  request.value[1] = 1;
+  if (call(request) < 0) return false;
   const auto is_sent = [&] {
     in.want_space.store(1, std::memory_order_seq_cst);
     return out.tx_acked.load(std::memory_order_seq_cst) == in.tx_written.load(std::memory_order_relaxed) ||
@@ -208,6 +211,7 @@ void linger(uint32_t socket) {
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
   Wait(socket, life_of(socket)).until(is_sent, monotonic_ns() + limit_ns);
   pthread_setcancelstate(before, nullptr);
+  return true;
 }
 
 int local_name(uint32_t socket, sockaddr* address, socklen_t* length) {

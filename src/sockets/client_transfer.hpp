@@ -7,6 +7,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include <array>
@@ -58,7 +59,8 @@ struct FromFile {
   }
 };
 
-// vmsplice(2) is the read and the write of a pipe that never wait, whatever the pipe's own flags say.
+// vmsplice(2) is the read and the write of a pipe that never wait, whatever the pipe's own flags say. By one
+// that is open for both (a FIFO) it always writes, so there what lies in it is read.
 struct FromPipe {
   int pipe;
   size_t bytes_left;
@@ -66,8 +68,13 @@ struct FromPipe {
   size_t left() const { return bytes_left; }
   bool is_at_end() const { return false; }
   ssize_t fill(uint8_t* ring, uint32_t capacity, uint32_t place, size_t bytes) {
+    const bool writes = (system_call(SYS_fcntl, pipe, F_GETFL, 0) & O_ACCMODE) == O_RDWR;
+    int there = 0;
+    if (writes && (system_call(SYS_ioctl, pipe, FIONREAD, word(&there)) < 0 || there == 0)) return kPipeWaits;
+    if (writes) bytes = std::min(bytes, static_cast<size_t>(there));
     const auto pieces = ring_pieces(ring, capacity, place, bytes);
-    const long got = system_call(SYS_vmsplice, pipe, word(pieces.data()), 2, SPLICE_F_NONBLOCK);
+    const long got = writes ? system_call(SYS_readv, pipe, word(pieces.data()), 2)
+                            : system_call(SYS_vmsplice, pipe, word(pieces.data()), 2, SPLICE_F_NONBLOCK);
     if (got > 0) bytes_left -= static_cast<size_t>(got);
     return got == -EAGAIN ? kPipeWaits : got;
   }

@@ -20,8 +20,8 @@ enum class Op : uint32_t {
   listen,    // value[0]: backlog
   connect,   // endpoint                                    -> 0: under way (stream) or done (datagram), or
              // -errno
-  disconnect,   // connect(AF_UNSPEC)
-  shutdown,     // value[0]: 0 SHUT_RD, 1 SHUT_WR, 2 both
+  disconnect,  // connect(AF_UNSPEC)
+  shutdown,  // value[0]: 0 SHUT_RD, 1 SHUT_WR, 2 both; value[1]: 1 = not while it is on its way to a process
   set_options,  // value[0..11]: OptionValue
   info,         // -> value: InfoValue, see session_info.hpp
   take_error,   // -> value: DatagramError, the oldest that MSG_ERRQUEUE has not had; or -EAGAIN

@@ -389,6 +389,14 @@ def a_close_lingers():
     near.close()
     yield copy.send(b" more"), copy.close(), far.recv(6, socket.MSG_WAITALL), far.recv(100)
 
+    near, far = connection()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 100))
+    one, other = socket.socketpair()
+    socket.send_fds(one, [b"a socket"], [near.fileno()])
+    near.close()  # it is on its way, so nobody waits and nothing ends
+    received = socket.socket(fileno=socket.recv_fds(other, 100, 1)[1][0])
+    yield received.send(b"goes on"), far.recv(100)
+
 
 def a_connection_to_itself_after_a_shutdown():
     for how in (None, socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):

@@ -54,6 +54,19 @@ def splice_between_pipes_and_streams():
     yield splice(out, near, 0)
 
 
+def splice_of_a_pipe_that_is_open_for_both():
+    near, far = connection()
+    out, into = os.pipe()
+    both = os.open(f"/proc/self/fd/{out}", os.O_RDWR)
+    os.write(into, b"to the stream")
+    yield splice(both, near, 6), far.recv(100)
+    yield splice(both, near, 100), far.recv(100)
+    yield splice(both, near, 100, SPLICE_F_NONBLOCK)
+    near.send(b"to the pipe")
+    comes(far)
+    yield splice(far, both, 100), os.read(out, 100)
+
+
 def splice_of_much():
     near, far = connection()
     out, into = os.pipe()
