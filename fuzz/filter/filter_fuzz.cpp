@@ -10,6 +10,7 @@
 namespace {
 
 using namespace skerry::filter;
+using skerry::Bytes;
 
 void check_dead(const Engine& engine) {
   for (const DeadRule& dead : find_dead_rules(engine.ruleset())) {
@@ -42,6 +43,20 @@ void change_sets(Engine& engine, const std::vector<uint8_t>& bytes) {
   }
 }
 
+// At the link and in ARP too both ways of running rules agree.
+template <class Read>
+void check_realm(Engine& indexed, Engine& linear, const Interface& network, Hook hook,
+                 const std::vector<uint8_t>& frame, const Read& read) {
+  std::vector<uint8_t> one = frame, other = frame;
+  Packet packet, same;
+  packet.in = same.in = &network;
+  read(packet, one);
+  read(same, other);
+  const Judgement judgement = indexed.judge(hook, packet, 1000), expected = linear.judge(hook, same, 1000);
+  CHECK(judgement.chain == expected.chain && judgement.rule == expected.rule);
+  CHECK(judgement.mark == expected.mark && one == other);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -60,9 +75,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   Engine indexed(ruleset), linear(std::move(ruleset), 0, {}, Engine::Search::linear);
   indexed.take_over(linear, 0);
+  const Interface network = network_interface();
+  for (const bool leaves : {false, true}) {
+    if (frame.size() < 14) break;
+    check_realm(indexed, linear, network, leaves ? Hook::egress : Hook::ingress, frame,
+                [&](Packet& packet, Bytes bytes) { packet.read_frame(bytes, bytes.size(), leaves); });
+    check_realm(
+        indexed, linear, network, leaves ? Hook::output : Hook::input, frame,
+        [&](Packet& packet, Bytes bytes) { packet.read_arp(bytes.subspan(14), bytes.size(), leaves); });
+  }
   Packet packet;
   if (!packet.read(frame)) return 0;
-  const Interface network{.index = 2, .type = 1, .name = {'e', 't', 'h', '0'}};
   packet.in = &network;
   const std::vector<uint8_t> link(14, 2);
   packet.link = link;

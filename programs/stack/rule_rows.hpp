@@ -40,7 +40,8 @@ class Rows {
 // The number of a rule among all, by chains and in each by rules.
 size_t rule_number(const filter::Ruleset& ruleset, uint32_t chain, uint32_t rule);
 
-// "tcp 10.77.0.3:40000 > 10.77.0.2:80, 60 bytes"
+// "tcp 10.77.0.3:40000 > 10.77.0.2:80, 60 bytes", "arp request 10.77.0.3 > 10.77.0.2, 28 bytes", or "frame
+// 02:5b:0a:4d:00:03 > ff:ff:ff:ff:ff:ff, type 0x88cc, 60 bytes"
 std::string packet_text(const stack::FilterEvent& event);
 
 // A netlink batch in memory that nobody can write any more, checked as a stranger's.

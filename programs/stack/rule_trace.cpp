@@ -49,7 +49,7 @@ Result<json> Rules::begin_trace(const Fd& memory, TimeNs now) {
   if (!match) return match.error();
   if (!stack::only_matches(*match))
     return Error{"what is to be followed is said by matches alone, without a statement"};
-  if (!hooks_.is_active()) return Error{"it has no rules: everything passes"};
+  if (hooks_.engine().is_empty()) return Error{"it has no rules: everything passes"};
   filter::Engine engine(std::move(*match), now, secret_);
   if (engine.tracks() && !hooks_.engine().tracks_first())
     return Error{"its rules do not ask about connections, so what is to be followed cannot"};

@@ -134,6 +134,12 @@ std::string packet_text(const stack::FilterEvent& event) {
     const std::string text = fmt::format("{}.{}.{}.{}", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
     return port == 0 ? text : fmt::format("{}:{}", text, port);
   };
+  if (event.kind == stack::FilterEvent::Kind::arp)
+    return fmt::format("arp {} {} > {}, {} bytes", event.operation == 1 ? "request" : "reply",
+                       address(event.source, 0), address(event.destination, 0), event.length);
+  if (event.kind == stack::FilterEvent::Kind::frame)
+    return fmt::format("frame {:02x} > {:02x}, type {:#06x}, {} bytes", fmt::join(event.from.bytes, ":"),
+                       fmt::join(event.to.bytes, ":"), event.ether_type, event.length);
   const std::string protocol = event.protocol == 6    ? "tcp"
                                : event.protocol == 17 ? "udp"
                                : event.protocol == 1  ? "icmp"

@@ -147,7 +147,7 @@ std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset) {
 }
 
 // `name` is what people know the text by.
-Result<CompiledRules> compile(const Fd& text, const std::string& name) {
+Result<CompiledRules> compile(const Fd& text, const std::string& name, Complaints complaints) {
   CompiledRules rules;
   rules.batch = Fd(::memfd_create("skerry-batch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   const Fd words(::memfd_create("skerry-words", MFD_CLOEXEC));
@@ -165,7 +165,7 @@ Result<CompiledRules> compile(const Fd& text, const std::string& name) {
   const Result<std::vector<uint8_t>> said = content(words), bytes = content(rules.batch);
   if (!said) return said.error();
   if (!bytes) return bytes.error();
-  fmt::print(stderr, "{}", with_name(*said, name));
+  if (complaints == Complaints::printed) fmt::print(stderr, "{}", with_name(*said, name));
   if (status == 1) return Error{fmt::format("{} is refused", name)};
   if (status > 128)
     return Error{fmt::format("the compiler was ended by signal {}: is {} very large?", status - 128, name)};
@@ -199,7 +199,7 @@ Result<CompiledRules> compile_rules(const std::string& path, const std::string& 
   }
   const Result<Joined> joined = join(path, allow_rules);
   if (!joined) return joined.error();
-  Result<CompiledRules> rules = compile(joined->text, path.empty() ? "the allow-list" : path);
+  Result<CompiledRules> rules = compile(joined->text, path.empty() ? "the allow-list" : path, Complaints::printed);
   if (!rules) return rules;
   rules->lines = lines_of(joined->text, rules->ruleset);
   for (uint32_t& line : rules->lines)
@@ -207,10 +207,10 @@ Result<CompiledRules> compile_rules(const std::string& path, const std::string& 
   return rules;
 }
 
-Result<CompiledRules> compile_text(const std::string& text, const std::string& name) {
+Result<CompiledRules> compile_text(const std::string& text, const std::string& name, Complaints complaints) {
   const Result<Fd> memory = memory_with(text);
   if (!memory) return memory.error();
-  return compile(*memory, name);
+  return compile(*memory, name, complaints);
 }
 
 }  // namespace skerry::ctl

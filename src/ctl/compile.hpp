@@ -25,7 +25,9 @@ struct CompiledRules {
 Result<CompiledRules> compile_rules(const std::string& file, const std::string& allow_rules = "");
 
 // The same of text of our own; nft's words call it `name`. Without lines.
-Result<CompiledRules> compile_text(const std::string& text, const std::string& name);
+enum class Complaints { printed, kept };
+Result<CompiledRules> compile_text(const std::string& text, const std::string& name,
+                                   Complaints complaints = Complaints::printed);
 
 // "web.nft:7", or by its name if the lines are not known: where a rule stands, or with `rule` kNone a policy.
 std::string place_of_rule(const filter::Ruleset& ruleset, const std::vector<uint32_t>& lines,

@@ -26,7 +26,8 @@ const char* kind_name(Fate::Kind kind);
 // The stack in whose place the rules are tried.
 class Bench {
  public:
-  // Packets from `addresses` leave, packets to them arrive; if there are none, all arrive.
+  // Packets from `addresses` leave, packets to them arrive; if there are none, all arrive. What is none of IP
+  // arrives unless it comes from one of them.
   Bench(filter::Ruleset ruleset, TimeNs begin, std::vector<std::vector<uint8_t>> addresses);
 
   // From now on it is known who decided.
@@ -39,6 +40,14 @@ class Bench {
   static constexpr size_t kMostSteps = 1 << 16;
 
   bool is_ours(const filter::Packet& packet, bool destination) const;
+  bool is_ours(const CapturedPacket& captured, bool destination) const;  // by its link header
+  bool is_ours(ConstBytes address) const;
+  // Each is true if it passes.
+  bool judge(filter::Packet& packet, filter::Hook hook, bool leaves, Fate& fate);
+  bool judge_frame(const CapturedPacket& captured, Bytes bytes, bool leaves, filter::Packet& packet,
+                   Fate& fate);
+  bool judge_packet(const CapturedPacket& captured, Bytes bytes, bool ip, bool arp, bool leaves,
+                    filter::Packet& packet, Fate& fate);
   std::array<uint8_t, 16> own_address(const filter::Packet& packet) const;
 
   filter::Engine engine_;
@@ -57,10 +66,11 @@ struct Capture {
 };
 Result<Capture> open_capture(const std::string& path);
 
-// "10.77.0.2" or "fd00::2" each.
+// "10.77.0.2", "fd00::2" or "02:5b:0a:4d:00:02" each.
 Result<std::vector<std::vector<uint8_t>>> parse_addresses(const std::vector<std::string>& texts);
 
-// "tcp 10.77.0.3:40000 > 10.77.0.2:80, 60 bytes"; "" of what is no IP packet.
+// "tcp 10.77.0.3:40000 > 10.77.0.2:80, 60 bytes", "arp request 10.77.0.3 > 10.77.0.2, 28 bytes", "frame
+// 02:5b:0a:4d:00:03 > ff:ff:ff:ff:ff:ff, type 0x88cc, 46 bytes"; "" of what has no link header and is no IP.
 std::string packet_text(const CapturedPacket& captured);
 
 }  // namespace skerry::ctl

@@ -148,7 +148,7 @@ void print_table(const Bench& bench, const std::vector<Fate>& fates) {
   fmt::print("{}", format_table({{"PACKETS", true}, {"FATE"}}, rows));
 }
 
-// What passes, as it is behind the rules, and what is not judged because it is no IP.
+// What passes, as it is behind the rules, and what is not judged because it is no IP and no rules see more.
 Result<void> write_passed(const std::string& path, const Capture& capture, const std::vector<Fate>& fates) {
   std::vector<std::vector<uint8_t>> rewritten(fates.size());
   std::vector<CapturedPacket> passed;
@@ -199,12 +199,13 @@ void add_filter_test(CLI::App& filter, Outcome& outcome) {
   auto options = std::make_shared<TestOptions>();
   command->add_option("rules", options->rules, "rules as `nft -f` reads them")->required();
   command->add_option("--pcap", options->capture, "capture to read, pcap or pcapng")->required();
+  command->add_option("--address", options->addresses,
+                      "the stack's address or MAC: packets from it meet output, postrouting and egress, "
+                      "packets to it ingress, "
+                      "prerouting and input, others of IP nothing (default: all arrive)");
   command->add_option(
-      "--address", options->addresses,
-      "the stack's address: packets from it meet output and postrouting, packets to it prerouting and "
-      "input, others nothing (default: all arrive)");
-  command->add_option("--pcap-out", options->passed,
-                      "pcap file to write: what passes, as it is behind the rules, and what is no IP");
+      "--pcap-out", options->passed,
+      "pcap file to write: what passes, as it is behind the rules, and what they say nothing of");
   command->add_flag("--json", options->as_json, "each packet's verdict, then all counters, as JSON");
   command->footer(
       "Nothing is sent and nothing changes. Limits and timeouts count in the capture's own time.\n"

@@ -24,13 +24,35 @@ struct TraceOptions {
   bool as_json = false;
 };
 
-// A ruleset that accepts what is to be followed, at each hook.
-std::string rules_of(const std::vector<std::string>& match) {
-  std::string rules = "table inet followed {\n";
-  for (const char* hook : {"prerouting", "input", "output", "postrouting"})
-    rules += fmt::format("chain {} {{ type filter hook {} priority 0; policy drop; {} accept; }}\n", hook,
-                         hook, fmt::join(match, " "));
-  return rules + "}\n";
+struct Hooks {
+  const char* family;
+  const char* device;
+  std::vector<const char*> names;
+};
+
+// A ruleset that accepts what is to be followed, at each hook of these families.
+std::string rules_of(const std::vector<std::string>& match, const std::vector<Hooks>& all) {
+  std::string rules;
+  for (const Hooks& hooks : all) {
+    rules += fmt::format("table {} followed {{\n", hooks.family);
+    for (const char* hook : hooks.names)
+      rules += fmt::format("chain {} {{ type filter hook {}{} priority 0; policy drop; {} accept; }}\n", hook,
+                           hook, hooks.device, fmt::join(match, " "));
+    rules += "}\n";
+  }
+  return rules;
+}
+
+// Not every match can be asked at the link or in ARP; it is followed wherever it can be.
+Result<CompiledRules> compile_match(const std::vector<std::string>& match) {
+  const Hooks ip{"inet", "", {"prerouting", "input", "output", "postrouting"}},
+      link{"netdev", " device eth0", {"ingress", "egress"}}, arp{"arp", "", {"input", "output"}};
+  for (const std::vector<Hooks>& most :
+       std::vector<std::vector<Hooks>>{{ip, link, arp}, {ip, link}, {link, arp}}) {
+    Result<CompiledRules> rules = compile_text(rules_of(match, most), "the match", Complaints::kept);
+    if (rules) return rules;
+  }
+  return compile_text(rules_of(match, {ip}), "the match", Complaints::printed);
 }
 
 class Trace {
@@ -92,7 +114,7 @@ Outcome trace(const TraceOptions& options) {
   constexpr useconds_t kPauseUs = 200'000;
   Result<StackAsked> asked = find_stack(options.stack, options.net);
   if (!asked) return failed(asked.error());
-  const Result<CompiledRules> match = compile_text(rules_of(options.match), "the match");
+  const Result<CompiledRules> match = compile_match(options.match);
   if (!match) return failed(match.error());
   const int fds[] = {match->batch.get()};
   const Result<json> begun = ask_filter(*asked, {{"command", "begin_trace"}}, fds);

@@ -232,19 +232,19 @@ Conditions ConditionReader::conditions_of(const Rule& rule) const {
 
 void Fields::gather(const Packet& packet) {
   static constexpr Interface kNoInterface{};
-  static constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd;
   const Interface& in = packet.in != nullptr ? *packet.in : kNoInterface;
+  const Interface* const came_by = packet.came_by();
   const Interface& out = packet.out != nullptr ? *packet.out : kNoInterface;
-  facts_ = {.nfproto = static_cast<uint8_t>(packet.v6 ? Family::ip6 : Family::ip),
+  facts_ = {.nfproto = packet.nfproto(),
             .l4proto = packet.has_transport ? packet.protocol : uint8_t{0},
             .type = packet.type,
             .unused = 0,
             .state = state_bit(packet.tracked.state),
             .in = in.index,
             .out = out.index,
-            .in_type = in.type,
+            .in_type = came_by != nullptr ? came_by->type : uint16_t{0},
             .out_type = out.type,
-            .protocol = __builtin_bswap16(packet.v6 ? kEtherIpv6 : kEtherIpv4),
+            .protocol = __builtin_bswap16(packet.ether_type),
             .unused2 = 0};
   sources_[static_cast<size_t>(Source::link)] = packet.link;
   sources_[static_cast<size_t>(Source::facts)] = {reinterpret_cast<const uint8_t*>(&facts_), sizeof facts_};

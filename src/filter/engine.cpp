@@ -43,18 +43,20 @@ void Engine::look_ahead(const Pause& pause) {
   for (const Chain& chain : ruleset_.chains) {
     first_hits_.push_back(places);
     places += chain.rules.size() + 1;
+    const Family family = ruleset_.tables[chain.table].family;
+    const bool sees_ip = family != Family::arp && family != Family::netdev;
     for (const Rule& rule : chain.rules) {
       pause();
       for (const Expression& expression : rule.expressions) {
         look_at(expression.action);
         if (std::holds_alternative<LoadCt>(expression.action) ||
             std::holds_alternative<StoreCt>(expression.action))
-          track_family(ruleset_.tables[chain.table].family);
+          track_family(family);
         if (const auto* translate = std::get_if<Translate>(&expression.action))
           track_family(translate->family);
         const auto* load = std::get_if<LoadPayload>(&expression.action);
         if (load == nullptr) continue;
-        memory_.watch(*load);
+        if (sees_ip) memory_.watch(*load);
         const size_t before = load->base == HeaderBase::transport ? kLongestHeader : 0;
         needed_bytes_ = std::max(needed_bytes_, before + load->offset + load->length);
       }
@@ -73,8 +75,14 @@ void Engine::hit(uint32_t chain, size_t rule, TimeNs now) {
 }
 
 bool Engine::is_empty() const {
-  return std::all_of(at_.begin(), at_.end(),
-                     [](const auto& there) { return there[false].empty() && there[true].empty(); });
+  return std::all_of(at_.begin(), at_.end(), [](const auto& there) {
+    return std::all_of(there.begin(), there.end(), [](const auto& chains) { return chains.empty(); });
+  });
+}
+
+bool Engine::judges(Realm realm) const {
+  return std::any_of(at_.begin(), at_.end(),
+                     [&](const auto& there) { return !there[static_cast<size_t>(realm)].empty(); });
 }
 
 // What a counter, limit or quota is before any packet.
@@ -154,12 +162,13 @@ Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search,
     const Chain& chain = ruleset_.chains[i];
     const Table& table = ruleset_.tables[chain.table];
     if (!chain.is_base || table.dormant) continue;
-    if (chain.priority < kConntrackPriority) tracks_before_rules_ = false;
-    for (const bool v6 : {false, true}) {
-      if (table.family == (v6 ? Family::ip : Family::ip6)) continue;
+    for (size_t realm = 0; realm < kRealms; ++realm) {
+      if (!sees(table.family, static_cast<Realm>(realm))) continue;
       const auto hook = static_cast<size_t>(chain.hook);
-      if (chain.type == ChainType::nat) place_nat(v6);
-      insert((chain.type == ChainType::nat ? nat_at_ : at_)[hook][v6], i, chain.hook);
+      if (is_ip(static_cast<Realm>(realm)) && chain.priority < kConntrackPriority)
+        tracks_before_rules_ = false;
+      if (chain.type == ChainType::nat) place_nat(static_cast<Realm>(realm) == Realm::ipv6);
+      insert(chain.type == ChainType::nat ? nat_at_[hook][realm] : at_[hook][realm], i, chain.hook);
     }
   }
   track_counted(pause);
@@ -183,7 +192,7 @@ void Engine::place_nat(bool v6) {
   if (translates_[v6]) return;
   translates_[v6] = true;
   for (const Hook hook : {Hook::prerouting, Hook::input, Hook::output, Hook::postrouting})
-    insert(at_[static_cast<size_t>(hook)][v6], kNone, hook);
+    insert(at_[static_cast<size_t>(hook)][static_cast<size_t>(realm_of(v6))], kNone, hook);
 }
 
 void Engine::step(uint32_t chain, uint32_t rule, Verdict verdict) {
@@ -319,9 +328,10 @@ void Engine::translate_here(Run& run) {
 Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
   Judgement judgement;
   Run run{*this, packet, now, hook, judgement};
-  bool tracked = !tracks();
+  const bool ip = is_ip(packet.realm);
+  bool tracked = !tracks() || !ip;
   if (packet.translated) packet.read_again();  // an earlier hook may have written into its headers
-  for (const uint32_t base : at_[static_cast<size_t>(hook)][packet.v6]) {
+  for (const uint32_t base : at_[static_cast<size_t>(hook)][static_cast<size_t>(packet.realm)]) {
     if (!tracked && priority(base, hook) >= kConntrackPriority) {
       track(hook, packet, now);
       tracked = true;
@@ -333,7 +343,7 @@ Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
     if (!judgement.accepted) break;
   }
   if (!tracked && judgement.accepted) track(hook, packet, now);
-  if (conntrack_ != nullptr && judgement.accepted && (hook == Hook::input || hook == Hook::postrouting))
+  if (conntrack_ != nullptr && ip && judgement.accepted && (hook == Hook::input || hook == Hook::postrouting))
     judgement.accepted = conntrack_->confirm(packet, now);
   judgement.mark = packet.mark;
   return judgement;

@@ -153,6 +153,11 @@ class Engine {
 
   // No hook has a chain: every packet passes, and nobody needs to ask.
   bool is_empty() const;
+  // Some hook has a chain that sees such packets; a hook has.
+  bool judges(Realm realm) const;
+  bool judges(Hook hook, Realm realm) const {
+    return !at_[static_cast<size_t>(hook)][static_cast<size_t>(realm)].empty();
+  }
   // Of each packet, from its IP header on, the rules look at no more than this.
   size_t needed_bytes() const { return needed_bytes_; }
 
@@ -226,8 +231,10 @@ class Engine {
   bool tracks_before_rules_ = true;
   bool writes_ = false;
   VerdictMemory memory_;
-  // By hook and by v6: base chains, and kNone where packets are translated; and the chains that say how.
-  std::array<std::array<std::vector<uint32_t>, 2>, kHooks> at_, nat_at_;
+  // By hook and by realm: base chains, and kNone where packets are translated; and, by v6, the chains that
+  // say how.
+  std::array<std::array<std::vector<uint32_t>, kRealms>, kHooks> at_;
+  std::array<std::array<std::vector<uint32_t>, 2>, kHooks> nat_at_;
   std::array<bool, 2> translates_{};  // by v6
   std::vector<Step>* steps_ = nullptr;
 };

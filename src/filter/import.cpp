@@ -17,19 +17,10 @@ struct Head {
 };
 static_assert(sizeof(Head) == kMessageHead);
 
-constexpr int32_t kConntrackPriority = -200;
-
-const char* name_of(uint8_t family) {
-  switch (family) {
-    case nft::kArp:
-      return "arp";
-    case nft::kNetdev:
-      return "netdev";
-    case nft::kBridge:
-      return "bridge";
-    default:
-      return "this";
-  }
+bool is_known(uint8_t family) {
+  constexpr Family kAll[] = {Family::inet, Family::ip, Family::arp, Family::netdev, Family::ip6};
+  return std::any_of(std::begin(kAll), std::end(kAll),
+                     [&](Family each) { return static_cast<uint8_t>(each) == family; });
 }
 
 // The comment of a rule: a record of type 0 among those of libnftables; nothing else in there has a meaning
@@ -100,10 +91,11 @@ bool Import::count_deletion() {
 }
 
 bool Import::message(uint8_t message, uint16_t flags, uint8_t family, ConstBytes attributes) {
-  if (family != nft::kInet && family != nft::kIpv4 && family != nft::kIpv6 &&
-      !(family == nft::kUnspecified && message == nft::kDelTable))
+  if (!is_known(family) && !(family == nft::kUnspecified && message == nft::kDelTable))
     return reader_.refuse(0, EAFNOSUPPORT,
-                          std::string(name_of(family)) + " tables are not supported: write inet, ip or ip6");
+                          family == nft::kBridge
+                              ? "a stack bridges nothing: write inet, ip, ip6, arp or netdev"
+                              : "such tables are not supported: write inet, ip, ip6, arp or netdev");
   if ((flags & nft::kFlagReplace) != 0)
     return reader_.refuse(0, EOPNOTSUPP, "nothing can be replaced in a new ruleset");
   switch (message) {
@@ -191,65 +183,6 @@ bool Import::delete_table(uint8_t family, ConstBytes attributes) {
 uint32_t Import::chain_named(uint32_t table, const std::string& name) const {
   const auto found = chain_names_.find({table, name});
   return found == chain_names_.end() ? kNone : found->second;
-}
-
-bool Import::base_chain(const Nest& nest, Chain& chain) {
-  using namespace nft;
-  Nest hook;
-  uint32_t number = 0, priority = 0, policy = static_cast<uint32_t>(Policy::accept);
-  std::string type = "filter";
-  if (!reader_.nest(nest[kChainHook], known({kHookNumber, kHookPriority}), hook) ||
-      !reader_.need(hook, {kHookNumber, kHookPriority}, "a base chain") ||
-      !reader_.number(hook, kHookNumber, number) || !reader_.number(hook, kHookPriority, priority) ||
-      !reader_.text(nest, kChainType, type) || !reader_.number(nest, kChainPolicy, policy))
-    return false;
-  if (number >= kHooks) return reader_.refuse(hook[kHookNumber].at, EOPNOTSUPP, "this hook is not supported");
-  chain.is_base = true;
-  chain.hook = static_cast<Hook>(number);
-  chain.priority = static_cast<int32_t>(priority);
-  if (chain.hook == Hook::forward)
-    return reader_.refuse(
-        hook[kHookNumber].at, EOPNOTSUPP,
-        "hook forward would never see a packet: a stack forwards nothing; leave the chain out");
-  if (type == "nat")
-    chain.type = ChainType::nat;
-  else if (type != "filter")
-    return reader_.refuse(nest[kChainType].at, EOPNOTSUPP,
-                          "chains of type " + type + " are not supported, only filter and nat");
-  if (chain.type == ChainType::nat && chain.priority <= kConntrackPriority)
-    return reader_.refuse(hook[kHookPriority].at, EOPNOTSUPP,
-                          "a chain of type nat comes after connection tracking: its priority is above -200");
-  if (policy > 1)
-    return reader_.refuse(nest[kChainPolicy].at, EINVAL, "the policy is neither accept nor drop");
-  chain.policy = static_cast<Policy>(policy);
-  if (nest.has(kChainCounters)) {
-    Nest counters;
-    Stateful counter;
-    if (!reader_.nest(nest[kChainCounters], known({kCounterBytes, kCounterPackets}), counters) ||
-        !stateful(StatefulKind::counter, counters, counter) ||
-        !keep(counter, nest[kChainCounters].at, chain.stateful))
-      return false;
-    chain.counted = true;
-  }
-  return true;
-}
-
-// A chain that was there already: nft lets a file name it again.
-bool Import::same_chain(const Nest& nest, Chain& old, const Chain& chain) {
-  if (chain.is_base &&
-      (!old.is_base || old.hook != chain.hook || old.priority != chain.priority || old.type != chain.type))
-    return reader_.refuse(nest[nft::kChainHook].at, EEXIST,
-                          "chain " + chain.name + " is there already, with another hook");
-  if (nest.has(nft::kChainPolicy)) {
-    if (!old.is_base)
-      return reader_.refuse(nest[nft::kChainPolicy].at, EOPNOTSUPP, "only a chain with a hook has a policy");
-    uint32_t policy = 0;
-    if (!reader_.number(nest, nft::kChainPolicy, policy)) return false;
-    if (policy > 1)
-      return reader_.refuse(nest[nft::kChainPolicy].at, EINVAL, "the policy is neither accept nor drop");
-    old.policy = static_cast<Policy>(policy);
-  }
-  return true;
 }
 
 bool Import::new_chain(uint8_t family, ConstBytes attributes) {

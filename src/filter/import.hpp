@@ -2,8 +2,8 @@
 // before.
 //
 // Read first: ruleset.hpp. The parts: import.cpp walks over the messages and reads tables, chains and rules,
-// import_sets.cpp sets and objects, import_elements.cpp what is in sets, import_expressions.cpp what rules
-// are made of.
+// import_hooks.cpp says where chains stand, import_sets.cpp sets and objects, import_elements.cpp what is in
+// sets, import_expressions.cpp what rules are made of.
 #pragma once
 
 #include <map>
@@ -35,14 +35,19 @@ class Import {
   bool new_table(uint8_t family, ConstBytes attributes);
   bool delete_table(uint8_t family, ConstBytes attributes);
   bool new_chain(uint8_t family, ConstBytes attributes);
-  bool base_chain(const Nest& nest, Chain& chain);
-  bool same_chain(const Nest& nest, Chain& old, const Chain& chain);
   bool new_rule(uint8_t family, uint16_t flags, ConstBytes attributes);
   bool count_deletion();
   bool flush_rules(uint8_t family, ConstBytes attributes);
   bool find_table(uint8_t family, const Nest& nest, uint16_t name, uint32_t& table);
   uint32_t chain_named(uint32_t table, const std::string& name) const;
   uint64_t new_handle(uint32_t table) { return ++handles_[table]; }
+
+  // import_hooks.cpp
+  bool base_chain(const Nest& nest, Chain& chain);
+  bool same_chain(const Nest& nest, Chain& old, const Chain& chain);
+  bool hook_of(Family family, const Nest& hook, uint32_t number, Hook& into);
+  bool devices(Family family, const Nest& hook);
+  bool device(const Attribute& attribute);
 
   // import_sets.cpp
   bool new_set(uint8_t family, ConstBytes attributes);

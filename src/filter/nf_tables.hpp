@@ -38,7 +38,8 @@ enum Protocol : uint8_t {
 };
 
 enum List : uint16_t { kListElement = 1 };
-enum HookAttribute : uint16_t { kHookNumber = 1, kHookPriority };
+enum HookAttribute : uint16_t { kHookNumber = 1, kHookPriority, kHookDevice, kHookDevices };
+enum HookDevice : uint16_t { kDeviceName = 1 };
 enum TableAttribute : uint16_t { kTableName = 1, kTableFlags, kTableUse, kTableHandle, kTableUserdata = 6 };
 inline constexpr uint32_t kTableDormant = 1;
 enum ChainAttribute : uint16_t {

@@ -8,12 +8,33 @@ namespace skerry::filter {
 namespace {
 
 constexpr size_t kV4Bytes = 20, kV6Bytes = 40;
+constexpr uint16_t kEtherIpv4 = 0x0800, kEtherArp = 0x0806, kEtherIpv6 = 0x86dd;
 constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kAuthentication = 51, kNoNext = 59,
                   kDestination = 60;
 
 bool is_extension(uint8_t type) {
   return type == kHopByHop || type == kRouting || type == kFragment || type == kAuthentication ||
          type == kNoNext || type == kDestination;
+}
+
+// Where the link header of a frame ends, and what follows it, as Linux has it when a frame comes in: one VLAN
+// tag belongs to the header, and what has no type is 802.3 or 802.2 (eth_type_trans(), skb_vlan_untag()). Of
+// a frame that leaves the type is what its header says.
+struct LinkHeader {
+  size_t bytes = 14;
+  uint16_t ether_type = 0;
+};
+
+LinkHeader read_link_header(ConstBytes frame, bool leaves) {
+  constexpr uint16_t kVlan = 0x8100, kServiceVlan = 0x88a8, kLeastType = 0x600, k8023 = 1, k8022 = 4;
+  LinkHeader header{.ether_type = load_be16(frame.data() + 12)};
+  if (leaves) return header;
+  const bool tagged = header.ether_type == kVlan || header.ether_type == kServiceVlan;
+  if (tagged && frame.size() >= 18) header = {18, load_be16(frame.data() + 16)};
+  if (header.ether_type >= kLeastType) return header;
+  const bool raw = frame.size() >= header.bytes + 2 && load_be16(frame.data() + header.bytes) == 0xffff;
+  header.ether_type = raw ? k8023 : k8022;
+  return header;
 }
 
 Interface interface(uint32_t index, const char* name, uint16_t type) {
@@ -76,11 +97,11 @@ bool Packet::read_v4(Bytes seen, size_t whole) {
   if (header < kV4Bytes || total < header || total > whole) return false;
   bytes = seen.first(std::min(total, seen.size()));
   length = static_cast<uint32_t>(total);
+  realm = Realm::ipv4;
+  ether_type = kEtherIpv4;
   v6 = false;
   has_transport = true;
-  protocol = seen[9];
-  transport = static_cast<uint16_t>(header);
-  fragment = load_be16(seen.data() + 6) & 0x1fff;
+  find_transport_v4();
   return true;
 }
 
@@ -90,6 +111,8 @@ bool Packet::read_v6(Bytes seen, size_t whole) {
   if (total > whole) return false;
   bytes = seen.first(std::min(total, seen.size()));
   length = static_cast<uint32_t>(total);
+  realm = Realm::ipv6;
+  ether_type = kEtherIpv6;
   v6 = true;
   find_transport_v6();
   return true;
@@ -103,11 +126,67 @@ void Packet::find_transport_v6() {
   fragment = has_transport ? found->fragment : 0;
 }
 
-void Packet::read_again() {
-  if (v6) return find_transport_v6();
+void Packet::read_arp(Bytes seen, size_t whole, bool leaves) {
+  constexpr size_t kLinkBytes = 14;
+  if (leaves) link = {};
+  bytes = seen;
+  length = static_cast<uint32_t>(leaves ? kLinkBytes + whole : whole);
+  realm = Realm::arp;
+  ether_type = kEtherArp;
+}
+
+void Packet::read_frame(Bytes seen, size_t whole, bool leaves) {
+  const LinkHeader header = read_link_header(seen, leaves);
+  link = seen.first(header.bytes);
+  bytes = seen.subspan(header.bytes);
+  behind_link_ = static_cast<uint32_t>(whole - header.bytes);
+  length = leaves ? static_cast<uint32_t>(whole) : behind_link_;
+  ether_type = header.ether_type;
+  realm = Realm::link;
+  v6 = ether_type == kEtherIpv6;
+  find_transport_of_frame();
+}
+
+// nft_set_pktinfo_ipv4_validate() and that of IPv6.
+void Packet::find_transport_of_frame() {
+  has_transport = false;
+  protocol = 0;
+  transport = fragment = 0;
+  if (v6) {
+    if (bytes.size() >= kV6Bytes && bytes[0] >> 4 == 6 &&
+        kV6Bytes + load_be16(bytes.data() + 4) <= behind_link_)
+      find_transport_v6();
+    return;
+  }
+  if (ether_type != kEtherIpv4 || bytes.size() < kV4Bytes || bytes[0] >> 4 != 4) return;
+  const size_t header = (bytes[0] & 15) * size_t{4}, total = load_be16(bytes.data() + 2);
+  if (header < kV4Bytes || total < header || total > behind_link_) return;
+  has_transport = true;
+  find_transport_v4();
+}
+
+uint8_t Packet::nfproto() const {
+  constexpr Family kFamilies[kRealms] = {Family::ip, Family::ip6, Family::arp, Family::netdev};
+  return static_cast<uint8_t>(kFamilies[static_cast<size_t>(realm)]);
+}
+
+void Packet::find_transport_v4() {
   protocol = bytes[9];
   transport = static_cast<uint16_t>((bytes[0] & 15) * 4);
   fragment = load_be16(bytes.data() + 6) & 0x1fff;
+}
+
+void Packet::read_again() {
+  switch (realm) {
+    case Realm::ipv4:
+      return find_transport_v4();
+    case Realm::ipv6:
+      return find_transport_v6();
+    case Realm::arp:
+      return;
+    case Realm::link:
+      return find_transport_of_frame();
+  }
 }
 
 bool Packet::read(Bytes seen, size_t whole) {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/bytes.hpp"
+#include "filter/ruleset.hpp"
 
 namespace skerry::filter {
 
@@ -33,10 +34,10 @@ struct Tracked {
 };
 
 struct Packet {
-  // From the IP header on: all of the packet, or what can be seen of it. A copy that nobody else writes to,
-  // in which addresses and ports are translated.
+  // From the IP or ARP header on: all of the packet, or what can be seen of it; at the link to the end of the
+  // frame. A copy that nobody else writes to, in which addresses and ports are translated.
   Bytes bytes;
-  uint32_t length = 0;  // of the packet, as its header says
+  uint32_t length = 0;  // of the packet, as its header says; of what is none of IP, as the link says
   ConstBytes link;      // the link header; empty where there is none
   const Interface* in = nullptr;
   const Interface* out = nullptr;
@@ -52,6 +53,8 @@ struct Packet {
   Tracked tracked;
 
   // What read() finds.
+  Realm realm = Realm::ipv4;
+  uint16_t ether_type = 0;  // of what the link header is followed by
   bool v6 = false;
   bool has_transport = false;  // protocol, transport and fragment mean something
   uint8_t protocol = 0;
@@ -64,13 +67,29 @@ struct Packet {
   // The same where `seen` is the beginning, as much as Engine::needed_bytes(), of `whole` bytes that are
   // there.
   bool read(Bytes seen, size_t whole);
+  // An ARP packet of `whole` bytes behind its link header, whatever it says. As on Linux that header counts
+  // in what leaves, and cannot be seen.
+  void read_arp(Bytes seen, size_t whole, bool leaves);
+  // What passes the link: `seen` is the beginning of a frame of `whole` bytes, 14 at least. A header of IP is
+  // found where it is sound. As on Linux what leaves is as long as its frame, what comes as what follows its
+  // link header.
+  void read_frame(Bytes seen, size_t whole, bool leaves);
   // The same in what rules have written into: what they made of it is nobody's to judge.
   void read_again();
 
+  // NFPROTO_*
+  uint8_t nfproto() const;
+  // Of a frame that leaves, and of ARP, Linux says that it also came by that kind of link (skb->dev).
+  const Interface* came_by() const { return in == nullptr && !is_ip(realm) ? out : in; }
+
  private:
+  void find_transport_v4();
   void find_transport_v6();
+  void find_transport_of_frame();
   bool read_v4(Bytes seen, size_t whole);
   bool read_v6(Bytes seen, size_t whole);
+
+  uint32_t behind_link_ = 0;  // bytes of a frame
 };
 
 // Bytes from the IPv6 header to the extension header of that type (ipv6_find_hdr() of the kernel); `wanted`

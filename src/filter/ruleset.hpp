@@ -22,9 +22,35 @@ namespace skerry::filter {
 inline constexpr uint32_t kNone = UINT32_MAX;
 inline constexpr uint32_t kWritten = kNone - 1;  // no chain: what rules have written into a packet
 
-enum class Family : uint8_t { inet = 1, ip = 2, ip6 = 10 };                     // NFPROTO_*
-enum class Hook : uint8_t { prerouting, input, forward, output, postrouting };  // NF_INET_*
-inline constexpr unsigned kHooks = 5;
+enum class Family : uint8_t { inet = 1, ip = 2, arp = 3, netdev = 5, ip6 = 10 };  // NFPROTO_*
+// NF_INET_*, which those of ARP share, and behind them those of a link.
+enum class Hook : uint8_t { prerouting, input, forward, output, postrouting, ingress, egress };
+inline constexpr unsigned kHooks = 7;
+// What a hook shows to chains: packets of one protocol, or whatever passes the link.
+enum class Realm : uint8_t { ipv4, ipv6, arp, link };
+inline constexpr unsigned kRealms = 4;
+constexpr bool is_ip(Realm realm) {
+  return realm <= Realm::ipv6;
+}
+constexpr Realm realm_of(bool v6) {
+  return v6 ? Realm::ipv6 : Realm::ipv4;
+}
+// Whether chains of such a table see what passes there.
+constexpr bool sees(Family family, Realm realm) {
+  switch (family) {
+    case Family::inet:
+      return is_ip(realm);
+    case Family::ip:
+      return realm == Realm::ipv4;
+    case Family::ip6:
+      return realm == Realm::ipv6;
+    case Family::arp:
+      return realm == Realm::arp;
+    case Family::netdev:
+      return realm == Realm::link;
+  }
+  return false;
+}
 
 // Where something stands in the batch, for sentences.
 struct Origin {

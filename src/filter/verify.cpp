@@ -16,6 +16,7 @@ class RuleVerifier {
       : ruleset_(ruleset), set_users_(ruleset.sets.size()), chain_users_(ruleset.chains.size()) {}
 
   std::optional<Refusal> run(const Pause& pause) {
+    if (!check_sets(pause)) return refusal_;
     for (const Chain& chain : ruleset_.chains) {
       for (const Rule& rule : chain.rules) {
         if (!check_rule(chain, rule)) return refusal_;
@@ -29,6 +30,34 @@ class RuleVerifier {
   bool refuse(Origin origin, int error, std::string sentence) {
     refusal_ = Refusal{origin.sequence, origin.attribute, error, std::move(sentence)};
     return false;
+  }
+
+  // Where a chain sees more than packets of IP, nothing is tracked, and there are no flows.
+  bool sees_ip() const {
+    const Family family = ruleset_.tables[table_].family;
+    return family != Family::arp && family != Family::netdev;
+  }
+  bool need_flows() {
+    return sees_ip() ||
+           refuse(at_, EOPNOTSUPP,
+                  "there are no connections in tables of family arp and netdev: write inet, ip or ip6");
+  }
+  bool check_sets(const Pause& pause) {
+    const auto counts = [](const Stateful& each) { return each.kind == StatefulKind::connections; };
+    for (const Set& set : ruleset_.sets) {
+      table_ = set.table;
+      at_ = set.origin;
+      pause();
+      if (sees_ip()) continue;
+      for (const Stateful& each : set.element_expressions)
+        if (counts(each) && !need_flows()) return false;
+      for (const Element& element : set.elements) {
+        for (const uint32_t own : element.counters)
+          if (counts(ruleset_.stateful[own]) && !need_flows()) return false;
+        pause();
+      }
+    }
+    return true;
   }
 
   // --- one rule ---
@@ -70,19 +99,20 @@ class RuleVerifier {
   bool check(const HashRegisters& action) {
     return reads(action.from, action.length) && writes(action.to, 4);
   }
-  bool check(const HashFlow& action) { return writes(action.to, 4); }
+  bool check(const HashFlow& action) { return need_flows() && writes(action.to, 4); }
   bool check(const LoadExtension& action) { return writes(action.to, action.length); }
   bool check(const LoadMeta& action) {
     const bool name = action.key == MetaKey::iifname || action.key == MetaKey::oifname;
     return writes(action.to, name ? 16 : 4);
   }
   bool check(const StoreMark& action) { return reads(action.from, 4); }
-  bool check(const LoadCt& action) { return writes(action.to, bytes_of(action.key)); }
-  bool check(const StoreCt& action) { return reads(action.from, bytes_of(action.key)); }
-  bool check(const Untrack&) { return true; }
+  bool check(const LoadCt& action) { return need_flows() && writes(action.to, bytes_of(action.key)); }
+  bool check(const StoreCt& action) { return need_flows() && reads(action.from, bytes_of(action.key)); }
+  bool check(const Untrack&) { return ruleset_.tables[table_].family != Family::arp || need_flows(); }
   bool check(const Translate& action) {
     const unsigned address_bytes = action.family == Family::ip6 ? 16 : 4;
-    return (!action.has_address ||
+    return need_flows() &&
+           (!action.has_address ||
             (reads(action.address_low, address_bytes) && reads(action.address_high, address_bytes))) &&
            (!action.has_port || (reads(action.port_low, 2) && reads(action.port_high, 2)));
   }
@@ -107,7 +137,9 @@ class RuleVerifier {
       return refuse(at_, EINVAL, "a map cannot be asked for what it does not have");
     return !action.to_register || writes(action.to, set.data_bytes);
   }
-  bool check(const Touch&) { return true; }
+  bool check(const Touch& action) {
+    return ruleset_.stateful[action.stateful].kind != StatefulKind::connections || need_flows();
+  }
   bool check(const TouchMapped& action) {
     if (!use_set(action.set)) return false;
     const Set& set = ruleset_.sets[action.set];
@@ -124,8 +156,9 @@ class RuleVerifier {
   bool check(const Log&) { return true; }
   bool check(const Reject& action) {
     const Family family = ruleset_.tables[table_].family;
-    if (action.kind == RejectKind::icmpx_unreachable && family != Family::inet)
-      return refuse(at_, EINVAL, "reject with icmpx is for inet tables");
+    if (family == Family::arp) return refuse(at_, EOPNOTSUPP, "nothing is answered in ARP: write drop");
+    if (action.kind == RejectKind::icmpx_unreachable && family != Family::inet && family != Family::netdev)
+      return refuse(at_, EINVAL, "reject with icmpx is for inet and netdev tables");
     return true;
   }
 

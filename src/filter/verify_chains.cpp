@@ -20,7 +20,8 @@ constexpr uint64_t kMostVisits = 16'000'000;  // of verify to targets of jumps
 constexpr uint8_t bit(Hook hook) {
   return static_cast<uint8_t>(1 << static_cast<int>(hook));
 }
-constexpr uint8_t kRejectingHooks = bit(Hook::prerouting) | bit(Hook::input) | bit(Hook::output);
+constexpr uint8_t kRejectingHooks =
+    bit(Hook::prerouting) | bit(Hook::input) | bit(Hook::output) | bit(Hook::ingress);
 
 // Where sources and destinations are translated (the validate functions of nft_nat.c and its like).
 uint8_t hooks_of(NatKind kind) {

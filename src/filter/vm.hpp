@@ -28,7 +28,6 @@ struct Engine::Run {
   TimeNs now;
   Hook hook;
   Judgement& judgement;
-  static constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86dd;
   static constexpr uint8_t kTcp = 6;
   static constexpr size_t kTcpBytes = 20;
 
@@ -165,13 +164,14 @@ struct Engine::Run {
     const Interface* interface =
         action.key == MetaKey::oif || action.key == MetaKey::oifname || action.key == MetaKey::oiftype
             ? packet.out
-            : packet.in;
+        : action.key == MetaKey::iiftype ? packet.came_by()
+                                         : packet.in;
     switch (action.key) {
       case MetaKey::length:
         not_again();
         return store_number(action.to, packet.length);
       case MetaKey::protocol:
-        return store_number(action.to, __builtin_bswap16(packet.v6 ? kEtherIpv6 : kEtherIpv4));
+        return store_number(action.to, __builtin_bswap16(packet.ether_type));
       case MetaKey::mark:
         return store_number(action.to, packet.mark);
       case MetaKey::iif:
@@ -186,7 +186,7 @@ struct Engine::Run {
       case MetaKey::oiftype:
         return interface != nullptr ? store_number(action.to, interface->type) : stop_rule();
       case MetaKey::nfproto:
-        return store_number(action.to, static_cast<uint8_t>(packet.v6 ? Family::ip6 : Family::ip));
+        return store_number(action.to, packet.nfproto());
       case MetaKey::l4proto:
         return packet.has_transport ? store_number(action.to, packet.protocol) : stop_rule();
       case MetaKey::pkttype:

@@ -12,6 +12,10 @@ const char* family_name(Family family) {
       return "ip";
     case Family::ip6:
       return "ip6";
+    case Family::arp:
+      return "arp";
+    case Family::netdev:
+      return "netdev";
   }
   return "";
 }
@@ -28,6 +32,10 @@ const char* hook_name(Hook hook) {
       return "output";
     case Hook::postrouting:
       return "postrouting";
+    case Hook::ingress:
+      return "ingress";
+    case Hook::egress:
+      return "egress";
   }
   return "";
 }

@@ -68,6 +68,12 @@ const char* drop_reason_name(DropReason reason) {
       return "no memory";
     case DropReason::too_long:
       return "too long";
+    case DropReason::filter_ingress:
+      return "filter ingress";
+    case DropReason::filter_egress:
+      return "filter egress";
+    case DropReason::filter_arp:
+      return "filter arp";
     case DropReason::filter_prerouting:
       return "filter prerouting";
     case DropReason::filter_input:

@@ -48,6 +48,9 @@ enum class DropReason : uint8_t {
   no_memory,   // an answer of our own (ICMP, ARP), or what rules translated, found no frame
   too_long,    // rules sent it from the loopback to a link where it does not fit
   // rules, at the hook that they stand at
+  filter_ingress,
+  filter_egress,
+  filter_arp,
   filter_prerouting,
   filter_input,
   filter_output,

@@ -2,35 +2,62 @@
 
 #include <algorithm>
 
-#include "wire/ipv4.hpp"
+#include "wire/arp.hpp"
+#include "wire/ethernet.hpp"
 
 namespace skerry::stack {
+
+namespace {
+
+constexpr auto kIpv4 = static_cast<uint16_t>(EtherType::kIpv4);
+constexpr auto kArp = static_cast<uint16_t>(EtherType::kArp);
+
+}  // namespace
 
 void FilterEvents::add(const FilterEvent& event) {
   events_[next_++ % kKept] = event;
 }
 
-std::optional<FilterEvent> FilterEvent::about(const filter::Packet& packet, filter::Hook hook, TimeNs now) {
-  FilterEvent event{.at = now, .hook = hook, .protocol = packet.protocol, .length = packet.length};
-  const auto ip = Ipv4Header::parse(packet.bytes);
-  if (!ip) return std::nullopt;
-  event.kept = static_cast<uint8_t>(std::min(packet.bytes.size(), kMostBytes));
-  std::copy_n(packet.bytes.begin(), event.kept, event.bytes.begin());
-  event.source = ip->source;
-  event.destination = ip->destination;
-  const bool has_ports = ip->protocol == IpProtocol::kTcp || ip->protocol == IpProtocol::kUdp;
-  if (has_ports && packet.fragment == 0 && packet.bytes.size() >= packet.transport + 4U) {
-    event.source_port = load_be16(packet.bytes.data() + packet.transport);
-    event.destination_port = load_be16(packet.bytes.data() + packet.transport + 2);
+FilterEvent FilterEvent::about(const filter::Packet& packet, filter::Hook hook, TimeNs now) {
+  FilterEvent event{.at = now, .hook = hook, .length = packet.length};
+  const ConstBytes bytes = packet.bytes;
+  if (const auto ip = packet.ether_type == kIpv4 ? Ipv4Header::parse(bytes) : std::nullopt) {
+    event.about_ipv4(packet, *ip);
+  } else if (const auto arp = packet.ether_type == kArp ? ArpPacket::parse(bytes) : std::nullopt) {
+    event.kind = Kind::arp;
+    event.operation = static_cast<uint16_t>(arp->operation);
+    event.source = arp->sender;
+    event.destination = arp->target;
+  } else {
+    event.kind = Kind::frame;
+    event.ether_type = packet.ether_type;
+    if (const auto ethernet = EthernetHeader::parse(packet.link)) {
+      event.from = ethernet->source;
+      event.to = ethernet->destination;
+    }
   }
   return event;
 }
 
+void FilterEvent::about_ipv4(const filter::Packet& packet, const Ipv4Header& ip) {
+  // At the link what follows it is there too.
+  const ConstBytes all = packet.bytes;
+  length = ip.total_bytes;
+  kept = static_cast<uint8_t>(std::min({all.size(), size_t{ip.total_bytes}, kMostBytes}));
+  std::copy_n(all.begin(), kept, bytes.begin());
+  protocol = static_cast<uint8_t>(ip.protocol);
+  source = ip.source;
+  destination = ip.destination;
+  const bool has_ports = ip.protocol == IpProtocol::kTcp || ip.protocol == IpProtocol::kUdp;
+  if (has_ports && ip.fragment_offset == 0 && all.size() >= ip.header_bytes + 4U) {
+    source_port = load_be16(all.data() + ip.header_bytes);
+    destination_port = load_be16(all.data() + ip.header_bytes + 2);
+  }
+}
+
 void FilterEvents::note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook,
                         TimeNs now) {
-  std::optional<FilterEvent> about = FilterEvent::about(packet, hook, now);
-  if (!about) return;
-  FilterEvent& event = *about;
+  FilterEvent event = FilterEvent::about(packet, hook, now);
   for (unsigned i = 0; i < judgement.logs; ++i) {
     event.log = judgement.logged[i];
     add(event);

@@ -10,6 +10,7 @@
 
 #include "base/time.hpp"
 #include "filter/engine.hpp"
+#include "wire/ipv4.hpp"
 
 namespace skerry::stack {
 
@@ -26,15 +27,21 @@ struct FilterEvent {
   uint32_t chain = filter::kNone;  // of a refusal: who refused,
   uint32_t rule = filter::kNone;   // kNone: the chain's policy
   uint32_t log = filter::kNone;    // else of a log: index into Ruleset::logs
-  uint8_t protocol = 0;
-  uint32_t source = 0, destination = 0;  // IPv4
+  enum class Kind : uint8_t { ipv4, arp, frame } kind{};
+  uint8_t protocol = 0;                  // of IPv4
+  uint16_t operation = 0;                // of ARP
+  uint32_t source = 0, destination = 0;  // of IPv4; of ARP who says it and whom it is about
   uint16_t source_port = 0, destination_port = 0;
-  uint32_t length = 0;                      // of the packet
+  MacAddress from, to;                      // of a frame
+  uint16_t ether_type = 0;                  // and what is in it
+  uint32_t length = 0;                      // of the packet, or of what is in the frame
   uint8_t kept = 0;                         // bytes of `bytes`
-  std::array<uint8_t, kMostBytes> bytes{};  // that it begins with
+  std::array<uint8_t, kMostBytes> bytes{};  // that it begins with, of IPv4
 
-  // Of that packet; null: it is none of IPv4.
-  static std::optional<FilterEvent> about(const filter::Packet& packet, filter::Hook hook, TimeNs now);
+  static FilterEvent about(const filter::Packet& packet, filter::Hook hook, TimeNs now);
+
+ private:
+  void about_ipv4(const filter::Packet& packet, const Ipv4Header& ip);
 };
 
 class FilterEvents {

@@ -14,7 +14,6 @@ namespace {
 
 constexpr bool kIsV6 = false;  // what a stack speaks
 constexpr Ipv4Address kLoopback = 0x7f000001;
-constexpr uint8_t kToUs = 0, kBroadcast = 1;  // PACKET_HOST, PACKET_BROADCAST
 // A packet that looped has a link header too, on Linux as here: without addresses.
 constexpr uint8_t kLoopedHeader[EthernetHeader::kBytes] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0};
 
@@ -27,9 +26,14 @@ filter::Engine FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey&
   if (resumes) conntrack_->resume();
   if (engine_.tracks() && conntrack_ == nullptr) conntrack_ = std::make_unique<filter::Conntrack>(secret);
   engine_.track_with(conntrack_.get());
-  left_ = {};
+  left_ = came_tracked_ = {};
+  left_mark_ = came_mark_ = 0;
   events_.forget();
-  active_ = !engine_.is_empty();
+  ip_ = engine_.judges(filter::realm_of(kIsV6));
+  ingress_ = engine_.judges(filter::Hook::ingress, filter::Realm::link);
+  egress_ = engine_.judges(filter::Hook::egress, filter::Realm::link);
+  arp_ = engine_.judges(filter::Realm::arp);
+  active_ = ip_ || ingress_ || egress_;
   if (trace_ != nullptr) {
     trace_->forget();
     engine_.remember_none(true);
@@ -42,8 +46,9 @@ filter::Engine FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey&
 void FilterHooks::make_room() {
   const size_t needed =
       std::max(engine_.needed_bytes(), trace_ != nullptr ? trace_->match().needed_bytes() : 0);
-  copy_.resize(kLinkBytes + needed);
-  leaving_.resize(needed);
+  constexpr size_t kTagBytes = 4;  // of a VLAN, before what rules count from
+  copy_.resize(kLinkBytes + kTagBytes + needed);
+  leaving_.resize(kLinkBytes + needed);
   came_.resize(changes_packets() ? copy_.size() : 0);
 }
 
@@ -59,16 +64,21 @@ void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes pa
   constexpr size_t kTransportBytes = 60;
   looped_ = ethernet == nullptr;
   to_many_ = broadcast;
-  damaged_ = known_ = packet_.translated = false;
+  damaged_ = packet_.translated = false;
+  known_ = !ip_;
   look_.reset();
+  header_bytes_ = header.size();
+  frame_ = packet;
+  if (ingress_ && !looped_) {  // it is all here
+    copied_ = std::min(copied_, packet.size());
+    return;
+  }
   std::memcpy(copy_.data(), looped_ ? kLoopedHeader : ethernet, kLinkBytes);
   uint8_t* const transport = copy_.data() + kLinkBytes + header.size();
-  header_bytes_ = header.size();
   if (header.size() == Ipv4Header::kMinBytes) [[likely]]
     std::memcpy(transport - Ipv4Header::kMinBytes, header.data(), Ipv4Header::kMinBytes);
   else
     std::memcpy(transport - header.size(), header.data(), header.size());
-  frame_ = packet;
   if (packet.size() >= header.size() + kTransportBytes) [[likely]] {
     copied_ = header.size() + kTransportBytes;
     copy_once(transport, packet.data() + header.size(), kTransportBytes);
@@ -94,6 +104,10 @@ void FilterHooks::open(size_t whole) {
   packet_.in = looped_ ? &loopback_ : &network_;
   packet_.type = to_many_ ? kBroadcast : kToUs;
   packet_.damaged = damaged_;
+  if (!looped_) {
+    packet_.mark = came_mark_;
+    packet_.tracked = came_tracked_;
+  }
   if (engine_.translates()) {
     const Ipv4Address ours = looped_ ? kLoopback : routes_.first();
     store_be32(packet_.address.data(), ours);
@@ -112,13 +126,14 @@ void FilterHooks::take_whole(ConstBytes packet) {
   copied_ = std::min(packet.size(), copy_.size() - kLinkBytes);
   std::memcpy(copy_.data() + kLinkBytes, packet.data(), copied_);
   frame_ = {};
-  const uint32_t mark = tracks() ? 0 : packet_.mark;  // that rules gave its last piece
+  const uint32_t mark = packet_.mark;  // that rules gave its last piece
   open(packet.size());
-  packet_.mark = mark;
+  if (!tracks()) packet_.mark = mark;
 }
 
 bool FilterHooks::judge(filter::Packet& packet, filter::Hook hook, TimeNs now) {
   hook_ = hook;
+  realm_ = packet.realm;
   if (trace_ == nullptr) [[likely]]
     judgement_ = engine_.judge(hook, packet, now);
   else
@@ -129,7 +144,7 @@ bool FilterHooks::judge(filter::Packet& packet, filter::Hook hook, TimeNs now) {
 
 void FilterHooks::judge_followed(filter::Packet& packet, filter::Hook hook, TimeNs now) {
   const bool over = trace_->is_over(now);
-  const bool followed = !over && trace_->wants(hook, packet, now);
+  const bool followed = !over && trace_->wants(hook, packet, begins(packet, hook), now);
   if (followed) engine_.follow(&trace_->steps());
   judgement_ = engine_.judge(hook, packet, now);
   engine_.follow(nullptr);
@@ -147,7 +162,7 @@ bool FilterHooks::is_known(TimeNs now) {
     engine_.track(filter::Hook::prerouting, packet_, now);
     tracked = packet_.tracked;
   }
-  if (to_many_) return false;
+  if (to_many_ || (!looped_ && came_mark_ != 0)) return false;
   look_ = engine_.look(ConstBytes(copy_).subspan(kLinkBytes, copied_), false, looped_, tracked);
   return look_ && engine_.recall(*look_, length, now);
 }
@@ -175,7 +190,7 @@ void FilterHooks::lose(filter::Packet& packet, Bytes as_it_was, size_t whole, Ti
 }
 
 std::optional<Ipv4Header> FilterHooks::header(const Ipv4Header& as_it_came, TimeNs now) {
-  const auto ip = Ipv4Header::parse(changed());
+  const auto ip = Ipv4Header::parse(beginning());
   if (ip && ip->total_bytes == as_it_came.total_bytes && ip->header_bytes == as_it_came.header_bytes)
     return ip;
   if (has_changed()) lose(packet_, Bytes(came_).subspan(kLinkBytes, copied_), as_it_came.total_bytes, now);
@@ -187,7 +202,9 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   // refused.
   const auto length = static_cast<uint32_t>(packet.size());
   left_ = {};
+  left_mark_ = 0;
   goes_elsewhere_ = false;
+  if (!ip_) return true;
   constexpr size_t kSeen = filter::VerdictMemory::kSeenBytes;
   std::optional<filter::VerdictMemory::Look> look;
   size_t copied = 0;
@@ -207,6 +224,7 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   leaving.unsummed = how.loops && !how.summed;
   if (!leaving.read(Bytes(leaving_).first(seen), packet.size())) {
     hook_ = filter::Hook::output;
+    realm_ = filter::realm_of(kIsV6);
     judgement_ = {};
     return false;
   }
@@ -228,7 +246,9 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   goes_elsewhere_ = led && load_be32(leaving.bytes.data() + kDestinationOffset) != to;
   if (engine_.translates() && !routes(leaving, now)) return false;
   if (!judge(leaving, filter::Hook::postrouting, now)) return false;
-  if (look) engine_.remember(*look);
+  left_mark_ = leaving.mark;
+  // Of one that is remembered it is not known.
+  if (look && (!egress_ || left_mark_ == 0)) engine_.remember(*look);
   left_ = leaving.tracked;
   if (!leaving.translated) return true;
   const auto header = Ipv4Header::parse(ConstBytes(leaving_).first(seen));
@@ -264,7 +284,12 @@ void FilterHooks::translate_back(Bytes packet, TimeNs now) const {
 }
 
 DropReason FilterHooks::reason() const {
+  if (realm_ == filter::Realm::arp) return DropReason::filter_arp;
   switch (hook_) {
+    case filter::Hook::ingress:
+      return DropReason::filter_ingress;
+    case filter::Hook::egress:
+      return DropReason::filter_egress;
     case filter::Hook::prerouting:
       return DropReason::filter_prerouting;
     case filter::Hook::input:

@@ -1,6 +1,7 @@
 // Where rules stand in a stack: prerouting and input on a packet's way in, output and postrouting on its way
-// out, as in Linux for a host that forwards nothing. What is refused stays in a short memory, so that a
-// person can ask why. Connections are tracked if rules ask about them, and known across rulesets.
+// out, as in Linux for a host that forwards nothing; before and behind all of them those at the link; and
+// those of ARP (filter_hooks_link.cpp). What is refused stays in a short memory, so that a person can ask
+// why. Connections are tracked if rules ask about them, and known across rulesets.
 //
 // Read first: filter/engine.hpp. Invariant: what is judged is a private copy. On the way in, whoever goes on
 // with the packet takes its headers from that copy, never again from memory that a neighbour can write.
@@ -39,7 +40,7 @@ class FilterHooks {
   uint64_t follow(filter::Engine match, TimeNs now);
   // Null: nobody follows.
   FilterTrace* trace() { return trace_.get(); }
-  // False: no hook has a chain, so that nothing here needs to be called.
+  // False: none of IP or of the link has a chain, so that nothing here needs to be called but for ARP.
   bool is_active() const { return active_; }
   // Rules ask about connections: they judge packets whole, and need to know which are damaged.
   bool tracks() const { return engine_.tracks(); }
@@ -64,14 +65,12 @@ class FilterHooks {
   // The private copy is another than the packet that was taken, which must not be used: its beginning, and
   // its header. None: what rules wrote is not the header of such a packet, and who asks why is told so.
   bool has_changed() const { return packet_.translated; }
-  ConstBytes changed() const { return ConstBytes(copy_).subspan(kLinkBytes, copied_); }
+  ConstBytes beginning() const { return ConstBytes(copy_).subspan(kLinkBytes, copied_); }
   std::optional<Ipv4Header> header(const Ipv4Header& as_it_came, TimeNs now);
   // Rules translate, or write into packets.
   bool changes_packets() const { return engine_.translates() || engine_.writes(); }
   // The private copy of its transport header and what follows: at least 60 bytes, if there are as many.
-  ConstBytes transport() const {
-    return ConstBytes(copy_).subspan(kLinkBytes, copied_).subspan(header_bytes_);
-  }
+  ConstBytes transport() const { return beginning().subspan(header_bytes_); }
 
   // --- the way out: at both hooks. What passes may have been changed. `unfinished`: its checksum is left
   // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's
@@ -85,17 +84,34 @@ class FilterHooks {
   bool goes_elsewhere() const { return goes_elsewhere_; }
   // The private copy of its beginning, as it passed: where it lies a neighbour may have written since.
   ConstBytes leaving() const { return ConstBytes(leaving_).first(left_bytes_); }
+  // What rules have marked it with, which those at the link see.
+  uint32_t left_mark() const { return left_mark_; }
   // The beginning of a packet that left, as whoever sent it knows it.
   void translate_back(Bytes packet, TimeNs now) const;
   // What is known of the last that passed: to be kept with it if it loops.
   const filter::Tracked& left_as() const { return left_; }
+
+  // --- the link, where each frame is judged before all else and behind all else, and ARP
+  bool judges_ingress() const { return ingress_; }
+  bool judges_egress() const { return egress_; }
+  bool judges_arp() const { return arp_; }
+  // A frame has come: its link header, copied before, what follows, and whom it is for (PACKET_*). All that
+  // is known of it from here on is in the private copy, beginning(), which rules may have changed: take()
+  // copies nothing again. One that they refuse is again as it came.
+  bool passes_ingress(const uint8_t* ethernet, ConstBytes packet, uint8_t type, TimeNs now);
+  // Rules may change it. `unfinished` as above.
+  bool passes_egress(Bytes frame, uint32_t mark, bool unfinished, TimeNs now);
+  // `packet` is a private copy, which rules may change; `frame_bytes` are those behind the link header.
+  bool passes_arp_in(const uint8_t* ethernet, Bytes packet, size_t frame_bytes, bool broadcast, TimeNs now);
+  bool passes_arp_out(Bytes packet, TimeNs now);
 
   // Why the last one did not pass: at which hook, and what its sender is to be told.
   DropReason reason() const;
   const std::optional<filter::Reject>& reject() const { return judgement_.reject; }
 
  private:
-  static constexpr size_t kLinkBytes = 14;  // of copy_, before the packet
+  static constexpr size_t kLinkBytes = 14;             // of copy_, before the packet
+  static constexpr uint8_t kToUs = 0, kBroadcast = 1;  // PACKET_HOST, PACKET_BROADCAST
   static constexpr size_t kSourceOffset = 12, kDestinationOffset = 16;
 
   bool judge(filter::Packet& packet, filter::Hook hook, TimeNs now);
@@ -107,10 +123,14 @@ class FilterHooks {
   bool asks(filter::Hook hook, TimeNs now);
   bool routes(filter::Packet& leaving, TimeNs now);
   void lose(filter::Packet& packet, Bytes as_it_was, size_t whole, TimeNs now);
+  bool begins(const filter::Packet& packet, filter::Hook hook) const;
 
   const Routes& routes_;
   bool active_ = false;
-  filter::Tracked left_, expected_;  // of looped packets
+  bool ip_ = false, ingress_ = false, egress_ = false, arp_ = false;  // where chains stand
+  uint32_t came_mark_ = 0, left_mark_ = 0;                            // of the last frame and packet
+  filter::Tracked came_tracked_;                                      // what rules at the link say of it
+  filter::Tracked left_, expected_;                                   // of looped packets
   filter::Engine engine_;
   std::unique_ptr<filter::Conntrack> conntrack_;  // since rules first asked about connections
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
@@ -127,6 +147,7 @@ class FilterHooks {
   filter::Packet packet_;                            // once all is copied
   filter::Judgement judgement_;
   filter::Hook hook_{};
+  filter::Realm realm_{};
   FilterEvents events_;
   std::unique_ptr<FilterTrace> trace_;  // while somebody follows packets
   uint64_t followers_ = 0;

@@ -15,11 +15,12 @@ FilterTrace::FilterTrace(filter::Engine match, uint64_t number, TimeNs now)
   steps_.reserve(kMostSteps);
 }
 
-bool FilterTrace::wants(filter::Hook hook, filter::Packet& packet, TimeNs now) {
-  const bool comes = hook == filter::Hook::prerouting || hook == filter::Hook::output;
-  if (comes) follows_ = leaves_ = false;
+bool FilterTrace::wants(filter::Hook hook, filter::Packet& packet, bool begins, TimeNs now) {
+  if (begins) follows_ = leaves_ = false;
   if (!follows_) {
-    if (leaves_ || !match_.judge(hook, packet, now).accepted) return false;
+    // What is to be followed may say nothing of what passes here.
+    if (leaves_ || !match_.judges(hook, packet.realm) || !match_.judge(hook, packet, now).accepted)
+      return false;
     if (now / kSecond != second_) {
       second_ = now / kSecond;
       in_second_ = 0;
@@ -38,12 +39,11 @@ bool FilterTrace::wants(filter::Hook hook, filter::Packet& packet, TimeNs now) {
 
 void FilterTrace::note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook,
                        TimeNs now) {
-  const std::optional<FilterEvent> about = FilterEvent::about(packet, hook, now);
-  if (!about) return;
+  const FilterEvent about = FilterEvent::about(packet, hook, now);
   if (steps_.empty()) steps_.push_back({});  // it came by, and no chain is there
   for (const filter::Step& step : steps_) {
     const bool rejected = judgement.reject && step.verdict.code == filter::Code::drop;
-    kept_[next_++ % kKept] = {packet_, *about, step, rejected};
+    kept_[next_++ % kKept] = {packet_, about, step, rejected};
   }
 }
 

@@ -34,9 +34,9 @@ class FilterTrace {
   bool is_over(TimeNs now) const { return now > until_; }
   void asked(TimeNs now) { until_ = now + kPatience; }
 
-  // Whether this packet is followed at this hook, which it comes to now. Then it is judged with steps(), and
-  // noted.
-  bool wants(filter::Hook hook, filter::Packet& packet, TimeNs now);
+  // Whether this packet is followed at this hook, which it comes to now; `begins`: as the first. Then it is
+  // judged with steps(), and noted.
+  bool wants(filter::Hook hook, filter::Packet& packet, bool begins, TimeNs now);
   std::vector<filter::Step>& steps() { return steps_; }
   void note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook, TimeNs now);
   // Chains and rules that steps speak of are no more.

@@ -214,11 +214,19 @@ class Ip {
   void note_carrier(TimeNs now, Carrier carrier);
   void resume(TimeNs now);
   Fate receive_frame(TimeNs now, const Frame& frame);
-  Fate receive_arp(TimeNs now, ConstBytes packet);
+  // `ethernet` is a copy of the link header. `header` is where the packet's beginning is read: in the packet,
+  // or in the private copy of rules that have judged it. `own`: its frame is the loopback's.
+  [[gnu::always_inline]] inline Fate receive_packet(TimeNs now, const Frame& frame, ConstBytes packet,
+                                                    const uint8_t* ethernet, const uint8_t* header, bool own);
+  Fate receive_arp(TimeNs now, ConstBytes packet, const uint8_t* ethernet, const uint8_t* header);
   Fate receive_looped(TimeNs now, const Loopback::Looped& looped);
-  // `ethernet` is a copy of the link header; null: the packet looped.
+  // As above; `ethernet` null: the packet looped.
   Fate receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* ethernet,
-                    bool broadcast_frame);
+                    const uint8_t* header, bool broadcast_frame, bool own);
+  [[gnu::cold, gnu::noinline]] Fate receive_judged(TimeNs now, const Frame& frame, ConstBytes packet,
+                                                   const uint8_t* ethernet);
+  [[gnu::cold, gnu::noinline]] Fate refused_at_link(TimeNs now, const Frame& frame, ConstBytes packet,
+                                                    const uint8_t* ethernet);
   std::optional<DropReason> judge_whole(TimeNs now, const Ipv4Header& as_it_came);
   Fate receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched, bool looped);
   // A whole packet for us, to whom it is for; `looped`: its frame is the loopback's.
@@ -252,7 +260,12 @@ class Ip {
   }
   void send_held(TimeNs now);
   void send_arp(TimeNs now);
-  void queue(const Frame& frame) { tx_[tx_count_++] = frame; }
+  [[gnu::cold, gnu::noinline]] void judge_leaving(TimeNs now);
+  [[gnu::cold, gnu::noinline]] bool judge_arp_out(TimeNs now, Bytes packet);
+  void queue(const Frame& frame, uint32_t mark) {
+    marks_[tx_count_] = mark;
+    tx_[tx_count_++] = frame;
+  }
   bool has_tx_room() const { return tx_count_ < kTxQueue; }
 
   L& link_;
@@ -292,11 +305,13 @@ class Ip {
   bool resumed_ = false;
   std::array<Frame, kTxQueue + 1> tx_;  // the last place is only passed through by what loops
   uint32_t tx_count_ = 0;
+  uint32_t judged_ = 0;  // of them by rules at the link
 
   // Last, so that what every packet needs lies together: without rules only the beginning of this is looked
   // at.
   FilterHooks filter_{routes_};
-  Way elsewhere_{IpProtocol::kTcp};  // of packets that rules sent to another than they were for
+  std::array<uint32_t, kTxQueue + 1> marks_{};  // of tx_ from judged_ on, if rules stand at the link
+  Way elsewhere_{IpProtocol::kTcp};             // of packets that rules sent to another than they were for
   TcpResets resets_;
   Way reset_way_{IpProtocol::kTcp};
 };
@@ -306,5 +321,6 @@ class Ip {
 #include "stack/ip_filter.hpp"
 #include "stack/ip_fragments.hpp"
 #include "stack/ip_input.hpp"
+#include "stack/ip_link.hpp"
 #include "stack/ip_nat.hpp"
 #include "stack/ip_output.hpp"

@@ -163,6 +163,7 @@ int Ip<L>::send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segm
     }
     left -= bytes;
     Outgoing out = open(*on, bytes);
+    marks_[tx_count_] = filter_.left_mark();
     std::memcpy(out.ethernet(), on->headers.data(), EthernetHeader::kBytes);
     ip.total_bytes = static_cast<uint16_t>(Ipv4Header::kMinBytes + bytes);
     ip.fragment_offset = static_cast<uint16_t>(offset);

@@ -64,26 +64,40 @@ auto Ip<L>::receive_frame(TimeNs now, const Frame& frame) -> Fate {
   uint8_t copy[EthernetHeader::kBytes];
   copy_once(copy, bytes.data(), sizeof copy);
   const ConstBytes packet = bytes.subspan(EthernetHeader::kBytes);
+  if (filter_.judges_ingress()) [[unlikely]]
+    return receive_judged(now, frame, packet, copy);
+  return receive_packet(now, frame, packet, copy, packet.data(), false);
+}
 
+template <Link L>
+auto Ip<L>::receive_packet(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* copy,
+                           const uint8_t* header, bool own) -> Fate {
   EthernetHeader ethernet;
-  ethernet.read(copy);
+  ethernet.read({copy, EthernetHeader::kBytes});
   const bool broadcast = ethernet.destination.is_broadcast();
   if (!broadcast && ethernet.destination != facts_.mac) return {DropReason::other_mac};
   if (ethernet.type == EtherType::kIpv4) [[likely]] {
     if (last_neighbour_ != Neighbours::kNone)
       arp_.neighbours().confirm(now, last_neighbour_, ethernet.source);
-    return receive_ipv4(now, frame, packet, copy, broadcast);
+    return receive_ipv4(now, frame, packet, copy, header, broadcast, own);
   }
-  if (ethernet.type == EtherType::kArp) return receive_arp(now, packet);
+  if (ethernet.type == EtherType::kArp) return receive_arp(now, packet, copy, header);
   return {DropReason::unknown_ethertype};
 }
 
 template <Link L>
-auto Ip<L>::receive_arp(TimeNs now, ConstBytes packet) -> Fate {
+auto Ip<L>::receive_arp(TimeNs now, ConstBytes packet, const uint8_t* ethernet, const uint8_t* header)
+    -> Fate {
   ++counters_.arp_in;
   uint8_t copy[ArpPacket::kBytes];
   if (packet.size() < sizeof copy) return {DropReason::malformed_arp};
-  copy_once(copy, packet.data(), sizeof copy);
+  copy_once(copy, header, sizeof copy);
+  if (filter_.judges_arp()) [[unlikely]] {
+    // Linux looks at lengths before it asks rules, and at all else behind them (arp_rcv()).
+    if (copy[4] != 6 || copy[5] != 4) return {DropReason::malformed_arp};
+    const bool broadcast = ethernet[0] == 0xff;
+    if (!filter_.passes_arp_in(ethernet, copy, packet.size(), broadcast, now)) return {filter_.reason()};
+  }
   return {arp_.receive(now, copy)};
 }
 
@@ -91,21 +105,21 @@ template <Link L>
 auto Ip<L>::receive_looped(TimeNs now, const Loopback::Looped& looped) -> Fate {
   const Frame& frame = looped.frame;
   filter_.expect_looped(looped.tracked);
-  return receive_ipv4(now, frame, loopback_.data(frame).subspan(EthernetHeader::kBytes), nullptr, false);
+  const ConstBytes packet = loopback_.data(frame).subspan(EthernetHeader::kBytes);
+  return receive_ipv4(now, frame, packet, nullptr, packet.data(), false, true);
 }
 
 template <Link L>
 auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* ethernet,
-                         bool broadcast_frame) -> Fate {
+                         const uint8_t* header, bool broadcast_frame, bool own) -> Fate {
   const bool looped = ethernet == nullptr;
   // At least kMinBytes are there. With options, more is copied: each byte once.
   uint8_t copy[Ipv4Header::kMaxBytes];
-  copy_once(copy, packet.data(), Ipv4Header::kMinBytes);
+  copy_once(copy, header, Ipv4Header::kMinBytes);
   size_t copied = Ipv4Header::kMinBytes;
   if (copy[0] != 0x45) [[unlikely]] {
     copied = std::min(packet.size(), sizeof copy);
-    copy_once(copy + Ipv4Header::kMinBytes, packet.data() + Ipv4Header::kMinBytes,
-              copied - Ipv4Header::kMinBytes);
+    copy_once(copy + Ipv4Header::kMinBytes, header + Ipv4Header::kMinBytes, copied - Ipv4Header::kMinBytes);
   }
   Ipv4Header ip;
   if (!ip.read({copy, copied})) return {DropReason::malformed_ipv4};
@@ -124,7 +138,7 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
     if (!whole_later && !filter_.passes(filter::Hook::prerouting, now)) {
       // Who would not be believed is not answered: the answer might go to a program of our own, or to many.
       if (!looped && judge_ipv4(ip, routes_, broadcast_frame)) return {filter_.reason()};
-      return refused_in(now, frame, ip, packet, looped, intact);
+      return refused_in(now, frame, ip, packet, own, intact);
     }
     if (filter_.has_changed()) [[unlikely]] {
       const auto changed = filter_.header(ip, now);
@@ -141,7 +155,7 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
   }
   if (ip.is_fragment()) [[unlikely]]
     return receive_fragment(now, ip, packet, (frame.flags & kChecksumVouched) != 0 || facts_.vouches, looped);
-  return deliver(now, frame, ip, packet, looped, intact);
+  return deliver(now, frame, ip, packet, own, intact);
 }
 
 template <Link L>

@@ -11,7 +11,7 @@ auto Ip<L>::hand_over_changed(TimeNs now, const Ipv4Header& ip, ConstBytes packe
   const auto frame = loopback_.allocate(EthernetHeader::kBytes + ip.total_bytes);
   if (!frame) return {DropReason::no_memory};
   const Bytes own = Bytes(loopback_.data(*frame)).subspan(EthernetHeader::kBytes);
-  const ConstBytes beginning = filter_.changed();
+  const ConstBytes beginning = filter_.beginning();
   std::memcpy(own.data(), beginning.data(), beginning.size());
   copy_once(own.data() + beginning.size(), packet.data() + beginning.size(), own.size() - beginning.size());
   settle(*frame, true, hand_over(now, *frame, ip, own, true, intact));

@@ -14,11 +14,14 @@ uint32_t Ip<L>::tx(TimeNs now) {
     send_held(now);
     send_arp(now);
   }
+  if (filter_.judges_egress()) [[unlikely]]
+    judge_leaving(now);
   uint32_t sent = 0;
   if (tx_count_ > 0) {
     sent = static_cast<uint32_t>(link_.send(std::span<const Frame>(tx_.data(), tx_count_)));
     std::copy(tx_.begin() + sent, tx_.begin() + tx_count_, tx_.begin());
     tx_count_ -= sent;
+    judged_ = tx_count_;
   }
   // What waits for room looks again after a while: the link tells us of arrivals, not of room.
   if (tx_count_ > 0 || starved_) retry_at_ = now + kRetry;
@@ -33,6 +36,7 @@ void Ip<L>::forget_frames() {
     spare->reset();
   }
   while (tx_count_ > 0) link_.give_back(tx_[--tx_count_]);
+  judged_ = 0;
   for (uint32_t neighbour = 0; arp_.neighbours().held() > 0; ++neighbour) {
     while (const auto held = arp_.neighbours().take_held(neighbour)) link_.give_back(*held);
   }
@@ -149,6 +153,7 @@ bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out, bool answers) {
       cancel(out);
       return false;
     }
+    marks_[tx_count_] = filter_.left_mark();
     if (filter_.goes_elsewhere()) {
       send_elsewhere(now, out);
       return true;
@@ -189,7 +194,7 @@ void Ip<L>::send_to_neighbour(TimeNs now, Way& way, const Outgoing& out) {
     return;
   }
   // The last frame does not wait for the answer: it is needed for the question.
-  if (!small_ || !neighbours.hold(way.neighbour, *out.frame)) {
+  if (!small_ || !neighbours.hold(way.neighbour, *out.frame, marks_[tx_count_])) {
     drops_.count(DropReason::unresolved);
     link_.give_back(*out.frame);
   }
@@ -227,7 +232,7 @@ void Ip<L>::send_held(TimeNs now) {
     const auto ready = neighbours.next_ready();
     if (!ready) break;
     std::memcpy(link_.data(ready->frame).data(), ready->mac.bytes.data(), 6);
-    queue(ready->frame);
+    queue(ready->frame, ready->mark);
   }
   while (const auto failed = neighbours.next_failed(now)) {
     while (const auto frame = neighbours.take_held(*failed)) {
@@ -257,6 +262,9 @@ void Ip<L>::tell_ourselves(uint8_t code, ConstBytes copy, ConstBytes packet) {
 template <Link L>
 void Ip<L>::send_arp(TimeNs now) {
   while (const auto packet = arp_.next_packet(now)) {
+    uint8_t arp[ArpPacket::kBytes];
+    packet->packet.emit(arp);
+    if (filter_.judges_arp() && !judge_arp_out(now, arp)) continue;
     if (!small_) small_ = link_.allocate(small_bytes_);
     if (!small_ || !has_tx_room()) {
       drops_.count(DropReason::no_memory);
@@ -267,8 +275,8 @@ void Ip<L>::send_arp(TimeNs now) {
     frame.length = EthernetHeader::kBytes + ArpPacket::kBytes;
     const Bytes data = link_.data(frame);
     EthernetHeader{packet->to, facts_.mac, EtherType::kArp}.emit(data.data());
-    packet->packet.emit(data.data() + EthernetHeader::kBytes);
-    queue(frame);
+    std::memcpy(data.data() + EthernetHeader::kBytes, arp, sizeof arp);
+    queue(frame, filter_.judges_arp() ? filter_.left_mark() : 0);
     ++counters_.arp_out;
   }
 }

@@ -98,20 +98,20 @@ bool Neighbours::waits_for(uint32_t index) const {
                      [index](const Held& held) { return held.index == index; });
 }
 
-bool Neighbours::hold(uint32_t index, const Frame& frame) {
+bool Neighbours::hold(uint32_t index, const Frame& frame, uint32_t mark) {
   if (held_count_ == kHeldFrames) return false;
   const auto waiting = std::count_if(held_.begin(), held_.begin() + held_count_,
                                      [index](const Held& held) { return held.index == index; });
   if (waiting == kHeldPerNeighbour) return false;
-  held_[held_count_++] = {frame, index};
+  held_[held_count_++] = {frame, index, mark};
   return true;
 }
 
-Frame Neighbours::remove_held(uint32_t place) {
-  const Frame frame = held_[place].frame;
+Neighbours::Held Neighbours::remove_held(uint32_t place) {
+  const Held held = held_[place];
   std::copy(held_.begin() + place + 1, held_.begin() + held_count_, held_.begin() + place);
   --held_count_;
-  return frame;
+  return held;
 }
 
 std::optional<Neighbours::Ready> Neighbours::next_ready() {
@@ -119,14 +119,15 @@ std::optional<Neighbours::Ready> Neighbours::next_ready() {
     const Entry& entry = entries_[held_[i].index];
     if (entry.state == State::incomplete) continue;
     const MacAddress mac = entry.mac;
-    return Ready{remove_held(i), mac};
+    const Held held = remove_held(i);
+    return Ready{held.frame, mac, held.mark};
   }
   return std::nullopt;
 }
 
 std::optional<Frame> Neighbours::take_held(uint32_t index) {
   for (uint32_t i = 0; i < held_count_; ++i)
-    if (held_[i].index == index) return remove_held(i);
+    if (held_[i].index == index) return remove_held(i).frame;
   return std::nullopt;
 }
 

@@ -69,11 +69,13 @@ class Neighbours {
 
   // Lets the frame wait for the entry, which is incomplete. False: too many wait, the frame stays the
   // caller's. The first ones stay, because a lost SYN costs its connection a second.
-  bool hold(uint32_t index, const Frame& frame);
+  // `mark` is kept with it.
+  bool hold(uint32_t index, const Frame& frame, uint32_t mark = 0);
 
   struct Ready {
     Frame frame;
     MacAddress mac;
+    uint32_t mark = 0;
   };
   // A waiting frame whose neighbour is known by now.
   std::optional<Ready> next_ready();
@@ -111,6 +113,7 @@ class Neighbours {
   struct Held {
     Frame frame;
     uint32_t index = kNone;
+    uint32_t mark = 0;
   };
 
   size_t bucket_of(Ipv4Address address) const {
@@ -124,7 +127,7 @@ class Neighbours {
   void ask_from(TimeNs now, Entry& entry, State state);
   uint32_t make(TimeNs now, Ipv4Address address, bool may_push_out_used);
   bool waits_for(uint32_t index) const;
-  Frame remove_held(uint32_t place);
+  Held remove_held(uint32_t place);
   void recompute_deadline();
 
   std::vector<Entry> entries_;

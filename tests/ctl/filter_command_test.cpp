@@ -88,7 +88,7 @@ TEST_F(FilterCommand, CheckNamesLineAndColumn) {
        ":3:3-27: Error: ", "the expression fib is not supported"},
       {"table ip t {\n chain c {\n  ether saddr set 2:0:0:0:0:1\n }\n}\n",
        ":3:3-29: Error: ", "nobody would see what is written into the link header"},
-      {"table bridge t {\n}\n", ":1:", "bridge tables are not supported"},
+      {"table bridge t {\n}\n", ":1:", "a stack bridges nothing"},
   };
   for (const Wrong& wrong : all) {
     const Ended ended = check(wrong.rules);
@@ -119,9 +119,9 @@ std::string packet(uint16_t port, uint8_t last_source_byte = 1) {
   return bytes;
 }
 
-std::string capture(const std::vector<std::string>& packets) {
+std::string capture(const std::vector<std::string>& packets, uint32_t link = 101) {
   const auto word = [](uint32_t value) { return std::string(reinterpret_cast<const char*>(&value), 4); };
-  std::string file = word(0xa1b2c3d4) + word(4 << 16 | 2) + word(0) + word(0) + word(65535) + word(101);
+  std::string file = word(0xa1b2c3d4) + word(4 << 16 | 2) + word(0) + word(0) + word(65535) + word(link);
   for (const std::string& each : packets) {
     const auto length = static_cast<uint32_t>(each.size());
     file += word(1) + word(0) + word(length) + word(length) + each;
@@ -151,6 +151,41 @@ TEST_F(FilterCommand, TestSaysWhatBecomesOfEachPacket) {
   EXPECT_EQ(json["packets"][2]["hook"], "input");
   EXPECT_EQ(json["rules"][0]["tallies"][0]["packets"], 2);
   EXPECT_EQ(json["rules"][0]["tallies"][0]["bytes"], 56);
+}
+
+// What the link shows: ARP from 10.0.0.1, and a frame of another kind.
+TEST_F(FilterCommand, TestJudgesFramesAtTheLink) {
+  const std::string from("\x02\0\0\0\0\x01", 6), to("\x02\0\0\0\0\x02", 6), sender("\x0a\0\0\x01", 4);
+  const std::string arp = to + from + std::string("\x08\x06\0\x01\x08\0\x06\x04\0\x01", 10) + from + sender +
+                          std::string(6, '\0') + std::string("\x0a\0\0\x02", 4);
+  const std::string packets =
+      file("p.pcap",
+           capture({to + from + "\x08" + '\0' + packet(53), arp, to + from + "\x88\xcc" + "something"}, 1));
+  const std::string rules = file(
+      "r.nft",
+      "table netdev t {\n chain in { type filter hook ingress device eth0 priority 0; ether type 0x88cc "
+      "drop; }\n"
+      " chain out { type filter hook egress device eth0 priority 0; arp operation request drop; }\n}\n"
+      "table arp a {\n chain in { type filter hook input priority 0; arp saddr ip 10.0.0.1 drop; }\n}\n");
+  const auto verdicts = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{"filter", "test", rules, "--pcap", packets, "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    std::vector<std::string> said;
+    const Ended ended = skerry(words);
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    const auto all = nlohmann::json::parse(ended.out);
+    for (const auto& each : all["packets"])
+      said.push_back(each["verdict"].get<std::string>() + " " + each.value("hook", ""));
+    return said;
+  };
+  using testing::ElementsAre;
+  EXPECT_THAT(verdicts({}), ElementsAre("accept ", "drop input", "drop ingress"));
+  EXPECT_THAT(verdicts({"--address", "02:00:00:00:00:01"}), ElementsAre("accept ", "drop egress", "accept "));
+  const std::string others =
+      file("o.nft", "table ip t {\n chain in { type filter hook input priority 0; drop; }\n}\n");
+  EXPECT_EQ(skerry({"filter", "diff", rules, others, "--pcap", packets}).status, 1);
+  EXPECT_EQ(skerry({"filter", "test", others, "--pcap", packets}).out,
+            "PACKETS  FATE\n      1  drop by ip t in handle 2\n      2  not ip\n");
 }
 
 TEST_F(FilterCommand, TestWritesWhatPasses) {

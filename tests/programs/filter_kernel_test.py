@@ -1,6 +1,6 @@
 """The filter gives the kernel's verdicts, marks and counters, on rules and packets drawn from seeds.
 
-By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_CONNECTIONS=1000 SKERRY_FILTER_TRANSLATIONS=1000 SKERRY_FILTER_PACKETS=1000 ./test programs;
+By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_CONNECTIONS=1000 SKERRY_FILTER_TRANSLATIONS=1000 SKERRY_FILTER_LINKS=1000 SKERRY_FILTER_PACKETS=1000 ./test programs;
 the seed with which the rulesets begin is SKERRY_FILTER_SEED.
 """
 
@@ -18,12 +18,14 @@ from skerry_case import needs_tap
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("filter_kernel.py")
 NAT_WORKER = Path(__file__).with_name("filter_nat_kernel.py")
+LINK_WORKER = Path(__file__).with_name("filter_link_kernel.py")
 
 
 class TheKernel(unittest.TestCase):
     RULESETS = int(os.environ.get("SKERRY_FILTER_RULESETS", 60))
     CONNECTIONS = int(os.environ.get("SKERRY_FILTER_CONNECTIONS", 30))
     TRANSLATIONS = int(os.environ.get("SKERRY_FILTER_TRANSLATIONS", 40))
+    LINKS = int(os.environ.get("SKERRY_FILTER_LINKS", 40))
     PACKETS = int(os.environ.get("SKERRY_FILTER_PACKETS", 300))
     SEED = int(os.environ.get("SKERRY_FILTER_SEED", 1))
 
@@ -70,6 +72,21 @@ class TheKernel(unittest.TestCase):
         self.assertGreaterEqual(counts["of IPv6"], self.TRANSLATIONS * .1, counts)
         self.assertGreaterEqual(counts["translated"], counts["packets"] * .1, counts)
         self.assertGreaterEqual(counts["counters of rules"], counts["rulesets"], counts)
+
+    @needs_tap
+    def test_agrees_at_the_link_and_in_arp(self):
+        folder = tempfile.mkdtemp(prefix="skerry-filter-")
+        code, output = run(["unshare", "--net", "python3", "-B", LINK_WORKER, ROOT / "build/skerry", "--seed", self.SEED, "--rulesets", self.LINKS,
+                            "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.LINKS, check=False, whole_group=True)
+        if code == SKIPPED:
+            self.skipTest(output)
+        self.assertEqual(code, 0, output)
+        shutil.rmtree(folder)
+        counts = json.loads(output)
+        self.assertGreaterEqual(counts["rulesets"], self.LINKS * .9, counts)
+        self.assertGreaterEqual(counts["counters of rules"], self.LINKS, counts)
+        self.assertGreaterEqual(counts["answers"], self.LINKS, counts)
+        self.assertGreaterEqual(min(counts["accept"], counts["drop"]), counts["packets"] * .1, counts)
 
 
 if __name__ == "__main__":

@@ -134,6 +134,19 @@ class Rules(FilterCase):
                               "    chain out { type filter hook postrouting priority 0; tcp sport 80 tcp sport set 99; }\n}\n"))
         self.assertEqual(self.tries("tcp:99"), ["80"])
 
+    def test_the_link_and_arp_have_rules_of_their_own(self):
+        self.begin(self.rules("table netdev link {\n    chain in { type filter hook ingress device eth0 priority 0; tcp dport 81 counter drop comment \"81\"; }\n"
+                              "    chain out { type filter hook egress device eth0 priority 0; arp operation reply counter comment \"answers\"; }\n}\n"
+                              "table arp who {\n    chain in { type filter hook input priority 0; arp saddr ip 10.77.0.4 drop; }\n}\n"))
+        self.assertEqual(self.tries("tcp:80", "tcp:81!"), ["80", "silence"])
+        self.assertEqual(self.tries("tcp:80", address="10.77.0.4"), ["EHOSTUNREACH"], "who asks by ARP is not heard")
+        self.assertGreaterEqual(self.packets(comment="81"), 1)
+        self.assertGreaterEqual(self.packets(comment="answers"), 1)
+        counters = self.skerry.counters("web.stack")
+        self.assertGreaterEqual(min(counters["drop.filter ingress"], counters["drop.filter arp"]), 1)
+        said = self.skerry.command("why", "web", "--count", "2")[1]
+        self.assertRegex(said, r"drop  filter  ingress  tcp 10\.77\.0\.3:\d+ > 10\.77\.0\.2:81, 60 bytes  netdev link in handle \d+ \"81\"  .*web\.nft:2")
+
     def test_a_mistake_starts_nothing(self):
         status, output = self.skerry.command("run", "--uplink", "none", "--filter", self.rules(WRONG_RULES), "--", "/bin/echo", "ran", check=False)
         self.assertEqual(status, 125)
