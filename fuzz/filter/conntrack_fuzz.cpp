@@ -26,7 +26,7 @@ void translate_somehow(Conntrack& table, Packet& packet, uint8_t how, skerry::Ti
     if ((tracked.flow->status & done_bit(side)) == 0) table.bind(*tracked.flow, side, range, now);
     translate(packet, side);
   }
-  table.before(packet.bytes, packet.v6, now);
+  table.before(packet.bytes, packet.v6, 0, now);
 }
 
 }  // namespace

@@ -10,6 +10,12 @@ namespace skerry::filter {
 
 namespace {
 
+// Whether it is what says of a packet, before it is tracked, what it is to be.
+bool says_state(const Action& action) {
+  const auto* const store = std::get_if<StoreCt>(&action);
+  return std::holds_alternative<Untrack>(action) || (store != nullptr && store->key == CtKey::zone);
+}
+
 constexpr size_t kLinkBytes = 14;  // Ethernet; behind it a load goes on in the packet
 constexpr size_t kWordBytes = 8;
 
@@ -213,7 +219,7 @@ ConditionReader::ConditionReader(const Ruleset& ruleset, const Pause& pause) {
   for (const Chain& chain : ruleset.chains) {
     for (const Rule& rule : chain.rules) {
       for (const Expression& expression : rule.expressions)
-        if (std::holds_alternative<Untrack>(expression.action)) state_stays_ = false;
+        if (says_state(expression.action)) state_stays_ = false;
       pause();
     }
   }

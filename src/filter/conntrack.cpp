@@ -53,7 +53,7 @@ uint32_t Conntrack::bucket_of(const Tuple& tuple) const {
     std::memcpy(key + 8, tuple.source_port.data(), 2);
     std::memcpy(key + 10, tuple.destination_port.data(), 2);
     key[12] = tuple.protocol;
-    key[13] = key[14] = 0;
+    std::memcpy(key + 13, &tuple.zone, 2);
     hash = siphash24(secret_, key);
   }
   return static_cast<uint32_t>(hash & (buckets_.size() - 1));
@@ -61,7 +61,7 @@ uint32_t Conntrack::bucket_of(const Tuple& tuple) const {
 
 void Conntrack::track(Packet& packet, TimeNs now) {
   if (pending_ != kNobody) release(flows_[pending_]);
-  packet.tracked = {.looked_up = true};
+  packet.tracked = {.looked_up = true, .zone = packet.tracked.zone};
   const auto found = find_transport(packet.bytes, packet.v6);
   if (!found || packet.damaged) return;
   const ConstBytes transport = packet.bytes.subspan(found->offset);
@@ -70,8 +70,9 @@ void Conntrack::track(Packet& packet, TimeNs now) {
   if (is_icmp && icmp(packet, transport, now)) return;
   // The other family's ICMP is none.
   if (!is_icmp && (found->protocol == kProtocolIcmp || found->protocol == kProtocolIcmp6)) return;
-  const auto tuple = Tuple::read(packet.bytes, packet.v6, found->protocol, found->offset);
+  auto tuple = Tuple::read(packet.bytes, packet.v6, found->protocol, found->offset);
   if (!tuple) return;
+  tuple->zone = packet.tracked.zone;
   for (;;) {
     Found it = find(*tuple, now);
     const bool known = it.flow != nullptr;
@@ -168,8 +169,9 @@ void Conntrack::relate(Packet& packet, size_t inner_offset, TimeNs now) {
   const ConstBytes quoted = packet.bytes.subspan(inner_offset);
   const auto transport = find_transport(quoted, packet.v6);
   if (!transport) return;
-  const auto tuple = Tuple::read(quoted, packet.v6, transport->protocol, transport->offset);
+  auto tuple = Tuple::read(quoted, packet.v6, transport->protocol, transport->offset);
   if (!tuple) return;
+  tuple->zone = packet.tracked.zone;
   const auto answer = tuple->inverse();
   if (!answer) return;
   const Found it = find(*answer, now);

@@ -29,10 +29,10 @@ struct Tuple {
   std::array<uint8_t, 16> source, destination;  // IPv4: the first four, then zeros
   std::array<uint8_t, 2> source_port, destination_port;
   uint8_t protocol, v6;
-  uint16_t unused;
+  uint16_t zone;  // packets of two are never of one flow
 
-  // That of the packet whose IP header `ip` begins with and whose transport header lies at `transport`; none
-  // if it is cut off.
+  // That of the packet whose IP header `ip` begins with and whose transport header lies at `transport`, in
+  // zone 0; none if it is cut off.
   static std::optional<Tuple> read(ConstBytes ip, bool v6, uint8_t protocol, size_t transport);
   // That of an answer; none if there is no answer to this.
   std::optional<Tuple> inverse() const;
@@ -126,7 +126,7 @@ class Conntrack {
   // one that is known nothing changes: what it was when it began it stays.
   void bind(Flow& flow, NatSide side, const NatRange& range, TimeNs now);
   // Of a packet that left: its tuple before it was translated. None: it was not.
-  std::optional<Tuple> before(ConstBytes left, bool v6, TimeNs now);
+  std::optional<Tuple> before(ConstBytes left, bool v6, uint16_t zone, TimeNs now);
 
   // Packets have passed that were not tracked: how far open TCP connections have come is learned anew from
   // what they send next (nf_ct_tcp_fixup()).

@@ -111,10 +111,11 @@ void Conntrack::bind(Flow& flow, NatSide side, const NatRange& range, TimeNs now
   flow.status |= done_bit(side);
 }
 
-std::optional<Tuple> Conntrack::before(ConstBytes left, bool v6, TimeNs now) {
+std::optional<Tuple> Conntrack::before(ConstBytes left, bool v6, uint16_t zone, TimeNs now) {
   const auto transport = find_transport(left, v6);
   if (!transport) return std::nullopt;
-  const auto tuple = Tuple::read(left, v6, transport->protocol, transport->offset);
+  auto tuple = Tuple::read(left, v6, transport->protocol, transport->offset);
+  if (tuple) tuple->zone = zone;
   const auto answer = tuple ? tuple->inverse() : std::nullopt;
   if (!answer) return std::nullopt;
   const Found it = find(*answer, now);
@@ -202,7 +203,7 @@ std::optional<Tuple> Conntrack::as_before(const Tuple& from, const NatRange& ran
        --left, index = flows_[index].next_of_source) {
     const Tuple& began = flows_[index].tuples[0];
     if (began.protocol != from.protocol || began.v6 != from.v6 || began.source != from.source ||
-        began.source_port != from.source_port)
+        began.source_port != from.source_port || began.zone != from.zone)
       continue;
     Tuple to = from;
     const Tuple before = *flows_[index].tuples[1].inverse();
@@ -219,6 +220,7 @@ uint32_t Conntrack::source_bucket_of(const Tuple& tuple) const {
   source.source_port = tuple.source_port;
   source.protocol = tuple.protocol;
   source.v6 = tuple.v6;
+  source.zone = tuple.zone;
   return bucket_of(source);
 }
 

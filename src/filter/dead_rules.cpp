@@ -18,11 +18,16 @@ template <class... Known>
 bool is_one_of(const Action& action) {
   return (std::holds_alternative<Known>(action) || ...);
 }
+bool sets_zone(const Action& action) {
+  const auto* const store = std::get_if<StoreCt>(&action);
+  return store != nullptr && store->key == CtKey::zone;
+}
 bool leaves_packets_alone(const Ruleset& ruleset) {
   for (const Chain& chain : ruleset.chains)
     for (const Rule& rule : chain.rules)
       for (const Expression& each : rule.expressions)
-        if (!is_one_of<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta,
+        if (sets_zone(each.action) ||
+            !is_one_of<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta,
                        NextNumber, HashRegisters, HashFlow, StoreMark, LoadCt, StoreCt, Translate, Mask,
                        Shift, SwapBytes, Lookup, Touch, TouchMapped, UpdateSet, Log, Reject>(each.action))
           return false;

@@ -336,6 +336,7 @@ Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
       track(hook, packet, now);
       tracked = true;
     }
+    run.before_tracking = !tracked;
     if (base == kNone)
       translate_here(run);
     else

@@ -39,6 +39,7 @@ bool is_known(CtKey key) {
     case CtKey::l3protocol:
     case CtKey::protocol:
     case CtKey::labels:
+    case CtKey::zone:
       return true;
     default:
       return has_sides(key) || counts(key);
@@ -54,10 +55,6 @@ bool Import::ct(uint32_t table, const Nest& nest, Action& action) {
   if (nest.has(kCtFrom) == nest.has(kCtTo))
     return reader_.refuse(nest.at, EINVAL, "ct reads or sets, one of both");
   const auto key = static_cast<CtKey>(number);
-  constexpr uint32_t kZone = 17;  // NFT_CT_ZONE
-  if (number == kZone)
-    return reader_.refuse(nest[kCtKey].at, EOPNOTSUPP,
-                          "ct zone says nothing here: a stack has one zone, 0, and no rule gives it another");
   if (number > UINT8_MAX || !is_known(key))
     return reader_.refuse(nest[kCtKey].at, EOPNOTSUPP,
                           "this key of ct is not supported (docs/filter.md lists what is)");
@@ -66,7 +63,7 @@ bool Import::ct(uint32_t table, const Nest& nest, Action& action) {
   if (!register_number(nest, kCtTo, load.to)) return false;
   if (nest.has(kCtDirection)) {
     const ConstBytes direction = nest[kCtDirection].bytes;
-    const bool any = key == CtKey::l3protocol || key == CtKey::protocol;
+    const bool any = key == CtKey::l3protocol || key == CtKey::protocol || key == CtKey::zone;
     if (direction.size() != 1 || direction[0] > 1 || !(any || counts(key) || has_sides(key)))
       return reader_.refuse(nest[kCtDirection].at, EINVAL, "this has no original and no reply side");
     load.reply = direction[0] == 1;
@@ -83,8 +80,11 @@ bool Import::ct(uint32_t table, const Nest& nest, Action& action) {
 bool Import::ct_set(const Nest& nest, CtKey key, Action& action) {
   using namespace nft;
   StoreCt store{.from = 0, .key = key};
-  if (key != CtKey::mark && key != CtKey::labels)
-    return reader_.refuse(nest[kCtKey].at, EOPNOTSUPP, "of ct only mark and label can be set");
+  if (key != CtKey::mark && key != CtKey::labels && key != CtKey::zone)
+    return reader_.refuse(nest[kCtKey].at, EOPNOTSUPP, "of ct only mark, label and zone can be set");
+  if (nest.has(kCtDirection) && key == CtKey::zone)
+    return reader_.refuse(nest[kCtDirection].at, EOPNOTSUPP,
+                          "a zone is that of both directions: write ct zone set");
   if (nest.has(kCtDirection))
     return reader_.refuse(nest[kCtDirection].at, EINVAL, "this has no original and no reply side");
   if (!register_number(nest, kCtFrom, store.from)) return false;

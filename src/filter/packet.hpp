@@ -28,6 +28,8 @@ enum class CtState : uint8_t { invalid, established, related, fresh, untracked }
 struct Tracked {
   bool looked_up = false;  // it has been asked, or must not be
   CtState state = CtState::invalid;
+  bool zoned = false;    // rules said, before it was asked:
+  uint16_t zone = 0;     // in which zone it is to be looked up
   bool reply = false;    // the packet goes to who began the flow
   uint32_t number = 0;   // Flow::number, by which one that waits knows whether `flow` is still its own
   Flow* flow = nullptr;  // null: it has none

@@ -174,6 +174,7 @@ enum class CtKey : uint8_t {  // NFT_CT_*
   packets = 14,
   bytes = 15,
   packet_bytes = 16,  // on average
+  zone = 17,
   source_v4 = 19,
   destination_v4 = 20,
   source_v6 = 21,
@@ -187,7 +188,7 @@ struct LoadCt {
 };
 struct StoreCt {
   Register from;
-  CtKey key;  // mark, or labels, which are added to those that are set
+  CtKey key;  // mark; labels, which are added to those that are set; or zone, before the packet is tracked
 };
 struct Untrack {};
 // Where a new flow's packets are to go, or to seem to come from (conntrack_nat.cpp). What is not given stays.

@@ -171,6 +171,8 @@ class RuleVerifier {
       case CtKey::source:
       case CtKey::destination:
         return ruleset_.tables[table_].family == Family::ip ? 4 : 16;
+      case CtKey::zone:
+        return 2;
       case CtKey::packets:
       case CtKey::bytes:
       case CtKey::packet_bytes:

@@ -33,6 +33,7 @@ struct Engine::Run {
 
   alignas(8) std::array<uint8_t, kRegisters * 4> registers{};
   Verdict verdict{};
+  bool before_tracking = false;
   uint32_t writes = 0;      // into the packet, so far
   uint32_t read_again = 0;  // how many of them when its headers were looked for
 
@@ -200,6 +201,7 @@ struct Engine::Run {
   void release_idle(DynamicSet& set, const Set& declared);
   void operator()(const LoadCt& action);
   void operator()(const StoreCt& action);
+  void store_zone(const StoreCt& action);
   void operator()(const Untrack&);
   void operator()(const Translate& action);
   uint32_t milliseconds_left(const Flow& flow) const;

@@ -22,6 +22,7 @@ inline std::array<uint8_t, 16> loopback_address(bool v6) {
 inline void Engine::Run::operator()(const LoadCt& action) {
   const Tracked& tracked = packet.tracked;
   if (action.key == CtKey::state) return store_number(action.to, state_bit(tracked.state));
+  if (action.key == CtKey::zone && tracked.zoned) return store_number(action.to, tracked.zone);
   if (tracked.flow == nullptr) return stop_rule();
   const Flow& flow = *tracked.flow;
   const Tuple& tuple = flow.tuples[action.reply];
@@ -29,6 +30,8 @@ inline void Engine::Run::operator()(const LoadCt& action) {
   switch (action.key) {
     case CtKey::state:
       return;
+    case CtKey::zone:
+      return store_number(action.to, tuple.zone);
     case CtKey::direction:
       return store_number(action.to, static_cast<uint8_t>(tracked.reply));
     case CtKey::status:
@@ -119,6 +122,7 @@ inline uint32_t Engine::Run::milliseconds_left(const Flow& flow) const {
 inline void Engine::Run::operator()(const StoreCt& action) {
   not_again();
   Flow* flow = packet.tracked.flow;
+  if (action.key == CtKey::zone) return store_zone(action);
   if (flow == nullptr) return;
   if (action.key == CtKey::mark) {
     std::memcpy(&flow->mark, at(action.from), 4);
@@ -127,10 +131,18 @@ inline void Engine::Run::operator()(const StoreCt& action) {
   }
 }
 
+// nft_ct_set_zone_eval(): once, and before it is looked up, as a new one until then.
+inline void Engine::Run::store_zone(const StoreCt& action) {
+  if (!before_tracking || packet.tracked.zoned || packet.tracked.flow != nullptr) return;
+  packet.tracked = {.state = CtState::fresh, .zoned = true};
+  std::memcpy(&packet.tracked.zone, at(action.from), sizeof packet.tracked.zone);
+}
+
 // nft_notrack_eval().
 inline void Engine::Run::operator()(const Untrack&) {
   not_again();
-  if (packet.tracked.flow == nullptr) packet.tracked = {.looked_up = true, .state = CtState::untracked};
+  if (packet.tracked.flow == nullptr && !packet.tracked.zoned)
+    packet.tracked = {.looked_up = true, .state = CtState::untracked};
 }
 
 // A rule of a nat chain, which is asked once for each side of a flow (Engine::translate_here()).

@@ -280,7 +280,9 @@ bool FilterHooks::routes(filter::Packet& leaving, TimeNs now) {
 
 void FilterHooks::translate_back(Bytes packet, TimeNs now) const {
   if (!engine_.translates() || conntrack_ == nullptr) return;
-  if (const auto sent = conntrack_->before(packet, kIsV6, now)) filter::translate_back(packet, kIsV6, *sent);
+  constexpr uint16_t kZone = 0;  // nobody remembers that of a packet that waited for its neighbour
+  if (const auto sent = conntrack_->before(packet, kIsV6, kZone, now))
+    filter::translate_back(packet, kIsV6, *sent);
 }
 
 DropReason FilterHooks::reason() const {

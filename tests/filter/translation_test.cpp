@@ -84,12 +84,12 @@ TEST_F(TranslationTest, OneWhoseChecksumNeedsAllOfItIsDropped) {
 TEST_F(TranslationTest, WhatLeftIsKnownAsItWasSent) {
   use(batch(table(), nat_chain("out", Hook::output), rule("out", nat(kDnat, kOther, 8080))));
   const auto left = leaves(datagram(kAsks));
-  const auto sent = conntrack_.before(*left, false, now_);
+  const auto sent = conntrack_.before(*left, false, 0, now_);
   ASSERT_TRUE(sent);
   Octets back = *left;
   translate_back(back, false, *sent);
   EXPECT_EQ(back, datagram(kAsks));
-  EXPECT_FALSE(conntrack_.before(datagram({kHost, kPeer, 1, 2}), false, now_));
+  EXPECT_FALSE(conntrack_.before(datagram({kHost, kPeer, 1, 2}), false, 0, now_));
 }
 
 // --- IPv6 ---

@@ -38,6 +38,12 @@ def rules(random):
     if random.random() < .2:
         raw = ["chain raw {", "type filter hook prerouting priority raw", f"udp dport {random.choice([53, 80])} notrack",
                f"ct state untracked limit rate over 1/day burst {random.randrange(5, 50)} packets drop", "}"]
+    if random.random() < .3:
+        # Of both directions, or of one whose answers are then none.
+        kinds = ["meta l4proto udp {}", "meta l4proto tcp {}", "tcp dport 80 {}", "th dport 1024-9000 {}", "ip saddr & 0.0.0.1 == 0.0.0.1 {}", "{}", "meta l4proto { icmp, icmpv6 } {}"]
+        raw += ["chain zones {", "type filter hook prerouting priority -310",
+                *(random.choice(kinds).replace("{}", f"ct zone set {random.choice([0, 5, 7, 65535])}") for _ in range(random.randrange(1, 4))), "}"]
+        told = told + ["ct zone 5 meta mark set meta mark | 0x20000000", "ct original zone > 5 meta mark set meta mark | 0x40000000"]
     return "\n".join(["table inet t {", *raw, "chain c {", "type filter hook prerouting priority 0", *told, *chosen, "}", "}", ""])
 
 

@@ -56,7 +56,7 @@ table inet needed {
     tcp dport 1-3 counter name tcp dport map @m
     udp dport vmap { 1-3 : accept, * : drop }
     add @d { ip saddr counter } ip saddr @d delete @d { ip saddr } reject with tcp reset
-    ct state established ct status assured ct mark set 1 notrack
+    ct state established ct status assured ct mark set 1 ct zone set 1 notrack
     ip ttl set 1 tcp dport set 1 numgen inc mod 2 1 symhash mod 2 1
     meta mark set jhash ip saddr mod 2 seed 0x1 ct count over 1 ct original bytes > 1
   }
