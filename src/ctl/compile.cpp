@@ -199,7 +199,8 @@ Result<CompiledRules> compile_rules(const std::string& path, const std::string& 
   }
   const Result<Joined> joined = join(path, allow_rules);
   if (!joined) return joined.error();
-  Result<CompiledRules> rules = compile(joined->text, path.empty() ? "the allow-list" : path, Complaints::printed);
+  Result<CompiledRules> rules =
+      compile(joined->text, path.empty() ? "the allow-list" : path, Complaints::printed);
   if (!rules) return rules;
   rules->lines = lines_of(joined->text, rules->ruleset);
   for (uint32_t& line : rules->lines)
