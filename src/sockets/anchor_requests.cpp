@@ -122,8 +122,8 @@ uint32_t Anchors::claim_slot() {
     if (slots_[slot].live) continue;
     slots_[slot] = Slot{};
     slots_[slot].live = true;
-    std::atomic<uint32_t>& limit = view_.control().slot_limit;  // before anybody can see the slot in use
-    limit.store(std::max(limit.load(std::memory_order_relaxed), slot + 1));
+    slot_limit_ = std::max(slot_limit_, slot + 1);
+    view_.control().slot_limit.store(slot_limit_);  // before anybody can see the slot in use
     handlers_.arrived(slot);
     return slot;
   }

@@ -88,6 +88,7 @@ class Anchors {
   Fd epoll_;
   std::vector<Connection> connections_;
   std::vector<Slot> slots_;
+  uint32_t slot_limit_ = 0;  // slots from here on have never been used
   uint64_t faults_ = 0;
 };
 

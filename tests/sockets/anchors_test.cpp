@@ -46,6 +46,16 @@ TEST_F(AnchorsTest, SaysBeyondWhichSlotNobodyEverWas) {
   EXPECT_EQ(view_.control().slot_limit.load(), 2u);
 }
 
+// The word lies where the program writes.
+TEST_F(AnchorsTest, BelievesNoWordOfTheProgramAboutSlots) {
+  const Fd one = connect();
+  ask(one, {.pid = 7});
+  view_.control().slot_limit.store(UINT32_MAX);
+  const Fd other = connect();
+  ask(other, {.pid = 8});
+  EXPECT_EQ(view_.control().slot_limit.load(), 2u);
+}
+
 TEST_F(AnchorsTest, WithPidfdOnlyTheDeathOfTheProcessCounts) {
   int gate[2];
   ASSERT_EQ(::pipe(gate), 0);
