@@ -249,7 +249,7 @@ void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) 
   command->add_flag(
       "--strict", options->strict,
       "stop it, with the stack of the call, where it asks the kernel for a socket of the Internet\n"
-      "past Skerry, instead of giving it one that reaches nobody");
+      "past Skerry, instead of giving it one that reaches nobody; it can start no static program then");
   command
       ->add_option(
           "--allow", options->allow,

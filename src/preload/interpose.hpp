@@ -63,8 +63,6 @@ long submit(long context, long count, iocb** requests);
 // One a file of names, called by start().
 void resolve_aio();
 void resolve_exec();
-// After `skerry run --strict`: SIGSYS tells where a socket past this library was asked for, and ends.
-void begin_strict();
 void resolve_gai();
 void resolve_io();
 void resolve_process();

@@ -1,6 +1,7 @@
 // exec(3) and posix_spawn(3). A program that makes an environment of its own (nginx when it upgrades itself,
 // `env -i`) drops LD_PRELOAD, and with it its network and the sockets that it meant to keep. So what it
-// passes on has the library again.
+// passes on has the library again, and what the cell has told it.
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <cstring>
 
 #include "preload/interpose.hpp"
+#include "preload/strict.hpp"
 #include "sockets/client_exec.hpp"
 #include "sockets/client_state.hpp"
 
@@ -61,6 +63,10 @@ constexpr char kName[] = "LD_PRELOAD=";
 constexpr size_t kNameBytes = sizeof kName - 1;
 
 constinit char our_entry[4096] = {};  // as the cell gave it to this process; empty: not known
+bool is_about_library(const char* entry) {
+  return std::strncmp(entry, kName, kNameBytes) == 0;
+}
+
 
 // The environment that was given, with our library in it. Valid as long as this lives.
 class Environment {
@@ -69,15 +75,20 @@ class Environment {
     if (!state.attached || our_entry[0] == 0) return;
     size_t count = 0;
     const char* theirs = nullptr;
-    for (; given != nullptr && given[count] != nullptr; ++count)
-      if (std::strncmp(given[count], kName, kNameBytes) == 0) theirs = given[count] + kNameBytes;
-    if (theirs != nullptr && std::strstr(theirs, our_entry + kNameBytes) != nullptr) return;
-    char** entries = room(count + 2);
+    bool knows_strict = !is_strict();
+    for (; given != nullptr && given[count] != nullptr; ++count) {
+      if (is_about_library(given[count])) theirs = given[count] + kNameBytes;
+      knows_strict = knows_strict || std::strcmp(given[count], kStrictEntry) == 0;
+    }
+    const bool has_library = theirs != nullptr && std::strstr(theirs, our_entry + kNameBytes) != nullptr;
+    if (has_library && knows_strict) return;
+    char** entries = room(count + 3);
     if (entries == nullptr) return;
-    entries[0] = join(theirs);
-    size_t used = 1;
+    size_t used = 0;
+    entries[used++] = has_library ? const_cast<char*>(theirs - kNameBytes) : join(theirs);
+    if (!knows_strict) entries[used++] = const_cast<char*>(kStrictEntry);
     for (size_t i = 0; i < count; ++i)
-      if (std::strncmp(given[i], kName, kNameBytes) != 0) entries[used++] = given[i];
+      if (!is_about_library(given[i])) entries[used++] = given[i];
     entries[used] = nullptr;
     result_ = entries;
   }
@@ -122,6 +133,18 @@ class Environment {
 };
 
 // The arguments of execl() and its relatives as an array on the caller's stack.
+int execute(const char* path, char* const* arguments, char* const* environment) {
+  if (!may_start(AT_FDCWD, path)) return -1;
+  const client::Executing executing;
+  return next_execve(path, arguments, Environment(environment).get());
+}
+
+int execute_by_name(const char* file, char* const* arguments, char* const* environment) {
+  if (!may_start_by_name(file)) return -1;
+  const client::Executing executing;
+  return next_execvpe(file, arguments, Environment(environment).get());
+}
+
 #define SKERRY_ARGUMENTS(first, list)                                                             \
   size_t argument_count = 1;                                                                      \
   va_start(list, first);                                                                          \
@@ -151,44 +174,39 @@ void resolve_exec() {
 using namespace skerry::preload;
 
 SKERRY_EXPORT int execve(const char* path, char* const* arguments, char* const* environment) noexcept {
-  const client::Executing executing;
-  return next_execve(path, arguments, Environment(environment).get());
+  return execute(path, arguments, environment);
 }
 
 SKERRY_EXPORT int execv(const char* path, char* const* arguments) noexcept {
-  const client::Executing executing;
-  return next_execve(path, arguments, Environment(environ).get());
+  return execute(path, arguments, environ);
 }
 
 SKERRY_EXPORT int execvpe(const char* file, char* const* arguments, char* const* environment) noexcept {
-  const client::Executing executing;
-  return next_execvpe(file, arguments, Environment(environment).get());
+  return execute_by_name(file, arguments, environment);
 }
 
 SKERRY_EXPORT int execvp(const char* file, char* const* arguments) noexcept {
-  const client::Executing executing;
-  return next_execvpe(file, arguments, Environment(environ).get());
+  return execute_by_name(file, arguments, environ);
 }
 
 SKERRY_EXPORT int fexecve(int fd, char* const* arguments, char* const* environment) noexcept {
   const client::Executing executing;
   return next_fexecve(fd, arguments, Environment(environment).get());
+  if (!may_start(fd, "")) return -1;
 }
 
 SKERRY_EXPORT int execl(const char* path, const char* first, ...) noexcept {
   va_list list;
   SKERRY_ARGUMENTS(first, list);
   va_end(list);
-  const client::Executing executing;
-  return next_execve(path, arguments, Environment(environ).get());
+  return execute(path, arguments, environ);
 }
 
 SKERRY_EXPORT int execlp(const char* file, const char* first, ...) noexcept {
   va_list list;
   SKERRY_ARGUMENTS(first, list);
   va_end(list);
-  const client::Executing executing;
-  return next_execvpe(file, arguments, Environment(environ).get());
+  return execute_by_name(file, arguments, environ);
 }
 
 // Behind the null that ends the arguments stands the environment.
@@ -197,8 +215,7 @@ SKERRY_EXPORT int execle(const char* path, const char* first, ...) noexcept {
   SKERRY_ARGUMENTS(first, list);
   char* const* environment = va_arg(list, char* const*);
   va_end(list);
-  const client::Executing executing;
-  return next_execve(path, arguments, Environment(environment).get());
+  return execute(path, arguments, environment);
 }
 
 SKERRY_EXPORT int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
@@ -213,3 +230,5 @@ SKERRY_EXPORT int posix_spawnp(pid_t* child, const char* file, const posix_spawn
   return spawn(next_posix_spawnp, child, file, actions, attributes, arguments,
                Environment(environment).get());
 }
+  if (!may_start(AT_FDCWD, path)) return EACCES;
+  if (!may_start_by_name(file)) return EACCES;

@@ -6,6 +6,7 @@
 
 #include "preload/interpose.hpp"
 #include "preload/standard_streams.hpp"
+#include "preload/strict.hpp"
 #include "sockets/anchor_protocol.hpp"
 #include "sockets/client_session.hpp"
 

@@ -1,6 +1,7 @@
-// `skerry run --strict`: who asks the kernel for a socket of the Internet itself, past this library, is
-// stopped by the cell's filter (supervisor/cell_filter.hpp) with SIGSYS. Here that signal says from where it
-// came.
+// Who asks the kernel for a socket of the Internet itself, past this library, is stopped by the cell's filter
+// (supervisor/cell_filter.hpp) with SIGSYS. Here that signal says from where it came.
+#include "preload/strict.hpp"
+
 #include <execinfo.h>
 #include <linux/audit.h>
 #include <signal.h>
@@ -9,7 +10,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "preload/interpose.hpp"
 #include "sockets/client_system.hpp"
 
 namespace skerry::preload {
@@ -29,6 +29,7 @@ constexpr int kFrames = 64;
 constexpr int kOurFrames = 2;  // this handler, and what the kernel returns to
 
 constinit struct sigaction before = {};  // what the program would have without us
+constinit bool strict = false;
 
 // As SIGSYS ends a process that does not handle it.
 void end() {
@@ -60,14 +61,19 @@ void stop(int number, siginfo_t* info, void* context) {
 }  // namespace
 
 void begin_strict() {
-  const char* strict = getenv("SKERRY_STRICT");
-  if (strict == nullptr || std::strcmp(strict, "1") != 0) return;
+  const char* asked = getenv("SKERRY_STRICT");
+  strict = asked != nullptr && std::strcmp(asked, "1") == 0;
+  if (!strict) return;
   void* frame;
   backtrace(&frame, 1);  // loads the unwinder now, since a handler may not
   struct sigaction action {};
   action.sa_sigaction = stop;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   sigaction(SIGSYS, &action, &before);
+}
+
+bool is_strict() {
+  return strict;
 }
 
 }  // namespace skerry::preload

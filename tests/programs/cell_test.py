@@ -43,7 +43,8 @@ class Walls(SkerryCase):
         run(["g++", "-std=c++20", "-O1", "-rdynamic", "-o", program, HERE / "strict_socket.cpp"], timeout_s=60)
         for strict, family, status in (("--strict", 2, 159), ("--strict", 10, 159), ("--strict", 1, 0), (None, 2, 0)):
             options = ["run", "--uplink", "none", *([strict] if strict else []), "--share", str(self.folder), "--"]
-            for command in ([program, str(family)], ["/bin/sh", "-c", f"{program} {family}; exit $?"]):
+            for command in ([program, str(family)], ["/bin/sh", "-c", f"{program} {family}; exit $?"],
+                            ["/usr/bin/env", "-i", "/bin/sh", "-c", f"env -i {program} {family}; exit $?"]):
                 code, output = self.skerry.command(*options, *command, check=False)
                 self.assertEqual(code, status, output)
                 if status:
@@ -54,6 +55,23 @@ class Walls(SkerryCase):
         self.assertEqual(self.ask(PYTHON, "-c", "import socket; socket.socket(); print('fine')", options=["--strict"]), "fine\n")
         code, output = self.skerry.command("run", "--uplink", "none", "--strict", "--share", str(self.folder), "--", program, "0", check=False)
         self.assertEqual((code, output.count("--strict:")), (159, 0), output)  # what a filter of the program's own stops is not ours to explain
+
+    def test_strict_starts_no_static_program(self):
+        """However it is started: it would be ended at its first socket, without a word."""
+        program, script = self.folder / "static", self.folder / "script"
+        (self.folder / "static.c").write_text("int main(void) { return 0; }\n")
+        run(["gcc", "-static", "-o", program, self.folder / "static.c"], timeout_s=60)
+        script.write_text(f"#!{program}\n")
+        script.chmod(0o755)
+        ways = (f"subprocess.call(['{program}'])", f"subprocess.call(['{script}'])", "os.execlp('static', 'static')", "sys.exit(os.spawnlp(os.P_WAIT, 'static', 'static'))",
+                f"os.posix_spawn('{program}', ['static'], dict())", "os.posix_spawnp('static', ['static'], dict())",
+                f"os.execve(os.open('{program}', os.O_RDONLY), ['static'], dict())", "sys.exit(os.waitstatus_to_exitcode(os.system('static')))")
+        for way in ways:
+            code, output = self.skerry.command("run", "--uplink", "none", "--strict", "--share", str(self.folder), "--", PYTHON, "-c",
+                                               f"import os, subprocess, sys; os.environ['PATH'] += ':{self.folder}'; {way}", check=False)
+            self.assertIn("is statically linked, so its sockets would go past libskerry-preload.so, and it is not started", output, way)
+            self.assertNotEqual(code, 0, way)
+        self.assertEqual(self.ask("/bin/sh", "-c", f"{program} && echo fine", options=["--share", str(self.folder)]), "fine\n")
 
     def test_a_directory_from_outside_is_not_taken_in(self):
         for number in "01":
