@@ -10,6 +10,10 @@
 
 #define SKERRY_EXPORT extern "C" __attribute__((visibility("default")))
 
+// The same function under libc's second name of it, with two underscores.
+#define SKERRY_ALSO(Result, name, arguments) \
+  extern "C" __attribute__((visibility("default"), alias(#name))) Result __##name arguments
+
 struct iocb;
 
 namespace skerry::preload {

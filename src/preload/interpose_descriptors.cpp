@@ -95,3 +95,8 @@ SKERRY_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept {
   if (is_interface_request(request)) return finish(answer_interface_request(request, pointer));
   return finish(client::control(socket, request, pointer));
 }
+
+// libc offers these under a second name, too.
+SKERRY_ALSO(int, close, (int));
+SKERRY_ALSO(int, dup2, (int, int));
+SKERRY_ALSO(int, fcntl, (int, int, ...));

@@ -26,6 +26,7 @@ using client::word;
 constinit Next<int(const char*, char* const*, char* const*)> next_execve{"execve"};
 constinit Next<int(const char*, char* const*, char* const*)> next_execvpe{"execvpe"};
 constinit Next<int(int, char* const*, char* const*)> next_fexecve{"fexecve"};
+constinit Next<int(int, const char*, char* const*, char* const*, int)> next_execveat{"execveat"};
 using Spawn = int(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*,
                   char* const*, char* const*);
 constinit Next<Spawn> next_posix_spawn{"posix_spawn"};
@@ -62,11 +63,11 @@ int spawn(Next<Spawn>& next, pid_t* child, const char* path, const posix_spawn_f
 constexpr char kName[] = "LD_PRELOAD=";
 constexpr size_t kNameBytes = sizeof kName - 1;
 
-constinit char our_entry[4096] = {};  // as the cell gave it to this process; empty: not known
 bool is_about_library(const char* entry) {
   return std::strncmp(entry, kName, kNameBytes) == 0;
 }
 
+constinit char our_entry[4096] = {};  // as the cell gave it to this process; empty: not known
 
 // The environment that was given, with our library in it. Valid as long as this lives.
 class Environment {
@@ -132,7 +133,6 @@ class Environment {
   char joined_[sizeof our_entry];
 };
 
-// The arguments of execl() and its relatives as an array on the caller's stack.
 int execute(const char* path, char* const* arguments, char* const* environment) {
   if (!may_start(AT_FDCWD, path)) return -1;
   const client::Executing executing;
@@ -145,6 +145,7 @@ int execute_by_name(const char* file, char* const* arguments, char* const* envir
   return next_execvpe(file, arguments, Environment(environment).get());
 }
 
+// The arguments of execl() and its relatives as an array on the caller's stack.
 #define SKERRY_ARGUMENTS(first, list)                                                             \
   size_t argument_count = 1;                                                                      \
   va_start(list, first);                                                                          \
@@ -161,6 +162,7 @@ void resolve_exec() {
   next_execve.resolve();
   next_execvpe.resolve();
   next_fexecve.resolve();
+  next_execveat.resolve();
   next_posix_spawn.resolve();
   next_posix_spawnp.resolve();
   const char* value = getenv("LD_PRELOAD");
@@ -190,9 +192,16 @@ SKERRY_EXPORT int execvp(const char* file, char* const* arguments) noexcept {
 }
 
 SKERRY_EXPORT int fexecve(int fd, char* const* arguments, char* const* environment) noexcept {
+  if (!may_start(fd, "")) return -1;
   const client::Executing executing;
   return next_fexecve(fd, arguments, Environment(environment).get());
-  if (!may_start(fd, "")) return -1;
+}
+
+SKERRY_EXPORT int execveat(int folder, const char* path, char* const* arguments, char* const* environment,
+                           int flags) noexcept {
+  if (!may_start(folder, path)) return -1;
+  const client::Executing executing;
+  return next_execveat(folder, path, arguments, Environment(environment).get(), flags);
 }
 
 SKERRY_EXPORT int execl(const char* path, const char* first, ...) noexcept {
@@ -221,14 +230,38 @@ SKERRY_EXPORT int execle(const char* path, const char* first, ...) noexcept {
 SKERRY_EXPORT int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
                               const posix_spawnattr_t* attributes, char* const* arguments,
                               char* const* environment) {
+  if (!may_start(AT_FDCWD, path)) return EACCES;
   return spawn(next_posix_spawn, child, path, actions, attributes, arguments, Environment(environment).get());
 }
 
 SKERRY_EXPORT int posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_t* actions,
                                const posix_spawnattr_t* attributes, char* const* arguments,
                                char* const* environment) {
+  if (!may_start_by_name(file)) return EACCES;
   return spawn(next_posix_spawnp, child, file, actions, attributes, arguments,
                Environment(environment).get());
 }
-  if (!may_start(AT_FDCWD, path)) return EACCES;
-  if (!may_start_by_name(file)) return EACCES;
+
+// Since glibc 2.39. libc's asks for the pidfd with the child; ours asks afterwards, so a child that another
+// thread has waited for by then is ESRCH.
+static int ask_for_pidfd(int spawned, pid_t born, int* pidfd) {
+  if (spawned != 0) return spawned;
+  const auto asked = static_cast<int>(system_call(SYS_pidfd_open, born, 0));
+  if (asked < 0) return -asked;
+  *pidfd = asked;
+  return 0;
+}
+
+SKERRY_EXPORT int pidfd_spawn(int* pidfd, const char* path, const posix_spawn_file_actions_t* actions,
+                              const posix_spawnattr_t* attributes, char* const* arguments,
+                              char* const* environment) {
+  pid_t born = 0;
+  return ask_for_pidfd(posix_spawn(&born, path, actions, attributes, arguments, environment), born, pidfd);
+}
+
+SKERRY_EXPORT int pidfd_spawnp(int* pidfd, const char* file, const posix_spawn_file_actions_t* actions,
+                               const posix_spawnattr_t* attributes, char* const* arguments,
+                               char* const* environment) {
+  pid_t born = 0;
+  return ask_for_pidfd(posix_spawnp(&born, file, actions, attributes, arguments, environment), born, pidfd);
+}

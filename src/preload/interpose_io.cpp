@@ -264,3 +264,8 @@ SKERRY_EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, size_t bytes, size_t 
   if (bytes > room) __chk_fail();
   return recvfrom(fd, buffer, bytes, flags, address, length);
 }
+
+// libc offers these under a second name, too.
+SKERRY_ALSO(ssize_t, read, (int, void*, size_t));
+SKERRY_ALSO(ssize_t, write, (int, const void*, size_t));
+SKERRY_ALSO(ssize_t, send, (int, const void*, size_t, int));

@@ -123,3 +123,6 @@ SKERRY_EXPORT int prctl(int option, ...) noexcept {
       client::system_call(SYS_prctl, option, static_cast<long>(arguments[0]), static_cast<long>(arguments[1]),
                           static_cast<long>(arguments[2]), static_cast<long>(arguments[3]))));
 }
+
+// libc offers this under a second name, too.
+SKERRY_ALSO(pid_t, vfork, ());

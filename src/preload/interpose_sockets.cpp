@@ -1,4 +1,5 @@
 // socket(), connect(), accept() and what else makes, names and tunes sockets.
+#include <linux/sockios.h>
 #include <sys/socket.h>
 
 #include "preload/interpose.hpp"
@@ -102,3 +103,14 @@ SKERRY_EXPORT int setsockopt(int fd, int level, int name, const void* value, soc
   if (socket == kNoSocket) return kernel(system_call(SYS_setsockopt, fd, level, name, word(value), length));
   return finish(client::set_option(socket, level, name, value, length));
 }
+
+SKERRY_EXPORT int sockatmark(int fd) noexcept {
+  int answer = 0;
+  const uint32_t socket = client::socket_of(fd);
+  const long result = socket == kNoSocket ? system_call(SYS_ioctl, fd, SIOCATMARK, word(&answer))
+                                          : client::control(socket, SIOCATMARK, &answer);
+  return result < 0 ? kernel(result) : answer;
+}
+
+// libc offers this under a second name, too.
+SKERRY_ALSO(int, connect, (int, const sockaddr*, socklen_t));

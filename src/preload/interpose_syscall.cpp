@@ -52,11 +52,9 @@ bool concerns_us(long number, const Arguments& arguments) {
     case SYS_accept4:
     case SYS_connect:
     case SYS_recvfrom:
-    case SYS_recvmsg:
-    case SYS_recvmmsg:
     case SYS_sendto:
-    case SYS_sendmsg:
-    case SYS_sendmmsg:
+    case SYS_preadv2:
+    case SYS_pwritev2:
       return client::socket_of(static_cast<int>(a[0])) != skerry::sockets::kNoSocket;
     case SYS_ppoll:
       return client::has_ours(reinterpret_cast<pollfd*>(a[0]), static_cast<nfds_t>(a[1]));
@@ -217,6 +215,16 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
       return call(::sendfile, arguments);
     case SYS_splice:
       return call(::splice, arguments);
+    case SYS_preadv2:  // the offset is in two parts, for processors on which it does not fit into one
+      return ::preadv2(static_cast<int>(a[0]), reinterpret_cast<const iovec*>(a[1]), static_cast<int>(a[2]),
+                       a[3], static_cast<int>(a[5]));
+    case SYS_pwritev2:
+      return ::pwritev2(static_cast<int>(a[0]), reinterpret_cast<const iovec*>(a[1]), static_cast<int>(a[2]),
+                        a[3], static_cast<int>(a[5]));
+    case SYS_execve:
+      return call(::execve, arguments);
+    case SYS_execveat:
+      return call(::execveat, arguments);
     case SYS_io_submit:
       return finish(submit(a[0], a[1], reinterpret_cast<iocb**>(a[2])));
     case SYS_epoll_create1:
@@ -248,7 +256,7 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
       return call(::select, arguments);
     case SYS_fork:
     case SYS_vfork:
-      return ::fork();
+      return ::_Fork();
 #endif
     case SYS_prctl:
       return ::prctl(static_cast<int>(a[0]), a[1], a[2], a[3], a[4]);

@@ -156,3 +156,5 @@ SKERRY_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout
   if (count > room / sizeof *fds) __chk_fail();
   return ppoll(fds, count, timeout, mask);
 }
+SKERRY_ALSO(int, poll, (pollfd*, nfds_t, int));
+SKERRY_ALSO(int, select, (int, fd_set*, fd_set*, fd_set*, timeval*));

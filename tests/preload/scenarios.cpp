@@ -15,6 +15,11 @@
 
 #include "scenarios.hpp"
 
+// Since glibc 2.39 in <spawn.h>.
+extern "C" int pidfd_spawn(int* pidfd, const char* path, const posix_spawn_file_actions_t* actions,
+                           const posix_spawnattr_t* attributes, char* const* arguments,
+                           char* const* environment) __attribute__((weak));
+
 namespace {
 
 const char* self = nullptr;
@@ -112,6 +117,15 @@ void spawn() {
     EXPECT(read(other, bytes, sizeof bytes) == 4 && std::strcmp(bytes, "ping") == 0);
   }
   EXPECT(exchange(one, other));
+
+  int pidfd = -1;
+  siginfo_t ended{};
+  EXPECT(pidfd_spawn(&pidfd, self, nullptr, nullptr, const_cast<char**>(arguments), environ) == 0);
+  EXPECT((fcntl(pidfd, F_GETFD) & FD_CLOEXEC) != 0);
+  EXPECT(waitid(P_PIDFD, static_cast<id_t>(pidfd), &ended, WEXITED) == 0 && ended.si_status == 0);
+  EXPECT(pidfd_spawn(&pidfd, "/nowhere", nullptr, nullptr, const_cast<char**>(arguments), environ) == ENOENT);
+  char bytes[4];
+  EXPECT(read(other, bytes, sizeof bytes) == 4);
 }
 void say_ping(int fd) {
   EXPECT(write(fd, "ping", 4) == 4);

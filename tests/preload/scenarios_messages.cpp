@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -28,21 +29,23 @@ struct Message {
   alignas(cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {};
 };
 
-void pass(int over, const std::vector<int>& descriptors) {
+void pass(int over, const std::vector<int>& descriptors, bool by_number = false) {
   Message message(descriptors.size());
   cmsghdr* header = CMSG_FIRSTHDR(&message.header);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
   std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size() * sizeof(int));
-  EXPECT(sendmsg(over, &message.header, 0) == 1);
+  EXPECT((by_number ? syscall(SYS_sendmsg, over, &message.header, 0) : sendmsg(over, &message.header, 0)) ==
+         1);
   // The caller's numbers are not written over.
   EXPECT(std::memcmp(CMSG_DATA(header), descriptors.data(), descriptors.size() * sizeof(int)) == 0);
 }
 
-std::vector<int> fetch(int over, int flags = 0) {
+std::vector<int> fetch(int over, int flags = 0, bool by_number = false) {
   Message message(4);
-  EXPECT(recvmsg(over, &message.header, flags) == 1);
+  EXPECT((by_number ? syscall(SYS_recvmsg, over, &message.header, flags)
+                    : recvmsg(over, &message.header, flags)) == 1);
   const cmsghdr* header = CMSG_FIRSTHDR(&message.header);
   EXPECT(header != nullptr && header->cmsg_type == SCM_RIGHTS);
   std::vector<int> descriptors((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
@@ -130,10 +133,10 @@ void pass_to_itself() {
   EXPECT(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
   for (int round = 0; round < 20; ++round) {
     const auto [one, other] = connected(static_cast<uint16_t>(7020 + round));
-    pass(ends[0], {other, one});
+    pass(ends[0], {other, one}, round % 2 != 0);
     close(other);
     close(one);
-    const std::vector<int> got = fetch(ends[1]);
+    const std::vector<int> got = fetch(ends[1], 0, round % 4 >= 2);
     EXPECT(got.size() == 2 && fcntl(got[0], F_GETFD) == 0);
     EXPECT(exchange(got[0], got[1]) && exchange(got[1], got[0]));
     close(got[0]);

@@ -67,3 +67,8 @@ class Connects(Compared):
 
 if __name__ == "__main__":
     unittest.main()
+class CallsOfLibc(Compared):
+    def test_do_what_they_do_on_linux(self):
+        self.compare("libc_effects.py", 6, 12)
+
+
