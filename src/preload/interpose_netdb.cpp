@@ -35,18 +35,23 @@ struct SocketKind {
 constexpr SocketKind kKinds[] = {
     {SOCK_STREAM, IPPROTO_TCP, "tcp"}, {SOCK_DGRAM, IPPROTO_UDP, "udp"}, {SOCK_RAW, IPPROTO_IP, ""}};
 
+struct Answer;
+
 struct Item {
-  addrinfo info;
+  addrinfo info;  // first: what the program has points to the item
   union {
     sockaddr_in v4;
     sockaddr_in6 v6;
   };
+  Answer* answer;
 };
 
-// The result of one call. The list is its first item, so freeaddrinfo() finds it again.
+// The result of one call. A program may cut its list, join others to it and free the parts when it likes, as
+// libc's items are allocated one by one: so the last of them frees the answer.
 struct Answer {
   Item items[kAddressesMax * std::size(kKinds)];
   char canonical[256];
+  std::atomic<uint32_t> items_left;
 };
 constexpr size_t kAnswerBytes = (sizeof(Answer) + 4095) / 4096 * 4096;
 
@@ -54,6 +59,10 @@ Answer* new_answer() {
   const long mapped = client::system_call(SYS_mmap, 0, kAnswerBytes, PROT_READ | PROT_WRITE,
                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return mapped < 0 && mapped > -4096 ? nullptr : reinterpret_cast<Answer*>(mapped);
+}
+
+void free_answer(Answer* answer) {
+  client::system_call(SYS_munmap, client::word(answer), kAnswerBytes);
 }
 
 constexpr int kKnownFlags = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MAPPED | AI_ALL |
@@ -175,6 +184,7 @@ int list(const Resolved& found, const char* service, const addrinfo& hints, Answ
         continue;
       }
       if (count > 0) answer.items[count - 1].info.ai_next = &answer.items[count].info;
+      answer.items[count].answer = &answer;
       fill(answer.items[count++], found.addresses[i], family, port, kind);
     }
     if (count == 0) return service_error;
@@ -243,9 +253,10 @@ SKERRY_EXPORT int getaddrinfo(const char* node, const char* service, const addri
   if (answer == nullptr) return EAI_MEMORY;
   const int count = list(found, service, hints, *answer);
   if (count <= 0) {
-    client::system_call(SYS_munmap, client::word(answer), kAnswerBytes);
+    free_answer(answer);
     return count;
   }
+  answer->items_left = static_cast<uint32_t>(count);
   if (hints.ai_flags & AI_CANONNAME) {
     const char* canonical = found.canonical[0] != 0 ? found.canonical : node;
     std::memcpy(answer->canonical, canonical, strnlen(canonical, sizeof answer->canonical - 1));
@@ -257,7 +268,11 @@ SKERRY_EXPORT int getaddrinfo(const char* node, const char* service, const addri
 
 SKERRY_EXPORT void freeaddrinfo(addrinfo* list) noexcept {
   if (!state.attached) return next_freeaddrinfo(list);
-  if (list != nullptr) client::system_call(SYS_munmap, client::word(list), kAnswerBytes);
+  while (list != nullptr) {
+    Answer* const answer = reinterpret_cast<Item*>(list)->answer;
+    list = list->ai_next;
+    if (answer->items_left.fetch_sub(1) == 1) free_answer(answer);
+  }
 }
 
 SKERRY_EXPORT int getnameinfo(const sockaddr* address, socklen_t length, char* host, socklen_t host_room,

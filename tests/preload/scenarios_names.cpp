@@ -33,6 +33,19 @@ void names() {
   EXPECT(getaddrinfo(nullptr, nullptr, &hints, &list) == EAI_NONAME);
   hints.ai_family = AF_UNIX;
   EXPECT(getaddrinfo("localhost", nullptr, &hints, &list) == EAI_FAMILY);
+
+  // Every item is the program's by itself: lists are cut, joined and freed in parts.
+  addrinfo* others = nullptr;
+  EXPECT(getaddrinfo("10.1.2.3", "80", nullptr, &list) == 0 &&
+         getaddrinfo("10.1.2.4", "81", nullptr, &others) == 0);
+  addrinfo* const rest = list->ai_next;
+  EXPECT(rest != nullptr && rest->ai_next != nullptr);
+  list->ai_next = others;
+  freeaddrinfo(list);
+  EXPECT(rest->ai_family == AF_INET && rest->ai_addr->sa_family == AF_INET);
+  EXPECT(reinterpret_cast<sockaddr_in*>(rest->ai_next->ai_addr)->sin_port == htons(80));
+  freeaddrinfo(rest);
+
   const hostent* entry = gethostbyname("localhost");
   EXPECT(entry != nullptr && entry->h_length == 4 && entry->h_addr_list[0][0] == 127);
 }
