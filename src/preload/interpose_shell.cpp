@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "preload/growing_table.hpp"
 #include "preload/interpose.hpp"
 #include "preload/standard_streams.hpp"
 #include "sockets/client_descriptors.hpp"
@@ -112,15 +113,8 @@ struct Command {
   int fd;
   pid_t child;
 };
-constexpr uint32_t kMaxCommands = 256;
-constinit Command commands[kMaxCommands] = {};
+constinit GrowingTable<Command> commands;
 constinit std::atomic<uint32_t> commands_open = 0;
-
-Command* command_of(FILE* stream) {
-  for (Command& command : commands)
-    if (command.stream.load() == stream) return &command;
-  return nullptr;
-}
 
 struct Pipe {
   int ours, theirs;
@@ -132,9 +126,11 @@ int start_command(const char* command, const Pipe& pipe, pid_t& child) {
   posix_spawn_file_actions_t actions;
   if (const int problem = posix_spawn_file_actions_init(&actions); problem != 0) return problem;
   int problem = posix_spawn_file_actions_adddup2(&actions, pipe.theirs, pipe.their_number);
-  for (const Command& other : commands)
+  commands.find([&](const Command& other) {
     if (problem == 0 && other.stream.load() != nullptr && other.fd != pipe.their_number)
       problem = posix_spawn_file_actions_addclose(&actions, other.fd);
+    return problem != 0;
+  });
   if (problem == 0) problem = start_shell(child, command, &actions, nullptr);
   posix_spawn_file_actions_destroy(&actions);
   return problem;
@@ -148,9 +144,9 @@ FILE* open_command(const char* command, bool reads, bool close_on_exec) {
   FILE* const stream = fdopen(pipe.ours, reads ? "r" : "w");
   int problem = stream == nullptr ? errno : 0;
   const client::Lock table = client::lock_table();
-  Command* const place = command_of(nullptr);
+  Command* const place = commands.claim([](const Command& one) { return one.stream.load() == nullptr; });
   pid_t child = 0;
-  if (problem == 0) problem = place == nullptr ? EMFILE : start_command(command, pipe, child);
+  if (problem == 0) problem = place == nullptr ? ENOMEM : start_command(command, pipe, child);
   close(pipe.theirs);
   if (problem != 0) {
     stream == nullptr ? close(pipe.ours) : next_fclose(stream);
@@ -169,7 +165,7 @@ FILE* open_command(const char* command, bool reads, bool close_on_exec) {
 pid_t forget_command(FILE* stream) {
   if (stream == nullptr || commands_open.load(std::memory_order_relaxed) == 0) return -1;
   const client::Lock table = client::lock_table();
-  Command* const command = command_of(stream);
+  Command* const command = commands.find([&](const Command& one) { return one.stream.load() == stream; });
   if (command == nullptr) return -1;
   const pid_t child = command->child;
   command->stream.store(nullptr);

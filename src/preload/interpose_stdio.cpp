@@ -8,6 +8,7 @@
 
 #include <cstdarg>
 
+#include "preload/growing_table.hpp"
 #include "preload/interpose.hpp"
 #include "preload/standard_streams.hpp"
 #include "sockets/client_descriptors.hpp"
@@ -31,18 +32,15 @@ struct Stream {
   std::atomic<FILE*> file;
   int fd;
 };
-constexpr uint32_t kMaxStreams = 256;
-constinit Stream streams[kMaxStreams] = {};
+constinit GrowingTable<Stream> streams;
 constinit std::atomic<uint32_t> streams_open = 0;
 
 Stream* claim(int fd) {
-  for (Stream& stream : streams) {
-    if (stream.taken.exchange(true)) continue;
-    stream.fd = fd;
-    streams_open.fetch_add(1);
-    return &stream;
-  }
-  return nullptr;
+  Stream* const stream = streams.claim([](Stream& one) { return !one.taken.exchange(true); });
+  if (stream == nullptr) return nullptr;
+  stream->fd = fd;
+  streams_open.fetch_add(1);
+  return stream;
 }
 
 void let_go(Stream& stream) {
@@ -91,9 +89,10 @@ int close_stream(void* cookie) {
 }
 
 int file_number(FILE* file) {
-  if (streams_open.load(std::memory_order_relaxed) > 0)
-    for (const Stream& stream : streams)
-      if (stream.file.load(std::memory_order_relaxed) == file) return stream.fd;
+  if (streams_open.load(std::memory_order_relaxed) > 0) {
+    const auto is_it = [&](const Stream& one) { return one.file.load(std::memory_order_relaxed) == file; };
+    if (const Stream* const stream = streams.find(is_it); stream != nullptr) return stream->fd;
+  }
   const int standard = standard_number(file);
   return standard >= 0 ? standard : next_fileno(file);
 }
@@ -145,7 +144,7 @@ SKERRY_EXPORT FILE* fdopen(int fd, const char* mode) noexcept {
   if (client::socket_of(fd) == kNoSocket) return next_fdopen(fd, mode);
   Stream* const stream = claim(fd);
   if (stream == nullptr) {
-    errno = EMFILE;
+    errno = ENOMEM;
     return nullptr;
   }
   FILE* const file = fopencookie(stream, mode, {read_stream, write_stream, seek_stream, close_stream});

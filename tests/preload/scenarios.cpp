@@ -233,6 +233,7 @@ constexpr Scenario kScenarios[] = {
     {"names", names, nullptr},
     {"interfaces", interfaces, nullptr},
     {"stdio", stdio, nullptr},
+    {"many_streams", many_streams, nullptr},
     {"asynchronous", asynchronous, nullptr},
     {"outside", outside, nullptr},
     {"pass_to_a_child", pass_to_a_child, nullptr},

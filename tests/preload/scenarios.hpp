@@ -30,6 +30,7 @@ void interfaces();
 
 // scenarios_stdio.cpp
 void stdio();
+void many_streams();
 void asynchronous();
 
 // scenarios_messages.cpp

@@ -7,6 +7,8 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "scenarios.hpp"
 
@@ -43,6 +45,29 @@ void stdio() {
          std::fclose(plain) == 0);
   EXPECT(dprintf(ends[1], "x") == -1);
   close(listening);
+}
+
+// As many streams and commands as there are descriptors.
+void many_streams() {
+  const int listening = listener(8006);
+  const int near = connect_to(8006), far = accept(listening, nullptr, nullptr);
+  constexpr int kMany = 300;
+  std::vector<std::pair<FILE*, int>> streams;
+  for (int i = 0; i < kMany; ++i) {
+    const int fd = dup(near);
+    streams.emplace_back(fdopen(fd, "w"), fd);
+    EXPECT(streams.back().first != nullptr);
+  }
+  for (const auto& [stream, fd] : streams)
+    EXPECT(fileno(stream) == fd && std::fputc('x', stream) == 'x' && std::fclose(stream) == 0);
+  char bytes[kMany];
+  EXPECT(recv(far, bytes, sizeof bytes, MSG_WAITALL) == kMany);
+  std::vector<FILE*> commands;
+  for (int i = 0; i < kMany; ++i) {
+    commands.push_back(popen("read line; exit ${#line}", "w"));
+    EXPECT(commands.back() != nullptr);
+  }
+  for (FILE* command : commands) EXPECT(std::fputs("abc\n", command) >= 0 && pclose(command) == 3 << 8);
 }
 
 void asynchronous() {
