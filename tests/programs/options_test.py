@@ -1,5 +1,6 @@
 """Socket options, calls that were not made for sockets, threads that are cancelled, and attempts to connect that fail: on a stack they do and tell what they do and tell on plain Linux."""
 
+import itertools
 import unittest
 from pathlib import Path
 
@@ -16,24 +17,38 @@ class Compared(SkerryCase):
     LIMIT_S = 240
 
     def compare(self, program, least_lines, least_sockets, prepare=(), options=()):
+        lines = self.run_on_both(program, least_lines, least_sockets, prepare, options)
+        for wanted, seen in lines:
+            self.assertEqual(seen, wanted)
+
+    def run_on_both(self, program, least_lines, least_sockets, prepare=(), options=(), unprivileged=False):
+        """Each line of plain Linux, and the same of ours."""
         words = (PYTHON, str(HERE / program)) if isinstance(program, str) else (str(program),)
         with Namespace() as plain:
             plain.run("ip", "link", "set", "lo", "up")
             if prepare and run([*plain.inside(), *prepare], timeout_s=20, check=False)[0]:
                 self.skipTest(f"this kernel does not take: {' '.join(map(str, prepare))}")
-            expected = run([*plain.inside(), *words], timeout_s=110)[1].splitlines()
+            without = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--securebits=+noroot") if unprivileged else ()
+            expected = run([*plain.inside(), *without, *words], timeout_s=110)[1].splitlines()
         self.assertGreaterEqual(len(expected), least_lines, expected)
         ours = self.serve("sh", "-c", '"$@"; echo over; exec sleep infinity', "sh", *words, options=("--uplink", "none", *options))
         ours.wait_for("over\n", timeout_s=110)
-        for seen, wanted in zip(ours.output().splitlines(), expected):
-            self.assertEqual(seen, wanted)
-        self.assertEqual(len(ours.output().splitlines()), len(expected) + 1)
         self.assertGreaterEqual(self.stack_counter("sockets.opened"), least_sockets, "another stack carried this")
+        return list(itertools.zip_longest(expected, ours.output().splitlines()[:-1]))
 
 
 class Options(Compared):
     def test_do_what_they_do_on_linux(self):
-        self.compare("option_effects.py", 16, 60)
+        self.compare("option_effects.py", 6, 30)
+
+    def test_tell_beside_messages_what_they_tell_on_linux(self):
+        self.compare("ancillary_effects.py", 6, 20)
+
+    def test_let_bind_who_may_on_linux(self):
+        self.compare("bind_effects.py", 3, 60)
+
+    def test_keep_back_and_linger_as_on_linux(self):
+        self.compare("kept_back_effects.py", 2, 10)
 
 
 class Errors(Compared):
@@ -44,6 +59,11 @@ class Errors(Compared):
 class Descriptors(Compared):
     def test_do_what_they_do_on_linux(self):
         self.compare("descriptor_effects.py", 4, 12)
+
+
+class CallsOfLibc(Compared):
+    def test_do_what_they_do_on_linux(self):
+        self.compare("libc_effects.py", 6, 12)
 
 
 class Splices(Compared):
@@ -67,8 +87,3 @@ class Connects(Compared):
 
 if __name__ == "__main__":
     unittest.main()
-class CallsOfLibc(Compared):
-    def test_do_what_they_do_on_linux(self):
-        self.compare("libc_effects.py", 6, 12)
-
-

@@ -1,0 +1,77 @@
+"""Who may bind where, who hears what of a port that is shared, and a connection to itself: one line a scenario, to be compared with plain
+Linux.
+
+Run by options_test.py on both. Nothing here is about time: what shall not be there yet is looked at when something later is.
+"""
+
+import itertools
+import select
+import socket
+import sys
+
+from scenarios import run_all
+from socket_pairs import LIMIT_MS, attempt, says
+
+
+def who_may_bind_where():
+    """Two sockets after each other: a letter for each way in which the second reuses what the first has."""
+    ways = ((), (socket.SO_REUSEADDR,), (socket.SO_REUSEPORT,), (socket.SO_REUSEADDR, socket.SO_REUSEPORT))
+    # The address, and IPV6_V6ONLY.
+    places = (("0.0.0.0", None), ("127.0.0.1", None), ("127.0.0.2", None), ("::", 0), ("::", 1))
+
+    def make(kind, way, place):
+        one = socket.socket(socket.AF_INET if place[1] is None else socket.AF_INET6, kind)
+        if place[1] is not None:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, place[1])
+        for option in way:
+            one.setsockopt(socket.SOL_SOCKET, option, 1)
+        return one
+
+    for kind, listens in ((socket.SOCK_STREAM, False), (socket.SOCK_STREAM, True), (socket.SOCK_DGRAM, False)):
+        for there in places:
+            for here in places:
+                seen = ""
+                for first, second in itertools.product(ways, ways):
+                    with make(kind, first, there) as one, make(kind, second, here) as other:
+                        one.bind((there[0], 0))
+                        if listens:
+                            one.listen(1)
+                        problem = attempt(other.bind, (here[0], one.getsockname()[1]))
+                        if listens and problem is None:
+                            problem = attempt(other.listen, 1) and "listens not"
+                        seen += {None: ".", "EADDRINUSE": "U", "listens not": "L"}[problem]
+                yield seen
+
+
+def a_shared_port_has_its_senders():
+    shared = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(4)]
+    for one in shared:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(("127.0.0.1", shared[0].getsockname()[1]))
+    senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(200)]
+    for sender in senders:
+        sender.sendto(b"x", shared[0].getsockname())
+    heard = dict.fromkeys(shared, 0)
+    while sum(heard.values()) < len(senders) and (ready := select.select(shared, [], [], 20)[0]):
+        for one in ready:
+            one.recv(10)
+            heard[one] += 1
+    yield sum(heard.values()), [count > 10 for count in heard.values()]
+
+
+def a_connection_to_itself_after_a_shutdown():
+    for how in (None, socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+        for wait in (True, False):
+            with socket.socket() as one:
+                one.bind(("127.0.0.1", 0))
+                shut = attempt(one.shutdown, how) if how is not None else None
+                one.setblocking(wait)
+                connected = attempt(one.connect, one.getsockname())
+                if not wait:
+                    says(one, select.POLLOUT, LIMIT_MS)
+                    connected = connected, attempt(one.connect, one.getsockname())
+                yield how, shut, connected, says(one)
+
+
+if __name__ == "__main__":
+    run_all(sys.modules[__name__])

@@ -1,0 +1,94 @@
+"""What is kept back before it is sent, and a close() that waits for what was: one line a scenario, to be compared with plain
+Linux.
+
+Run by options_test.py on both. Nothing here is about time: what shall not be there yet is looked at when something later is.
+"""
+
+import contextlib
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+
+from scenarios import run_all
+from socket_pairs import attempt, connection, datagrams, says
+
+UDP_CORK = 1
+
+
+def datagrams_are_kept_back():
+    one, other = datagrams()
+    one.connect(other.getsockname())
+    third = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    third.bind(("127.0.0.1", 0))
+    third.settimeout(20)
+    yield one.send(b"in ", socket.MSG_MORE), one.send(b"one ", socket.MSG_MORE), one.send(b"piece"), other.recv(100)
+    yield one.send(b"to the first", socket.MSG_MORE), one.sendto(b" alone", third.getsockname()), other.recv(100)
+    yield one.send(b"", socket.MSG_MORE), one.send(b""), other.recv(100)
+    one.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 1)
+    yield one.getsockopt(socket.IPPROTO_UDP, UDP_CORK), one.send(b"a"), one.send(b"b"), says(other, select.POLLIN)
+    one.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 0)
+    yield other.recv(100), one.send(b"c"), other.recv(100)
+    yield one.send(b"x" * 40000, socket.MSG_MORE), attempt(one.send, b"y" * 40000), one.send(b"z"), other.recv(100)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lost:
+        lost.sendto(b"never sent", socket.MSG_MORE, third.getsockname())
+        yield lost.getsockname()[1] != 0
+    one.sendto(b"the only one", third.getsockname())
+    yield third.recv(100)
+    near, _ = connection()
+    yield attempt(near.setsockopt, socket.IPPROTO_UDP, UDP_CORK, 1), attempt(near.getsockopt, socket.IPPROTO_UDP, UDP_CORK)
+
+
+def a_close_lingers():
+    near, far = connection()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 100))
+    near.setblocking(False)
+    sent = 0
+    for _ in range(2):  # what is on its way makes room once more
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += near.send(bytes(1 << 16))
+        select.select([], [near], [], 0.5)
+    got = []
+
+    def read():
+        while piece := far.recv(1 << 16):
+            got.append(len(piece))
+            time.sleep(0.001)
+
+    begun = threading.Timer(0.3, read)
+    begun.start()
+    near.close()  # until the other side has it all, which its reading lets it have
+    yield len(got) > 0
+    begun.join()
+    yield sum(got) == sent
+
+    near, far = connection()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1))
+    near.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            near.sendall(bytes(1 << 20))
+    begun = time.monotonic()
+    near.close()
+    yield 0.9 < time.monotonic() - begun < 15
+    near, far = connection()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 100))
+    near.send(b"little")
+    copy = near.dup()
+    near.close()
+    yield copy.send(b" more"), copy.close(), far.recv(6, socket.MSG_WAITALL), far.recv(100)
+
+    near, far = connection()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 100))
+    one, other = socket.socketpair()
+    socket.send_fds(one, [b"a socket"], [near.fileno()])
+    near.close()  # it is on its way, so nobody waits and nothing ends
+    received = socket.socket(fileno=socket.recv_fds(other, 100, 1)[1][0])
+    yield received.send(b"goes on"), far.recv(100)
+
+
+if __name__ == "__main__":
+    run_all(sys.modules[__name__])
