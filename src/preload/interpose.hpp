@@ -72,6 +72,7 @@ void resolve_io();
 void resolve_process();
 void resolve_resolv();
 void resolve_shell();
+void resolve_signals();
 void resolve_sockets();
 void resolve_stdio();
 void resolve_waiting();

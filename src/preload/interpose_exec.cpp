@@ -53,7 +53,10 @@ int spawn(Next<Spawn>& next, pid_t* child, const char* path, const posix_spawn_f
   }
   spawning.executes();
   pid_t born = 0;
-  const int result = next(&born, path, actions, attributes, arguments, environment);
+  const int result = [&] {
+    const client::HandlersMayRun may_run;
+    return next(&born, path, actions, attributes, arguments, environment);
+  }();
   if (result != 0) return result;
   spawning.born(static_cast<uint32_t>(born));
   if (child != nullptr) *child = born;

@@ -27,6 +27,7 @@ __attribute__((constructor)) void start() {
   resolve_process();
   resolve_resolv();
   resolve_shell();
+  resolve_signals();
   resolve_sockets();
   resolve_stdio();
   resolve_waiting();

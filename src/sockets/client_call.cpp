@@ -78,6 +78,7 @@ void wait_done(uint32_t index) {
 }  // namespace
 
 int call(Request& request) {
+  const NoHandlers none;
   const uint32_t index = claim();
   request_slot(index, request);
   wait_done(index);
@@ -90,6 +91,7 @@ int call(Request& request) {
 }
 
 void post(const Request& request) {
+  const NoHandlers none;
   const uint32_t index = claim();
   request_slot(index, request);
   if (remember_posted(index)) return;

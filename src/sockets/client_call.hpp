@@ -12,7 +12,8 @@ struct Request {
   uint64_t value[kCallValues] = {};
 };
 
-// Asks and waits for the answer, which it stores into endpoint and value. Returns >= 0, or -errno.
+// Asks and waits for the answer, which it stores into endpoint and value. Returns >= 0, or -errno. The stack
+// answers at once, so handlers wait for it, as for bind(2) and its like.
 int call(Request& request);
 
 // Asks without waiting: for Op::close, whose answer nobody needs.

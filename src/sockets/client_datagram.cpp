@@ -41,7 +41,10 @@ bool take(uint32_t socket, Sink& to, int flags, Received& received) {
   SocketIn& in = state.in[socket];
   const SocketOut& out = state.out[socket];
   const Lock lock(in.rx_lock);
-  if (!lock) return false;
+  if (!lock) {
+    received.result = -EDEADLK;
+    return true;
+  }
   const uint32_t read = in.rx_read.load(std::memory_order_relaxed);
   if (!peek_header(socket, read, received.header)) return false;
   const uint32_t payload = received.header.payload_bytes;
@@ -99,7 +102,7 @@ ssize_t put(uint32_t socket, Source& from, DatagramHeader header, bool more_of_o
   SocketIn& in = state.in[socket];
   uint8_t* const ring = tx_ring(socket);
   const Lock lock(in.tx_lock);
-  if (!lock) return -EAGAIN;
+  if (!lock) return -EDEADLK;
   const bool appends = keeps_something(socket);
   if (more_of_one && !appends) return kLookAgain;
   const uint32_t before = kept_bytes(socket);
@@ -164,7 +167,7 @@ int begin(uint32_t socket, const Endpoint* to, const Outfit& outfit, DatagramHea
 }  // namespace
 
 Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
-  const uint32_t life = life_of(socket);
+  const Begun begun(socket);
   IntoPieces sink{to, false};
   Received received;
   TimeNs deadline = 0;
@@ -181,8 +184,9 @@ Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
       return (level(socket, kLevelIn) & (kLevelIn | EPOLLHUP)) != 0 ||
              state.out[socket].error.load(std::memory_order_relaxed) != 0;
     };
-    if (const int waited = Wait(socket, life).until(is_over, deadline); waited != 0)
-      return {.result = waited};
+    const int waited =
+        Wait(socket, begun).until(is_over, flags & kNotTheFirst ? ended_by_any_handler(deadline) : deadline);
+    if (waited != 0) return {.result = waited};
   }
 }
 
@@ -195,7 +199,7 @@ Received take_datagram(uint32_t socket, IntoPipe& to) {
 
 template <class Source>
 ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const Outfit& outfit, int flags) {
-  const uint32_t life = life_of(socket);
+  const Begun begun(socket);
   if (flags & MSG_OOB) return -EOPNOTSUPP;
   if (!fits(from.left())) return -EMSGSIZE;
   const auto payload = static_cast<uint32_t>(from.left());
@@ -216,7 +220,8 @@ ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const O
     if (done != -EAGAIN || may_not_wait(socket, flags)) return done;
     if (deadline == 0) deadline = deadline_after(state.names[socket].send_timeout_ns.load());
     const auto has_room = [&] { return has_space(socket, datagram_bytes(kept_bytes(socket) + payload)); };
-    const int waited = Wait(socket, life).until(has_room, deadline);
+    const int waited =
+        Wait(socket, begun).until(has_room, flags & kNotTheFirst ? ended_by_any_handler(deadline) : deadline);
     if (waited != 0) return waited;
   }
 }

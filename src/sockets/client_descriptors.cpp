@@ -65,6 +65,7 @@ void drop(uint32_t entry) {
   if (descriptor_count[index].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (lingers_ns(index) != 0) [[unlikely]] {
     forget_in_epoll(index);  // who waits there waits for a descriptor
+    const HandlersMayRun may_run;
     if (linger(index) && descriptor_count[index].load() != 0) return;  // it was sent to us meanwhile
   }
   let_go_of_socket(index);
@@ -140,6 +141,7 @@ int close(int fd) {
   const uint32_t entry = entry_of(fd);
   if (entry == 0 || is_guest()) return close_descriptor(fd);
   if (fd_kind(entry) == FdKind::internal) return -EBADF;
+  const NoHandlers none;  // who has lost the number loses the socket too
   uint32_t old = 0;
   int result = 0;
   {
@@ -191,6 +193,7 @@ int dup3(int from, int to, int flags) {
   if (fd_kind(entry) == FdKind::internal) return -EBADF;
   if (fd_kind(entry_of(to)) == FdKind::internal) return -EBUSY;
   if (entry != 0 && static_cast<uint32_t>(to) >= kMaxDescriptors) return -EBADF;
+  const NoHandlers none;  // as close()
   uint32_t replaced = 0;
   long result = 0;
   {

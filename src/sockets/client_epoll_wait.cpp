@@ -62,10 +62,6 @@ int take_both(const Wake& wake, epoll_event* events, int max) {
   return count;
 }
 
-// A deadline that never comes: unlike no time-out at all, it lets every signal handler end the sleep, as
-// epoll_wait() has it (signal(7)).
-constexpr TimeNs kFarAway = uint64_t{1} << 62;
-
 Armed way_to_sleep(const Wake& wake) {
   return wake.set.doorbell_added ? kPipe : kFutex;
 }
@@ -149,8 +145,7 @@ int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const
       result = sleep_in_kernel(asleep, events, max, deadline, mask);
     } else {
       const auto sleep_here = [&] {
-        return futex_wait(&state.view.waiter(wake.waiter).armed, kFutex,
-                          deadline == kNever ? kFarAway : deadline);
+        return futex_wait(&state.view.waiter(wake.waiter).armed, kFutex, ended_by_any_handler(deadline));
       };
       result = sleep_cancellably(sleep_here, Asleep::undo, &asleep);
     }
@@ -162,13 +157,16 @@ int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const
 }
 
 int wait(const Wake& wake, epoll_event* events, int max, DurationNs timeout_ns, const sigset_t* mask) {
+  const HandlersRun handlers = handlers_run();
   int count = take_both(wake, events, max);
   if (count != 0 || timeout_ns == 0) return count;
   const TimeNs deadline = timeout_ns == kNever ? kNever : monotonic_ns() + timeout_ns;
   for (;;) {
     for (Yields yields; !has_notes(wake) && yields.again();) {
     }
-    const int slept = has_notes(wake) ? 0 : sleep(wake, events, max, deadline, mask);
+    const int slept = has_notes(wake)           ? 0
+                      : has_run_since(handlers) ? -EINTR
+                                                : sleep(wake, events, max, deadline, mask);
     if (slept == -EINTR) return -EINTR;
     count =
         slept > 0 ? slept + take_sockets(wake, events + slept, max - slept) : take_both(wake, events, max);

@@ -122,6 +122,7 @@ int receive_messages(uint32_t socket, mmsghdr* messages, unsigned count, int fla
       break;
     }
     messages[done++].msg_len = static_cast<unsigned>(result);
+    call_flags |= kNotTheFirst;
     if (flags & MSG_WAITFORONE) call_flags |= MSG_DONTWAIT;
     if (deadline != kNever && monotonic_ns() >= deadline) break;
   }
@@ -147,7 +148,8 @@ ssize_t send_message(uint32_t socket, const msghdr* message, int flags) {
 int send_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags) {
   unsigned done = 0;
   while (done < count) {
-    const ssize_t result = send_message(socket, &messages[done].msg_hdr, flags);
+    const ssize_t result =
+        send_message(socket, &messages[done].msg_hdr, done > 0 ? flags | kNotTheFirst : flags);
     if (result < 0) return done > 0 ? static_cast<int>(done) : static_cast<int>(result);
     messages[done++].msg_len = static_cast<unsigned>(result);
   }

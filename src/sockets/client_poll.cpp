@@ -93,12 +93,16 @@ void watch_all(const Poll& poll, uint32_t waiter, bool on) {
 struct Asleep {
   Poll* poll;
   PollFds* room;
-  uint32_t waiter;
+  ThreadWaiter* own;
+  HandlersRun handlers;  // when the call began
+
+  uint32_t waiter() const { return own->index(); }
 
   static void undo(void* asleep) {
     const Asleep& self = *static_cast<Asleep*>(asleep);
-    watch_all(*self.poll, self.waiter, false);
-    if (self.waiter != kNoWaiter) disarm(self.waiter);
+    watch_all(*self.poll, self.waiter(), false);
+    if (self.waiter() != kNoWaiter) disarm(self.waiter());
+    self.own->release();
     self.room->~PollFds();
   }
 };
@@ -121,8 +125,7 @@ int sleep_in_kernel(Asleep& asleep, TimeNs deadline, const sigset_t* mask) {
 // Sleeps once, armed. 0: look again. Without a waiter of its own the thread looks a thousand times a second.
 int sleep(Asleep& asleep, TimeNs deadline, const sigset_t* mask) {
   Poll& poll = *asleep.poll;
-  const uint32_t waiter = asleep.waiter;
-  constexpr TimeNs kFarAway = uint64_t{1} << 62;  // every handler ends poll(), see futex_wait()
+  const uint32_t waiter = asleep.waiter();
   const bool in_kernel = poll.has_kernel || mask != nullptr;
   int pipe_end = -1;
   if (waiter != kNoWaiter && in_kernel) pipe_end = doorbell(waiter);
@@ -132,14 +135,13 @@ int sleep(Asleep& asleep, TimeNs deadline, const sigset_t* mask) {
     return slept == -ETIMEDOUT && soon < deadline ? 0 : slept;
   }
   arm(waiter, in_kernel ? kPipe : kFutex);
-  if (look(poll) > 0 || poll.changed) {
+  const bool found = look(poll) > 0 || poll.changed;
+  if (found || has_run_since(asleep.handlers)) {
     disarm(waiter);
-    return 0;
+    return found ? 0 : -EINTR;
   }
   if (!in_kernel) {
-    const auto sleep = [&]() -> long {
-      return sleep_armed(waiter, deadline == kNever ? kFarAway : deadline);
-    };
+    const auto sleep = [&]() -> long { return sleep_armed(waiter, ended_by_any_handler(deadline)); };
     return static_cast<int>(sleep_cancellably(sleep, Asleep::undo, &asleep));
   }
   poll.kernel[poll.count].fd = pipe_end;
@@ -159,6 +161,7 @@ bool has_ours(const pollfd* fds, nfds_t count) {
 }
 
 int wait_poll(pollfd* fds, nfds_t count, DurationNs timeout_ns, const sigset_t* mask) {
+  const HandlersRun handlers = handlers_run();
   PollFds room(count + 1);
   if (room.get() == nullptr) return -ENOMEM;
   Poll poll{fds, count, room.get()};
@@ -166,16 +169,16 @@ int wait_poll(pollfd* fds, nfds_t count, DurationNs timeout_ns, const sigset_t* 
   int ready = look_at_both(poll);
   if (ready != 0 || timeout_ns == 0) return ready;
   const TimeNs deadline = timeout_ns == kNever ? kNever : monotonic_ns() + timeout_ns;
-  const uint32_t waiter = thread_waiter();
-  watch_all(poll, waiter, true);
-  Asleep asleep{&poll, &room, waiter};
+  ThreadWaiter waiter;
+  watch_all(poll, waiter.index(), true);
+  Asleep asleep{&poll, &room, &waiter, handlers};
   int slept = 0;
   while (ready == 0 && slept == 0) {
     for (Yields yields; ready == 0 && yields.again();) ready = look(poll);
     if (ready == 0) slept = sleep(asleep, deadline, mask);
     ready = look_at_both(poll);
   }
-  watch_all(poll, waiter, false);
+  watch_all(poll, waiter.index(), false);
   if (ready != 0) return ready;
   return slept == -ETIMEDOUT ? 0 : slept;
 }

@@ -156,6 +156,7 @@ void forget_internal(int number) {
 // what the kernel copies.
 void fork_prepare() {
   if (!state.attached) return;
+  keep_handlers_off();
   lock_descriptors();
   AnchorReply reply;
   forking = {};
@@ -176,12 +177,14 @@ void fork_parent() {
   if (forking.anchor >= 0) close_descriptor(forking.anchor);
   forking = {};
   unlock_descriptors();
+  let_handlers_in();
 }
 
 // Without a promised slot the child has no door: its sockets stay the parent's.
 void fork_child() {
   if (!state.attached) return;
   forget_thread();
+  forget_handlers_after_fork();
   forget_posted();
   unlock_descriptors();
   if (forking.anchor < 0) {

@@ -77,10 +77,10 @@ bool is_under_way(uint32_t socket) {
 
 // Who may not wait is told to look later even if all is done by now, as on Linux, where nothing arrives
 // during a call.
-int finish_connect(uint32_t socket, uint32_t life, int not_yet) {
+int finish_connect(uint32_t socket, const Begun& begun, int not_yet) {
   state.in[socket].flags.fetch_or(kConnectDue, std::memory_order_relaxed);
   if (may_not_wait(socket, 0)) return not_yet;
-  const int waited = Wait(socket, life)
+  const int waited = Wait(socket, begun)
                          .until([&] { return !is_under_way(socket); },
                                 deadline_after(state.names[socket].send_timeout_ns.load()));
   if (waited != 0) return waited == -EAGAIN ? not_yet : waited;
@@ -140,7 +140,7 @@ int listen(uint32_t socket, int backlog) {
 
 int accept(uint32_t socket, sockaddr* address, socklen_t* length, int flags) {
   if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) return -EINVAL;
-  const uint32_t life = life_of(socket);
+  const Begun begun(socket);
   if (!is_stream(socket)) return -EOPNOTSUPP;
   TimeNs deadline = 0;
   for (;;) {
@@ -150,13 +150,13 @@ int accept(uint32_t socket, sockaddr* address, socklen_t* length, int flags) {
     if (may_not_wait(socket, 0)) return -EAGAIN;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
     // Input, or the end: shutdown() hangs a listener up.
-    const int waited = Wait(socket, life).until([&] { return level(socket, kLevelIn) != 0; }, deadline);
+    const int waited = Wait(socket, begun).until([&] { return level(socket, kLevelIn) != 0; }, deadline);
     if (waited != 0) return waited;
   }
 }
 
 int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
-  const uint32_t life = life_of(socket);
+  const Begun begun(socket);
   const uint32_t status = status_of(socket);
   const bool stream = status & kStream;
   if (address == nullptr || length < sizeof(sa_family_t)) return -EINVAL;
@@ -172,14 +172,14 @@ int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
       result < 0)
     return result;
   if (stream) {
-    if (is_under_way(socket)) return finish_connect(socket, life, -EALREADY);
+    if (is_under_way(socket)) return finish_connect(socket, begun, -EALREADY);
     if (state.in[socket].flags.load(std::memory_order_relaxed) & kConnectDue) return outcome(socket);
     if (status & (kListening | kConnected)) return -EISCONN;
   }
   if (const int result = destination(request.endpoint); result < 0) return result;
   const int result = call(request);
   if (result < 0 || !stream) return result;
-  return finish_connect(socket, life, -EINPROGRESS);
+  return finish_connect(socket, begun, -EINPROGRESS);
 }
 
 int shutdown(uint32_t socket, int how) {
@@ -209,7 +209,7 @@ bool linger(uint32_t socket) {
   };
   int before = 0;  // close() may not end a thread once its number is free
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-  Wait(socket, life_of(socket)).until(is_sent, monotonic_ns() + limit_ns);
+  Wait(socket, Begun(socket)).until(is_sent, monotonic_ns() + limit_ns);
   pthread_setcancelstate(before, nullptr);
   return true;
 }

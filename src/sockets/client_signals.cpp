@@ -106,7 +106,7 @@ int set_owner(uint32_t socket, const f_owner_ex& owner) {
   if (type != F_OWNER_TID && type != F_OWNER_PID && type != F_OWNER_PGRP) return -EINVAL;
   SocketNames& names = state.names[socket];
   const Lock lock(bells_lock);
-  if (!lock) return -EINTR;
+  if (!lock) return -EDEADLK;
   uint32_t urgent_bell = 0;
   if (owner.pid != 0) {
     const int64_t waiter = bell_for(owner, SIGURG);
@@ -138,7 +138,7 @@ int owner_number(const f_owner_ex& owner) {
 
 int set_async(uint32_t socket, bool on) {
   const Lock lock(bells_lock);
-  return lock ? watch_for_sigio(socket, on ? owner_of(socket) : f_owner_ex{F_OWNER_PID, 0}) : -EINTR;
+  return lock ? watch_for_sigio(socket, on ? owner_of(socket) : f_owner_ex{F_OWNER_PID, 0}) : -EDEADLK;
 }
 
 void release_bells() {

@@ -14,14 +14,20 @@
 namespace skerry::sockets::client {
 namespace {
 
-// 0 once the pipe has bytes or room, or its other end is gone; else -EAGAIN, or -EINTR.
+// 0 once the pipe has bytes or room, or its other end is gone; else -EAGAIN, or -EINTR. Every handler ends a
+// ppoll(2), but splice(2) goes on after those with SA_RESTART.
 int wait_for(int pipe, short events, bool may_wait) {
   pollfd one{.fd = pipe, .events = events, .revents = 0};
   const timespec none{};
   const auto sleep = [&] { return system_call(SYS_ppoll, word(&one), 1, may_wait ? 0 : word(&none), 0, 8); };
-  const long ready = sleep_cancellably(
-      sleep, [](void*) {}, nullptr);
-  return ready > 0 ? 0 : ready == 0 ? -EAGAIN : static_cast<int>(ready);
+  for (;;) {
+    const HandlersRun before = handlers_run();
+    const long ready = sleep_cancellably(
+        sleep, [](void*) {}, nullptr);
+    const bool goes_on = has_run_since(before) && !has_ended_calls_since(before);
+    if (ready == -EINTR && goes_on) continue;
+    return ready > 0 ? 0 : ready == 0 ? -EAGAIN : static_cast<int>(ready);
+  }
 }
 
 // As much as is in the pipe, of which there is something unless its writers are gone.
@@ -45,7 +51,7 @@ ssize_t to_socket(int pipe, uint32_t socket, size_t bytes, bool may_wait) {
 // Goes from the ring to the pipe in one step, so that of several readers each has bytes of its own. Who waits
 // for input holds no pages: it may be cancelled there.
 ssize_t to_pipe(uint32_t socket, int pipe, size_t bytes, bool may_wait) {
-  const uint32_t life = life_of(socket);
+  const Begun begun(socket);
   bytes = std::min(bytes, static_cast<size_t>(system_call(SYS_fcntl, pipe, F_GETPIPE_SZ)));
   const TimeNs deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
   for (;;) {
@@ -59,7 +65,7 @@ ssize_t to_pipe(uint32_t socket, int pipe, size_t bytes, bool may_wait) {
       if (moved != -EAGAIN || may_not_wait(socket, 0)) return moved;
     }
     const auto has_input = [&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; };
-    if (const int waited = Wait(socket, life).until(has_input, deadline); waited != 0) return waited;
+    if (const int waited = Wait(socket, begun).until(has_input, deadline); waited != 0) return waited;
   }
 }
 

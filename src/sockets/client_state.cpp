@@ -7,16 +7,13 @@ namespace skerry::sockets::client {
 namespace {
 
 constinit std::atomic<uint32_t> no_descriptors[kMaxDescriptors] = {};
-constinit thread_local uint32_t cached_thread_id = 0;
 
 }  // namespace
 
 constinit State state = {.fds = no_descriptors, .anchor = -1, .ring = -1};
 
-uint32_t thread_id() {
-  if (cached_thread_id == 0) [[unlikely]]
-    cached_thread_id = static_cast<uint32_t>(system_call(SYS_gettid));
-  return cached_thread_id;
+uint32_t ask_thread_id() {
+  return cached_thread_id = static_cast<uint32_t>(system_call(SYS_gettid));
 }
 
 void forget_session() {

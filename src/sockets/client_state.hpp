@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "sockets/client_handlers.hpp"
 #include "sockets/client_system.hpp"
 #include "sockets/notes.hpp"
 #include "sockets/session_view.hpp"
@@ -79,15 +80,19 @@ inline void publish(uint32_t socket) {
 void forget_session();
 
 // This thread's id, cached; forget_thread() after fork.
-uint32_t thread_id();
+inline constinit thread_local uint32_t cached_thread_id = 0;
+uint32_t ask_thread_id();
+inline uint32_t thread_id() {
+  return cached_thread_id != 0 ? cached_thread_id : ask_thread_id();
+}
 void forget_thread();
 
 // Set: locks make no other system call than nanosleep. See get_by_with_few_calls().
 inline constinit std::atomic<bool> few_calls = false;
 
 // A lock whose word may lie in shared memory. The word holds the owner's thread id, so that a lock whose
-// owner was killed is taken over, and a signal handler that meets its own thread's lock does not wait for
-// itself. Held for the length of a copy, never while sleeping.
+// owner was killed is taken over. Held for the length of a copy, never while sleeping, and never while a
+// handler runs.
 class Lock {
  public:
   explicit Lock(std::atomic<uint32_t>& word) : word_(word), held_(acquire(word)) {}
@@ -95,7 +100,7 @@ class Lock {
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
 
-  // False only in a signal handler that interrupted the owner.
+  // False only in a handler that could not be put off and has interrupted the owner.
   explicit operator bool() const { return held_; }
   void release() {
     if (held_) word_.store(0, std::memory_order_release);
@@ -111,6 +116,7 @@ class Lock {
  private:
   static bool wait(std::atomic<uint32_t>& word, uint32_t owner, uint32_t self);
 
+  NoHandlers none_;
   std::atomic<uint32_t>& word_;
   bool held_;
 };

@@ -33,7 +33,7 @@ ssize_t take(uint32_t socket, Sink& to, int flags) {
   SocketIn& in = state.in[socket];
   const SocketOut& out = state.out[socket];
   const Lock lock(in.rx_lock);
-  if (!lock) return -EINTR;
+  if (!lock) return -EDEADLK;
   // A listener's ring is its queue of connections.
   if (out.status.load(std::memory_order_acquire) & kListening) [[unlikely]]
     return -ENOTCONN;
@@ -91,7 +91,7 @@ ssize_t put(uint32_t socket, Source& from, int flags) {
   if (from.left() == 0) return 0;
   SocketIn& in = state.in[socket];
   const Lock lock(in.tx_lock);
-  if (!lock) return -EINTR;
+  if (!lock) return -EDEADLK;
   const uint32_t written = in.tx_written.load(std::memory_order_relaxed);
   uint32_t queued = queued_bytes(socket, written);
   uint32_t space = free_bytes(socket, queued);
@@ -130,7 +130,7 @@ int broken_pipe(int flags) {
 ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
   if (flags & MSG_OOB) return receive_urgent(socket, to, flags);
   if (flags & MSG_ERRQUEUE) return -EAGAIN;
-  const uint32_t life = life_of(socket);
+  const Begun begun(socket);
   IntoPieces sink{to, (flags & MSG_TRUNC) != 0};
   const size_t least = flags & MSG_WAITALL ? to.left() : std::min<size_t>(to.left(), low_water(socket));
   ssize_t done = 0;
@@ -150,9 +150,9 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
     if (got != -EAGAIN || may_not_wait(socket, flags)) return done > 0 ? done : got;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
     const int waited =
-        Wait(socket, life)
+        Wait(socket, begun)
             .until([&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; },
-                   deadline);
+                   done > 0 || (flags & kNotTheFirst) ? ended_by_any_handler(deadline) : deadline);
     if (to.left() == 0) return 0;  // tcp_recvmsg() waits for nothing once
     if (waited != 0) return done > 0 ? done : waited;
   }
@@ -166,7 +166,7 @@ ssize_t take_stream(uint32_t socket, IntoPipe& to) {
 
 template <class Source>
 ssize_t send_stream(uint32_t socket, Source& from, int flags) {
-  const uint32_t life = life_of(socket);
+  const Begun begun(socket);
   ssize_t done = 0;
   TimeNs deadline = 0;
   for (;;) {
@@ -179,8 +179,9 @@ ssize_t send_stream(uint32_t socket, Source& from, int flags) {
     if (may_not_wait(socket, flags)) return done > 0 ? done : -EAGAIN;
     if (deadline == 0) deadline = deadline_after(state.names[socket].send_timeout_ns.load());
     const int waited =
-        Wait(socket, life)
-            .until([&] { return (level(socket, kLevelOut) & (kLevelOut | EPOLLERR)) != 0; }, deadline);
+        Wait(socket, begun)
+            .until([&] { return (level(socket, kLevelOut) & (kLevelOut | EPOLLERR)) != 0; },
+                   done > 0 || (flags & kNotTheFirst) ? ended_by_any_handler(deadline) : deadline);
     if (waited != 0) return done > 0 ? done : waited;
   }
 }

@@ -10,6 +10,10 @@
 
 namespace skerry::sockets::client {
 
+// Beside MSG_*, of recvmmsg() and sendmmsg(): a message before this one has moved, so any handler ends the
+// wait.
+inline constexpr int kNotTheFirst = 1 << 24;
+
 // `flags` are MSG_*. Streams:
 ssize_t receive_stream(uint32_t socket, Pieces& to, int flags);
 // What is there, without waiting; -EAGAIN, or kPipeWaits.

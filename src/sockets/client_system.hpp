@@ -58,9 +58,12 @@ inline timespec to_timespec(DurationNs duration) {
           .tv_nsec = static_cast<long>(duration % kSecond)};
 }
 
+// A deadline that never comes.
+inline constexpr TimeNs kFarAway = uint64_t{1} << 62;
+
 // Sleeps while *word == expected; words are shared between processes. `deadline` is on the monotonic clock.
-// kNever sleeps without a time-out, so a handler installed with SA_RESTART does not end it; with a deadline
-// every handler ends it with -EINTR (futex(2)).
+// kNever sleeps without a time-out, so a handler installed with SA_RESTART does not end it; with a deadline,
+// and be it kFarAway, every handler ends it with -EINTR (futex(2)).
 inline long futex_wait(std::atomic<uint32_t>* futex_word, uint32_t expected, TimeNs deadline) {
   const timespec until = to_timespec(deadline);
   return system_call(SYS_futex, word(futex_word), FUTEX_WAIT_BITSET, expected,

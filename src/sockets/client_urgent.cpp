@@ -79,7 +79,7 @@ ssize_t receive_urgent(uint32_t socket, Pieces& to, int flags) {
   SocketIn& in = state.in[socket];
   const SocketOut& out = state.out[socket];
   const Lock lock(in.rx_lock);
-  if (!lock) return -EINTR;
+  if (!lock) return -EDEADLK;
   const Mark mark = mark_of(socket, read_position(socket));
   const bool taken = in.urgent_taken.load(std::memory_order_relaxed) == mark.count;
   if (is_inline(socket) || !has_urgent(socket) || taken) return -EINVAL;

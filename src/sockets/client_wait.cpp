@@ -14,6 +14,7 @@ namespace {
 constinit Contention contention;
 constinit int doorbells[kMaxWaiters] = {};       // descriptor + 1
 constinit thread_local uint32_t own_waiter = 0;  // + 1
+constinit thread_local bool own_waiter_taken = false;
 constinit pthread_key_t exit_key = 0;
 constinit bool exit_key_made = false;
 
@@ -84,6 +85,7 @@ void release_waiters_of(uint32_t slot) {
 }
 
 int doorbell(uint32_t waiter) {
+  const NoHandlers none;
   if (doorbells[waiter] == 0) {
     const int pipe_end = request_doorbell(waiter);
     if (pipe_end < 0) return -1;
@@ -142,14 +144,26 @@ int sleep_armed(uint32_t waiter, TimeNs deadline) {
   return result == -ETIMEDOUT || result == -EINTR ? static_cast<int>(result) : 0;
 }
 
-uint32_t thread_waiter() {
-  if (own_waiter == 0) {
-    const uint32_t claimed = claim_waiter();
-    if (claimed == kNoWaiter) return kNoWaiter;
-    own_waiter = claimed + 1;
-    if (exit_key_made) pthread_setspecific(exit_key, &own_waiter);
+ThreadWaiter::ThreadWaiter() : is_own_(!own_waiter_taken) {
+  const NoHandlers none;
+  if (is_own_ && own_waiter != 0) {
+    index_ = own_waiter - 1;
+  } else {
+    index_ = claim_waiter();
+    is_own_ = is_own_ && index_ != kNoWaiter;
+    if (is_own_) own_waiter = index_ + 1;
+    if (is_own_ && exit_key_made) pthread_setspecific(exit_key, &own_waiter);
   }
-  return own_waiter - 1;
+  if (is_own_) own_waiter_taken = true;
+}
+
+void ThreadWaiter::release() {
+  const NoHandlers none;
+  if (is_own_)
+    own_waiter_taken = false;
+  else if (index_ != kNoWaiter &&
+           state.view.waiter_owners()[index_].load() == state.slot + 1)  // not the parent's
+    release_waiter(index_);
 }
 
 void release_thread_waiter() {
@@ -161,6 +175,7 @@ void release_thread_waiter() {
 // The doorbells of epoll sets stay open: the child shares those sets.
 void forget_waiters_after_fork() {
   own_waiter = 0;
+  own_waiter_taken = false;
   forget_bells_after_fork();
   for (uint32_t waiter = 0; waiter < kMaxWaiters; ++waiter)
     if (epoll_descriptors[waiter].load(std::memory_order_relaxed) == 0) forget_doorbell(waiter);
@@ -172,18 +187,18 @@ bool prepare_thread_exit() {
   return exit_key_made;
 }
 
-Wait::Wait(uint32_t socket, uint32_t life) : socket_(socket), life_(life), waiter_(thread_waiter()) {
-  if (waiter_ != kNoWaiter) watch(socket_, waiter_);
+Wait::Wait(uint32_t socket, const Begun& begun) : socket_(socket), begun_(begun) {
+  if (index() != kNoWaiter) watch(socket_, index());
 }
 
 Wait::~Wait() {
-  if (waiter_ != kNoWaiter) unwatch(socket_, waiter_);
+  if (index() != kNoWaiter) unwatch(socket_, index());
 }
 
 // What the stack noted so far is looked at now; the bit is taken so that a later note is a new one.
 void Wait::take_note() {
-  if (waiter_ == kNoWaiter) return;
-  state.view.ready(waiter_)[socket_ / 64].fetch_and(~(uint64_t{1} << (socket_ % 64)),
+  if (index() == kNoWaiter) return;
+  state.view.ready(index())[socket_ / 64].fetch_and(~(uint64_t{1} << (socket_ % 64)),
                                                     std::memory_order_seq_cst);
 }
 
@@ -191,12 +206,13 @@ void Wait::take_note() {
 int Wait::sleep(TimeNs deadline) {
   const auto undo = [](void* wait) {
     Wait& self = *static_cast<Wait*>(wait);
-    if (self.waiter_ == kNoWaiter) return;
-    disarm(self.waiter_);
-    unwatch(self.socket_, self.waiter_);
+    if (self.index() == kNoWaiter) return;
+    disarm(self.index());
+    unwatch(self.socket_, self.index());
+    self.waiter_.release();
   };
   const auto sleep = [&]() -> long {
-    if (waiter_ != kNoWaiter) return sleep_armed(waiter_, deadline);
+    if (index() != kNoWaiter) return sleep_armed(index(), deadline);
     const timespec pause = to_timespec(kMillisecond);
     if (system_call(SYS_nanosleep, word(&pause), 0) == -EINTR) return -EINTR;
     return monotonic_ns() >= deadline ? -ETIMEDOUT : 0;

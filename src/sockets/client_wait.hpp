@@ -53,28 +53,51 @@ inline void disarm(uint32_t waiter) {
 // Sleeps on an armed waiter (kFutex). 0 (perhaps for nothing), -ETIMEDOUT or -EINTR. Disarms.
 int sleep_armed(uint32_t waiter, TimeNs deadline);
 
-// The waiter of this thread, claimed when first needed; kNoWaiter if none is free.
-uint32_t thread_waiter();
+// The waiter of this thread, claimed when first needed; another one in a handler that has interrupted a wait
+// of the same thread, because what the stack tells that wait is not ours to take.
+class ThreadWaiter {
+ public:
+  ThreadWaiter();
+  ~ThreadWaiter() { release(); }
+  ThreadWaiter(const ThreadWaiter&) = delete;
+  ThreadWaiter& operator=(const ThreadWaiter&) = delete;
+
+  uint32_t index() const { return index_; }  // kNoWaiter if none is free
+  void release();
+
+ private:
+  uint32_t index_;
+  bool is_own_;
+};
 void release_thread_waiter();      // at the thread's end
 void forget_waiters_after_fork();  // in the child: they are the parent's, and so are their pipes
 bool prepare_thread_exit();        // once: makes threads release their waiters when they end
 
-// Which life of its index the socket is in. A call takes it before its first look and gives it to each Wait.
+// Which life of its index the socket is in.
 inline uint32_t life_of(uint32_t socket) {
   return state.out[socket].life.load(std::memory_order_acquire);
 }
+
+// What a call notes before its first look, and gives to each Wait.
+struct Begun {
+  explicit Begun(uint32_t socket) : life(life_of(socket)) {}
+
+  uint32_t life;
+  HandlersRun handlers = handlers_run();
+};
 
 // A blocking call of this thread on one socket. If another thread takes the last descriptor of it away
 // meanwhile: -EBADF, also if the index is another socket's by now, whose data and room are not ours.
 class Wait {
  public:
-  Wait(uint32_t socket, uint32_t life);
+  Wait(uint32_t socket, const Begun& begun);
   ~Wait();
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
 
-  // Until ready() says true: 0, -EAGAIN when the deadline (kNever: none) has passed, -EINTR. ready() may ask
-  // for space (want_space); it runs once more after arming.
+  // Until ready() says true: 0, -EAGAIN when the deadline (kNever: none) has passed, -EINTR: with a deadline
+  // any handler ends it, else those without SA_RESTART. ready() may ask for space (want_space); it runs once
+  // more after arming.
   template <class Ready>
   int until(Ready ready, TimeNs deadline) {
     // Once more after ready(), which may have seen words of a later life: they were stored behind its number.
@@ -85,11 +108,11 @@ class Wait {
       if (is_over()) return outcome();
       for (Yields yields; yields.again();)
         if (is_over()) return outcome();
-      if (waiter_ != kNoWaiter) arm(waiter_, kFutex);
-      const bool over = is_over();
-      if (over || !is_held_here()) {
-        if (waiter_ != kNoWaiter) disarm(waiter_);
-        return over ? outcome() : -EBADF;
+      if (index() != kNoWaiter) arm(index(), kFutex);
+      const bool over = is_over(), interrupted = is_interrupted(deadline);
+      if (over || interrupted || !is_held_here()) {
+        if (index() != kNoWaiter) disarm(index());
+        return over ? outcome() : interrupted ? -EINTR : -EBADF;
       }
       const int slept = sleep(deadline);
       if (slept == 0) continue;
@@ -99,18 +122,27 @@ class Wait {
   }
 
  private:
+  uint32_t index() const { return waiter_.index(); }
   void take_note();
   int sleep(TimeNs deadline);
-  bool is_same_life() const { return life_of(socket_) == life_; }
+  bool is_interrupted(TimeNs deadline) const {
+    return deadline == kNever ? has_ended_calls_since(begun_.handlers) : has_run_since(begun_.handlers);
+  }
+  bool is_same_life() const { return life_of(socket_) == begun_.life; }
   // The life second: a new one begins before this process holds it.
   bool is_held_here() const {
     return (state.refs[socket_ / 64].load(std::memory_order_acquire) >> (socket_ % 64) & 1) && is_same_life();
   }
 
   uint32_t socket_;
-  uint32_t life_;
-  uint32_t waiter_;
+  Begun begun_;
+  ThreadWaiter waiter_;
 };
+
+// Who has moved some bytes tells so, and is not restarted.
+inline TimeNs ended_by_any_handler(TimeNs deadline) {
+  return deadline == kNever ? kFarAway : deadline;
+}
 
 inline TimeNs deadline_after(DurationNs timeout_ns) {
   return timeout_ns == 0 ? kNever : monotonic_ns() + timeout_ns;

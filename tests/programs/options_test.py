@@ -1,4 +1,4 @@
-"""Socket options, calls that were not made for sockets, threads that are cancelled, and attempts to connect that fail: on a stack they do and tell what they do and tell on plain Linux."""
+"""Socket options, calls that were not made for sockets, threads that are cancelled, signal handlers, and attempts to connect that fail: on a stack they do and tell what they do and tell on plain Linux."""
 
 import itertools
 import unittest
@@ -72,10 +72,22 @@ class Splices(Compared):
 
 
 class Threads(Compared):
+    def compare_compiled(self, source, least_lines, least_sockets):
+        program = self.folder / "program"
+        run(["gcc", "-O1", "-o", program, HERE / source, "-lpthread"], timeout_s=60)
+        self.compare(program, least_lines, least_sockets, options=("--share", str(self.folder)))
+
     def test_are_cancelled_as_on_linux(self):
-        program = self.folder / "cancelled"
-        run(["gcc", "-O1", "-o", program, HERE / "cancelled.c", "-lpthread"], timeout_s=60)
-        self.compare(program, 44, 20, options=("--share", str(self.folder)))
+        self.compare_compiled("cancelled.c", 44, 20)
+
+    def test_are_interrupted_in_the_middle_of_moving_bytes(self):
+        self.compare_compiled("handlers_bytes.c", 3, 6)
+
+    def test_are_interrupted_in_the_middle_of_any_call(self):
+        self.compare_compiled("handlers_calls.c", 5, 500)
+
+    def test_are_interrupted_where_they_wait(self):
+        self.compare_compiled("interrupted.c", 156, 700)
 
 
 class Connects(Compared):

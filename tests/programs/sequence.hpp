@@ -85,19 +85,27 @@ class Sequence {
   void end_child();
   void settle_and_look();
 
-  // sequence_calls.cpp, and sequence_bytes.cpp: send_or_receive()
+  // sequence_calls.cpp
   void call(Random& random);
   void make(Random& random, int slot, bool stream);
   void connected_pair(Random& random);
-  void send_or_receive(Random& random, int slot);
   void name_calls(Random& random, int slot);
+  void bind_beside(Random& random, int slot);
   void option_calls(Random& random, int slot);
+  void put(int slot, int fd, bool v6);
+  // sequence_descriptors.cpp
+  void make_kernels_own(Random& random, int slot);
   void descriptor_calls(Random& random, int slot);
+  void duplicate_over(Random& random, int slot, int other);
+  void move_up(int slot);
+  void close_some(Random& random, int slot, int other);
+  static int pass(int fd);
+  // sequence_bytes.cpp
+  void send_or_receive(Random& random, int slot);
+  // sequence_waiting.cpp
   void change_set(Random& random, int slot);
   void wait_on_set(Random& random, int set);
   void poll_and_select(Random& random);
-  void put(int slot, int fd, bool v6);
-  static int pass(int fd);
 
   uint64_t seed_;
   Barrier& barrier_;

@@ -1,18 +1,11 @@
-// What a call of a sequence can be. Each draws its arguments, says what it does, and says what it gave.
-#include <fcntl.h>
+// What a call of a sequence can be. Each draws its arguments, says what it does, and says what it gave. Here:
+// which it is, and the calls that make sockets, name them and set their options.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/select.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <iterator>
 
 #include "sequence.hpp"
 
@@ -20,6 +13,19 @@ namespace {
 
 int set_int(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof value);
+}
+
+bool has(int fd, int option) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 && value != 0;
+}
+
+// It listens, or has a peer.
+bool lives(int fd) {
+  sockaddr_storage peer{};
+  socklen_t length = sizeof peer;
+  return has(fd, SO_ACCEPTCONN) || getpeername(fd, as_name(peer), &length) == 0;
 }
 
 }  // namespace
@@ -52,10 +58,7 @@ void Sequence::call(Random& random) {
   const int slot = random.below(kSlots);
   switch (random.below(20)) {
     case 0:
-      if (random.one_in(8)) {  // the kernel's own stand beside ours in every set and every poll()
-        line_.say("s%d = eventfd", slot);
-        return put(slot, eventfd(static_cast<unsigned>(random.below(2)), EFD_NONBLOCK), false);
-      }
+      if (random.one_in(4)) return make_kernels_own(random, slot);
       return make(random, slot, random.one_in(2));
     case 1:
     case 2:
@@ -89,8 +92,10 @@ void Sequence::make(Random& random, int slot, bool stream) {
   const bool blocking = random.one_in(20);
   const int fd = socket(v6 ? AF_INET6 : AF_INET,
                         (stream ? SOCK_STREAM : SOCK_DGRAM) | (blocking ? 0 : SOCK_NONBLOCK), 0);
-  line_.say("s%d = %s%s%s", slot, blocking ? "blocking " : "", stream ? "stream" : "datagram",
-            v6 ? " v6" : "");
+  const bool shares = random.one_in(5);
+  line_.say("s%d = %s%s%s%s", slot, blocking ? "blocking " : "", stream ? "stream" : "datagram",
+            v6 ? " v6" : "", shares ? " that shares its port" : "");
+  if (shares) set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   if (stream)
     set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);  // else what a peer has seen is a question of its ACKs
   // A stack that gets no core for so long looks like one that does not answer, so a closer look waits longer.
@@ -139,16 +144,13 @@ void Sequence::name_calls(Random& random, int slot) {
   sockaddr_storage address = loopback(of.v6, 0, length);
   switch (random.below(8)) {
     case 0: {
-      int reuse = 0, listens = 0;
-      length = sizeof reuse;
-      getsockopt(of.fd, SOL_SOCKET, SO_REUSEADDR, &reuse, &length);
-      getsockopt(slots_[other].fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length);
-      sockaddr_storage peer{};
-      length = sizeof peer;
-      const bool lives = listens != 0 || getpeername(slots_[other].fd, as_name(peer), &length) == 0;
+      if (random.one_in(4)) return bind_beside(random, slot);
       // Not compared: SO_REUSEADDR beside who has it not. A port that nobody holds, or a socket of the other
-      // protocol, may by chance be one that waits for late segments of a sequence before.
-      const bool taken = random.one_in(3) && reuse == 0 && lives && other != slot &&
+      // protocol, may by chance be one that waits for late segments of a sequence before. Which of two that
+      // share a port gets something is drawn by Linux.
+      const bool shared = has(of.fd, SO_REUSEPORT) && has(slots_[other].fd, SO_REUSEPORT);
+      const bool taken = random.one_in(3) && !has(of.fd, SO_REUSEADDR) && !shared &&
+                         lives(slots_[other].fd) && other != slot &&
                          is_stream(of.fd) == is_stream(slots_[other].fd);
       address = loopback(of.v6, 0, length);
       if (taken) address = loopback(of.v6, port_of(slots_[other].fd), length);
@@ -204,6 +206,20 @@ void Sequence::name_calls(Random& random, int slot) {
   }
 }
 
+// Another one for a moment where a socket is, by SO_REUSEPORT or without.
+void Sequence::bind_beside(Random& random, int slot) {
+  const Slot& of = slots_[slot];
+  const bool stream = is_stream(of.fd), shares = !random.one_in(3);
+  if (!lives(of.fd) || has(of.fd, SO_REUSEADDR)) return line_.say("nobody beside s%d", slot);
+  const int fd = socket(of.v6 ? AF_INET6 : AF_INET, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+  set_int(fd, SOL_SOCKET, SO_REUSEPORT, shares);
+  socklen_t length = 0;
+  sockaddr_storage address = loopback(of.v6, port_of(of.fd), length);
+  line_.say("bind beside s%d%s", slot, shares ? ", sharing" : "");
+  if (line_.gave(bind(fd, as_name(address), length)) == 0 && stream) line_.gave(listen(fd, 1));
+  close(fd);
+}
+
 void Sequence::option_calls(Random& random, int slot) {
   struct Name {
     int level, name;
@@ -235,135 +251,4 @@ void Sequence::option_calls(Random& random, int slot) {
     if (line_.gave(getsockopt(fd, name.level, name.name, &value, &length)) == 0)
       line_.say(" %d of %u", value, length);
   }
-}
-
-// To ourselves, over a Unix socket.
-int Sequence::pass(int fd) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) != 0) return -1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  char byte = 0;
-  iovec piece{&byte, 1};
-  msghdr message{};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-  *rights = {.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-  memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-  int got = -1;
-  if (sendmsg(ends[0], &message, 0) == 1 && recvmsg(ends[1], &message, 0) == 1 &&
-      CMSG_FIRSTHDR(&message) != nullptr)
-    memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof got);
-  const int error = errno;
-  close(ends[0]);
-  close(ends[1]);
-  errno = error;
-  return got;
-}
-
-void Sequence::descriptor_calls(Random& random, int slot) {
-  Slot& of = slots_[slot];
-  const int other = random.below(kSlots);
-  switch (random.below(8)) {
-    case 0:
-    case 1:
-    case 2:
-      line_.say("close s%d", slot);
-      line_.gave(close(of.fd));
-      of = {};
-      return;
-    case 3: {
-      line_.say("s%d = dup s%d", other, slot);
-      const int fd = random.one_in(2) ? dup(of.fd) : fcntl(of.fd, F_DUPFD_CLOEXEC, 20);
-      line_.gave(fd < 0 ? fd : 0);
-      return put(other, fd, of.v6);
-    }
-    case 4:
-      line_.say("dup2 s%d s%d", slot, other);
-      if (line_.gave(dup2(of.fd, slots_[other].fd) < 0 ? -1 : 0) == 0) slots_[other].v6 = of.v6;
-      return;
-    case 5: {
-      line_.say("s%d = passed s%d", other, slot);
-      const int fd = pass(of.fd);
-      line_.gave(fd < 0 ? fd : 0);
-      return put(other, fd, of.v6);
-    }
-    case 6: {
-      int bytes = -1;
-      line_.say("FIONREAD s%d", slot);
-      if (line_.gave(ioctl(of.fd, FIONREAD, &bytes)) == 0) line_.say(" %d", bytes);
-      return;
-    }
-    default:
-      line_.say("F_GETFL s%d", slot);
-      line_.gave(fcntl(of.fd, F_GETFL));
-  }
-}
-
-void Sequence::change_set(Random& random, int slot) {
-  static constexpr uint32_t kEvents[] = {EPOLLIN,  EPOLLOUT, EPOLLIN | EPOLLOUT, EPOLLIN | EPOLLRDHUP,
-                                         EPOLLPRI, 0};
-  static constexpr uint32_t kModes[] = {
-      0, 0, EPOLLET, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT, EPOLLEXCLUSIVE, EPOLLEXCLUSIVE | EPOLLET};
-  static constexpr int kOperations[] = {EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD,
-                                        EPOLL_CTL_DEL};
-  const int set = random.below(kSets), operation = kOperations[random.below(std::size(kOperations))];
-  epoll_event event{};
-  event.events = kEvents[random.below(std::size(kEvents))] | kModes[random.below(std::size(kModes))];
-  // One in the other is not shared here: once there are two processes, each has what was there at the fork.
-  const bool nested = random.one_in(10) && !is_shared_;
-  // The kernel tells an edge of a set in a set at times when nothing has changed.
-  if (nested && (event.events & EPOLLET)) event.events &= ~EPOLLET;
-  event.data.u32 = static_cast<uint32_t>(nested ? kSlots + 1 : slot);
-  const int fd = nested ? sets_[1 - set] : slots_[slot].fd;
-  one_shot_in_the_other_ = one_shot_in_the_other_ || (nested && (event.events & EPOLLONESHOT));
-  line_.say("epoll_ctl e%d %s %c%d %x", set,
-            operation == EPOLL_CTL_ADD   ? "ADD"
-            : operation == EPOLL_CTL_MOD ? "MOD"
-                                         : "DEL",
-            nested ? 'e' : 's', nested ? 1 - set : slot, event.events);
-  line_.gave(epoll_ctl(sets_[set], operation, fd, &event));
-}
-
-void Sequence::wait_on_set(Random& random, int set) {
-  epoll_event events[32];
-  const timespec none{};
-  line_.say("epoll_wait e%d", set);
-  const int count = random.one_in(4) ? epoll_pwait2(sets_[set], events, std::size(events), &none, nullptr)
-                                     : epoll_wait(sets_[set], events, std::size(events), 0);
-  line_.gave(count);
-  std::sort(events, events + std::max(count, 0), [](const epoll_event& a, const epoll_event& b) {
-    return a.data.u32 != b.data.u32 ? a.data.u32 < b.data.u32 : a.events < b.events;
-  });
-  for (int i = 0; i < count; ++i) line_.say(" %u:%x", events[i].data.u32, events[i].events);
-}
-
-void Sequence::poll_and_select(Random& random) {
-  if (random.one_in(2)) {
-    static constexpr short kEvents[] = {POLLIN, POLLOUT, POLLIN | POLLOUT, POLLRDHUP, POLLPRI, 0};
-    pollfd fds[kSlots + 1];
-    for (int i = 0; i < kSlots; ++i)
-      fds[i] = {.fd = slots_[i].fd, .events = kEvents[random.below(std::size(kEvents))], .revents = 0};
-    fds[kSlots] = {.fd = sets_[0], .events = POLLIN, .revents = 0};
-    line_.say("poll");
-    const timespec none{};
-    line_.gave(random.one_in(4) ? ppoll(fds, kSlots + 1, &none, nullptr) : poll(fds, kSlots + 1, 0));
-    for (const pollfd& fd : fds) line_.say(" %x", static_cast<unsigned>(fd.revents));
-    return;
-  }
-  fd_set sets[3];
-  for (fd_set& set : sets) {
-    FD_ZERO(&set);
-    for (const Slot& slot : slots_)
-      if (slot.fd >= 0 && random.one_in(2)) FD_SET(slot.fd, &set);
-  }
-  timeval none{};
-  line_.say("select");
-  line_.gave(select(FD_SETSIZE, &sets[0], &sets[1], &sets[2], &none));
-  for (const Slot& slot : slots_)
-    if (slot.fd >= 0)
-      line_.say(" %d%d%d", FD_ISSET(slot.fd, &sets[0]), FD_ISSET(slot.fd, &sets[1]),
-                FD_ISSET(slot.fd, &sets[2]));
 }

@@ -1,6 +1,6 @@
 """Calls drawn from seeds give the same on a stack as on plain Linux: results, errno, readiness, bytes.
 
-What is drawn is in sequence_calls.cpp and sequence_bytes.cpp. By hand, as many sequences as one likes, from any seed on:
+What is drawn is in sequence_calls.cpp, sequence_descriptors.cpp, sequence_bytes.cpp and sequence_waiting.cpp. By hand, as many sequences as one likes, from any seed on:
 
     SKERRY_SEQUENCES=100000 SKERRY_SEQUENCES_SEED=1 ./test programs
 """
@@ -16,7 +16,7 @@ from lab.process import run
 from skerry_case import SkerryCase
 
 HERE = Path(__file__).parent
-SOURCES = [HERE / name for name in ("sequences.cpp", "sequence_calls.cpp", "sequence_bytes.cpp")]
+SOURCES = [HERE / name for name in ("sequences.cpp", "sequence_calls.cpp", "sequence_descriptors.cpp", "sequence_bytes.cpp", "sequence_waiting.cpp")]
 CALLS = 40  # of a sequence, as in sequence.hpp
 AT_ONCE = 1000  # sequences of one process, so that one that hangs is soon found
 PATIENCE_MS = (5, 50, 500)  # after each call, before a difference is believed: the stack and a busy machine may need time

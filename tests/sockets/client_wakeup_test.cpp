@@ -248,7 +248,7 @@ TEST_F(WakeupTest, WhoWaitsIsNotToldOfTheSocketThatCameAfterwards) {
       }
       return false;
     };
-    client::Wait wait(socket, client::life_of(socket));
+    client::Wait wait(socket, client::Begun(socket));
     EXPECT_EQ(wait.until(ready, client::deadline_after(5 * kSecond)), -EBADF);
     os->close(next);
   }

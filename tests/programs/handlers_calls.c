@@ -1,0 +1,206 @@
+// Signal handlers that open, name, poll, wait and close, that fork, and that leave by siglongjmp(): one line
+// a scenario, to be compared with plain Linux.
+#include "storm.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+enum { kOften = 300 };
+static int set;
+static atomic_int wrong;
+
+#define EXPECT(what)                              \
+  do {                                            \
+    if (!(what)) {                                \
+      atomic_fetch_add(&wrong, 1);                \
+      printf("%s: %s\n", #what, strerror(errno)); \
+    }                                             \
+  } while (0)
+
+static int descriptors(void) {
+  int count = 0;
+  DIR* const folder = opendir("/proc/self/fd");
+  while (folder != NULL && readdir(folder) != NULL) ++count;
+  closedir(folder);
+  return count;
+}
+
+// A connection from its first call to its last.
+static void live(int kind) {
+  struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t length = sizeof name;
+  char byte = (char)kind;
+  const int listener = socket(AF_INET, SOCK_STREAM, 0), near = socket(AF_INET, SOCK_STREAM, 0);
+  EXPECT(bind(listener, (struct sockaddr*)&name, length) == 0);
+  EXPECT(getsockname(listener, (struct sockaddr*)&name, &length) == 0 && listen(listener, 1) == 0);
+  EXPECT(connect(near, (struct sockaddr*)&name, length) == 0);
+  const int far = accept(listener, NULL, NULL);
+  struct epoll_event interest = {.events = EPOLLIN, .data = {.fd = far}};
+  EXPECT(far >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, far, &interest) == 0);
+  EXPECT(send(near, &byte, 1, 0) == 1);
+  struct pollfd asked = {far, POLLIN, 0};
+  int polled = 0;
+  do polled = poll(&asked, 1, 10000);
+  while (polled < 0 && errno == EINTR);
+  EXPECT(polled == 1);
+  struct epoll_event found[8];
+  const int count = epoll_wait(set, found, 8, 0);
+  int ours = 0;
+  for (int i = 0; i < count; ++i) ours += found[i].data.fd == far;
+  EXPECT(ours == 1);
+  EXPECT(recv(far, &byte, 1, MSG_DONTWAIT) == 1 && byte == (char)kind);
+  EXPECT(close(near) == 0 && close(far) == 0 && close(listener) == 0);
+}
+
+static void lives(void) {
+  struct Storm own;
+  begin_storm(&own, 2, live);
+  while (atomic_load(&own.run) < kOften) live(0);
+  end_storm(&own);
+}
+
+// What the stack tells a wait that was interrupted, and what it tells the handler's own.
+static void send_and_wait(int kind) {
+  char byte = 0;
+  struct pollfd nothing = {pair_[0], POLLIN, 0};
+  EXPECT(poll(&nothing, 1, kind - 1) <= 0);
+  EXPECT(send(pair_[0], &byte, 1, MSG_DONTWAIT) == 1);
+}
+
+// Nobody else sends, so each wait ends by its own handlers' bytes.
+static void waits(void) {
+  struct Storm own;
+  struct epoll_event found, interest = {.events = EPOLLIN};
+  CHECK(epoll_ctl(set, EPOLL_CTL_ADD, pair_[1], &interest) == 0);
+  begin_storm(&own, 2, send_and_wait);
+  char bytes[64];
+  struct pollfd asked = {pair_[1], POLLIN, 0};
+  while (atomic_load(&own.run) < kOften) {
+    EXPECT(recv(pair_[1], bytes, sizeof bytes, 0) > 0);
+    const int polled = poll(&asked, 1, -1);
+    EXPECT(polled == 1 || errno == EINTR);
+    const int waited = epoll_wait(set, &found, 1, -1);
+    EXPECT(waited == 1 || errno == EINTR);
+  }
+  end_storm(&own);
+}
+
+static sigjmp_buf start;
+static volatile int jumps, armed;
+
+static void jump(int kind) {
+  if (armed == 0) return;
+  armed = 0;
+  ++jumps;
+  fire_soon(storm, kind - 1);
+  siglongjmp(start, kind);
+}
+
+static void* send_one(void* unused) {
+  char byte = 1;
+  EXPECT(send(pair_[0], &byte, 1, 0) == 1);
+  return unused;
+}
+
+// After all the jumps the sockets are everybody's as before.
+static void leaps(void) {
+  static char bytes[4000];
+  struct Storm own;
+  struct pollfd asked = {pair_[1], POLLIN, 0};
+  begin_storm(&own, 2, jump);
+  sigsetjmp(start, 1);
+  while (jumps < kOften) {
+    armed = 1;
+    EXPECT(send(pair_[0], bytes, sizeof bytes, 0) == sizeof bytes);
+    EXPECT(recv(pair_[1], bytes, sizeof bytes, 0) > 0);
+    if (jumps % 8 == 0)
+      while (recv(pair_[1], bytes, sizeof bytes, MSG_DONTWAIT) > 0) continue;
+    if (jumps % 3 == 0) recv(pair_[1], bytes, sizeof bytes, 0);
+    if (jumps % 3 == 1) poll(&asked, 1, -1);
+  }
+  armed = 0;
+  end_storm(&own);
+  pthread_t other;
+  pthread_create(&other, NULL, send_one, NULL);
+  pthread_join(other, NULL);
+  const pid_t child = fork();
+  if (child == 0) send_one(NULL), _exit(0);
+  int status = 1;
+  EXPECT(waitpid(child, &status, 0) == child && status == 0);
+  int came = 0;  // behind what is left of the leaps
+  while (came < 2 && poll(&asked, 1, 10000) == 1) came += recv(pair_[1], bytes, sizeof bytes, 0) == 1;
+  EXPECT(came == 2);
+}
+
+static atomic_int born;
+
+static void fork_and_send(int kind) {
+  if (atomic_load(&born) >= kOften / 10) return;
+  const pid_t child = _Fork();  // fork() may not be called in handlers
+  const char byte = (char)(8 + kind);
+  if (child == 0) _exit(send(pair_[0], &byte, 1, 0) == 1 ? 0 : 1);
+  int status = 1;
+  pid_t ended = 0;
+  do ended = waitpid(child, &status, 0);
+  while (ended < 0 && errno == EINTR);
+  EXPECT(child > 0 && ended == child && status == 0);
+  atomic_fetch_add(&born, 1);
+}
+
+static void forks(void) {
+  struct Storm own;
+  begin_storm(&own, 2, fork_and_send);
+  int children = 0;
+  char byte = 0;
+  while (children < kOften / 10) {
+    EXPECT(send(pair_[0], "\1", 1, 0) == 1);
+    while (recv(pair_[1], &byte, 1, MSG_DONTWAIT) == 1) children += byte > 8;
+  }
+  end_storm(&own);
+}
+
+// What is set is what is asked for.
+static void others(int number) {
+  (void)number;
+}
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // siginterrupt()
+static void actions(void) {
+  struct sigaction action = {.sa_handler = others, .sa_flags = SA_RESETHAND}, found;
+  EXPECT(sigaction(SIGUSR1, &action, NULL) == 0 && sigaction(SIGUSR1, NULL, &found) == 0);
+  EXPECT(found.sa_handler == others && (found.sa_flags & SA_RESETHAND) && !(found.sa_flags & SA_SIGINFO));
+  EXPECT(raise(SIGUSR1) == 0 && sigaction(SIGUSR1, NULL, &found) == 0 && found.sa_handler == SIG_DFL);
+  EXPECT(signal(SIGUSR1, others) == SIG_DFL && signal(SIGUSR1, SIG_IGN) == others);
+  EXPECT(signal(SIGUSR1, others) == SIG_IGN && siginterrupt(SIGUSR1, 1) == 0);
+  EXPECT(sigaction(SIGUSR1, NULL, &found) == 0 && !(found.sa_flags & SA_RESTART));
+  EXPECT(sigaction(SIGKILL, &action, NULL) < 0 && errno == EINVAL && signal(0, others) == SIG_ERR);
+}
+
+static void* scenario_of_a_thread(void* scenario) {
+  ((void (*)(void))scenario)();
+  pthread_exit(NULL);
+}
+
+static void run(const char* name, void (*scenario)(void)) {
+  pthread_t thread;
+  make_pair(SOCK_DGRAM);
+  set = epoll_create1(0);
+  const int before = descriptors();
+  pthread_create(&thread, NULL, scenario_of_a_thread, (void*)scenario);
+  pthread_join(thread, NULL);
+  printf("%s: wrong %d, descriptors %+d\n", name, wrong, descriptors() - before);
+  fflush(stdout);
+  close(set), close(pair_[0]), close(pair_[1]);
+}
+
+int main(void) {
+  alarm(90);
+  run("lives", lives);
+  run("waits", waits);
+  run("leaps", leaps);
+  run("forks", forks);
+  run("actions", actions);
+  return 0;
+}
