@@ -43,6 +43,13 @@ void change_sets(Engine& engine, const std::vector<uint8_t>& bytes) {
   }
 }
 
+// One port in four has none.
+std::optional<Socket> some_socket(const void*, const Tuple& tuple) {
+  const uint8_t port = tuple.destination_port[1];
+  if (port % 4 == 0) return std::nullopt;
+  return Socket{.whole = port % 4 != 1, .any_address = port % 4 == 2};
+}
+
 // At the link and in ARP too both ways of running rules agree.
 template <class Read>
 void check_realm(Engine& indexed, Engine& linear, const Interface& network, Hook hook,
@@ -74,6 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   Engine indexed(ruleset), linear(std::move(ruleset), 0, {}, Engine::Search::linear);
+  for (Engine* engine : {&indexed, &linear}) engine->ask_sockets(&some_socket, nullptr);
   indexed.take_over(linear, 0);
   const Interface network = network_interface();
   for (const bool leaves : {false, true}) {

@@ -25,6 +25,7 @@
 #include "sockets/datagram_component.hpp"
 #include "sockets/server.hpp"
 #include "stack/ip.hpp"
+#include "stack/own_sockets.hpp"
 #include "stack/tcp_component.hpp"
 #include "stack/udp_component.hpp"
 #include "wires.hpp"
@@ -84,6 +85,7 @@ class StackProcess {
   IndexPool ids_;
   tcp::Tcp tcp_;
   stack::Udp udp_;
+  const stack::OwnSockets own_sockets_;
   Ip ip_;
   sockets::Server server_;
   NameDoor name_door_;
@@ -155,6 +157,7 @@ StackProcess<Wire>::StackProcess(Process process, StackSettings settings, ShmLin
       ids_(settings_.sockets),
       tcp_(arena, limits(settings_), streams_of(view), ids_, secret<SipKey>(), random_),
       udp_(settings_.sockets + 1, random_),  // the last is the stack's own
+      own_sockets_(tcp_, udp_),
       ip_(wire_.link(),
           {.addresses = settings_.addresses,
            .gateway = settings_.gateway,
@@ -172,6 +175,7 @@ StackProcess<Wire>::StackProcess(Process process, StackSettings settings, ShmLin
       shown_(process_.stats),
       in_use_(process_.stats.counter("sockets.in_use")) {
   server_.set_real_time_offset(real_time_offset());
+  ip_.filter().ask_sockets(&stack::OwnSockets::find, &own_sockets_);
   // The session's first words, which the program shows as its interface.
   sockets::Control& control = view_.control();
   control.magic = sockets::kSessionMagic;

@@ -43,12 +43,14 @@ std::string rules_of(const std::vector<std::string>& match, const std::vector<Ho
   return rules;
 }
 
-// Not every match can be asked at the link or in ARP; it is followed wherever it can be.
+// Not every match can be asked at the link or in ARP, and one about sockets not behind output; it is followed
+// wherever it can be.
 Result<CompiledRules> compile_match(const std::vector<std::string>& match) {
   const Hooks ip{"inet", "", {"prerouting", "input", "output", "postrouting"}},
-      link{"netdev", " device eth0", {"ingress", "egress"}}, arp{"arp", "", {"input", "output"}};
+      link{"netdev", " device eth0", {"ingress", "egress"}}, arp{"arp", "", {"input", "output"}},
+      sockets{"inet", "", {"prerouting", "input", "output"}};
   for (const std::vector<Hooks>& most :
-       std::vector<std::vector<Hooks>>{{ip, link, arp}, {ip, link}, {link, arp}}) {
+       std::vector<std::vector<Hooks>>{{ip, link, arp}, {ip, link}, {link, arp}, {sockets}}) {
     Result<CompiledRules> rules = compile_text(rules_of(match, most), "the match", Complaints::kept);
     if (rules) return rules;
   }

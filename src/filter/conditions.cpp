@@ -75,6 +75,10 @@ class Ahead {
     unknown(load.to, 16);
     return true;
   }
+  bool take(const LoadSocket& load) {
+    unknown(load.to, 4);
+    return true;
+  }
   bool take(const HashRegisters& hash) {
     unknown(hash.to, 4);
     return true;

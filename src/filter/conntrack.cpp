@@ -23,10 +23,6 @@ bool asks(const Tuple& tuple) {
   return type == 8 || type == 13 || type == 15 || type == 17;
 }
 
-bool is_icmp_error(bool v6, uint8_t type) {
-  return v6 ? type < 128 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
-}
-
 // Router, neighbour and group messages of IPv6 belong to no flow.
 bool is_never_tracked(uint8_t icmp6_type) {
   return (icmp6_type >= 130 && icmp6_type <= 136) || icmp6_type == 143;

@@ -28,8 +28,9 @@ bool leaves_packets_alone(const Ruleset& ruleset) {
       for (const Expression& each : rule.expressions)
         if (sets_zone(each.action) ||
             !is_one_of<LoadImmediate, Decide, Compare, InRange, LoadPayload, LoadExtension, LoadMeta,
-                       NextNumber, HashRegisters, HashFlow, StoreMark, LoadCt, StoreCt, Translate, Mask,
-                       Shift, SwapBytes, Lookup, Touch, TouchMapped, UpdateSet, Log, Reject>(each.action))
+                       LoadSocket, NextNumber, HashRegisters, HashFlow, StoreMark, LoadCt, StoreCt, Translate,
+                       Mask, Shift, SwapBytes, Lookup, Touch, TouchMapped, UpdateSet, Log, Reject>(
+                each.action))
           return false;
   return true;
 }

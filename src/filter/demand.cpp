@@ -88,6 +88,11 @@ class Reader {
          .more = load.reply ? uint16_t{1} : uint16_t{0},
          .bytes = static_cast<uint8_t>(bytes)});
   }
+  // A rule holds for no packet without a socket.
+  void operator()(const LoadSocket& load) {
+    demand_.exact = false;
+    forget(load.to, 4);
+  }
   void operator()(const LoadImmediate& load) { forget(load.to, load.value.length); }
   void operator()(const NextNumber& next) { forget(next.to, 4); }
   void operator()(const HashRegisters& hash) { forget(hash.to, 4); }

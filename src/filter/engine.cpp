@@ -9,6 +9,7 @@
 #include "filter/vm.hpp"
 #include "filter/vm_ct.hpp"
 #include "filter/vm_numbers.hpp"
+#include "filter/vm_socket.hpp"
 #include "filter/vm_write.hpp"
 
 namespace skerry::filter {

@@ -22,6 +22,7 @@
 #include "filter/ruleset.hpp"
 #include "filter/set_change.hpp"
 #include "filter/set_index.hpp"
+#include "filter/socket.hpp"
 #include "filter/verdict_memory.hpp"
 
 namespace skerry::filter {
@@ -82,6 +83,12 @@ class Engine {
   void track_with(Conntrack* conntrack) {
     conntrack_ = conntrack;
     if (conntrack != nullptr && translates()) conntrack->make_room_for_nat();
+  }
+
+  // Rules ask about sockets there; without, no packet has one. `context` outlives the engine.
+  void ask_sockets(SocketLookup lookup, const void* context) {
+    find_socket_ = lookup;
+    sockets_ = context;
   }
 
   // What the base chains at a hook say, in order of priority. The packet's headers have been read; its mark
@@ -227,6 +234,8 @@ class Engine {
   Search search_;
   size_t needed_bytes_ = 0;
   Conntrack* conntrack_ = nullptr;
+  SocketLookup find_socket_ = nullptr;
+  const void* sockets_ = nullptr;
   std::array<bool, 2> tracks_{};  // by v6
   bool tracks_before_rules_ = true;
   bool writes_ = false;

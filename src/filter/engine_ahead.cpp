@@ -7,13 +7,17 @@
 namespace skerry::filter {
 
 // Numbers one after the other begin with the first; a seed that is not given is drawn. What is written into
-// a packet must be seen, and the checksum that changes with it.
+// a packet must be seen, and the checksum that changes with it; and of an ICMP error the ports that it
+// quotes, which lead to a socket.
 void Engine::look_at(const Action& action) {
   constexpr size_t kLongestHeader = 60;
   if (const auto* next = std::get_if<NextNumber>(&action))
     number_states_[next->state] = next->range.modulus - 1;
   if (const auto* hash = std::get_if<HashRegisters>(&action); hash != nullptr && hash->state != kNone)
     number_states_[hash->state] = draw();
+  constexpr size_t kIcmpBytes = 8, kPortBytes = 4;
+  if (std::holds_alternative<LoadSocket>(action))
+    needed_bytes_ = std::max(needed_bytes_, 2 * kLongestHeader + kIcmpBytes + kPortBytes);
   const auto* const store = std::get_if<StorePayload>(&action);
   if (store == nullptr) return;
   writes_ = true;

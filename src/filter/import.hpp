@@ -76,9 +76,12 @@ class Import {
   bool immediate(uint32_t table, const Nest& nest, Action& action);
   bool compare(uint32_t, const Nest& nest, Action& action);
   bool range(uint32_t, const Nest& nest, Action& action);
+  // import_loads.cpp
   bool payload(uint32_t, const Nest& nest, Action& action);
   bool extension(uint32_t, const Nest& nest, Action& action);
   bool meta(uint32_t, const Nest& nest, Action& action);
+  bool socket(uint32_t, const Nest& nest, Action& action);
+  // import_ct.cpp
   bool ct(uint32_t table, const Nest& nest, Action& action);
   bool ct_set(const Nest& nest, CtKey key, Action& action);
   bool notrack(uint32_t, const Nest& nest, Action& action);
@@ -102,7 +105,6 @@ class Import {
   bool dynset(uint32_t table, const Nest& nest, Action& action);
   bool log(uint32_t, const Nest& nest, Action& action);
   bool reject(uint32_t, const Nest& nest, Action& action);
-  bool socket(uint32_t, const Nest& nest, Action& action);
   bool object_reference(uint32_t table, const Nest& nest, Action& action);
   bool touch_one(StatefulKind kind, const Nest& nest, Action& action);
   template <StatefulKind kind>

@@ -1,5 +1,5 @@
 // What a rule is made of: each expression's attributes to a value, with the defaults that the kernel fills
-// in.
+// in. Here how expressions are told apart, and what works on registers alone.
 //
 // Here an expression is checked by itself; what it reads and what may stand where is for verify.cpp.
 #include <cerrno>
@@ -8,12 +8,6 @@
 #include "filter/import.hpp"
 
 namespace skerry::filter {
-
-namespace {
-
-constexpr uint32_t kMostRegisterBytes = kRegisters * 4;
-
-}  // namespace
 
 bool Import::expressions(uint32_t table, const Attribute& list, std::vector<Expression>& into) {
   size_t position = 0;
@@ -62,7 +56,7 @@ bool Import::read(uint32_t table, const std::string& name, const Nest& nest, Act
       {"numgen", known({kNumgenTo, kNumgenModulus, kNumgenType, kNumgenOffset}), &Import::numgen},
       {"hash", known({kHashFrom, kHashTo, kHashLength, kHashModulus, kHashSeed, kHashOffset, kHashType}),
        &Import::hash},
-      {"socket", UINT32_MAX, &Import::socket},
+      {"socket", known({kSocketKey, kSocketTo, kSocketLevel}), &Import::socket},
       {"exthdr",
        known({kExthdrTo, kExthdrType, kExthdrOffset, kExthdrLength, kExthdrFlags, kExthdrOperation}),
        &Import::extension},
@@ -160,96 +154,6 @@ bool Import::range(uint32_t, const Nest& nest, Action& action) {
   return true;
 }
 
-bool Import::payload(uint32_t, const Nest& nest, Action& action) {
-  using namespace nft;
-  uint32_t base = 0, offset = 0, length = 0;
-  LoadPayload load{};
-  if (nest.has(kPayloadFrom)) return write_payload(nest, action);
-  if (!reader_.only(nest, known({kPayloadTo, kPayloadBase, kPayloadOffset, kPayloadLength}), "payload") ||
-      !reader_.need(nest, {kPayloadTo, kPayloadBase, kPayloadOffset, kPayloadLength}, "payload") ||
-      !register_number(nest, kPayloadTo, load.to) || !reader_.number(nest, kPayloadBase, base) ||
-      !reader_.number(nest, kPayloadOffset, offset) || !reader_.number(nest, kPayloadLength, length))
-    return false;
-  if (base > 3) return reader_.refuse(nest[kPayloadBase].at, EOPNOTSUPP, "there is no such header");
-  if (length == 0 || length > kMostRegisterBytes || offset > UINT16_MAX)
-    return reader_.refuse(nest[kPayloadLength].at, ERANGE, "this part of a header is too long or too far in");
-  load.base = static_cast<HeaderBase>(base);
-  load.offset = static_cast<uint16_t>(offset);
-  load.length = static_cast<uint8_t>(length);
-  if (load.base == HeaderBase::inner)
-    return reader_.refuse(nest[kPayloadBase].at, EOPNOTSUPP,
-                          "matching behind the transport header (@ih) is not supported");
-  action = load;
-  return true;
-}
-
-bool Import::extension(uint32_t, const Nest& nest, Action& action) {
-  using namespace nft;
-  uint32_t offset = 0, length = 0, flags = 0, operation = 0;
-  LoadExtension load{};
-  if (!nest.has(kExthdrTo))
-    return reader_.refuse(nest.at, EOPNOTSUPP, "changing or removing options of a header is not supported");
-  if (!reader_.need(nest, {kExthdrTo, kExthdrType, kExthdrOffset, kExthdrLength}, "exthdr") ||
-      !register_number(nest, kExthdrTo, load.to) || !reader_.number(nest, kExthdrOffset, offset) ||
-      !reader_.number(nest, kExthdrLength, length) || !reader_.number(nest, kExthdrFlags, flags) ||
-      !reader_.number(nest, kExthdrOperation, operation))
-    return false;
-  if (nest[kExthdrType].bytes.size() != 1)
-    return reader_.refuse(nest[kExthdrType].at, EINVAL, "a header's type has one byte");
-  if (operation > 2) return reader_.refuse(nest.at, EOPNOTSUPP, "options of SCTP and DCCP are not supported");
-  if (offset > UINT8_MAX || length > kMostRegisterBytes || flags > 1 || (length == 0 && flags == 0))
-    return reader_.refuse(nest.at, ERANGE, "this part of an option is too long or too far in");
-  load.kind = static_cast<ExtensionKind>(operation);
-  if (load.kind == ExtensionKind::ipv4)
-    return reader_.refuse(nest.at, EOPNOTSUPP, "matching on options of IPv4 is not supported");
-  load.type = nest[kExthdrType].bytes[0];
-  load.offset = static_cast<uint8_t>(offset);
-  load.only_present = flags == 1;
-  // What is there or not is one byte, whatever length nft asks for.
-  load.length = load.only_present ? 1 : static_cast<uint8_t>(length);
-  action = load;
-  return true;
-}
-
-bool Import::meta(uint32_t, const Nest& nest, Action& action) {
-  using namespace nft;
-  uint32_t key = 0;
-  if (!reader_.need(nest, {kMetaKey}, "meta") || !reader_.number(nest, kMetaKey, key)) return false;
-  if (nest.has(kMetaFrom) == nest.has(kMetaTo))
-    return reader_.refuse(nest.at, EINVAL, "meta reads or sets, one of both");
-  if (nest.has(kMetaFrom)) {
-    StoreMark store{};
-    if (key != static_cast<uint32_t>(MetaKey::mark))
-      return reader_.refuse(nest[kMetaKey].at, EOPNOTSUPP, "of meta only the mark can be set");
-    if (!register_number(nest, kMetaFrom, store.from)) return false;
-    action = store;
-    return true;
-  }
-  LoadMeta load{};
-  if (!register_number(nest, kMetaTo, load.to)) return false;
-  load.key = static_cast<MetaKey>(key);
-  switch (load.key) {
-    case MetaKey::length:
-    case MetaKey::protocol:
-    case MetaKey::mark:
-    case MetaKey::iif:
-    case MetaKey::oif:
-    case MetaKey::iifname:
-    case MetaKey::oifname:
-    case MetaKey::iiftype:
-    case MetaKey::oiftype:
-    case MetaKey::nfproto:
-    case MetaKey::l4proto:
-    case MetaKey::pkttype:
-      break;
-    default:
-      return reader_.refuse(nest[kMetaKey].at, EOPNOTSUPP,
-                            "this key of meta is not supported (docs/filter.md lists what is)");
-  }
-  action = load;
-  return true;
-}
-
 bool Import::bitwise(uint32_t, const Nest& nest, Action& action) {
   using namespace nft;
   uint32_t length = 0, operation = 0;
@@ -292,7 +196,7 @@ bool Import::byteorder(uint32_t, const Nest& nest, Action& action) {
       !reader_.number(nest, kByteorderOperation, operation) ||
       !reader_.number(nest, kByteorderLength, length) || !reader_.number(nest, kByteorderSize, size))
     return false;
-  if (operation > 1 || (size != 2 && size != 4 && size != 8) || length == 0 || length > kMostRegisterBytes)
+  if (operation > 1 || (size != 2 && size != 4 && size != 8) || length == 0 || length > kRegisterBytes)
     return reader_.refuse(nest.at, EINVAL, "bytes change places in groups of 2, 4 or 8");
   swap.length = static_cast<uint8_t>(length);
   swap.size = static_cast<uint8_t>(size);

@@ -120,13 +120,6 @@ bool Import::reject(uint32_t, const Nest& nest, Action& action) {
   return true;
 }
 
-bool Import::socket(uint32_t, const Nest& nest, Action&) {
-  return reader_.refuse(
-      nest.at, EOPNOTSUPP,
-      "socket would never hold: rules of a stack judge packets before it looks for a socket, "
-      "and all of them are of one program; write the ports instead (tcp dport)");
-}
-
 bool Import::object_reference(uint32_t table, const Nest& nest, Action& action) {
   using namespace nft;
   if (nest.has(kObjrefFrom)) {

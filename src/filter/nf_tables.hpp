@@ -164,6 +164,7 @@ enum Exthdr : uint16_t {
   kExthdrFrom
 };
 enum Meta : uint16_t { kMetaTo = 1, kMetaKey, kMetaFrom };
+enum Socket : uint16_t { kSocketKey = 1, kSocketTo, kSocketLevel };
 enum Ct : uint16_t { kCtTo = 1, kCtKey, kCtDirection, kCtFrom };
 enum Bitwise : uint16_t {
   kBitwiseFrom = 1,

@@ -14,4 +14,9 @@ constexpr bool has_ports(uint8_t protocol) {
          protocol == kProtocolSctp || protocol == kProtocolUdpLite;
 }
 
+// A type of ICMP that quotes the packet which it is about.
+constexpr bool is_icmp_error(bool v6, uint8_t type) {
+  return v6 ? type < 128 : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
 }  // namespace skerry::filter

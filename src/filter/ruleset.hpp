@@ -73,6 +73,7 @@ struct Value {
 // Registers are counted in words of 32 bits, 0 to 15.
 using Register = uint8_t;
 inline constexpr unsigned kRegisters = 16;
+inline constexpr unsigned kRegisterBytes = 4 * kRegisters;  // of all together
 
 struct LoadImmediate {
   Register to;
@@ -154,6 +155,11 @@ enum class MetaKey : uint8_t {  // NFT_META_*
 struct LoadMeta {
   Register to;
   MetaKey key;
+};
+enum class SocketKey : uint8_t { transparent, mark, wildcard };  // NFT_SOCKET_*
+struct LoadSocket {
+  Register to;
+  SocketKey key;
 };
 struct StoreMark {
   Register from;
@@ -244,10 +250,10 @@ struct Reject {
   uint8_t code;
 };
 
-using Action =
-    std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, StorePayload, NextNumber,
-                 HashRegisters, HashFlow, LoadExtension, LoadMeta, StoreMark, LoadCt, StoreCt, Untrack,
-                 Translate, Mask, Shift, SwapBytes, Lookup, Touch, TouchMapped, UpdateSet, Log, Reject>;
+using Action = std::variant<LoadImmediate, Decide, Compare, InRange, LoadPayload, StorePayload, NextNumber,
+                            HashRegisters, HashFlow, LoadExtension, LoadMeta, LoadSocket, StoreMark, LoadCt,
+                            StoreCt, Untrack, Translate, Mask, Shift, SwapBytes, Lookup, Touch, TouchMapped,
+                            UpdateSet, Log, Reject>;
 struct Expression {
   Action action;
   uint32_t attribute = 0;  // its Origin's; the sequence is the rule's

@@ -105,6 +105,12 @@ class RuleVerifier {
     const bool name = action.key == MetaKey::iifname || action.key == MetaKey::oifname;
     return writes(action.to, name ? 16 : 4);
   }
+  bool check(const LoadSocket& action) {
+    if (!sees_ip())
+      return refuse(at_, EOPNOTSUPP,
+                    "there are no sockets in tables of family arp and netdev: write ip or inet");
+    return writes(action.to, 4);
+  }
   bool check(const StoreMark& action) { return reads(action.from, 4); }
   bool check(const LoadCt& action) { return need_flows() && writes(action.to, bytes_of(action.key)); }
   bool check(const StoreCt& action) { return need_flows() && reads(action.from, bytes_of(action.key)); }

@@ -23,6 +23,8 @@ constexpr uint8_t bit(Hook hook) {
 constexpr uint8_t kRejectingHooks =
     bit(Hook::prerouting) | bit(Hook::input) | bit(Hook::output) | bit(Hook::ingress);
 
+constexpr uint8_t kSocketHooks = bit(Hook::prerouting) | bit(Hook::input) | bit(Hook::output);
+
 // Where sources and destinations are translated (the validate functions of nft_nat.c and its like).
 uint8_t hooks_of(NatKind kind) {
   switch (kind) {
@@ -203,6 +205,9 @@ class ChainVerifier {
     if (std::holds_alternative<Reject>(expression.action) &&
         ((from.filter | from.nat) & ~kRejectingHooks) != 0)
       return refuse(origin, EOPNOTSUPP, "nothing can be rejected at this hook");
+    if (std::holds_alternative<LoadSocket>(expression.action) &&
+        ((from.filter | from.nat) & ~kSocketHooks) != 0)
+      return refuse(origin, EOPNOTSUPP, "socket can be asked for at prerouting, input and output");
     const auto* translate = std::get_if<Translate>(&expression.action);
     if (translate == nullptr) return true;
     if (from.filter != 0)

@@ -1,8 +1,8 @@
 // What each expression does to a packet, its registers and the verdict: the interpreter, included by
 // engine.cpp alone.
 //
-// What has to do with connections is in vm_ct.hpp, numbers that rules make in vm_numbers.hpp, what they write
-// in vm_write.hpp.
+// What has to do with connections is in vm_ct.hpp, with sockets in vm_socket.hpp, numbers that rules make in
+// vm_numbers.hpp, what they write in vm_write.hpp.
 //
 // Read first: the eval functions of nft_*.c, which this follows down to what is left in a register.
 #pragma once
@@ -194,6 +194,11 @@ struct Engine::Run {
         return store_number(action.to, packet.type);
     }
   }
+
+  // vm_socket.hpp
+  void operator()(const LoadSocket& action);
+  std::optional<Tuple> tuple_to_socket() const;
+  std::optional<Socket> find_socket() const;
 
   void operator()(const StoreMark& action) { std::memcpy(&packet.mark, at(action.from), 4); }
 

@@ -26,6 +26,7 @@ filter::Engine FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey&
   if (resumes) conntrack_->resume();
   if (engine_.tracks() && conntrack_ == nullptr) conntrack_ = std::make_unique<filter::Conntrack>(secret);
   engine_.track_with(conntrack_.get());
+  engine_.ask_sockets(find_socket_, sockets_);
   left_ = came_tracked_ = {};
   left_mark_ = came_mark_ = 0;
   events_.forget();
@@ -53,6 +54,7 @@ void FilterHooks::make_room() {
 }
 
 uint64_t FilterHooks::follow(filter::Engine match, TimeNs now) {
+  match.ask_sockets(find_socket_, sockets_);
   trace_ = std::make_unique<FilterTrace>(std::move(match), ++followers_, now);
   engine_.remember_none(true);
   make_room();

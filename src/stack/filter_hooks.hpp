@@ -25,6 +25,12 @@ class FilterHooks {
   // `routes` outlives the object.
   explicit FilterHooks(const Routes& routes) : routes_(routes), engine_(filter::Ruleset{}) {}
 
+  // Rules may ask about sockets, also later ones: Engine::ask_sockets().
+  void ask_sockets(filter::SocketLookup find, const void* context) {
+    find_socket_ = find;
+    sockets_ = context;
+    engine_.ask_sockets(find, context);
+  }
   // Only between breaths. What has a name goes on counting where the one before was. In the pauses the old
   // rules judge; from the last one on the new ones do. Returns the old ones, which may take long to free.
   // `secret` is for the connections: strangers must not know where in the table theirs are.
@@ -132,6 +138,8 @@ class FilterHooks {
   filter::Tracked came_tracked_;                                      // what rules at the link say of it
   filter::Tracked left_, expected_;                                   // of looped packets
   filter::Engine engine_;
+  filter::SocketLookup find_socket_ = nullptr;
+  const void* sockets_ = nullptr;
   std::unique_ptr<filter::Conntrack> conntrack_;  // since rules first asked about connections
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
   std::vector<uint8_t> copy_;             // link header and beginning of the packet taken last

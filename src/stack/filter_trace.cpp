@@ -60,6 +60,7 @@ bool only_matches(const filter::Ruleset& ruleset) {
            std::holds_alternative<filter::LoadExtension>(expression.action) ||
            std::holds_alternative<filter::LoadMeta>(expression.action) ||
            std::holds_alternative<filter::LoadCt>(expression.action) ||
+           std::holds_alternative<filter::LoadSocket>(expression.action) ||
            std::holds_alternative<filter::Mask>(expression.action) ||
            std::holds_alternative<filter::Shift>(expression.action) ||
            std::holds_alternative<filter::SwapBytes>(expression.action);

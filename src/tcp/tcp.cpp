@@ -24,6 +24,20 @@ void Tcp::set_path_lookup(PathLookup lookup, void* context) {
   impl_->path_context = context;
 }
 
+std::optional<Tcp::Receiver> Tcp::receiver(const Endpoint& local, const Endpoint& remote) const {
+  const Flow flow{local.address, remote.address, local.port, remote.port};
+  const uint32_t hash = impl_->hasher(flow);
+  if (const ConnectionId id = impl_->find(hash, flow); id != kNoConnection) {
+    const bool opens =
+        impl_->blocks[id].state == State::syn_received && impl_->cold[id].parent != kNoConnection;
+    return Receiver{.whole = !opens};
+  }
+  if (impl_->time_wait.find(hash, flow) != nullptr) return Receiver{.whole = false};
+  const ConnectionId listener = impl_->ports.listener(local, hash);
+  if (listener == kNoConnection) return std::nullopt;
+  return Receiver{.any_address = impl_->cold[listener].bound.address.is_unspecified()};
+}
+
 void Tcp::receive(TimeNs now, const SegmentIn& segment) {
   impl_->receive(now, segment);
 }

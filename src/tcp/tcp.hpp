@@ -190,6 +190,13 @@ class Tcp {
   using PathLookup = Path (*)(void* context, const IpAddress& local, const IpAddress& remote);
   void set_path_lookup(PathLookup lookup, void* context);
 
+  // ---- to whom a segment from `remote` to `local` would go
+  struct Receiver {
+    bool whole = true;         // false: in TIME-WAIT, or its handshake with a listener is under way
+    bool any_address = false;  // a listener that is bound to none in particular
+  };
+  std::optional<Receiver> receiver(const Endpoint& local, const Endpoint& remote) const;
+
   // ---- from the wire
   void receive(TimeNs now, const SegmentIn& segment);
   // An ICMP error about a segment of ours, checked against the window (RFC 5927). `error` is an errno value;
