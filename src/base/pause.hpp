@@ -6,25 +6,35 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <type_traits>
 #include <utility>
 
 namespace skerry {
 
 class Pause {
  public:
+  // Takes pages back of memory that nobody reads again, which is freed afterwards: that takes long if there
+  // are many.
+  using TakeBack = void (*)(void* begin, size_t bytes);
+  static constexpr size_t kPage = 4096, kTakenBack = 8 * kPage;  // at once
+
   // Nothing is more urgent.
   Pause() = default;
   // Calls `give_way` at each `pieces`-th call; a power of two.
-  explicit Pause(std::function<void()> give_way, uint32_t pieces = 16)
-      : give_way_(std::move(give_way)), mask_(pieces - 1) {}
+  explicit Pause(std::function<void()> give_way, uint32_t pieces = 16, TakeBack take_back = nullptr)
+      : give_way_(std::move(give_way)), mask_(pieces - 1), take_back_(take_back) {}
 
   void operator()() const {
     if (give_way_ && (++count_ & mask_) == 0) give_way_();
   }
 
-  // As container.clear(), one after the other: to free many takes time too.
+  // Empties a container and frees its memory: to free much takes time too.
   template <class Container>
   void clear(Container& container) const {
+    using Value = typename Container::value_type;
+    if constexpr (requires { container.data(); }) {
+      if constexpr (std::is_trivially_destructible_v<Value>) container.clear();
+    }
     while (!container.empty()) {
       if constexpr (requires { container.pop_back(); })
         container.pop_back();
@@ -32,12 +42,28 @@ class Pause {
         container.erase(container.begin());
       (*this)();
     }
+    if constexpr (requires { container.data(); })
+      give_pages_back(container.data(), container.capacity() * sizeof(Value));
+    Container().swap(container);
+  }
+  // As container.reserve(size).
+  template <class Container>
+  void reserve(Container& container, size_t size) const {
+    if (size <= container.capacity()) return;
+    Container larger;
+    larger.reserve(size);
+    for (auto& each : container) {
+      larger.push_back(std::move(each));
+      (*this)();
+    }
+    container.swap(larger);
+    clear(larger);
   }
   // As container.resize(size, value).
   template <class Container>
   void resize(Container& container, size_t size, const typename Container::value_type& value = {}) const {
     constexpr size_t kAtOnce = 32;
-    container.reserve(size);
+    reserve(container, size);
     while (container.size() < size) {
       container.resize(container.size() + std::min(kAtOnce, size - container.size()), value);
       (*this)();
@@ -46,22 +72,26 @@ class Pause {
   // As container.push_back(value).
   template <class Container>
   void push_back(Container& container, typename Container::value_type value) const {
-    if (container.size() == container.capacity()) {
-      Container larger;
-      larger.reserve(std::max<size_t>(16, 2 * container.size()));
-      for (auto& each : container) {
-        larger.push_back(std::move(each));
-        (*this)();
-      }
-      container.swap(larger);
-      clear(larger);
-    }
+    if (container.size() == container.capacity())
+      reserve(container, std::max<size_t>(16, 2 * container.size()));
     container.push_back(std::move(value));
   }
 
  private:
+  void give_pages_back(void* at, size_t bytes) const {
+    if (take_back_ == nullptr) return;
+    auto* begin = static_cast<uint8_t*>(at);
+    uint8_t* const end = begin + bytes - (reinterpret_cast<uintptr_t>(begin) + bytes) % kPage;
+    begin += -reinterpret_cast<uintptr_t>(begin) % kPage;
+    for (; begin < end; begin += std::min<ptrdiff_t>(kTakenBack, end - begin)) {
+      take_back_(begin, static_cast<size_t>(std::min<ptrdiff_t>(kTakenBack, end - begin)));
+      (*this)();
+    }
+  }
+
   std::function<void()> give_way_;
   uint32_t mask_ = 0;
+  TakeBack take_back_ = nullptr;
   mutable uint32_t count_ = 0;
 };
 

@@ -4,7 +4,8 @@
 
 namespace skerry::filter {
 
-void ConnectionCounts::make_room(const Pause& pause) {
+void ConnectionCounts::make_room(size_t lists, const Pause& pause) {
+  if (lists > lists_.size()) pause.resize(lists_, lists);
   if (!counted_.empty()) return;
   pause.resize(counted_, kMostCounted);
   pause.resize(buckets_, kMostCounted, kNone);
@@ -14,8 +15,14 @@ void ConnectionCounts::make_room(const Pause& pause) {
   }
 }
 
+void ConnectionCounts::take_apart(const Pause& pause) {
+  pause.clear(lists_);
+  pause.clear(counted_);
+  pause.clear(buckets_);
+}
+
 void ConnectionCounts::begin(uint32_t list) {
-  make_room(Pause());
+  make_room(lists_.size(), Pause());
   if (list >= lists_.size()) lists_.resize(list + size_t{1});
   while (lists_[list].first != kNone) remove(lists_[list].first);
   lists_[list] = {};

@@ -22,8 +22,10 @@ class ConnectionCounts {
   static constexpr uint32_t kMostSwept = 4096;
   static constexpr uint32_t kMostLooked = 128;
 
-  // For all flows that may be counted; else the first begin() does it, at once.
-  void make_room(const Pause& pause);
+  // For all flows that may be counted, in lists with numbers below `lists`; else begin() does it, at once.
+  void make_room(size_t lists, const Pause& pause);
+  // What the destructor would do, in pieces.
+  void take_apart(const Pause& pause);
   // The list of that number is there from now on, and empty.
   void begin(uint32_t list);
   // Counts a flow, or with null one more that nobody tracks. True: those that are open are more than `most`.

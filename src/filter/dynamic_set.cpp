@@ -137,6 +137,19 @@ size_t DynamicSet::make_room(size_t wanted, TimeNs now) {
   return frees_;
 }
 
+void DynamicSet::take_apart(const Pause& pause) {
+  pause.clear(elements_);
+  pause.clear(keys_);
+  pause.clear(expires_);
+  pause.clear(timeouts_);
+  pause.clear(used_);
+  pause.clear(givers_);
+  pause.clear(next_);
+  pause.clear(buckets_);
+  pause.clear(changed_);
+  pause.clear(noted_);
+}
+
 void DynamicSet::remove(const uint8_t* key, TimeNs now) {
   if (const Element* element = find(key, now)) release(static_cast<uint32_t>(element - elements_.data()));
 }

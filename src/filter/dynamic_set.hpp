@@ -89,7 +89,7 @@ class DynamicSet {
   }
 
   // What the destructor would do, in pieces.
-  void take_apart(const Pause& pause) { pause.clear(elements_); }
+  void take_apart(const Pause& pause);
 
   static constexpr DurationNs kNoTimeout = 0;
 

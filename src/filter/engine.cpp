@@ -114,7 +114,7 @@ void Engine::make_dynamic_sets(TimeNs now, const Pause& pause) {
     places += set.most_elements * set.element_expressions.size();
   }
   dynamic_sets_.reserve(sets);
-  ruleset_.stateful.reserve(places);
+  pause.reserve(ruleset_.stateful, places);
   for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
     const Set& set = ruleset_.sets[i];
     if (!set.dynamic) continue;
@@ -126,7 +126,7 @@ void Engine::make_dynamic_sets(TimeNs now, const Pause& pause) {
   }
   pause.resize(tallies_, places);
   for (uint32_t i = 0; i < tallies_.size(); ++i, pause()) {
-    if (ruleset_.stateful[i].kind == StatefulKind::connections) connections_.make_room(pause);
+    if (ruleset_.stateful[i].kind == StatefulKind::connections) connections_.make_room(places, pause);
     begin(i);
   }
   for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {  // what the text says that elements have counted

@@ -79,6 +79,7 @@ bool Import::batch(ConstBytes bytes) {
     };
     std::for_each(rules.rbegin(), rules.rend(), take);
     std::for_each(behind.begin(), behind.end(), take);
+    pause_.clear(behind);
     behind = std::move(all);
   }
   return sort_elements();
@@ -283,27 +284,6 @@ void Import::take_apart() {
   pause_.clear(object_names_);
   for (auto& [chain, rules] : inserted_) pause_.clear(rules);
   pause_.clear(ends_);
-}
-
-void take_apart(Ruleset& ruleset, const Pause& pause) {
-  for (Chain& chain : ruleset.chains) pause.clear(chain.rules);
-  for (Set& set : ruleset.sets) {
-    pause.clear(set.elements);
-    pause.clear(set.spare_counters);
-  }
-  pause.clear(ruleset.chains);
-  pause.clear(ruleset.sets);
-  pause.clear(ruleset.objects);
-  pause.clear(ruleset.logs);
-  ruleset = {};
-}
-
-std::optional<Refusal> load(ConstBytes batch, Ruleset& ruleset, const Limits& limits, const Pause& pause) {
-  Import import(ruleset, limits, pause);
-  std::optional<Refusal> refusal = import.batch(batch) ? verify(ruleset, pause) : import.reader().refusal();
-  import.take_apart();
-  if (refusal) take_apart(ruleset, pause);
-  return refusal;
 }
 
 }  // namespace skerry::filter

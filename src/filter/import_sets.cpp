@@ -224,6 +224,8 @@ bool Import::new_object(uint8_t family, ConstBytes attributes) {
     return false;
   if (object_named(object.table, object.name, *kind) != kNone)
     return reader_.refuse(nest[kObjectName].at, EEXIST, "there are two objects " + object.name);
+  if (ruleset_.objects.size() >= limits_.objects)
+    return reader_.refuse(nest.at, E2BIG, "there are too many counters, limits and quotas with a name");
   if (!keep(begins, nest.at, object.stateful)) return false;
   object_names_.emplace(std::tuple{object.table, *kind, object.name}, object.stateful);
   object.handle = new_handle(object.table);

@@ -54,7 +54,7 @@ bool Import::keep(const Stateful& stateful, uint32_t at, uint32_t& index) {
   if (ruleset_.stateful.size() >= limits_.stateful)
     return reader_.refuse(at, E2BIG, "there are too many counters, limits and quotas");
   index = static_cast<uint32_t>(ruleset_.stateful.size());
-  ruleset_.stateful.push_back(stateful);
+  pause_.push_back(ruleset_.stateful, stateful);
   return true;
 }
 
@@ -96,7 +96,7 @@ bool Import::log(uint32_t, const Nest& nest, Action& action) {
     return reader_.refuse(nest.at, EINVAL, "a log goes to a group or has a level, not both");
   if (text.level > 7) return reader_.refuse(nest[kLogLevel].at, EINVAL, "there is no such log level");
   const auto index = static_cast<uint32_t>(ruleset_.logs.size());
-  ruleset_.logs.push_back(std::move(text));
+  pause_.push_back(ruleset_.logs, std::move(text));
   action = filter::Log{index};
   return true;
 }

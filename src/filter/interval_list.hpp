@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "base/pause.hpp"
 #include "filter/ruleset.hpp"
 
 namespace skerry::filter {
@@ -16,6 +17,11 @@ class IntervalList {
   // An element of the set that is not in the list.
   void add(const Set& set, uint32_t element);
   void remove(const Set& set, uint32_t element);
+  // What the destructor would do, in pieces.
+  void take_apart(const Pause& pause) {
+    pause.clear(blocks_);
+    pause.clear(firsts_);
+  }
   // The one that the key lies in; kNone if there is none.
   uint32_t find(const Set& set, const uint8_t* key) const;
   // One that shares a key with those from `low` to `high`; kNone if there is none.

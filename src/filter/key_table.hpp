@@ -23,6 +23,8 @@ class KeyTable {
   // An element of the set that is not in the table, nor another of its key. Now and then all are moved.
   void add(const Set& set, uint32_t element);
   void remove(const Set& set, uint32_t element);
+  // What the destructor would do, in pieces.
+  void take_apart(const Pause& pause) { pause.clear(places_); }
   // kNone if there is none.
   uint32_t find(const Set& set, const uint8_t* key) const;
 

@@ -32,6 +32,7 @@ struct Limits {
   size_t elements = 1'000'000;
   size_t dynamic_elements = 262'144;  // that sets have room for which change while packets pass
   size_t stateful = 1'000'000;
+  size_t objects = 32'768;  // of these with a name: all of them go on at once when rules change
 };
 
 // A batch that is an empty span is the ruleset with nothing in it. `ruleset` is to be empty; after a refusal

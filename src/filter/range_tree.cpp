@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
-
-#include "filter/sets.hpp"
 
 namespace skerry::filter {
 
@@ -18,19 +15,6 @@ uint64_t logarithm(uint64_t number) {
 }
 
 }  // namespace
-
-// The upper bytes of it, so that fields of different length are as wide.
-uint64_t RangeTree::number(const uint8_t* bytes, size_t length) {
-  uint64_t word = 0;
-  std::memcpy(&word, bytes, length);
-  return __builtin_bswap64(word);
-}
-
-RangeTree::Numbers RangeTree::numbers(const uint8_t* key) const {
-  Numbers all{};
-  for (size_t i = 0; i < fields_.size(); ++i) all[i] = number(key + fields_[i].at, fields_[i].bytes);
-  return all;
-}
 
 RangeTree::RangeTree(const Set& set, const Pause& pause) {
   size_t at = 0;
@@ -49,6 +33,14 @@ RangeTree::RangeTree(const Set& set, const Pause& pause) {
   leaf_of_.reserve(2 * set.elements.size());
   pause.resize(leaf_of_, set.elements.size(), kNone);
   if (!order.empty()) root_ = build(set, order.data(), order.data() + order.size(), pause);
+  pause.clear(order);
+}
+
+void RangeTree::take_apart(const Pause& pause) {
+  pause.clear(nodes_);
+  pause.clear(ranges_);
+  pause.clear(leaf_of_);
+  pause.clear(free_);
 }
 
 uint32_t RangeTree::new_node() {
@@ -218,76 +210,6 @@ uint32_t RangeTree::balance(uint32_t node) {
     return deep;
   }
   return node;
-}
-
-template <class Enters, class Look>
-size_t RangeTree::walk(Enters enters, Look look) const {
-  std::array<uint32_t, kMostHeight> waiting;
-  size_t depth = 0, looked = 0;
-  for (uint32_t at = root_; at != kNone;) {
-    ++looked;
-    const Node& node = nodes_[at];
-    const bool inside = enters(node, ranges(at));
-    if (inside && node.element == kNone) {
-      waiting[depth++] = node.below[1];
-      at = node.below[0];
-      continue;
-    }
-    if (inside && !look(node.element)) break;
-    at = depth > 0 ? waiting[--depth] : kNone;
-  }
-  return looked;
-}
-
-uint32_t RangeTree::find(const Set& set, const uint8_t* key, size_t* looked) const {
-  const Numbers wanted = numbers(key);
-  uint32_t best = kNone;
-  const auto enters = [&](const Node& node, const Range* range) {
-    bool inside = node.first < best;
-    for (size_t i = 0; inside && i < fields_.size(); ++i) inside = wanted[i] - range[i].low <= range[i].span;
-    return inside;
-  };
-  const auto look = [&](uint32_t element) {
-    if (in_ranges(set, set.elements[element], key)) best = element;
-    return true;
-  };
-  const size_t looks = walk(enters, look);
-  if (looked != nullptr) *looked = looks;
-  return best;
-}
-
-uint32_t RangeTree::find_same(const Set& set, const uint8_t* low, const uint8_t* high) const {
-  const Numbers wanted = numbers(low);
-  uint32_t found = kNone;
-  const auto enters = [&](const Node& node, const Range* range) {
-    bool inside = node.first < found;
-    for (size_t i = 0; inside && i < fields_.size(); ++i) inside = wanted[i] - range[i].low <= range[i].span;
-    return inside;
-  };
-  walk(enters, [&](uint32_t element) {
-    const Element& each = set.elements[element];
-    if (std::memcmp(&set.keys[each.key], low, set.key_bytes) == 0 &&
-        std::memcmp(&set.keys[each.key_end], high, set.key_bytes) == 0)
-      found = element;
-    return true;
-  });
-  return found;
-}
-
-uint32_t RangeTree::overlapping(const Set& set, const uint8_t* low, const uint8_t* high) const {
-  const Numbers from = numbers(low), to = numbers(high);
-  uint32_t found = kNone;
-  const auto enters = [&](const Node&, const Range* range) {
-    bool meets = true;
-    for (size_t i = 0; meets && i < fields_.size(); ++i)
-      meets = range[i].low <= to[i] && from[i] <= range[i].low + range[i].span;
-    return meets;
-  };
-  walk(enters, [&](uint32_t element) {
-    if (share_keys(set, set.elements[element], low, high)) found = element;
-    return found == kNone;
-  });
-  return found;
 }
 
 }  // namespace skerry::filter

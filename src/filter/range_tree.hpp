@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "base/pause.hpp"
@@ -24,6 +25,9 @@ class RangeTree {
   // An element of the set that is not in the tree.
   void add(const Set& set, uint32_t element);
   void remove(uint32_t element);
+
+  // What the destructor would do, in pieces.
+  void take_apart(const Pause& pause);
 
   // As find_element() of the same set: the first of those that the key is in; kNone if there is none.
   // `looked`: at how many boxes.
@@ -55,8 +59,17 @@ class RangeTree {
   };
   using Numbers = std::array<uint64_t, kMostFields>;
 
-  static uint64_t number(const uint8_t* bytes, size_t length);
-  Numbers numbers(const uint8_t* key) const;
+  // The upper bytes of it, so that fields of different length are as wide.
+  static uint64_t number(const uint8_t* bytes, size_t length) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes, length);
+    return __builtin_bswap64(word);
+  }
+  Numbers numbers(const uint8_t* key) const {
+    Numbers all{};
+    for (size_t i = 0; i < fields_.size(); ++i) all[i] = number(key + fields_[i].at, fields_[i].bytes);
+    return all;
+  }
   uint32_t build(const Set& set, uint32_t* begin, uint32_t* end, const Pause& pause);
   uint32_t new_node();
   uint32_t new_leaf(const Set& set, uint32_t element);

@@ -70,6 +70,14 @@ RuleIndex::RuleIndex(const std::vector<Rule>& rules, const ConditionReader& read
   pause.clear(conditions);
 }
 
+void RuleIndex::take_apart(const Pause& pause) {
+  for (Table& table : tables_) pause.clear(table.slots);
+  pause.clear(tables_);
+  pause.clear(checks_);
+  pause.clear(others_);
+  pause.clear(alike_);
+}
+
 uint32_t RuleIndex::word_of(const WordPlace& place) {
   beyond_ = beyond_ || place.source > Source::transport;
   const auto there = std::find(words_.begin(), words_.end(), place);
@@ -97,7 +105,7 @@ RuleIndex::Check RuleIndex::check_of(const Conditions& conditions) {
 void RuleIndex::fill(const RuleDraft& draft, const std::vector<Conditions>& conditions, const Pause& pause) {
   Table& table = tables_.emplace_back();
   for (const Bits& bits : draft.shape) table.parts.push_back({bits.mask, word_of(bits.place)});
-  table.slots.resize(std::bit_ceil(draft.rules.size() * 2));
+  pause.resize(table.slots, std::bit_ceil(draft.rules.size() * 2));
   table.shift = 32U - static_cast<unsigned>(std::countr_zero(table.slots.size()));
   const size_t end = table.slots.size() - 1;
   std::vector<uint32_t> last(table.slots.size());  // by slot: the last rule so far

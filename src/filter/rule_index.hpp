@@ -58,6 +58,8 @@ class RuleIndex {
       walk.least = std::min(walk.least, rule);
     }
   }
+  // What the destructor would do, in pieces.
+  void take_apart(const Pause& pause);
   // The first rule from `from` on that may hold; the number of rules if none does. `from` only grows.
   uint32_t next(Walk& walk, uint32_t from) const {
     if (walk.least < from) pass(walk, from);

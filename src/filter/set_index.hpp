@@ -35,6 +35,10 @@ class SetIndex {
   void add(const Set& set, uint32_t element);
   // One that is here; its keys are still there.
   void remove(const Set& set, uint32_t element);
+  // What the destructor would do, in pieces.
+  void take_apart(const Pause& pause) {
+    std::visit([&](auto& index) { index.take_apart(pause); }, index_);
+  }
 
  private:
   using Index = std::variant<KeyTable, IntervalList, RangeTree>;

@@ -1,15 +1,25 @@
 #include "run/slices.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <utility>
 
 namespace skerry {
 
+namespace {
+
+constexpr uint32_t kPieces = 16;  // of some microseconds, between two looks at the clock
+
+}  // namespace
+
 Result<void> Slices::begin(std::function<void(const Pause&)> work, std::function<void()> done) {
   CHECK(!is_busy());
-  pause_ = Pause([this] {
-    if (clock_() >= ends_) fiber_->give_way();
-  });
+  pause_ = Pause(
+      [this] {
+        if (clock_() >= ends_) fiber_->give_way();
+      },
+      kPieces, [](void* begin, size_t bytes) { ::madvise(begin, bytes, MADV_DONTNEED); });
   Result<Fiber> fiber = Fiber::create([this, work = std::move(work)] { work(pause_); });
   if (!fiber) return fiber.error();
   fiber_.emplace(std::move(*fiber));

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <array>
+#include <cerrno>
 #include <map>
 #include <type_traits>
 
@@ -183,6 +184,106 @@ TEST(Pause, RoomForConnectionsIsMadeInPieces) {
   ASSERT_FALSE(load(batch(table(), base_chain(), rule("in", one)), ruleset));
   const Engine engine(std::move(ruleset), 0, {}, Engine::Search::indexed, Pause([&] { ++pauses; }, 1));
   EXPECT_GE(pauses, ConnectionCounts::kMostCounted);
+}
+
+TEST(Pause, WhatGrowsIsMovedInPieces) {
+  // So that counters outgrow their room between two numbers of rules, and rules do not.
+  const auto pauses_of_rules = [](uint32_t many) {
+    size_t pauses = 0;
+    Octets all;
+    for (uint32_t i = 0; i < many; ++i) all = join(all, rule("in", join(counter(), counter(), counter())));
+    Ruleset ruleset;
+    EXPECT_FALSE(load(batch(table(), base_chain(), all), ruleset, {}, Pause([&] { ++pauses; }, 1)));
+    return pauses;
+  };
+  EXPECT_GE(pauses_of_rules(342) - pauses_of_rules(341), 1024U);
+}
+
+size_t pauses_of_engine(const Octets& bytes) {
+  size_t pauses = 0;
+  Ruleset ruleset;
+  CHECK(!load(bytes, ruleset));
+  const Engine engine(std::move(ruleset), 0, {}, Engine::Search::indexed, Pause([&] { ++pauses; }, 1));
+  return pauses;
+}
+
+TEST(Pause, RoomForWhatElementsCountIsMadeInPieces) {
+  constexpr uint32_t kRules = 1000, kElements = 5000, kAtOnce = 32;
+  Octets all;
+  for (uint32_t i = 0; i < kRules; ++i) all = join(all, rule("in", counter()));
+  const auto with = [&](const Octets& more) {
+    return batch(table(), base_chain(),
+                 set({.flags = nft::kSetEval, .more = join(size_of_set(kElements), more)}), all);
+  };
+  const Octets each_counts = attribute(nft::kSetExpression, attribute(nft::kExpressionName, text("counter")));
+  // What each element counts by begins with a pause too.
+  EXPECT_GE(pauses_of_engine(with(each_counts)) - pauses_of_engine(with({})),
+            kElements + kElements / kAtOnce + kRules);
+}
+
+TEST(Pause, RoomForListsOfConnectionsIsMadeInPieces) {
+  constexpr uint32_t kRules = 4096, kAtOnce = 32;
+  Octets all;
+  for (uint32_t i = 0; i < kRules; ++i) all = join(all, rule("in", counter()));
+  const Octets one = expression("connlimit", attribute(nft::kConnlimitCount, be32(1)));
+  const size_t counting = pauses_of_engine(batch(table(), base_chain(), all, rule("in", one))),
+               others = pauses_of_engine(batch(table(), base_chain(), all, rule("in", counter())));
+  constexpr size_t kFlows = ConnectionCounts::kMostCounted;
+  // Beside the room for flows, and a look at each rule.
+  EXPECT_GE(counting - others, kFlows + 2 * kFlows / kAtOnce + kRules + kRules / kAtOnce);
+}
+
+// All that goes on by its name does so between two packets.
+TEST(Pause, WhatGoesOnAtOnceIsNotMuch) {
+  const auto named = [](uint32_t many) {
+    Octets all;
+    for (uint32_t i = 0; i < many; ++i) all = join(all, counter_named("c" + std::to_string(i)));
+    return batch(table(), all);
+  };
+  const Limits limits{.objects = 3};
+  Ruleset ruleset;
+  EXPECT_FALSE(load(named(3), ruleset, limits));
+  const auto refusal = load(named(4), ruleset = {}, limits);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->error, E2BIG);
+  EXPECT_LE(Limits().objects, 32'768U);
+}
+
+// What the last rules have left is given back page by page before it is freed.
+TEST(Pause, NoPieceOfWhatIsFreedIsLarge) {
+  static size_t pages, largest;
+  static uint64_t pieces, last_piece;
+  constexpr uint32_t kElements = 20'000;
+  const Octets field = attribute(nft::kListElement, attribute(nft::kFieldLength, be32(2)));
+  const Octets boxes =
+      set({.flags = nft::kSetInterval | nft::kSetConcat,
+           .key_bytes = 8,
+           .more = attribute(nft::kSetDescription, attribute(nft::kDescriptionConcat, join(field, field)))});
+  Octets all;
+  for (uint32_t i = 0; i < kElements; i += 1000) {
+    Octets ranges;
+    for (uint32_t k = i; k < i + 1000; ++k)
+      ranges = join(ranges, element(join(be32(k << 16), be32(k << 16)),
+                                    value(nft::kElementKeyEnd, join(be32(k << 16), be32(UINT32_MAX << 16)))));
+    all = join(all, elements(ranges));
+  }
+  Ruleset ruleset;
+  ASSERT_FALSE(load(batch(table(), base_chain(), boxes, all), ruleset));
+  Engine engine(std::move(ruleset), 0);
+  pages = largest = 0;
+  pieces = 0;
+  last_piece = UINT64_MAX;
+  engine.take_apart(Pause([] { ++pieces; }, 1,
+                          [](void*, size_t bytes) {
+                            largest = std::max(largest, bytes);
+                            pages += bytes / Pause::kPage;
+                            EXPECT_NE(pieces, last_piece) << "two at once";
+                            last_piece = pieces;
+                          }));
+  EXPECT_LE(largest, Pause::kTakenBack);
+  // A tree of so many leaves has twice as many nodes; of each at least two ranges of 16 bytes are kept, and
+  // its place.
+  EXPECT_GE(pages * Pause::kPage, 2 * kElements * (2 * 16 + 20));
 }
 
 // How often work of each kind pauses, for a ruleset of so many of everything.
