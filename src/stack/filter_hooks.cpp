@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "filter/translation.hpp"
 #include "stack/private_copy.hpp"
 #include "wire/ethernet.hpp"
 #include "wire/icmp.hpp"
@@ -12,7 +11,6 @@ namespace skerry::stack {
 
 namespace {
 
-constexpr bool kIsV6 = false;  // what a stack speaks
 constexpr Ipv4Address kLoopback = 0x7f000001;
 // A packet that looped has a link header too, on Linux as here: without addresses.
 constexpr uint8_t kLoopedHeader[EthernetHeader::kBytes] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0};
@@ -48,9 +46,10 @@ void FilterHooks::make_room() {
   const size_t needed =
       std::max(engine_.needed_bytes(), trace_ != nullptr ? trace_->match().needed_bytes() : 0);
   constexpr size_t kTagBytes = 4;  // of a VLAN, before what rules count from
-  copy_.resize(kLinkBytes + kTagBytes + needed);
+  seen_bytes_ = kTagBytes + needed;
+  copy_.resize(kLinkBytes + (ingress_ ? std::max(seen_bytes_, kMostBytes) : seen_bytes_));
   leaving_.resize(kLinkBytes + needed);
-  came_.resize(changes_packets() ? copy_.size() : 0);
+  came_.reserve(changes_packets() ? copy_.size() : 0);
 }
 
 uint64_t FilterHooks::follow(filter::Engine match, TimeNs now) {
@@ -92,11 +91,20 @@ void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes pa
 
 void FilterHooks::copy_rest() {
   if (frame_.empty()) return;
-  const size_t whole = frame_.size(), seen = std::min(whole, copy_.size() - kLinkBytes);
+  const size_t whole = frame_.size(), seen = std::min(whole, seen_bytes_);
   copy_once(copy_.data() + kLinkBytes + copied_, frame_.data() + copied_, seen - copied_);
   copied_ = seen;
   frame_ = {};
   open(whole);
+}
+
+// What rules change must be known as it was.
+void FilterHooks::keep_as_it_came() {
+  if (changes_packets())
+    came_.assign(copy_.begin(), copy_.begin() + static_cast<ptrdiff_t>(kLinkBytes + copied_));
+}
+void FilterHooks::undo() {
+  std::copy(came_.begin(), came_.end(), copy_.begin());
 }
 
 // What is copied becomes what rules see.
@@ -114,7 +122,7 @@ void FilterHooks::open(size_t whole) {
     const Ipv4Address ours = looped_ ? kLoopback : routes_.first();
     store_be32(packet_.address.data(), ours);
   }
-  if (changes_packets()) came_.assign(copy_.begin(), copy_.end());
+  keep_as_it_came();
   if (looped_) {
     packet_.tracked = expected_;
     filter::Flow*& flow = packet_.tracked.flow;
@@ -125,7 +133,7 @@ void FilterHooks::open(size_t whole) {
 
 void FilterHooks::take_whole(ConstBytes packet) {
   header_bytes_ = Ipv4Header::kMinBytes;
-  copied_ = std::min(packet.size(), copy_.size() - kLinkBytes);
+  copied_ = std::min(packet.size(), seen_bytes_);
   std::memcpy(copy_.data() + kLinkBytes, packet.data(), copied_);
   frame_ = {};
   const uint32_t mark = packet_.mark;  // that rules gave its last piece
@@ -177,7 +185,7 @@ bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
   if (known_) return true;
   copy_rest();
   if (!judge(packet_, hook, now)) {
-    if (packet_.translated) copy_ = came_;
+    if (packet_.translated) undo();
     packet_.translated = false;
     return false;
   }
@@ -197,94 +205,6 @@ std::optional<Ipv4Header> FilterHooks::header(const Ipv4Header& as_it_came, Time
     return ip;
   if (has_changed()) lose(packet_, Bytes(came_).subspan(kLinkBytes, copied_), as_it_came.total_bytes, now);
   return std::nullopt;
-}
-
-bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
-  // It lies where a neighbour can write: the rules see it as it is now, and a fault of that neighbour's is
-  // refused.
-  const auto length = static_cast<uint32_t>(packet.size());
-  left_ = {};
-  left_mark_ = 0;
-  goes_elsewhere_ = false;
-  if (!ip_) return true;
-  constexpr size_t kSeen = filter::VerdictMemory::kSeenBytes;
-  std::optional<filter::VerdictMemory::Look> look;
-  size_t copied = 0;
-  if (!engine_.tracks() && length >= kSeen) [[likely]] {
-    copy_once(leaving_.data(), packet.data(), kSeen);
-    copied = kSeen;
-    look = engine_.look(ConstBytes(leaving_).first(kSeen), true, how.loops, {});
-    if (look && engine_.recall(*look, length, now)) return true;
-  }
-  const size_t seen = std::min(packet.size(), leaving_.size());
-  copy_once(leaving_.data() + copied, packet.data() + copied, seen - copied);
-  left_bytes_ = seen;
-  filter::Packet leaving;
-  leaving.out = how.loops ? &loopback_ : &network_;
-  leaving.answers = how.answers;
-  leaving.unfinished = how.unfinished;
-  leaving.unsummed = how.loops && !how.summed;
-  if (!leaving.read(Bytes(leaving_).first(seen), packet.size())) {
-    hook_ = filter::Hook::output;
-    realm_ = filter::realm_of(kIsV6);
-    judgement_ = {};
-    return false;
-  }
-  if (engine_.tracks_first()) {
-    engine_.track(filter::Hook::output, leaving, now);
-    look = engine_.look(leaving.bytes, true, how.loops, leaving.tracked);
-    if (look && engine_.recall(*look, length, now)) {
-      left_ = leaving.tracked;
-      return true;
-    }
-  }
-  engine_.record();
-  const Ipv4Address to = load_be32(leaving.bytes.data() + kDestinationOffset);
-  const size_t header_bytes = leaving.transport;
-  if (!judge(leaving, filter::Hook::output, now)) return false;
-  // What a rule writes into the header leads nowhere, as in a chain of Linux that is not of type route.
-  const filter::Flow* const flow = leaving.tracked.flow;
-  const bool led = flow != nullptr && (flow->status & filter::Flow::kTranslated) != 0;
-  goes_elsewhere_ = led && load_be32(leaving.bytes.data() + kDestinationOffset) != to;
-  if (engine_.translates() && !routes(leaving, now)) return false;
-  if (!judge(leaving, filter::Hook::postrouting, now)) return false;
-  left_mark_ = leaving.mark;
-  // Of one that is remembered it is not known.
-  if (look && (!egress_ || left_mark_ == 0)) engine_.remember(*look);
-  left_ = leaving.tracked;
-  if (!leaving.translated) return true;
-  const auto header = Ipv4Header::parse(ConstBytes(leaving_).first(seen));
-  if (!header || header->total_bytes != length || header->header_bytes != header_bytes) {
-    copy_once(leaving_.data(), packet.data(), seen);
-    lose(leaving, Bytes(leaving_).first(seen), length, now);
-    return false;
-  }
-  std::memcpy(packet.data(), leaving_.data(), seen);
-  return true;
-}
-
-// Where it goes now, and who it would seem to come from if it were masqueraded: as what Linux sees as the
-// interface's address (inet_select_addr()), which for the loopback is none of 127.0.0.0/8.
-bool FilterHooks::routes(filter::Packet& leaving, TimeNs now) {
-  const Ipv4Address source = load_be32(leaving.bytes.data() + kSourceOffset),
-                    destination = load_be32(leaving.bytes.data() + kDestinationOffset);
-  const Route route = routes_.lookup(destination, goes_elsewhere_ ? source : 0);
-  if (goes_elsewhere_ && route.kind == Route::Kind::none) {
-    judgement_ = {.accepted = false};
-    events_.note(leaving, judgement_, filter::Hook::output, now);
-    return false;
-  }
-  const bool loops = route.kind == Route::Kind::loopback;
-  if (goes_elsewhere_) leaving.out = loops ? &loopback_ : &network_;
-  store_be32(leaving.address.data(), loops ? routes_.first() : routes_.lookup(destination, 0).source);
-  return true;
-}
-
-void FilterHooks::translate_back(Bytes packet, TimeNs now) const {
-  if (!engine_.translates() || conntrack_ == nullptr) return;
-  constexpr uint16_t kZone = 0;  // nobody remembers that of a packet that waited for its neighbour
-  if (const auto sent = conntrack_->before(packet, kIsV6, kZone, now))
-    filter::translate_back(packet, kIsV6, *sent);
 }
 
 DropReason FilterHooks::reason() const {

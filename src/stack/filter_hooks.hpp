@@ -116,7 +116,9 @@ class FilterHooks {
   const std::optional<filter::Reject>& reject() const { return judgement_.reject; }
 
  private:
+  static constexpr bool kIsV6 = false;                 // what a stack speaks
   static constexpr size_t kLinkBytes = 14;             // of copy_, before the packet
+  static constexpr size_t kMostBytes = 65535 + 64;     // of a packet, and a tag before it
   static constexpr uint8_t kToUs = 0, kBroadcast = 1;  // PACKET_HOST, PACKET_BROADCAST
   static constexpr size_t kSourceOffset = 12, kDestinationOffset = 16;
 
@@ -124,6 +126,8 @@ class FilterHooks {
   void judge_followed(filter::Packet& packet, filter::Hook hook, TimeNs now);
   void make_room();
   void copy_rest();
+  void keep_as_it_came();
+  void undo();
   void open(size_t whole);
   bool is_known(TimeNs now);
   bool asks(filter::Hook hook, TimeNs now);
@@ -143,7 +147,8 @@ class FilterHooks {
   std::unique_ptr<filter::Conntrack> conntrack_;  // since rules first asked about connections
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
   std::vector<uint8_t> copy_;             // link header and beginning of the packet taken last
-  std::vector<uint8_t> came_;             // the packet in copy_ as it came, if rules translate
+  size_t seen_bytes_ = 0;                 // of each packet, unless its headers reach farther
+  std::vector<uint8_t> came_;             // what is in copy_ as it came, if rules change packets
   std::vector<uint8_t> leaving_;          // beginning of the last one on its way out
   bool goes_elsewhere_ = false;           // and it is for somebody else
   size_t left_bytes_ = 0;                 // of it in leaving_

@@ -10,17 +10,23 @@ namespace skerry::stack {
 
 bool FilterHooks::passes_ingress(const uint8_t* ethernet, ConstBytes packet, uint8_t type, TimeNs now) {
   std::memcpy(copy_.data(), ethernet, kLinkBytes);
-  copied_ = std::min(packet.size(), copy_.size() - kLinkBytes);
-  copy_once(copy_.data() + kLinkBytes, packet.data(), copied_);
-  if (changes_packets()) came_.assign(copy_.begin(), copy_.end());
+  copied_ = 0;
   packet_ = {};
   packet_.in = &network_;
   packet_.type = type;
-  packet_.read_frame(Bytes(copy_).first(kLinkBytes + copied_), kLinkBytes + packet.size(), false);
+  const auto copy_to = [&](size_t end) {
+    copy_once(copy_.data() + kLinkBytes + copied_, packet.data() + copied_, end - copied_);
+    copied_ = end;
+    packet_.read_frame(Bytes(copy_).first(kLinkBytes + copied_), kLinkBytes + packet.size(), false);
+  };
+  copy_to(std::min(packet.size(), seen_bytes_));
+  // Extension headers of IPv6 reach as far as they say.
+  if (packet_.v6 && copied_ < packet.size()) copy_to(std::min(packet.size(), copy_.size() - kLinkBytes));
+  keep_as_it_came();
   const bool passes = judge(packet_, filter::Hook::ingress, now);
   came_mark_ = packet_.mark;
   came_tracked_ = packet_.tracked;
-  if (!passes && packet_.translated) copy_ = came_;
+  if (!passes && packet_.translated) undo();
   return passes;
 }
 

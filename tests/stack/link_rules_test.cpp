@@ -73,6 +73,17 @@ class LinkRulesTest : public World {
     std::copy(from.bytes.begin(), from.bytes.end(), frame.begin() + 6);
     return frame;
   }
+  // A datagram in IPv6, behind an extension header of so many bytes.
+  static Packet behind_options(size_t options_bytes, uint16_t port) {
+    constexpr uint8_t kDestinationOptions = 60, kUdp = 17;
+    Packet packet(40 + options_bytes);
+    packet[0] = 0x60, packet[6] = kDestinationOptions;
+    packet[40] = kUdp, packet[41] = static_cast<uint8_t>(options_bytes / 8 - 1);
+    const Packet datagram = udp_datagram(kPeer, kOurs, 1000, port, bytes_of("x"));
+    packet.insert(packet.end(), datagram.begin(), datagram.end());
+    store_be16(&packet[4], static_cast<uint16_t>(packet.size() - 40));
+    return ethernet_frame({kOurMac, kPeerMac, static_cast<EtherType>(0x86dd)}, packet);
+  }
   static Packet request(Ipv4Address target = kOurs) {
     return arp_frame({ArpOperation::kRequest, kPeerMac, kPeer, {}, target});
   }
@@ -121,6 +132,30 @@ TEST_F(LinkRulesTest, LongPacketsAndPiecesOfThemPassIngressWhole) {
   comes(ipv4_frame(header, Packet(whole.begin() + 800, whole.end())));
   EXPECT_EQ(held(), 3u);
   EXPECT_THAT(take_udp(), testing::ElementsAre(whole, whole));
+}
+
+TEST_F(LinkRulesTest, APortBehindLongExtensionHeadersOfIpv6IsSeen) {
+  use(at_link(kComes, join(port_is(80), filter::counter())));
+  for (const size_t options_bytes : {8, 64, 120, 1200}) {
+    const uint64_t before = held();
+    comes(behind_options(options_bytes, 81));
+    EXPECT_EQ(held(), before) << options_bytes;
+    comes(behind_options(options_bytes, 80));
+    EXPECT_EQ(held(), before + 1) << options_bytes;
+  }
+}
+
+TEST_F(LinkRulesTest, WhatComesBehindALongPacketThatWasWrittenIsItself) {
+  use(at_link(kComes, join(port_is(80), write(kTransport, 2, {0, 81})),
+              join(mac_is(6, kStranger), filter::verdict(kDrop))));
+  comes(behind_options(1200, 80));
+  comes(datagram(80, kStranger));
+  comes(datagram(82));
+  comes(datagram(80));
+  const auto got = take_udp();
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(load_be16(&got[0][2]), 82);
+  EXPECT_EQ(load_be16(&got[1][2]), 81);
 }
 
 // Packets that are alike but for the mark are not the same.

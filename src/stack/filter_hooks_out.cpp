@@ -1,0 +1,99 @@
+// Rules on a packet's way out: at output, where it is led elsewhere at times, and at postrouting.
+#include <algorithm>
+#include <cstring>
+
+#include "filter/translation.hpp"
+#include "stack/filter_hooks.hpp"
+#include "stack/private_copy.hpp"
+
+namespace skerry::stack {
+
+bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
+  // It lies where a neighbour can write: the rules see it as it is now, and a fault of that neighbour's is
+  // refused.
+  const auto length = static_cast<uint32_t>(packet.size());
+  left_ = {};
+  left_mark_ = 0;
+  goes_elsewhere_ = false;
+  if (!ip_) return true;
+  constexpr size_t kSeen = filter::VerdictMemory::kSeenBytes;
+  std::optional<filter::VerdictMemory::Look> look;
+  size_t copied = 0;
+  if (!engine_.tracks() && length >= kSeen) [[likely]] {
+    copy_once(leaving_.data(), packet.data(), kSeen);
+    copied = kSeen;
+    look = engine_.look(ConstBytes(leaving_).first(kSeen), true, how.loops, {});
+    if (look && engine_.recall(*look, length, now)) return true;
+  }
+  const size_t seen = std::min(packet.size(), leaving_.size());
+  copy_once(leaving_.data() + copied, packet.data() + copied, seen - copied);
+  left_bytes_ = seen;
+  filter::Packet leaving;
+  leaving.out = how.loops ? &loopback_ : &network_;
+  leaving.answers = how.answers;
+  leaving.unfinished = how.unfinished;
+  leaving.unsummed = how.loops && !how.summed;
+  if (!leaving.read(Bytes(leaving_).first(seen), packet.size())) {
+    hook_ = filter::Hook::output;
+    realm_ = filter::realm_of(kIsV6);
+    judgement_ = {};
+    return false;
+  }
+  if (engine_.tracks_first()) {
+    engine_.track(filter::Hook::output, leaving, now);
+    look = engine_.look(leaving.bytes, true, how.loops, leaving.tracked);
+    if (look && engine_.recall(*look, length, now)) {
+      left_ = leaving.tracked;
+      return true;
+    }
+  }
+  engine_.record();
+  const Ipv4Address to = load_be32(leaving.bytes.data() + kDestinationOffset);
+  const size_t header_bytes = leaving.transport;
+  if (!judge(leaving, filter::Hook::output, now)) return false;
+  // What a rule writes into the header leads nowhere, as in a chain of Linux that is not of type route.
+  const filter::Flow* const flow = leaving.tracked.flow;
+  const bool led = flow != nullptr && (flow->status & filter::Flow::kTranslated) != 0;
+  goes_elsewhere_ = led && load_be32(leaving.bytes.data() + kDestinationOffset) != to;
+  if (engine_.translates() && !routes(leaving, now)) return false;
+  if (!judge(leaving, filter::Hook::postrouting, now)) return false;
+  left_mark_ = leaving.mark;
+  // Of one that is remembered it is not known.
+  if (look && (!egress_ || left_mark_ == 0)) engine_.remember(*look);
+  left_ = leaving.tracked;
+  if (!leaving.translated) return true;
+  const auto header = Ipv4Header::parse(ConstBytes(leaving_).first(seen));
+  if (!header || header->total_bytes != length || header->header_bytes != header_bytes) {
+    copy_once(leaving_.data(), packet.data(), seen);
+    lose(leaving, Bytes(leaving_).first(seen), length, now);
+    return false;
+  }
+  std::memcpy(packet.data(), leaving_.data(), seen);
+  return true;
+}
+
+// Where it goes now, and who it would seem to come from if it were masqueraded: as what Linux sees as the
+// interface's address (inet_select_addr()), which for the loopback is none of 127.0.0.0/8.
+bool FilterHooks::routes(filter::Packet& leaving, TimeNs now) {
+  const Ipv4Address source = load_be32(leaving.bytes.data() + kSourceOffset),
+                    destination = load_be32(leaving.bytes.data() + kDestinationOffset);
+  const Route route = routes_.lookup(destination, goes_elsewhere_ ? source : 0);
+  if (goes_elsewhere_ && route.kind == Route::Kind::none) {
+    judgement_ = {.accepted = false};
+    events_.note(leaving, judgement_, filter::Hook::output, now);
+    return false;
+  }
+  const bool loops = route.kind == Route::Kind::loopback;
+  if (goes_elsewhere_) leaving.out = loops ? &loopback_ : &network_;
+  store_be32(leaving.address.data(), loops ? routes_.first() : routes_.lookup(destination, 0).source);
+  return true;
+}
+
+void FilterHooks::translate_back(Bytes packet, TimeNs now) const {
+  if (!engine_.translates() || conntrack_ == nullptr) return;
+  constexpr uint16_t kZone = 0;  // nobody remembers that of a packet that waited for its neighbour
+  if (const auto sent = conntrack_->before(packet, kIsV6, kZone, now))
+    filter::translate_back(packet, kIsV6, *sent);
+}
+
+}  // namespace skerry::stack
