@@ -82,8 +82,9 @@ std::optional<Refusal> Engine::change(uint32_t index, Change change, std::span<c
                                       TimeNs now) {
   for (const GivenElement& each : given)
     if (auto refusal = check(index, change, each)) return refusal;
-  memory_.forget_all();  // what passed because of an element, or because there was none
+  // No packet is remembered that asked a set which changes.
   if (dynamic_of_[index] != nullptr) return change_dynamic(index, change, given, now);
+  memory_.forget_all();  // what passed because of an element, or because there was none
   return change == Change::remove ? remove_static(index, given) : add_static(index, given);
 }
 

@@ -196,6 +196,35 @@ TEST(VerdictMemory, KnowsWhichWayAndInWhichState) {
   EXPECT_FALSE(engine.look(ConstBytes(plain).first(39), false, false, {})) << "too short";
 }
 
+// Elements of a set that changes are asked for packet by packet; so who changes it makes nobody else be
+// judged again.
+TEST(VerdictMemory, OutlivesWhatChangesInASetThatIsAskedEachTime) {
+  const auto is_remembered_after_change = [](const Octets& changing) {
+    Ruleset ruleset;
+    CHECK(!load(batch(table(), base_chain(), changing,
+                      rule("in", join(payload(kTransport, 2, 2), cmp(0, {0, 2}), verdict(kAccept))),
+                      rule("in", join(payload(kNetwork, 12, 4), lookup(), verdict(kDrop)))),
+                ruleset));
+    Engine engine(std::move(ruleset), 0);
+    const std::vector<GivenElement> one = {{.key = {10, 0, 0, 9}}};
+    CHECK(!engine.change(0, Change::add, one, 0));
+    Octets bytes(60);
+    bytes[0] = 0x45, bytes[3] = 60, bytes[9] = 17, bytes[23] = 2;
+    const auto look = engine.look(bytes, false, false, {});
+    CHECK(look.has_value());
+    engine.record();
+    Packet packet;
+    CHECK(packet.read(bytes) && engine.judge(Hook::input, packet, 0).accepted);
+    engine.remember(*look);
+    CHECK(engine.recall(*look, 60, 0));
+    CHECK(!engine.change(0, Change::prolong, one, 1));
+    return engine.recall(*look, 60, 1);
+  };
+  EXPECT_TRUE(is_remembered_after_change(set({.flags = nft::kSetEval | nft::kSetHasTimeout})));
+  EXPECT_FALSE(is_remembered_after_change(set({})))
+      << "its packet may have been let through by what is not there";
+}
+
 TEST(VerdictMemory, AStackWithoutRulesHasNone) {
   Engine engine{Ruleset{}};
   Octets plain(60);
