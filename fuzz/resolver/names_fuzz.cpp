@@ -30,7 +30,7 @@ class Judge : public Neighbours {
     question_.assign(message.begin(), message.end());
     ++questions_;
   }
-  void tell(const Told& told) override {
+  bool tell(const Told& told) override {
     uint8_t room[kWordsMax];
     const auto again = read_told(write_told(told, room));
     CHECK(again && again->index() == told.index());

@@ -129,7 +129,7 @@ class Resolver : public Neighbours {
 
   // Waits for room, as long as the socket says: the stack takes what it is told in each breath, and an
   // address is allowed before the program hears of it. One that takes nothing any more is waited for once.
-  void tell(const Told& told) override {
+  bool tell(const Told& told) override {
     uint8_t room[kWordsMax];
     const ConstBytes words = write_told(told, room);
     ssize_t sent = 0;
@@ -138,6 +138,7 @@ class Resolver : public Neighbours {
     } while (sent < 0 && errno == EINTR);
     deaf_ = sent < 0;
     if (deaf_) shown_.untold.add(1);
+    return !deaf_;
   }
 
  private:

@@ -70,10 +70,10 @@ void AllowList::begin(TimeNs now) {
   static_cast<void>(done);  // a set that somebody made too small, or has filled, lets nobody else through
 }
 
-bool AllowList::allow(const resolver::Allow& allow, TimeNs now) {
+AllowList::Granted AllowList::allow(const resolver::Allow& allow, TimeNs now) {
   const auto& ports = settings_.of_names;
-  if (std::find(ports.begin(), ports.end(), allow.port) == ports.end()) return false;
-  if (allow.seconds == 0 || allow.seconds > resolver::kAllowedAtMost) return false;
+  if (std::find(ports.begin(), ports.end(), allow.port) == ports.end()) return Granted::too_much;
+  if (allow.seconds == 0 || allow.seconds > resolver::kAllowedAtMost) return Granted::too_much;
   bool all_public = true;
   std::vector<filter::GivenElement> given;
   for (size_t at = 0; at + 4 <= allow.addresses.size(); at += 4) {
@@ -83,7 +83,9 @@ bool AllowList::allow(const resolver::Allow& allow, TimeNs now) {
     else
       all_public = false;
   }
-  return put_in(given, now) && all_public;
+  const bool found_room = put_in(given, now);
+  if (!all_public) return Granted::too_much;
+  return found_room ? Granted::yes : Granted::no_room;
 }
 
 // The set has another number in other rules, and rules are loaded while we are told things. What somebody

@@ -39,8 +39,12 @@ class AllowList {
   // The rules are new: what never changes goes in again. What the resolver had added is kept over a reload,
   // also what it adds while one is under way.
   void begin(TimeNs now);
-  // False if it is more than the settings grant, or finds no room.
-  bool allow(const resolver::Allow& allow, TimeNs now);
+  enum class Granted : uint8_t {
+    yes,
+    no_room,   // for these addresses; none is in
+    too_much,  // more than the settings grant, which alone is in
+  };
+  Granted allow(const resolver::Allow& allow, TimeNs now);
 
  private:
   // False: there is no set, or no room in it.

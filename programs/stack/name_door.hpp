@@ -107,17 +107,15 @@ class NameDoor {
   }
 
   bool hear(const resolver::Told& told, TimeNs now) {
-    if (const auto* allow = std::get_if<resolver::Allow>(&told)) return allowed_->allow(*allow, now);
+    if (const auto* allow = std::get_if<resolver::Allow>(&told)) return hear(*allow, now);
     if (const auto* refused = std::get_if<resolver::RefusedName>(&told)) {
-      ++counters_.refused;
-      // A program that asks for many shall not drive what is remembered of its packets out of sight.
-      if (shown_.take(now, random_)) events_.note_name(refused->name, event_of(refused->why), now);
+      note(refused->name, event_of(refused->why), now);
       return true;
     }
     const auto& reply = std::get<resolver::Reply>(told);
     if (reply.asker.port == 0 || !routes_.is_local(reply.asker.address) || reply.message.size() > kReplyMax)
       return false;
-    if (replies_.size() == kMostReplies) {
+    if (replies_.size() == kMostReplies || (reply.leads && !granted_)) {
       ++counters_.lost;
       return true;
     }
@@ -128,6 +126,20 @@ class NameDoor {
     return true;
   }
 
+  bool hear(const resolver::Allow& allow, TimeNs now) {
+    const AllowList::Granted granted = allowed_->allow(allow, now);
+    if (begins_) granted_ = true;
+    begins_ = allow.last;
+    granted_ = granted_ && granted == AllowList::Granted::yes;
+    if (granted == AllowList::Granted::no_room) note(allow.name, stack::NameEvent::no_room, now);
+    return granted != AllowList::Granted::too_much;
+  }
+  // A program that asks for many shall not drive what is remembered of its packets out of sight.
+  void note(std::string_view name, stack::NameEvent what, TimeNs now) {
+    ++counters_.refused;
+    if (shown_.take(now, random_)) events_.note_name(name, what, now);
+  }
+
   const uint32_t socket_;
   const stack::Routes& routes_;
   stack::FilterEvents& events_;
@@ -136,6 +148,8 @@ class NameDoor {
   Fd channel_;
   AllowList* allowed_ = nullptr;
   std::vector<Waiting> replies_;
+  bool begins_ = true;    // the next addresses are of another name than the last
+  bool granted_ = false;  // those that were said last, for all ports of their name
   NameCounters counters_;
 };
 

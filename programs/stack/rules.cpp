@@ -71,6 +71,8 @@ const char* why_no_answer(stack::NameEvent what) {
       return "it leads to no address of the Internet";
     case stack::NameEvent::unanswered:
       return "no name server has an answer";
+    case stack::NameEvent::no_room:
+      return "the allow-list has no room for its addresses";
     case stack::NameEvent::none:
     case stack::NameEvent::not_allowed:
       return "it is not on the allow-list";

@@ -95,8 +95,9 @@ void Names::asked(TimeNs now, const Asked& asked, Neighbours& neighbours) {
   if (question->type != static_cast<uint16_t>(DnsType::address))
     return answer(DnsCode::no_error);  // there is nothing else of it
   if (name->until > now) {
-    allow(*name, now, neighbours);  // again, because the stack may be another by now
-    return reply(*name, now, asked.asker, query, neighbours);
+    // Again, because the stack may be another by now.
+    if (allow(*name, now, neighbours)) reply(*name, now, asked.asker, query, neighbours);
+    return;
   }
   if (!wait(*name, asked.asker, query)) {
     ++turned_away_;
@@ -240,15 +241,16 @@ void Names::settle(Name& name, Kind kind, TimeNs now, DurationNs holds, Neighbou
   name.patience_ends = kNever;
   name.kind = kind;
   name.until = now + holds;
-  allow(name, now, neighbours);
+  const bool heard = allow(name, now, neighbours);  // who is not answered asks again
   if (kind == Kind::failure && is_waited_for(name)) refuse(NoAnswer::unanswered, name.known.name, neighbours);
   for (const Waiting& waits : waiting_)
-    if (waits.name == number_of(name)) reply(name, now, waits.asker, {waits.query, waits.bytes}, neighbours);
+    if (heard && waits.name == number_of(name))
+      reply(name, now, waits.asker, {waits.query, waits.bytes}, neighbours);
   std::erase_if(waiting_, [&](const Waiting& each) { return each.name == number_of(name); });
 }
 
-void Names::allow(const Name& name, TimeNs now, Neighbours& neighbours) const {
-  if (name.kind != Kind::addresses || !name.known.fixed.empty()) return;
+bool Names::allow(const Name& name, TimeNs now, Neighbours& neighbours) const {
+  if (name.kind != Kind::addresses || !name.known.fixed.empty()) return true;
   const auto seconds = static_cast<uint32_t>((name.until - now + kGrace) / kSecond);
   uint8_t addresses[4 * kAddressesMax];
   size_t bytes = 0;
@@ -256,7 +258,14 @@ void Names::allow(const Name& name, TimeNs now, Neighbours& neighbours) const {
     store_be32(addresses + bytes, address);
     bytes += 4;
   }
-  for (const AllowedPort& port : name.known.ports) neighbours.tell(Allow{port, seconds, {addresses, bytes}});
+  char text[256];
+  const size_t length = to_text(name.known.name, text, sizeof text);
+  bool heard = true;
+  for (const AllowedPort& port : name.known.ports) {
+    const bool last = &port == &name.known.ports.back();
+    heard = neighbours.tell(Allow{port, seconds, {addresses, bytes}, last, {text, length}}) && heard;
+  }
+  return heard;
 }
 
 void Names::reply(const Name& name, TimeNs now, Asker asker, ConstBytes query, Neighbours& neighbours) const {
@@ -269,7 +278,8 @@ void Names::reply(const Name& name, TimeNs now, Asker asker, ConstBytes query, N
   } else {
     bytes = write_reply(query, code_of(name.kind), {}, 0, message);
   }
-  neighbours.tell(Reply{asker, {message, bytes}});
+  const bool leads = name.kind == Kind::addresses && name.known.fixed.empty();
+  neighbours.tell(Reply{asker, {message, bytes}, leads});
 }
 
 void Names::tick(TimeNs now, Neighbours& neighbours) {

@@ -35,7 +35,7 @@ class Neighbours {
  public:
   virtual ~Neighbours() = default;
   virtual void ask(size_t server, ConstBytes message) = 0;  // DNS
-  virtual void tell(const Told& told) = 0;
+  virtual bool tell(const Told& told) = 0;                  // false: it was not heard
 };
 
 class Names {
@@ -109,7 +109,8 @@ class Names {
   void take(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours);
   void follow(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours);
   void settle(Name& name, DnsAnswer::Kind kind, TimeNs now, DurationNs holds, Neighbours& neighbours);
-  void allow(const Name& name, TimeNs now, Neighbours& neighbours) const;
+  // False: the stack has not heard of all of it.
+  bool allow(const Name& name, TimeNs now, Neighbours& neighbours) const;
   void reply(const Name& name, TimeNs now, Asker asker, ConstBytes query, Neighbours& neighbours) const;
 
   std::vector<Name> names_;

@@ -7,7 +7,8 @@ namespace {
 
 enum class Kind : uint8_t { reply = 1, allow, refused };
 
-constexpr size_t kAskerBytes = 6, kAllowBytes = 8;
+constexpr size_t kAskerBytes = 6, kReplyBytes = 2 + kAskerBytes, kAllowBytes = 9;
+constexpr uint8_t kIsUdp = 1, kIsLast = 2;
 constexpr uint8_t kTcp = 6, kUdp = 17;
 
 void write_asker(const Asker& asker, uint8_t* at) {
@@ -16,6 +17,13 @@ void write_asker(const Asker& asker, uint8_t* at) {
 }
 Asker read_asker(const uint8_t* at) {
   return {load_be32(at), load_be16(at + 4)};
+}
+
+ConstBytes bytes_of(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+std::string_view text_of(ConstBytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 size_t append(ConstBytes bytes, size_t at, uint8_t (&room)[kWordsMax]) {
@@ -39,37 +47,44 @@ std::optional<Asked> read_asked(ConstBytes bytes) {
 ConstBytes write_told(const Told& told, uint8_t (&room)[kWordsMax]) {
   if (const auto* reply = std::get_if<Reply>(&told)) {
     room[0] = static_cast<uint8_t>(Kind::reply);
-    write_asker(reply->asker, room + 1);
-    return {room, append(reply->message, 1 + kAskerBytes, room)};
+    room[1] = reply->leads;
+    write_asker(reply->asker, room + 2);
+    return {room, append(reply->message, kReplyBytes, room)};
   }
   if (const auto* allow = std::get_if<Allow>(&told)) {
     room[0] = static_cast<uint8_t>(Kind::allow);
     store_be16(room + 1, allow->port.port);
-    room[3] = allow->port.udp ? 1 : 0;
+    room[3] = static_cast<uint8_t>((allow->port.udp ? kIsUdp : 0) | (allow->last ? kIsLast : 0));
     store_be32(room + 4, allow->seconds);
-    return {room, append(allow->addresses, kAllowBytes, room)};
+    room[8] = static_cast<uint8_t>(allow->addresses.size() / 4);
+    return {room, append(bytes_of(allow->name), append(allow->addresses, kAllowBytes, room), room)};
   }
   const auto& refused = std::get<RefusedName>(told);
   room[0] = static_cast<uint8_t>(Kind::refused);
   room[1] = static_cast<uint8_t>(refused.why);
-  const auto* const name = reinterpret_cast<const uint8_t*>(refused.name.data());
-  return {room, append({name, refused.name.size()}, 2, room)};
+  return {room, append(bytes_of(refused.name), 2, room)};
 }
 
 std::optional<Told> read_told(ConstBytes bytes) {
   if (bytes.empty()) return std::nullopt;
   switch (static_cast<Kind>(bytes[0])) {
     case Kind::reply:
-      if (bytes.size() < 1 + kAskerBytes) return std::nullopt;
-      return Reply{read_asker(&bytes[1]), bytes.subspan(1 + kAskerBytes)};
-    case Kind::allow:
-      if (bytes.size() < kAllowBytes || bytes[3] > 1 || (bytes.size() - kAllowBytes) % 4 != 0)
-        return std::nullopt;
-      return Allow{{load_be16(&bytes[1]), bytes[3] == 1}, load_be32(&bytes[4]), bytes.subspan(kAllowBytes)};
+      if (bytes.size() < kReplyBytes || bytes[1] > 1) return std::nullopt;
+      return Reply{read_asker(&bytes[2]), bytes.subspan(kReplyBytes), bytes[1] == 1};
+    case Kind::allow: {
+      if (bytes.size() < kAllowBytes || bytes[3] > (kIsUdp | kIsLast)) return std::nullopt;
+      const ConstBytes rest = bytes.subspan(kAllowBytes);
+      const size_t addresses = size_t{4} * bytes[8];
+      if (addresses > rest.size()) return std::nullopt;
+      return Allow{{load_be16(&bytes[1]), (bytes[3] & kIsUdp) != 0},
+                   load_be32(&bytes[4]),
+                   rest.first(addresses),
+                   (bytes[3] & kIsLast) != 0,
+                   text_of(rest.subspan(addresses))};
+    }
     case Kind::refused:
       if (bytes.size() < 2 || bytes[1] > static_cast<uint8_t>(NoAnswer::unanswered)) return std::nullopt;
-      return RefusedName{static_cast<NoAnswer>(bytes[1]),
-                         {reinterpret_cast<const char*>(bytes.data()) + 2, bytes.size() - 2}};
+      return RefusedName{static_cast<NoAnswer>(bytes[1]), text_of(bytes.subspan(2))};
   }
   return std::nullopt;
 }

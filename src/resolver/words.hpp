@@ -47,11 +47,15 @@ struct Asked {
 struct Reply {
   Asker asker;
   ConstBytes message;  // DNS
+  bool leads = false;  // to addresses that were allowed by the words before it: without those it is nothing
 };
+// Addresses of a name, for one of its ports.
 struct Allow {
   AllowedPort port;
   uint32_t seconds = 0;  // from now on
   ConstBytes addresses;  // four bytes each, network order; at most kAddressesMax
+  bool last = true;      // of its ports
+  std::string_view name = {};
 };
 enum class NoAnswer : uint8_t { not_allowed, not_public, unanswered };
 struct RefusedName {

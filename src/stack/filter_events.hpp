@@ -14,7 +14,7 @@
 
 namespace skerry::stack {
 
-enum class NameEvent : uint8_t { none, not_allowed, not_public, unanswered };
+enum class NameEvent : uint8_t { none, not_allowed, not_public, unanswered, no_room };
 
 struct FilterEvent {
   static constexpr size_t kMostBytes = 120;  // of a packet: two headers at their longest

@@ -144,7 +144,7 @@ TEST_F(AllowedSet, WhatIsFixedIsNotMadeToEnd) {
   list.begin(now);
   uint8_t bytes[4];
   store_be32(bytes, kApi);
-  EXPECT_TRUE(list.allow({{443, false}, 30, bytes}, now));
+  EXPECT_EQ(list.allow({{443, false}, 30, bytes}, now), AllowList::Granted::yes);
   now += 40 * kSecond;
   EXPECT_TRUE(passes(kApi, 443));
 }

@@ -88,13 +88,14 @@ class AllowedSet : public testing::Test {
                                                 [&](const uint8_t*, const filter::Element&) { ++count; });
     return count;
   }
+  // None of it found no room, or was too much.
   bool allow(std::initializer_list<Ipv4Address> addresses, resolver::AllowedPort port, uint32_t seconds) {
     std::vector<uint8_t> bytes;
     for (const Ipv4Address address : addresses) {
       bytes.resize(bytes.size() + 4);
       store_be32(&bytes[bytes.size() - 4], address);
     }
-    return allowed.allow({port, seconds, bytes}, now);
+    return allowed.allow({port, seconds, bytes}, now) == AllowList::Granted::yes;
   }
 
   TimeNs now = 1000 * kSecond;

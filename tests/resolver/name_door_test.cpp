@@ -8,7 +8,7 @@
 namespace skerry {
 namespace {
 
-constexpr Ipv4Address kApi = 0x5db8d70e;  // 93.184.215.14
+constexpr Ipv4Address kApi = 0x5db8d70e, kOther = 0x5db8d70f;  // 93.184.215.14, 93.184.215.15
 constexpr uint32_t kDoor = 3;             // the door's socket; the program has 0 to 2
 const Endpoint kAsker{IpAddress::v4(0x7f000001), 40000};
 
@@ -111,6 +111,54 @@ TEST_F(NameDoorTest, AnAddressIsAllowedOnceItIsSaid) {
   say(resolver::Allow{{443, false}, 60, address});
   EXPECT_TRUE(passes(kApi, 443));
   EXPECT_EQ(door.counters().faults, 0u);
+}
+
+TEST_F(NameDoorTest, AReplyThatLeadsToWhatFoundNoRoomIsNone) {
+  load(rules_with_set({}, "skerry_allow", 3));
+  allowed.begin(now);
+  const resolver::Asker asker{0x7f000001, 40000};
+  const std::vector<uint8_t> reply{7};
+  uint8_t first[8], second[4];
+  store_be32(first, kApi);
+  store_be32(first + 4, kOther);
+  store_be32(second, kOther + 1);
+  say(resolver::Allow{{443, false}, 60, first, true, "api.example.org"});
+  say(resolver::Reply{asker, reply, true});
+  EXPECT_EQ(door.tx(now, sender), 1u);
+
+  say(resolver::Allow{{443, false}, 60, second, true, "other.example.org"});
+  say(resolver::Reply{asker, reply, true});
+  EXPECT_EQ(door.tx(now, sender), 0u);
+  EXPECT_EQ(door.counters().lost, 1u);
+  EXPECT_EQ(door.counters().faults, 0u) << "the resolver has done nothing wrong";
+  EXPECT_EQ(hooks.events()[hooks.events().next() - 1].name_event, stack::NameEvent::no_room);
+  EXPECT_EQ(shown(hooks.events().next() - 1), "other.example.org");
+  say(resolver::Reply{asker, reply});
+  EXPECT_EQ(door.tx(now, sender), 1u) << "that there is no such name";
+  say(resolver::Allow{{443, false}, 60, first, true, "api.example.org"});
+  say(resolver::Reply{asker, reply, true});
+  EXPECT_EQ(door.tx(now, sender), 1u) << "of a name that is allowed already";
+
+  now += 61 * kSecond;
+  say(resolver::Allow{{443, false}, 60, second, true, "other.example.org"});
+  say(resolver::Reply{asker, reply, true});
+  EXPECT_EQ(door.tx(now, sender), 1u) << "the time of the others is over";
+}
+
+// The first port finds room and the next one does not.
+TEST_F(NameDoorTest, AReplyNeedsAllPortsOfItsName) {
+  load(rules_with_set({}, "skerry_allow", 2));
+  allowed.begin(now);
+  uint8_t address[4];
+  store_be32(address, kApi);
+  const resolver::Reply reply{{0x7f000001, 40000}, std::vector<uint8_t>{7}, true};
+  for (const bool first_fails : {false, true}) {
+    const resolver::AllowedPort here{443, false}, full{123, true};
+    say(resolver::Allow{first_fails ? full : here, 60, address, false});
+    say(resolver::Allow{first_fails ? here : full, 60, address, true});
+    say(reply);
+    EXPECT_EQ(door.tx(now, sender), 0u) << first_fails;
+  }
 }
 
 TEST_F(NameDoorTest, WhatAResolverMayNotSayIsAFault) {

@@ -37,7 +37,8 @@ class Seen : public Neighbours {
   void ask(size_t server, ConstBytes message) override {
     questions.push_back({server, {message.begin(), message.end()}});
   }
-  void tell(const Told& told) override {
+  bool tell(const Told& told) override {
+    if (forgets_allowance && std::holds_alternative<Allow>(told)) return false;
     if (const auto* reply = std::get_if<Reply>(&told))
       replies.push_back({reply->asker.port, {reply->message.begin(), reply->message.end()}});
     if (const auto* allow = std::get_if<Allow>(&told)) {
@@ -50,12 +51,14 @@ class Seen : public Neighbours {
     }
     if (const auto* refused = std::get_if<RefusedName>(&told))
       refusals.emplace_back(refused->why, std::string(refused->name));
+    return true;
   }
 
   std::vector<Question> questions;
   std::vector<std::pair<uint16_t, std::vector<uint8_t>>> replies;
   std::vector<Allowed> allowed;
   std::vector<std::pair<NoAnswer, std::string>> refusals;
+  bool forgets_allowance = false;
 };
 
 // The last name of a name server's zone: aliases first, then addresses, each with its time.
@@ -155,6 +158,22 @@ TEST_F(NamesTest, AnAddressIsAllowedBeforeTheProgramHearsOfIt) {
   ASSERT_EQ(reply.kind, DnsAnswer::Kind::addresses);
   EXPECT_EQ(reply.addresses[0], ipv4(kAddress));
   EXPECT_EQ(reply.ttl_s, 300u);
+}
+
+// What was not heard was not allowed.
+TEST_F(NamesTest, WithoutItsAllowanceAReplyIsNotSaid) {
+  ask(kName);
+  const auto hears_but_once = [&](auto speak) {
+    seen.forgets_allowance = true;
+    speak();
+    EXPECT_TRUE(seen.replies.empty());
+    seen.forgets_allowance = false;
+  };
+  hears_but_once([&] { answer({{.owner = kName, .address = kAddress, .ttl_s = 300}}); });
+  hears_but_once([&] { ask(kName, 40001); });
+  ask(kName);
+  EXPECT_EQ(reply_to(kName).kind, DnsAnswer::Kind::addresses) << "who asks again";
+  EXPECT_EQ(seen.replies.size(), 1u);
 }
 
 TEST_F(NamesTest, NothingOfAnotherNameGoesOut) {
