@@ -30,6 +30,7 @@
 #include "stack/filter_hooks.hpp"
 #include "stack/icmp_error.hpp"
 #include "stack/icmp_replies.hpp"
+#include "stack/ip_settings.hpp"
 #include "stack/ipv4_input.hpp"
 #include "stack/loopback.hpp"
 #include "stack/outgoing.hpp"
@@ -42,25 +43,6 @@
 #include "wire/udp.hpp"
 
 namespace skerry::stack {
-
-struct IpSettings {
-  std::span<const InterfaceAddress> addresses;  // at most Routes::kMaxAddresses
-  std::optional<Ipv4Address> gateway;
-  uint32_t gateway_holds = 0;     // bytes on the way from it before some are lost; 0: it waits (tcp::Path)
-  uint32_t neighbours = 1024;     // entries of the neighbour cache
-  uint32_t loopback_frames = 64;  // up to 64 KiB each, touched as used
-};
-
-// Shown by `skerry top`, never decided upon.
-struct IpCounters {
-  uint64_t packets_in = 0, packets_out = 0;  // IPv4, the loopback included
-  uint64_t looped = 0;
-  uint64_t fragments_in = 0, reassembled = 0, fragments_out = 0;
-  uint64_t arp_in = 0, arp_out = 0;
-  uint64_t icmp_in = 0, icmp_out = 0;
-  uint64_t link_down = 0;   // 1 while what is behind the link is not there
-  uint64_t link_flaps = 0;  // times that it went away
-};
 
 template <Link L>
 class Ip {
@@ -147,11 +129,7 @@ class Ip {
   // The longest transport segment in one packet on the way, header included.
   uint32_t transport_mtu(const Way& way) const { return transport_mtu(way.loops()); }
   // The same as far as ICMP has told: the whole path.
-  uint32_t path_mtu(TimeNs now, const Way& way) const {
-    const uint32_t link = transport_mtu(way);
-    const uint32_t path = way.loops() ? UINT32_MAX : path_mtus_.find(now, way.destination);
-    return path == UINT32_MAX ? link : std::min(link, path - uint32_t{Ipv4Header::kMinBytes});
-  }
+  uint32_t path_mtu(TimeNs now, const Way& way) const;
   // A router said so, about a packet that we did send.
   void learn_path_mtu(TimeNs now, Ipv4Address destination, uint16_t mtu) {
     path_mtus_.learn(now, destination, mtu);
@@ -161,10 +139,7 @@ class Ip {
     return !way.loops() && way.route.next_hop == routes_.gateway() ? gateway_holds_ : 0;
   }
   // The same as transport_mtu() for segments that the link cuts (kSegmentTcp4); 0 if it does not.
-  uint32_t transport_super_frame(const Way& way) const {
-    if (way.loops() || !cuts_segments()) return 0;
-    return std::min(large_bytes_ - kHeaderBytes, kMaxTransportBytes);
-  }
+  uint32_t transport_super_frame(const Way& way) const;
   // A frame for so many bytes of transport header and payload, at most what the reserve for such a way said
   // just before (CHECK).
   Outgoing open(const Way& way, uint32_t transport_bytes);
@@ -199,11 +174,7 @@ class Ip {
   }
   bool cuts_segments() const { return facts_.segments_tcp4 && facts_.takes_unfinished; }
 
-  void settle(const Frame& frame, bool looped, const Fate& fate) {
-    if (fate.drop) [[unlikely]]
-      drops_.count(*fate.drop);
-    if (!fate.kept) give_back(frame, looped);
-  }
+  void settle(const Frame& frame, bool looped, const Fate& fate);
   void give_back(const Frame& frame, bool looped) {
     if (looped)
       loopback_.give_back(frame);

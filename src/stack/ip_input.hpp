@@ -39,6 +39,13 @@ uint32_t Ip<L>::rx(TimeNs now) {
   return work;
 }
 
+template <Link L>
+void Ip<L>::settle(const Frame& frame, bool looped, const Fate& fate) {
+  if (fate.drop) [[unlikely]]
+    drops_.count(*fate.drop);
+  if (!fate.kept) give_back(frame, looped);
+}
+
 // One that went and came back between two looks has been away too.
 template <Link L>
 void Ip<L>::note_carrier(TimeNs now, Carrier carrier) {

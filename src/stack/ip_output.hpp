@@ -44,6 +44,19 @@ void Ip<L>::forget_frames() {
 }
 
 template <Link L>
+uint32_t Ip<L>::path_mtu(TimeNs now, const Way& way) const {
+  const uint32_t link = transport_mtu(way);
+  const uint32_t path = way.loops() ? UINT32_MAX : path_mtus_.find(now, way.destination);
+  return path == UINT32_MAX ? link : std::min(link, path - uint32_t{Ipv4Header::kMinBytes});
+}
+
+template <Link L>
+uint32_t Ip<L>::transport_super_frame(const Way& way) const {
+  if (way.loops() || !cuts_segments()) return 0;
+  return std::min(large_bytes_ - kHeaderBytes, kMaxTransportBytes);
+}
+
+template <Link L>
 uint32_t Ip<L>::reserve_link() {
   if (has_tx_room() && !small_) small_ = link_.allocate(small_bytes_);
   if (!has_tx_room() || !small_) {
