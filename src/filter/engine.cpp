@@ -328,7 +328,7 @@ void Engine::translate_here(Run& run) {
 
 Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
   Judgement judgement;
-  Run run{*this, packet, now, hook, judgement};
+  Run run(*this, packet, now, hook, judgement);
   const bool ip = is_ip(packet.realm);
   bool tracked = !tracks() || !ip;
   if (packet.translated) packet.read_again();  // an earlier hook may have written into its headers
