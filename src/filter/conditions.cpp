@@ -256,10 +256,10 @@ void Fields::gather(const Packet& packet) {
             .out_type = out.type,
             .protocol = __builtin_bswap16(packet.ether_type),
             .unused2 = 0};
-  sources_[static_cast<size_t>(Source::link)] = packet.link;
-  sources_[static_cast<size_t>(Source::facts)] = {reinterpret_cast<const uint8_t*>(&facts_), sizeof facts_};
-  sources_[static_cast<size_t>(Source::in_name)] = in.name;
-  sources_[static_cast<size_t>(Source::out_name)] = out.name;
+  put(Source::link, packet.link);
+  put(Source::facts, {reinterpret_cast<const uint8_t*>(&facts_), sizeof facts_});
+  put(Source::in_name, in.name);
+  put(Source::out_name, out.name);
 }
 
 }  // namespace skerry::filter

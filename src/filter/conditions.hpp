@@ -86,17 +86,28 @@ class Fields {
  public:
   // `beyond`: also those that lie elsewhere than in the network and transport headers.
   Fields(const Packet& packet, bool beyond) {
-    sources_[0] = packet.bytes;
+    put(Source::network, packet.bytes);
     const bool has = packet.has_transport && packet.fragment == 0 && packet.transport <= packet.bytes.size();
-    sources_[1] = has ? ConstBytes(packet.bytes).subspan(packet.transport) : ConstBytes();
+    put(Source::transport, has ? ConstBytes(packet.bytes).subspan(packet.transport) : ConstBytes());
     if (beyond) gather(packet);
   }
-  ConstBytes operator[](Source source) const { return sources_[static_cast<size_t>(source)]; }
+  ConstBytes operator[](Source source) const {
+    const Piece& piece = sources_[static_cast<size_t>(source)];
+    return {piece.data, piece.size};
+  }
 
  private:
+  // A span without its constructor, which would empty all six for every packet although most rules need two.
+  struct Piece {
+    const uint8_t* data;
+    size_t size;
+  };
+  void put(Source source, ConstBytes bytes) {
+    sources_[static_cast<size_t>(source)] = {bytes.data(), bytes.size()};
+  }
   void gather(const Packet& packet);
 
-  std::array<ConstBytes, kSources> sources_;
+  std::array<Piece, kSources> sources_;
   Facts facts_;
 };
 

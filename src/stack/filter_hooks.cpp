@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "stack/private_copy.hpp"
 #include "wire/ethernet.hpp"
@@ -109,7 +110,7 @@ void FilterHooks::undo() {
 
 // What is copied becomes what rules see.
 void FilterHooks::open(size_t whole) {
-  packet_ = {};
+  std::construct_at(&packet_);  // an assignment would read a temporary that was just written in pieces
   packet_.link = ConstBytes(copy_).first(kLinkBytes);
   packet_.in = looped_ ? &loopback_ : &network_;
   packet_.type = to_many_ ? kBroadcast : kToUs;

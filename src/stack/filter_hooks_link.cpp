@@ -1,6 +1,7 @@
 // Rules at the link and those of ARP.
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "stack/filter_hooks.hpp"
 #include "stack/private_copy.hpp"
@@ -11,7 +12,7 @@ namespace skerry::stack {
 bool FilterHooks::passes_ingress(const uint8_t* ethernet, ConstBytes packet, uint8_t type, TimeNs now) {
   std::memcpy(copy_.data(), ethernet, kLinkBytes);
   copied_ = 0;
-  packet_ = {};
+  std::construct_at(&packet_);
   packet_.in = &network_;
   packet_.type = type;
   const auto copy_to = [&](size_t end) {
