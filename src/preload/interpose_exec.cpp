@@ -259,12 +259,14 @@ SKERRY_EXPORT int pidfd_spawn(int* pidfd, const char* path, const posix_spawn_fi
                               const posix_spawnattr_t* attributes, char* const* arguments,
                               char* const* environment) {
   pid_t born = 0;
-  return ask_for_pidfd(posix_spawn(&born, path, actions, attributes, arguments, environment), born, pidfd);
+  const int spawned = posix_spawn(&born, path, actions, attributes, arguments, environment);
+  return ask_for_pidfd(spawned, born, pidfd);
 }
 
 SKERRY_EXPORT int pidfd_spawnp(int* pidfd, const char* file, const posix_spawn_file_actions_t* actions,
                                const posix_spawnattr_t* attributes, char* const* arguments,
                                char* const* environment) {
   pid_t born = 0;
-  return ask_for_pidfd(posix_spawnp(&born, file, actions, attributes, arguments, environment), born, pidfd);
+  const int spawned = posix_spawnp(&born, file, actions, attributes, arguments, environment);
+  return ask_for_pidfd(spawned, born, pidfd);
 }
