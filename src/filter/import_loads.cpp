@@ -106,7 +106,7 @@ bool Import::socket(uint32_t, const Nest& nest, Action& action) {
   if (key == kCgroup)
     return reader_.refuse(nest[kSocketKey].at, EOPNOTSUPP,
                           "a stack has no cgroups, and all of its sockets are of one program");
-  if (key > kCgroup || nest.has(kSocketLevel))
+  if (key > kCgroup)
     return reader_.refuse(nest[kSocketKey].at, EOPNOTSUPP, "this of a socket cannot be asked for");
   load.key = static_cast<SocketKey>(key);
   action = load;

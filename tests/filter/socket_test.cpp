@@ -17,7 +17,8 @@ using testing::HasSubstr;
 constexpr uint8_t kUs[] = {10, 0, 0, 1}, kPeer[] = {10, 0, 0, 2};
 
 Octets socket(uint32_t key) {
-  return expression("socket", join(number(nft::kSocketKey, key), number(nft::kSocketTo, 1)));
+  return expression("socket", join(number(nft::kSocketKey, key), number(nft::kSocketTo, 1),
+                                   number(nft::kSocketLevel, 0)));  // which nft always says
 }
 Octets is_mark(uint32_t mark) {
   Octets bytes(4);
