@@ -9,7 +9,7 @@ namespace skerry {
 namespace {
 
 constexpr Ipv4Address kApi = 0x5db8d70e, kOther = 0x5db8d70f;  // 93.184.215.14, 93.184.215.15
-constexpr uint32_t kDoor = 3;             // the door's socket; the program has 0 to 2
+constexpr uint32_t kDoor = 3;                                  // the door's socket; the program has 0 to 2
 const Endpoint kAsker{IpAddress::v4(0x7f000001), 40000};
 
 struct Sender {
