@@ -43,18 +43,14 @@ uint32_t Conntrack::bucket_of(const Tuple& tuple) const {
   if (tuple.v6 != 0) {
     hash = siphash24(secret_, {reinterpret_cast<const uint8_t*>(&tuple), sizeof tuple});
   } else {
-    // Put together in registers: who reads a word that was just written in pieces waits for the cache.
-    uint32_t source, destination;
-    uint16_t source_port, destination_port;
-    std::memcpy(&source, tuple.source.data(), 4);
-    std::memcpy(&destination, tuple.destination.data(), 4);
-    std::memcpy(&source_port, tuple.source_port.data(), 2);
-    std::memcpy(&destination_port, tuple.destination_port.data(), 2);
-    const uint64_t key[2] = {source | uint64_t{destination} << 32,
-                             source_port | uint64_t{destination_port} << 16 | uint64_t{tuple.protocol} << 32 |
-                                 uint64_t{tuple.zone} << 40};
-    constexpr size_t kKeyBytes = 15;
-    hash = siphash24(secret_, {reinterpret_cast<const uint8_t*>(key), kKeyBytes});
+    uint8_t key[15];
+    std::memcpy(key, tuple.source.data(), 4);
+    std::memcpy(key + 4, tuple.destination.data(), 4);
+    std::memcpy(key + 8, tuple.source_port.data(), 2);
+    std::memcpy(key + 10, tuple.destination_port.data(), 2);
+    key[12] = tuple.protocol;
+    std::memcpy(key + 13, &tuple.zone, 2);
+    hash = siphash24(secret_, key);
   }
   return static_cast<uint32_t>(hash & (buckets_.size() - 1));
 }
