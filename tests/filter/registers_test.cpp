@@ -60,6 +60,8 @@ std::vector<Writer> writers() {
                           CtKey::l3protocol, CtKey::source, CtKey::destination, CtKey::protocol,
                           CtKey::source_port, CtKey::destination_port, CtKey::zone, CtKey::source_v4})
     all.push_back({"ct", LoadCt{kTo, key, false, false}, 4});
+  for (const SocketKey key : {SocketKey::transparent, SocketKey::mark, SocketKey::wildcard})
+    all.push_back({"socket", LoadSocket{kTo, key}, 4});
   for (const CtKey key : {CtKey::packets, CtKey::bytes, CtKey::packet_bytes})
     all.push_back({"ct counter", LoadCt{kTo, key, false, true}, 8});
   all.push_back({"ct label", LoadCt{kTo, CtKey::labels, false, false}, 16});
@@ -103,6 +105,7 @@ Octets judged(const Writer& writer, uint8_t before) {
   Engine engine(rules_of(writer, writer.bytes, before));
   Conntrack conntrack({1, 2});
   engine.track_with(&conntrack);
+  engine.ask_sockets([](const void*, const Tuple&) { return std::optional(Socket{}); }, nullptr);
   Octets bytes = {0x45, 0,    0, 120, 0, 1, 0, 0, 64, 6, 0,    0, 10,   0,    0, 1, 10, 0, 0, 2, 0x13, 0x88,
                   0,    0x50, 0, 0,   0, 1, 0, 0, 0,  0, 0x60, 2, 0xff, 0xff, 0, 0, 0,  0, 2, 4, 5,    0xb4};
   bytes.resize(120);
