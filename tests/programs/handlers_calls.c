@@ -2,10 +2,10 @@
 // a scenario, to be compared with plain Linux.
 #include "storm.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { kOften = 300 };
@@ -20,11 +20,11 @@ static atomic_int wrong;
     }                                             \
   } while (0)
 
+// Of sockets: a set that is shared by a fork has more of ours.
 static int descriptors(void) {
   int count = 0;
-  DIR* const folder = opendir("/proc/self/fd");
-  while (folder != NULL && readdir(folder) != NULL) ++count;
-  closedir(folder);
+  struct stat about;
+  for (int fd = 0; fd < 1024; ++fd) count += fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode);
   return count;
 }
 

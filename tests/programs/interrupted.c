@@ -20,7 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int listener, near_end, far_end, next_end, datagrams, set, ends[2], file;
+static int listener, near_end, far_end, datagrams, set, ends[2], file;
 static struct sockaddr_in name, own_name;
 static volatile int handled, called, calling;  // a call has begun, and has not returned
 static pthread_t caller;
@@ -61,15 +61,6 @@ static void be_full_and_have_a_pipe(void) {
   (void)!write(ends[1], bytes, 100);
 }
 
-static void fill_the_queue(void) {
-  for (int i = 0; i < 4; ++i) {
-    const int one = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    connect(one, (struct sockaddr*)&name, sizeof name);
-    struct pollfd asked = {one, POLLOUT, 0};
-    poll(&asked, 1, 100);
-  }
-}
-
 // ---- what ends its wait; some of them go on until it has returned
 
 static void give(void) {
@@ -90,12 +81,6 @@ static void fill_the_pipe(void) {
 static void come(void) {
   const int one = socket(AF_INET, SOCK_STREAM, 0);
   connect(one, (struct sockaddr*)&name, sizeof name);
-}
-static void accept_all(void) {
-  struct pollfd asked = {listener, POLLIN, 0};
-  while (calling) {
-    if (poll(&asked, 1, 10) == 1) accept(listener, NULL, NULL);
-  }
 }
 
 #define CALLS(X)                                                                                  \
@@ -125,7 +110,6 @@ static void accept_all(void) {
   X(splice(ends[0], NULL, near_end, NULL, 10, 0), nothing, fill_the_pipe)                         \
   X(splice(ends[0], NULL, near_end, NULL, 10, 0), be_full_and_have_a_pipe, drain)                 \
   X(accept(listener, NULL, NULL) >= 0 ? 0 : -1, nothing, come)                                    \
-  X(connect(next_end, (struct sockaddr*)&name, sizeof name), fill_the_queue, accept_all)          \
   X(poll(&asked, 1, -1), nothing, give)                                                           \
   X(poll(&asked, 1, 60000), nothing, give)                                                        \
   X(poll(both, 2, -1), nothing, give)                                                             \
@@ -217,15 +201,14 @@ static void try(int number, int restarts, int limited) {
             !getsockname(datagrams, (struct sockaddr*)&own_name, &length) && !pipe(ends),
         "names");
   near_end = socket(AF_INET, SOCK_STREAM, 0);
-  next_end = socket(AF_INET, SOCK_STREAM, 0);
   struct epoll_event interest = {.events = EPOLLIN};
   check(!connect(near_end, (struct sockaddr*)&name, sizeof name), "connect");
   far_end = accept(listener, NULL, NULL);
   set = epoll_create1(0);
   check(far_end >= 0 && !epoll_ctl(set, EPOLL_CTL_ADD, far_end, &interest), "accept");
   const struct timeval limit = {60, 0};
-  const int all[] = {listener, near_end, far_end, next_end, datagrams};
-  for (int i = 0; limited && i < 5; ++i) {
+  const int all[] = {listener, near_end, far_end, datagrams};
+  for (int i = 0; limited && i < 4; ++i) {
     setsockopt(all[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(all[i], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   }

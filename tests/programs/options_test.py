@@ -87,7 +87,7 @@ class Threads(Compared):
         self.compare_compiled("handlers_calls.c", 5, 500)
 
     def test_are_interrupted_where_they_wait(self):
-        self.compare_compiled("interrupted.c", 156, 700)
+        self.compare_compiled("interrupted.c", 152, 500)
 
 
 class Connects(Compared):
