@@ -206,10 +206,12 @@ void Sequence::name_calls(Random& random, int slot) {
   }
 }
 
-// Another one for a moment where a socket is, by SO_REUSEPORT or without.
+// Another one for a moment where a socket is, by SO_REUSEPORT or without. Not compared: by SO_REUSEPORT where
+// a connection is that has it not.
 void Sequence::bind_beside(Random& random, int slot) {
   const Slot& of = slots_[slot];
-  const bool stream = is_stream(of.fd), shares = !random.one_in(3);
+  const bool stream = is_stream(of.fd), may_share = has(of.fd, SO_REUSEPORT) || has(of.fd, SO_ACCEPTCONN);
+  const bool shares = !random.one_in(3) && may_share;
   if (!lives(of.fd) || has(of.fd, SO_REUSEADDR)) return line_.say("nobody beside s%d", slot);
   const int fd = socket(of.v6 ? AF_INET6 : AF_INET, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
   set_int(fd, SOL_SOCKET, SO_REUSEPORT, shares);
