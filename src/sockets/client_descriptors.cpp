@@ -189,6 +189,7 @@ int dup(int fd) {
 
 int dup3(int from, int to, int flags) {
   if (is_guest()) return static_cast<int>(system_call(SYS_dup3, from, to, flags));
+  if (flags & ~O_CLOEXEC) return -EINVAL;  // before any number is looked at (Linux ksys_dup3())
   const uint32_t entry = entry_of(from);
   if (fd_kind(entry) == FdKind::internal) return -EBADF;
   if (fd_kind(entry_of(to)) == FdKind::internal) return -EBUSY;
