@@ -8,8 +8,6 @@
 namespace skerry::tcp {
 namespace {
 
-constexpr DurationNs ms = kMillisecond;
-
 class Attack : public ::testing::Test {
  protected:
   void SetUp() override {

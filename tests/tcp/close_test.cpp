@@ -9,8 +9,6 @@
 namespace skerry::tcp {
 namespace {
 
-constexpr DurationNs ms = kMillisecond;
-
 class Close : public ::testing::Test {
  public:
   void start(const PeerSettings& settings = {}, const HostSettings& host_settings = {}) {

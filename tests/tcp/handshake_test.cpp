@@ -8,8 +8,6 @@
 namespace skerry::tcp {
 namespace {
 
-constexpr DurationNs ms = kMillisecond;
-
 class Handshake : public ::testing::Test {
  protected:
   Host host_{kOurAddress, {}};

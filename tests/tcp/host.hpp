@@ -16,6 +16,8 @@
 
 namespace skerry::tcp {
 
+inline constexpr DurationNs ms = kMillisecond;
+
 struct HostSettings {
   uint32_t connections = 16;
   uint32_t half_open = 8;

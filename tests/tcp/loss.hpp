@@ -6,7 +6,6 @@
 
 namespace skerry::tcp {
 
-inline constexpr DurationNs ms = kMillisecond;
 inline constexpr uint32_t kMss = 1000;
 
 class Loss : public ::testing::Test {

@@ -7,8 +7,6 @@
 namespace skerry::tcp {
 namespace {
 
-constexpr DurationNs ms = kMillisecond;
-
 class Receive : public ::testing::Test {
  protected:
   void start(const PeerSettings& settings = {}, const HostSettings& host_settings = {}) {

@@ -9,8 +9,6 @@
 namespace skerry::tcp {
 namespace {
 
-constexpr DurationNs ms = kMillisecond;
-
 class Send : public ::testing::Test {
  protected:
   void start(const PeerSettings& settings = {}, const HostSettings& host_settings = {}) {
