@@ -13,7 +13,7 @@
 
 #include "descriptors.hpp"
 #include "name_door.hpp"
-#include "rules.hpp"
+#include "rules/rules.hpp"
 #include "run/component.hpp"
 #include "run/link_end.hpp"
 #include "run/process.hpp"
@@ -72,7 +72,6 @@ class StackProcess {
 
   Result<nlohmann::json> answer(ControlMessage& request);
   Result<void> relink(ControlMessage& request);
-  Result<nlohmann::json> begin_load(ControlMessage& request);
   void show_counters();
   void report();
 
@@ -171,7 +170,7 @@ StackProcess<Wire>::StackProcess(Process process, StackSettings settings, ShmLin
       udp_sender_(ip_, udp_),
       datagrams_(server_, udp_sender_),
       names_(name_door_, udp_sender_),
-      rules_(ip_.filter(), secret<SipKey>(), [this] { return process_.host.now(); }),
+      rules_(ip_.filter(), filter::Place::stack, secret<SipKey>(), [this] { return process_.host.now(); }),
       shown_(process_.stats),
       in_use_(process_.stats.counter("sockets.in_use")) {
   server_.set_real_time_offset(real_time_offset());
@@ -221,7 +220,12 @@ Result<void> StackProcess<Wire>::open_doors(sockets::Anchors::Descriptors door, 
 template <class Wire>
 Result<void> StackProcess<Wire>::insist_on_allow_list(Fd names) {
   allowed_.emplace(ip_.filter(), *settings_.allow);
-  rules_.insist_on(*allowed_);
+  rules_.insist_on(
+      [](const filter::Ruleset& ruleset) -> Result<void> {
+        if (AllowList::is_in(ruleset)) return {};
+        return Error{"these rules lack the allow-list that the program was started with"};
+      },
+      [this](TimeNs now) { allowed_->begin(now); });
   Result<void> done = name_door_.open(std::move(names), *allowed_, udp_);
   if (done)
     done = process_.host.waiter().watch(name_door_.descriptor(),
@@ -247,23 +251,9 @@ Result<nlohmann::json> StackProcess<Wire>::answer(ControlMessage& request) {
     if (Result<void> done = relink(request); !done) return done.error();
     return nlohmann::json{{"ok", true}};
   }
-  if (command == "load_rules") return begin_load(request);
+  if (command == "load_rules") return rules_.begin_load(request, process_.host.now(), *control_);
   if (Rules::answers(command)) return rules_.answer(command, request, process_.host.now());
   return Error{fmt::format("a stack has no command \"{}\"", command)};
-}
-
-// Answered when it is done; whoever asks for something else meanwhile waits.
-template <class Wire>
-Result<nlohmann::json> StackProcess<Wire>::begin_load(ControlMessage& request) {
-  if (request.fds.size() != 1) return Error{"load_rules needs rules in memory"};
-  const Result<void> begun = rules_.begin_load(
-      std::move(request.fds.front()), process_.host.now(), [this](const Result<void>& done) {
-        control_->answer_later(done ? Result(nlohmann::json::object())
-                                    : Result<nlohmann::json>(done.error()));
-      });
-  if (!begun) return begun.error();
-  control_->defer();
-  return nlohmann::json::object();
 }
 
 // The neighbour at the other end of the link was started anew: the old region is never used again, and what

@@ -26,7 +26,7 @@ struct NameCounters {
 class NameDoor {
  public:
   // `socket` is the index of a UDP socket that nobody else uses. What is referred to outlives the object.
-  NameDoor(uint32_t socket, const stack::Routes& routes, stack::FilterEvents& events, Random& random)
+  NameDoor(uint32_t socket, const stack::Routes& routes, filter::Events& events, Random& random)
       : socket_(socket), routes_(routes), events_(events), random_(random) {
     replies_.reserve(kMostReplies);
   }
@@ -94,16 +94,16 @@ class NameDoor {
     size_t length;
   };
 
-  static stack::NameEvent event_of(resolver::NoAnswer why) {
+  static filter::NameEvent event_of(resolver::NoAnswer why) {
     switch (why) {
       case resolver::NoAnswer::not_public:
-        return stack::NameEvent::not_public;
+        return filter::NameEvent::not_public;
       case resolver::NoAnswer::unanswered:
-        return stack::NameEvent::unanswered;
+        return filter::NameEvent::unanswered;
       case resolver::NoAnswer::not_allowed:
         break;
     }
-    return stack::NameEvent::not_allowed;
+    return filter::NameEvent::not_allowed;
   }
 
   bool hear(const resolver::Told& told, TimeNs now) {
@@ -131,18 +131,18 @@ class NameDoor {
     if (begins_) granted_ = true;
     begins_ = allow.last;
     granted_ = granted_ && granted == AllowList::Granted::yes;
-    if (granted == AllowList::Granted::no_room) note(allow.name, stack::NameEvent::no_room, now);
+    if (granted == AllowList::Granted::no_room) note(allow.name, filter::NameEvent::no_room, now);
     return granted != AllowList::Granted::too_much;
   }
   // A program that asks for many shall not drive what is remembered of its packets out of sight.
-  void note(std::string_view name, stack::NameEvent what, TimeNs now) {
+  void note(std::string_view name, filter::NameEvent what, TimeNs now) {
     ++counters_.refused;
     if (shown_.take(now, random_)) events_.note_name(name, what, now);
   }
 
   const uint32_t socket_;
   const stack::Routes& routes_;
-  stack::FilterEvents& events_;
+  filter::Events& events_;
   Random& random_;
   stack::TokenBucket shown_{5, 60};
   Fd channel_;

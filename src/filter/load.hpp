@@ -21,7 +21,11 @@ struct Refusal {
   std::string sentence;    // for a person
 };
 
-// What one ruleset may have; more is refused with E2BIG. A rule of 10 000 alike takes some 400 bytes.
+// Where a ruleset is to stand: in a stack, or at a switch, which has chains of family bridge alone.
+enum class Place : uint8_t { stack, vswitch };
+
+// What one ruleset may have, and where; more is refused with E2BIG. A rule of 10 000 alike takes some 400
+// bytes.
 struct Limits {
   size_t batch_bytes = size_t{64} << 20;
   size_t tables = 256;
@@ -33,6 +37,7 @@ struct Limits {
   size_t dynamic_elements = 262'144;  // that sets have room for which change while packets pass
   size_t stateful = 1'000'000;
   size_t objects = 32'768;  // of these with a name: all of them go on at once when rules change
+  Place place = Place::stack;
 };
 
 // A batch that is an empty span is the ruleset with nothing in it. `ruleset` is to be empty; after a refusal

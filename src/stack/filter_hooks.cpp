@@ -18,47 +18,19 @@ constexpr uint8_t kLoopedHeader[EthernetHeader::kBytes] = {0, 0, 0, 0, 0, 0, 0, 
 
 }  // namespace
 
-filter::Engine FilterHooks::use(filter::Engine engine, TimeNs now, const SipKey& secret, const Pause& pause) {
-  engine.take_over(engine_, now, pause);
-  const bool resumes = conntrack_ != nullptr && !engine_.tracks(kIsV6) && engine.tracks(kIsV6);
-  std::swap(engine_, engine);
-  if (resumes) conntrack_->resume();
-  if (engine_.tracks() && conntrack_ == nullptr) conntrack_ = std::make_unique<filter::Conntrack>(secret);
-  engine_.track_with(conntrack_.get());
-  engine_.ask_sockets(find_socket_, sockets_);
+void FilterHooks::changed() {
   left_ = came_tracked_ = {};
   left_mark_ = came_mark_ = 0;
-  events_.forget();
   ip_ = engine_.judges(filter::realm_of(kIsV6));
   ingress_ = engine_.judges(filter::Hook::ingress, filter::Realm::link);
   egress_ = engine_.judges(filter::Hook::egress, filter::Realm::link);
   arp_ = engine_.judges(filter::Realm::arp);
   active_ = ip_ || ingress_ || egress_;
-  if (trace_ != nullptr) {
-    trace_->forget();
-    engine_.remember_none(true);
-  }
-  make_room();
-  return engine;
-}
-
-// For what rules look at, or the match of who follows packets.
-void FilterHooks::make_room() {
-  const size_t needed =
-      std::max(engine_.needed_bytes(), trace_ != nullptr ? trace_->match().needed_bytes() : 0);
   constexpr size_t kTagBytes = 4;  // of a VLAN, before what rules count from
-  seen_bytes_ = kTagBytes + needed;
+  seen_bytes_ = kTagBytes + needed_bytes();
   copy_.resize(kLinkBytes + (ingress_ ? std::max(seen_bytes_, kMostBytes) : seen_bytes_));
-  leaving_.resize(kLinkBytes + needed);
+  leaving_.resize(kLinkBytes + needed_bytes());
   came_.reserve(changes_packets() ? copy_.size() : 0);
-}
-
-uint64_t FilterHooks::follow(filter::Engine match, TimeNs now) {
-  match.ask_sockets(find_socket_, sockets_);
-  trace_ = std::make_unique<FilterTrace>(std::move(match), ++followers_, now);
-  engine_.remember_none(true);
-  make_room();
-  return followers_;
 }
 
 // As much as TCP and UDP look at; the rest follows where rules have to be run.
@@ -145,24 +117,7 @@ void FilterHooks::take_whole(ConstBytes packet) {
 bool FilterHooks::judge(filter::Packet& packet, filter::Hook hook, TimeNs now) {
   hook_ = hook;
   realm_ = packet.realm;
-  if (trace_ == nullptr) [[likely]]
-    judgement_ = engine_.judge(hook, packet, now);
-  else
-    judge_followed(packet, hook, now);
-  if (!judgement_.accepted || judgement_.logs > 0) events_.note(packet, judgement_, hook, now);
-  return judgement_.accepted;
-}
-
-void FilterHooks::judge_followed(filter::Packet& packet, filter::Hook hook, TimeNs now) {
-  const bool over = trace_->is_over(now);
-  const bool followed = !over && trace_->wants(hook, packet, begins(packet, hook), now);
-  if (followed) engine_.follow(&trace_->steps());
-  judgement_ = engine_.judge(hook, packet, now);
-  engine_.follow(nullptr);
-  if (followed) trace_->note(packet, judgement_, hook, now);
-  if (!over) return;
-  trace_.reset();
-  engine_.remember_none(false);
+  return InForce::judge(packet, hook, now);
 }
 
 bool FilterHooks::is_known(TimeNs now) {

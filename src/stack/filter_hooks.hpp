@@ -3,58 +3,29 @@
 // those of ARP (filter_hooks_link.cpp). What is refused stays in a short memory, so that a person can ask
 // why. Connections are tracked if rules ask about them, and known across rulesets.
 //
-// Read first: filter/engine.hpp. Invariant: what is judged is a private copy. On the way in, whoever goes on
-// with the packet takes its headers from that copy, never again from memory that a neighbour can write.
+// Read first: filter/in_force.hpp. Invariant: what is judged is a private copy. On the way in, whoever goes
+// on with the packet takes its headers from that copy, never again from memory that a neighbour can write.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <vector>
 
-#include "filter/engine.hpp"
+#include "filter/in_force.hpp"
 #include "stack/drop_reason.hpp"
-#include "stack/filter_events.hpp"
-#include "stack/filter_trace.hpp"
 #include "stack/routes.hpp"
 #include "wire/ipv4.hpp"
 
 namespace skerry::stack {
 
-class FilterHooks {
+class FilterHooks final : public filter::InForce {
  public:
   // `routes` outlives the object.
-  explicit FilterHooks(const Routes& routes) : routes_(routes), engine_(filter::Ruleset{}) {}
+  explicit FilterHooks(const Routes& routes) : routes_(routes) {}
 
-  // Rules may ask about sockets, also later ones: Engine::ask_sockets().
-  void ask_sockets(filter::SocketLookup find, const void* context) {
-    find_socket_ = find;
-    sockets_ = context;
-    engine_.ask_sockets(find, context);
-  }
-  // Only between breaths. What has a name goes on counting where the one before was. In the pauses the old
-  // rules judge; from the last one on the new ones do. Returns the old ones, which may take long to free.
-  // `secret` is for the connections: strangers must not know where in the table theirs are.
-  filter::Engine use(filter::Engine engine, TimeNs now, const SipKey& secret = {}, const Pause& pause = {});
-  // Engine::change(); also only between breaths.
-  std::optional<filter::Refusal> change(uint32_t set, filter::Change change,
-                                        std::span<const filter::GivenElement> given, TimeNs now) {
-    return engine_.change(set, change, given, now);
-  }
-  void reset(uint32_t stateful) { engine_.reset(stateful); }
-  // Packets that `match` accepts are followed from now on; who was followed before is so no more. The number
-  // of this follower, by which he asks. Only between breaths.
-  uint64_t follow(filter::Engine match, TimeNs now);
-  // Null: nobody follows.
-  FilterTrace* trace() { return trace_.get(); }
   // False: none of IP or of the link has a chain, so that nothing here needs to be called but for ARP.
   bool is_active() const { return active_; }
   // Rules ask about connections: they judge packets whole, and need to know which are damaged.
   bool tracks() const { return engine_.tracks(); }
-  const filter::Engine& engine() const { return engine_; }
-  const FilterEvents& events() const { return events_; }
-  FilterEvents& events() { return events_; }
-  // Null: no rules have asked about connections yet.
-  const filter::Conntrack* conntrack() const { return conntrack_.get(); }
 
   // --- the way in
   // A packet has come: `ethernet` is its link header or null where it looped, `header` its IP header, both
@@ -123,8 +94,7 @@ class FilterHooks {
   static constexpr size_t kSourceOffset = 12, kDestinationOffset = 16;
 
   bool judge(filter::Packet& packet, filter::Hook hook, TimeNs now);
-  void judge_followed(filter::Packet& packet, filter::Hook hook, TimeNs now);
-  void make_room();
+  void changed() override;
   void copy_rest();
   void keep_as_it_came();
   void undo();
@@ -133,7 +103,7 @@ class FilterHooks {
   bool asks(filter::Hook hook, TimeNs now);
   bool routes(filter::Packet& leaving, TimeNs now);
   void lose(filter::Packet& packet, Bytes as_it_was, size_t whole, TimeNs now);
-  bool begins(const filter::Packet& packet, filter::Hook hook) const;
+  bool begins(const filter::Packet& packet, filter::Hook hook) const override;
 
   const Routes& routes_;
   bool active_ = false;
@@ -141,10 +111,6 @@ class FilterHooks {
   uint32_t came_mark_ = 0, left_mark_ = 0;                            // of the last frame and packet
   filter::Tracked came_tracked_;                                      // what rules at the link say of it
   filter::Tracked left_, expected_;                                   // of looped packets
-  filter::Engine engine_;
-  filter::SocketLookup find_socket_ = nullptr;
-  const void* sockets_ = nullptr;
-  std::unique_ptr<filter::Conntrack> conntrack_;  // since rules first asked about connections
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
   std::vector<uint8_t> copy_;             // link header and beginning of the packet taken last
   size_t seen_bytes_ = 0;                 // of each packet, unless its headers reach farther
@@ -158,12 +124,8 @@ class FilterHooks {
   bool known_ = false;                               // one like it passed both hooks
   std::optional<filter::VerdictMemory::Look> look_;  // to remember it by
   filter::Packet packet_;                            // once all is copied
-  filter::Judgement judgement_;
   filter::Hook hook_{};
   filter::Realm realm_{};
-  FilterEvents events_;
-  std::unique_ptr<FilterTrace> trace_;  // while somebody follows packets
-  uint64_t followers_ = 0;
 };
 
 // The ICMP code that an IPv4 sender gets (nft_reject_icmp_code()); a reset of TCP is none.

@@ -131,7 +131,7 @@ TEST_F(NameDoorTest, AReplyThatLeadsToWhatFoundNoRoomIsNone) {
   EXPECT_EQ(door.tx(now, sender), 0u);
   EXPECT_EQ(door.counters().lost, 1u);
   EXPECT_EQ(door.counters().faults, 0u) << "the resolver has done nothing wrong";
-  EXPECT_EQ(hooks.events()[hooks.events().next() - 1].name_event, stack::NameEvent::no_room);
+  EXPECT_EQ(hooks.events()[hooks.events().next() - 1].name_event, filter::NameEvent::no_room);
   EXPECT_EQ(shown(hooks.events().next() - 1), "other.example.org");
   say(resolver::Reply{asker, reply});
   EXPECT_EQ(door.tx(now, sender), 1u) << "that there is no such name";
@@ -205,10 +205,10 @@ TEST_F(NameDoorTest, WhatAResolverAllowsIsPublicAndAtAListedPort) {
 TEST_F(NameDoorTest, NamesThatLeadNowhereAreShownButNotSoManyThatNothingElseIs) {
   say(resolver::RefusedName{resolver::NoAnswer::not_public, "in\x1b[2Jside"});
   EXPECT_EQ(shown(0), "in?[2Jside");
-  EXPECT_EQ(hooks.events()[0].name_event, stack::NameEvent::not_public);
+  EXPECT_EQ(hooks.events()[0].name_event, filter::NameEvent::not_public);
   say(resolver::RefusedName{resolver::NoAnswer::unanswered, std::string(300, 'x')});
   EXPECT_EQ(shown(1), std::string(63, 'x'));
-  EXPECT_EQ(hooks.events()[1].name_event, stack::NameEvent::unanswered);
+  EXPECT_EQ(hooks.events()[1].name_event, filter::NameEvent::unanswered);
   for (int i = 0; i < 1000; ++i) say(resolver::RefusedName{resolver::NoAnswer::not_allowed, "much"});
   EXPECT_EQ(door.counters().refused, 1002u);
   EXPECT_LE(hooks.events().next(), 61u);

@@ -539,7 +539,7 @@ TEST_F(FilterHooksTest, AnOwnSegmentIsResetInTheNameOfItsReceiver) {
 
 TEST_F(FilterHooksTest, WhatIsRefusedIsRemembered) {
   use(at(filter::Hook::input, join(port_is(80), filter::verdict(kDrop))));
-  const FilterEvents& events = ip_.filter().events();
+  const filter::Events& events = ip_.filter().events();
   peer_asks(80);
   peer_asks(81);
   take_udp();
@@ -551,8 +551,8 @@ TEST_F(FilterHooksTest, WhatIsRefusedIsRemembered) {
   EXPECT_EQ(events[0].source_port, 1000);
   EXPECT_EQ(events[0].destination_port, 80);
   EXPECT_EQ(events[0].length, 29u);
-  for (uint64_t i = 0; i < FilterEvents::kKept; ++i) peer_asks(80);
-  EXPECT_EQ(events.next(), FilterEvents::kKept + 1);
+  for (uint64_t i = 0; i < filter::Events::kKept; ++i) peer_asks(80);
+  EXPECT_EQ(events.next(), filter::Events::kKept + 1);
   EXPECT_EQ(events.first(), 1u) << "the oldest is forgotten";
   use({});
   EXPECT_EQ(events.first(), events.next()) << "its chains are no more";
@@ -579,7 +579,7 @@ TEST_F(FilterHooksTest, WhoIsFollowedLeavesSteps) {
   ip_.filter().follow(match_of_port_80(), now_);
   peer_asks(81);
   peer_asks(80);
-  const FilterTrace& trace = *ip_.filter().trace();
+  const filter::Trace& trace = *ip_.filter().trace();
   ASSERT_EQ(trace.next(), 3U);
   EXPECT_EQ(trace[0].about.hook, filter::Hook::prerouting);
   EXPECT_EQ(trace[0].step.chain, filter::kNone) << "it came by, and there is no chain";
@@ -606,9 +606,9 @@ TEST_F(FilterHooksTest, FollowingIsBoundedAndEndsWithWhoAsks) {
     take_udp();
   }
   EXPECT_EQ(ip_.filter().trace()->passed_over(), 100U);
-  now_ += FilterTrace::kPatience;
+  now_ += filter::Trace::kPatience;
   ip_.filter().trace()->asked(now_);
-  now_ += FilterTrace::kPatience;
+  now_ += filter::Trace::kPatience;
   peer_asks(80);
   ASSERT_NE(ip_.filter().trace(), nullptr);
   now_ += 1;

@@ -34,9 +34,9 @@ class IpWriteTest : public UdpWorld {
 
   // Who asks why hears of the packet, as it was before a rule made it no packet any more.
   void expect_told(Hook hook) {
-    const FilterEvents& events = ip_.filter().events();
+    const filter::Events& events = ip_.filter().events();
     ASSERT_EQ(events.next() - events.first(), 1u);
-    const FilterEvent& event = events[events.first()];
+    const filter::Event& event = events[events.first()];
     EXPECT_EQ(event.hook, hook);
     EXPECT_EQ(event.destination_port, 80);
     EXPECT_EQ(filter::place_name(ip_.filter().engine().ruleset(), event.chain, event.rule),

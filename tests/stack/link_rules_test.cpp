@@ -332,19 +332,19 @@ TEST_F(LinkRulesTest, WhatIsRefusedCanBeAskedFor) {
   comes(ethernet_frame({kBroadcastMac, kPeerMac, static_cast<EtherType>(0x88cc)}, Packet(40)));
   comes(datagram(80));
   comes(request());
-  const FilterEvents& events = ip_.filter().events();
+  const filter::Events& events = ip_.filter().events();
   ASSERT_EQ(events.next() - events.first(), 3u);
-  const FilterEvent &frame = events[events.first()], &packet = events[events.first() + 1],
-                    &arp = events[events.first() + 2];
-  EXPECT_EQ(frame.kind, FilterEvent::Kind::frame);
+  const filter::Event &frame = events[events.first()], &packet = events[events.first() + 1],
+                      &arp = events[events.first() + 2];
+  EXPECT_EQ(frame.kind, filter::Event::Kind::frame);
   EXPECT_EQ(frame.from, kPeerMac);
   EXPECT_EQ(frame.ether_type, 0x88cc);
   EXPECT_EQ(frame.kept, 0) << "only IPv4 goes into a capture";
-  EXPECT_EQ(packet.kind, FilterEvent::Kind::ipv4);
+  EXPECT_EQ(packet.kind, filter::Event::Kind::ipv4);
   EXPECT_EQ(packet.destination_port, 80);
   EXPECT_EQ(packet.bytes[0], 0x45);
   EXPECT_EQ(packet.length, 29u);
-  EXPECT_EQ(arp.kind, FilterEvent::Kind::arp);
+  EXPECT_EQ(arp.kind, filter::Event::Kind::arp);
   EXPECT_EQ(arp.source, kPeer);
   EXPECT_EQ(arp.operation, 1);
 }
@@ -368,7 +368,7 @@ TEST_F(LinkRulesTest, APacketIsFollowedFromTheLinkOn) {
   comes(datagram(80));
   comes(datagram(80));
   take_udp();
-  const FilterTrace& trace = *ip_.filter().trace();
+  const filter::Trace& trace = *ip_.filter().trace();
   std::vector<std::pair<uint64_t, filter::Hook>> steps;
   for (uint64_t i = trace.first(); i < trace.next(); ++i)
     if (steps.empty() || steps.back() != std::pair{trace[i].packet, trace[i].about.hook})

@@ -8,37 +8,37 @@
 #include <vector>
 
 #include "filter/engine.hpp"
-#include "stack/filter_events.hpp"
+#include "filter/events.hpp"
 
-namespace skerry::stack {
+namespace skerry::filter {
 
 struct TraceStep {
   uint64_t packet = 0;  // which of those that were followed
-  FilterEvent about;    // it, as it was there
-  filter::Step step;
+  Event about;          // it, as it was there
+  Step step;
   bool rejected = false;
 };
 
-class FilterTrace {
+class Trace {
  public:
   static constexpr uint64_t kKept = 4096;
   static constexpr size_t kMostSteps = 64;  // of one packet at one hook
   static constexpr DurationNs kPatience = 3 * kSecond;
 
   // Follows what `match` accepts at its hooks, and goes on with that at later ones.
-  FilterTrace(filter::Engine match, uint64_t number, TimeNs now);
+  Trace(Engine match, uint64_t number, TimeNs now);
 
   uint64_t number() const { return number_; }
-  const filter::Engine& match() const { return match_; }
+  const Engine& match() const { return match_; }
   // Nobody has asked for so long that nobody will.
   bool is_over(TimeNs now) const { return now > until_; }
   void asked(TimeNs now) { until_ = now + kPatience; }
 
   // Whether this packet is followed at this hook, which it comes to now; `begins`: as the first. Then it is
   // judged with steps(), and noted.
-  bool wants(filter::Hook hook, filter::Packet& packet, bool begins, TimeNs now);
-  std::vector<filter::Step>& steps() { return steps_; }
-  void note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook, TimeNs now);
+  bool wants(Hook hook, Packet& packet, bool begins, TimeNs now);
+  std::vector<Step>& steps() { return steps_; }
+  void note(const Packet& packet, const Judgement& judgement, Hook hook, TimeNs now);
   // Chains and rules that steps speak of are no more.
   void forget() { first_ = next_; }
 
@@ -50,19 +50,19 @@ class FilterTrace {
   uint64_t passed_over() const { return passed_over_; }
 
  private:
-  filter::Engine match_;
+  Engine match_;
   const uint64_t number_;
   TimeNs until_;
   TimeNs second_ = 0;  // that in_second_ counts packets of
   uint32_t in_second_ = 0;
   bool follows_ = false, leaves_ = false;  // the packet that came last; because there were too many
   uint64_t packet_ = 0, passed_over_ = 0;
-  std::vector<filter::Step> steps_;
+  std::vector<Step> steps_;
   std::vector<TraceStep> kept_ = std::vector<TraceStep>(kKept);
   uint64_t first_ = 0, next_ = 0;
 };
 
 // A ruleset that does nothing but accept what it asks for: no counter, no log, no name.
-bool only_matches(const filter::Ruleset& ruleset);
+bool only_matches(const Ruleset& ruleset);
 
-}  // namespace skerry::stack
+}  // namespace skerry::filter

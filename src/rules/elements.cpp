@@ -1,12 +1,12 @@
-// Elements for the sets of a stack at work, as the control side writes them: names become indices, text
+// Elements for the sets of rules at work, as the control side writes them: names become indices, text
 // becomes bytes. What a set takes is the engine's to say.
 #include <fmt/format.h>
 
 #include <array>
 
 #include "filter/words.hpp"
-#include "rule_rows.hpp"
-#include "rules.hpp"
+#include "rules/rows.hpp"
+#include "rules/rules.hpp"
 
 namespace skerry {
 namespace {
@@ -182,7 +182,7 @@ void add_tallies(const filter::Engine& engine, const std::vector<uint32_t>& coun
 }  // namespace
 
 Result<uint32_t> Rules::find_set(const json& request) const {
-  const filter::Ruleset& ruleset = hooks_.engine().ruleset();
+  const filter::Ruleset& ruleset = in_force_.engine().ruleset();
   const auto table_name = request.at("table").get<std::string>(), name = request.at("set").get<std::string>();
   const uint32_t table = table_of(ruleset, table_name);
   if (table == kNone) return Error{fmt::format("there is no table {}", table_name), ENOENT};
@@ -193,7 +193,7 @@ Result<uint32_t> Rules::find_set(const json& request) const {
 }
 
 Result<void> Rules::change_elements(const json& request, TimeNs now) {
-  const filter::Ruleset& ruleset = hooks_.engine().ruleset();
+  const filter::Ruleset& ruleset = in_force_.engine().ruleset();
   const Result<uint32_t> set = find_set(request);
   if (!set) return set.error();
   const auto change = request.at("change").get<std::string>();
@@ -205,13 +205,13 @@ Result<void> Rules::change_elements(const json& request, TimeNs now) {
     given.push_back(std::move(*element));
   }
   const auto refusal =
-      hooks_.change(*set, change == "add" ? filter::Change::add : filter::Change::remove, given, now);
+      in_force_.change(*set, change == "add" ? filter::Change::add : filter::Change::remove, given, now);
   if (refusal) return Error{refusal->sentence, refusal->error};
   return {};
 }
 
 Result<json> Rules::elements(const json& request, TimeNs now) const {
-  const filter::Engine& engine = hooks_.engine();
+  const filter::Engine& engine = in_force_.engine();
   const filter::Ruleset& ruleset = engine.ruleset();
   const Result<uint32_t> index = find_set(request);
   if (!index) return index.error();

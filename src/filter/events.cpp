@@ -1,11 +1,11 @@
-#include "stack/filter_events.hpp"
+#include "filter/events.hpp"
 
 #include <algorithm>
 
 #include "wire/arp.hpp"
 #include "wire/ethernet.hpp"
 
-namespace skerry::stack {
+namespace skerry::filter {
 
 namespace {
 
@@ -14,12 +14,12 @@ constexpr auto kArp = static_cast<uint16_t>(EtherType::kArp);
 
 }  // namespace
 
-void FilterEvents::add(const FilterEvent& event) {
+void Events::add(const Event& event) {
   events_[next_++ % kKept] = event;
 }
 
-FilterEvent FilterEvent::about(const filter::Packet& packet, filter::Hook hook, TimeNs now) {
-  FilterEvent event{.at = now, .hook = hook, .length = packet.length};
+Event Event::about(const Packet& packet, Hook hook, TimeNs now) {
+  Event event{.at = now, .hook = hook, .length = packet.length};
   const ConstBytes bytes = packet.bytes;
   if (const auto ip = packet.ether_type == kIpv4 ? Ipv4Header::parse(bytes) : std::nullopt) {
     event.about_ipv4(packet, *ip);
@@ -39,7 +39,7 @@ FilterEvent FilterEvent::about(const filter::Packet& packet, filter::Hook hook, 
   return event;
 }
 
-void FilterEvent::about_ipv4(const filter::Packet& packet, const Ipv4Header& ip) {
+void Event::about_ipv4(const Packet& packet, const Ipv4Header& ip) {
   // At the link what follows it is there too.
   const ConstBytes all = packet.bytes;
   length = ip.total_bytes;
@@ -55,23 +55,22 @@ void FilterEvent::about_ipv4(const filter::Packet& packet, const Ipv4Header& ip)
   }
 }
 
-void FilterEvents::note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook,
-                        TimeNs now) {
-  FilterEvent event = FilterEvent::about(packet, hook, now);
+void Events::note(const Packet& packet, const Judgement& judgement, Hook hook, TimeNs now) {
+  Event event = Event::about(packet, hook, now);
   for (unsigned i = 0; i < judgement.logs; ++i) {
     event.log = judgement.logged[i];
     add(event);
   }
   if (judgement.accepted) return;
-  event.log = filter::kNone;
+  event.log = kNone;
   event.rejected = judgement.reject.has_value();
   event.chain = judgement.chain;
   event.rule = judgement.rule;
   add(event);
 }
 
-void FilterEvents::note_name(std::string_view name, NameEvent what, TimeNs now) {
-  FilterEvent event{.at = now, .name_event = what};
+void Events::note_name(std::string_view name, NameEvent what, TimeNs now) {
+  Event event{.at = now, .name_event = what};
   const size_t length = name.copy(event.name.data(), event.name.size() - 1);
   // No terminal shall act on what a program has asked for.
   for (size_t i = 0; i < length; ++i)
@@ -79,4 +78,4 @@ void FilterEvents::note_name(std::string_view name, NameEvent what, TimeNs now) 
   add(event);
 }
 
-}  // namespace skerry::stack
+}  // namespace skerry::filter

@@ -12,21 +12,21 @@
 #include "filter/engine.hpp"
 #include "wire/ipv4.hpp"
 
-namespace skerry::stack {
+namespace skerry::filter {
 
 enum class NameEvent : uint8_t { none, not_allowed, not_public, unanswered, no_room };
 
-struct FilterEvent {
+struct Event {
   static constexpr size_t kMostBytes = 120;  // of a packet: two headers at their longest
 
   TimeNs at = 0;
   NameEvent name_event = NameEvent::none;  // not none: about a name, and only that counts
   std::array<char, 64> name{};             // its beginning; ends with a zero byte
-  filter::Hook hook{};
-  bool rejected = false;           // its sender is told
-  uint32_t chain = filter::kNone;  // of a refusal: who refused,
-  uint32_t rule = filter::kNone;   // kNone: the chain's policy
-  uint32_t log = filter::kNone;    // else of a log: index into Ruleset::logs
+  Hook hook{};
+  bool rejected = false;   // its sender is told
+  uint32_t chain = kNone;  // of a refusal: who refused,
+  uint32_t rule = kNone;   // kNone: the chain's policy
+  uint32_t log = kNone;    // else of a log: index into Ruleset::logs
   enum class Kind : uint8_t { ipv4, arp, frame } kind{};
   uint8_t protocol = 0;                  // of IPv4
   uint16_t operation = 0;                // of ARP
@@ -38,18 +38,18 @@ struct FilterEvent {
   uint8_t kept = 0;                         // bytes of `bytes`
   std::array<uint8_t, kMostBytes> bytes{};  // that it begins with, of IPv4
 
-  static FilterEvent about(const filter::Packet& packet, filter::Hook hook, TimeNs now);
+  static Event about(const Packet& packet, Hook hook, TimeNs now);
 
  private:
-  void about_ipv4(const filter::Packet& packet, const Ipv4Header& ip);
+  void about_ipv4(const Packet& packet, const Ipv4Header& ip);
 };
 
-class FilterEvents {
+class Events {
  public:
   static constexpr uint64_t kKept = 512;
 
   // `packet` was judged so.
-  void note(const filter::Packet& packet, const filter::Judgement& judgement, filter::Hook hook, TimeNs now);
+  void note(const Packet& packet, const Judgement& judgement, Hook hook, TimeNs now);
   void note_name(std::string_view name, NameEvent event, TimeNs now);
   // Chains and rules that events speak of are no more.
   void forget() { first_ = next_; }
@@ -57,13 +57,13 @@ class FilterEvents {
   // Events first() to next() - 1 are there.
   uint64_t first() const { return next_ - first_ > kKept ? next_ - kKept : first_; }
   uint64_t next() const { return next_; }
-  const FilterEvent& operator[](uint64_t number) const { return events_[number % kKept]; }
+  const Event& operator[](uint64_t number) const { return events_[number % kKept]; }
 
  private:
-  void add(const FilterEvent& event);
+  void add(const Event& event);
 
-  std::vector<FilterEvent> events_ = std::vector<FilterEvent>(kKept);
+  std::vector<Event> events_ = std::vector<Event>(kKept);
   uint64_t first_ = 0, next_ = 0;
 };
 
-}  // namespace skerry::stack
+}  // namespace skerry::filter

@@ -1,4 +1,4 @@
-#include "rules.hpp"
+#include "rules/rules.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 
 #include "filter/load.hpp"
 #include "filter/words.hpp"
-#include "rule_rows.hpp"
+#include "rules/rows.hpp"
 
 namespace skerry {
 namespace {
@@ -65,22 +65,22 @@ json object_row(const filter::Engine& engine, const filter::NamedObject& object)
           {"tally", tally_of(engine, object.stateful)}};
 }
 
-const char* why_no_answer(stack::NameEvent what) {
+const char* why_no_answer(filter::NameEvent what) {
   switch (what) {
-    case stack::NameEvent::not_public:
+    case filter::NameEvent::not_public:
       return "it leads to no address of the Internet";
-    case stack::NameEvent::unanswered:
+    case filter::NameEvent::unanswered:
       return "no name server has an answer";
-    case stack::NameEvent::no_room:
+    case filter::NameEvent::no_room:
       return "the allow-list has no room for its addresses";
-    case stack::NameEvent::none:
-    case stack::NameEvent::not_allowed:
+    case filter::NameEvent::none:
+    case filter::NameEvent::not_allowed:
       return "it is not on the allow-list";
   }
   return "";
 }
 
-json name_row(const stack::FilterEvent& event, TimeNs now) {
+json name_row(const filter::Event& event, TimeNs now) {
   return {{"what", "refuse"},
           {"layer", "names"},
           {"ago_ms", (now - event.at) / kMillisecond},
@@ -88,8 +88,8 @@ json name_row(const stack::FilterEvent& event, TimeNs now) {
           {"by", why_no_answer(event.name_event)}};
 }
 
-json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, TimeNs now) {
-  if (event.name_event != stack::NameEvent::none) return name_row(event, now);
+json event_row(const filter::Ruleset& ruleset, const filter::Event& event, TimeNs now) {
+  if (event.name_event != filter::NameEvent::none) return name_row(event, now);
   const bool logged = event.log != filter::kNone;
   json row{
       {"what", logged           ? "log"
@@ -108,7 +108,7 @@ json event_row(const filter::Ruleset& ruleset, const stack::FilterEvent& event, 
   return row;
 }
 
-void add_bytes(json& row, const stack::FilterEvent& event, TimeNs now) {
+void add_bytes(json& row, const filter::Event& event, TimeNs now) {
   row["ago_ns"] = now - event.at;
   row["length"] = event.length;
   row["bytes"] = fmt::format("{:02x}", fmt::join(event.bytes.begin(), event.bytes.begin() + event.kept, ""));
@@ -131,15 +131,15 @@ size_t rule_number(const filter::Ruleset& ruleset, uint32_t chain, uint32_t rule
   return index;
 }
 
-std::string packet_text(const stack::FilterEvent& event) {
+std::string packet_text(const filter::Event& event) {
   const auto address = [&](Ipv4Address a, uint16_t port) {
     const std::string text = fmt::format("{}.{}.{}.{}", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
     return port == 0 ? text : fmt::format("{}:{}", text, port);
   };
-  if (event.kind == stack::FilterEvent::Kind::arp)
+  if (event.kind == filter::Event::Kind::arp)
     return fmt::format("arp {} {} > {}, {} bytes", event.operation == 1 ? "request" : "reply",
                        address(event.source, 0), address(event.destination, 0), event.length);
-  if (event.kind == stack::FilterEvent::Kind::frame)
+  if (event.kind == filter::Event::Kind::frame)
     return fmt::format("frame {:02x} > {:02x}, type {:#06x}, {} bytes", fmt::join(event.from.bytes, ":"),
                        fmt::join(event.to.bytes, ":"), event.ether_type, event.length);
   const std::string protocol = event.protocol == 6    ? "tcp"
@@ -165,7 +165,7 @@ json tally_of(const filter::Engine& engine, uint32_t stateful) {
   return nullptr;
 }
 
-Result<filter::Ruleset> read_rules(const Fd& memory, const Pause& pause) {
+Result<filter::Ruleset> read_rules(const Fd& memory, filter::Place place, const Pause& pause) {
   struct stat facts;
   if (!is_sealed(memory) || ::fstat(memory.get(), &facts) != 0)
     return Error{"rules come in memory that is sealed, and this is none"};
@@ -173,7 +173,8 @@ Result<filter::Ruleset> read_rules(const Fd& memory, const Pause& pause) {
   if (const auto bytes = static_cast<size_t>(facts.st_size); bytes > 0) {
     void* const at = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, memory.get(), 0);
     if (at == MAP_FAILED) return Error{"cannot map the rules", errno};
-    const auto refusal = filter::load({static_cast<const uint8_t*>(at), bytes}, ruleset, {}, pause);
+    const auto refusal =
+        filter::load({static_cast<const uint8_t*>(at), bytes}, ruleset, {.place = place}, pause);
     ::munmap(at, bytes);
     if (refusal) return Error{"the rules are refused: " + refusal->sentence, refusal->error};
   }
@@ -206,36 +207,43 @@ Result<void> Rules::load(Fd memory, TimeNs now) {
 }
 
 Result<void> Rules::load(Fd memory, TimeNs now, const Pause& pause) {
-  Result<filter::Ruleset> ruleset = read_rules(memory, pause);
+  Result<filter::Ruleset> ruleset = read_rules(memory, place_, pause);
   if (!ruleset) return ruleset.error();
-  if (allowed_ != nullptr && !AllowList::is_in(*ruleset))
-    return Error{"these rules lack the allow-list that the program was started with"};
+  if (accept_) {
+    if (Result<void> accepted = accept_(*ruleset); !accepted) return accepted;
+  }
   filter::Engine engine(std::move(*ruleset), now, secret_, filter::Engine::Search::indexed, pause);
-  filter::Engine old = hooks_.use(std::move(engine), now, secret_, pause);
-  if (allowed_ != nullptr) allowed_->begin(now);
+  filter::Engine old = in_force_.use(std::move(engine), now, secret_, pause);
+  if (begun_) begun_(now);
   memory_ = std::move(memory);
   old.take_apart(pause);
   return {};
 }
 
-Result<void> Rules::begin_load(Fd memory, TimeNs now, std::function<void(const Result<void>&)> done) {
-  next_memory_ = std::move(memory);
-  return slices_.begin(
-      [this, now](const Pause& pause) { loaded_ = load(std::move(next_memory_), now, pause); },
-      [this, done = std::move(done)] { done(loaded_); });
+Result<json> Rules::begin_load(ControlMessage& request, TimeNs now, ControlServer& control) {
+  if (request.fds.size() != 1) return Error{"load_rules needs rules in memory"};
+  next_memory_ = std::move(request.fds.front());
+  const Result<void> begun =
+      slices_.begin([this, now](const Pause& pause) { loaded_ = load(std::move(next_memory_), now, pause); },
+                    [this, &control] {
+                      control.answer_later(loaded_ ? Result(json::object()) : Result<json>(loaded_.error()));
+                    });
+  if (!begun) return begun.error();
+  control.defer();
+  return json::object();
 }
 
 json Rules::events(const json& request, TimeNs now) const {
-  const stack::FilterEvents& events = hooks_.events();
+  const filter::Events& events = in_force_.events();
   const auto first = request.value("first", uint64_t{0});
   const bool with_bytes = request.value("bytes", false);
-  // Numbers that never were are those of a stack that is no more: what this one remembers is all news.
+  // Numbers that never were are those of a process that is no more: what this one remembers is all news.
   const uint64_t from = first > events.next() ? events.first() : std::max(first, events.first());
   Rows rows(0);
   uint64_t number = from;
   for (; number < events.next() && !rows.more; ++number)
     rows.add([&] {
-      json row = event_row(hooks_.engine().ruleset(), events[number], now);
+      json row = event_row(in_force_.engine().ruleset(), events[number], now);
       if (with_bytes) add_bytes(row, events[number], now);
       return row;
     });
@@ -246,7 +254,7 @@ json Rules::events(const json& request, TimeNs now) const {
 }
 
 json Rules::table(size_t first, TimeNs now) const {
-  const filter::Engine& engine = hooks_.engine();
+  const filter::Engine& engine = in_force_.engine();
   const filter::Ruleset& ruleset = engine.ruleset();
   Rows rows(first);
   for (uint32_t chain = 0; chain < ruleset.chains.size(); ++chain) {
@@ -268,7 +276,7 @@ json Rules::table(size_t first, TimeNs now) const {
 }
 
 Result<json> Rules::reset(const json& request) {
-  const filter::Engine& engine = hooks_.engine();
+  const filter::Engine& engine = in_force_.engine();
   const filter::Ruleset& ruleset = engine.ruleset();
   const auto table = request.value("table", std::string()), name = request.value("name", std::string());
   const auto kind = request.at("kind").get<std::string>();
@@ -282,7 +290,7 @@ Result<json> Rules::reset(const json& request) {
     found = true;
     rows.add([&] {
       json row = object_row(engine, object);
-      hooks_.reset(object.stateful);
+      in_force_.reset(object.stateful);
       return row;
     });
   }

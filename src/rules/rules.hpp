@@ -1,28 +1,33 @@
-// The rules of a stack: read from memory that nobody can write any more, checked as a stranger's, and put in
-// force between two breaths. Their program has no way here: the memory and the questions come from the
-// supervisor.
+// The rules of a process that judges by them, a stack or a switch: read from memory that nobody can write any
+// more, checked as a stranger's, and put in force between two breaths. No program has a way here: the memory
+// and the questions come from the supervisor.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 
-#include "allow_list.hpp"
 #include "base/fd.hpp"
 #include "base/result.hpp"
 #include "base/siphash.hpp"
+#include "filter/in_force.hpp"
 #include "run/control.hpp"
 #include "run/slices.hpp"
-#include "stack/filter_hooks.hpp"
 
 namespace skerry {
 
 class Rules {
  public:
   // `secret` keeps strangers from filling one bucket of a set.
-  Rules(stack::FilterHooks& hooks, const SipKey& secret, std::function<TimeNs()> clock)
-      : hooks_(hooks), secret_(secret), slices_(std::move(clock)) {}
+  Rules(filter::InForce& in_force, filter::Place place, const SipKey& secret, std::function<TimeNs()> clock)
+      : in_force_(in_force), place_(place), secret_(secret), slices_(std::move(clock)) {}
 
-  // From now on no rules are loaded that lack its set. It outlives the rules.
-  void insist_on(AllowList& allowed) { allowed_ = &allowed; }
+  // From now on no rules are loaded that `accept` has an error for, and `begun` is called when others are in
+  // force. What they refer to outlives the rules.
+  using Accept = std::function<Result<void>(const filter::Ruleset&)>;
+  void insist_on(Accept accept, std::function<void(TimeNs)> begun) {
+    accept_ = std::move(accept);
+    begun_ = std::move(begun);
+  }
 
   // Commands of the control socket that are about rules; each is a function below. Throws what nlohmann::json
   // does at what is missing.
@@ -31,9 +36,9 @@ class Rules {
 
   // `memory` holds a netlink batch; empty: no rules. An error leaves in force what was.
   Result<void> load(Fd memory, TimeNs now);
-  // The same in slices, between which packets meet what was, and no other command may come; then calls
-  // `done`.
-  Result<void> begin_load(Fd memory, TimeNs now, std::function<void(const Result<void>&)> done);
+  // "load_rules": the same in slices, between which packets meet what was. `control` answers when it is done,
+  // and whoever asks for something else meanwhile waits.
+  Result<nlohmann::json> begin_load(ControlMessage& request, TimeNs now, ControlServer& control);
   Slices& slices() { return slices_; }
 
   // Elements that come to a set, or go: all of them between two packets, or none. `request`:
@@ -94,9 +99,11 @@ class Rules {
   // Of what a request names by "table" and "set".
   Result<uint32_t> find_set(const nlohmann::json& request) const;
 
-  stack::FilterHooks& hooks_;
+  filter::InForce& in_force_;
+  const filter::Place place_;
   const SipKey secret_;
-  AllowList* allowed_ = nullptr;
+  Accept accept_;
+  std::function<void(TimeNs)> begun_;
   Fd memory_;  // kept, so that who looks at our descriptors finds what was granted
   Fd next_memory_;
   Result<void> loaded_;

@@ -1,18 +1,18 @@
-// Packets that somebody follows through the rules of a stack.
+// Packets that somebody follows through the rules.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "filter/words.hpp"
-#include "rule_rows.hpp"
-#include "rules.hpp"
+#include "rules/rows.hpp"
+#include "rules/rules.hpp"
 
 namespace skerry {
 namespace {
 
 using nlohmann::json;
 
-std::string verdict_text(const filter::Ruleset& ruleset, const stack::TraceStep& step) {
+std::string verdict_text(const filter::Ruleset& ruleset, const filter::TraceStep& step) {
   const filter::Verdict& verdict = step.step.verdict;
   switch (verdict.code) {
     case filter::Code::accept:
@@ -30,7 +30,7 @@ std::string verdict_text(const filter::Ruleset& ruleset, const stack::TraceStep&
   }
 }
 
-json step_row(const filter::Ruleset& ruleset, const stack::TraceStep& step, TimeNs now) {
+json step_row(const filter::Ruleset& ruleset, const filter::TraceStep& step, TimeNs now) {
   json row{{"packet", step.packet},
            {"hook", filter::hook_name(step.about.hook)},
            {"ago_ms", (now - step.about.at) / kMillisecond},
@@ -45,27 +45,27 @@ json step_row(const filter::Ruleset& ruleset, const stack::TraceStep& step, Time
 }  // namespace
 
 Result<json> Rules::begin_trace(const Fd& memory, TimeNs now) {
-  Result<filter::Ruleset> match = read_rules(memory);
+  Result<filter::Ruleset> match = read_rules(memory, place_);
   if (!match) return match.error();
-  if (!stack::only_matches(*match))
+  if (!filter::only_matches(*match))
     return Error{"what is to be followed is said by matches alone, without a statement"};
-  if (hooks_.engine().is_empty()) return Error{"it has no rules: everything passes"};
+  if (in_force_.engine().is_empty()) return Error{"it has no rules: everything passes"};
   filter::Engine engine(std::move(*match), now, secret_);
-  if (engine.tracks() && !hooks_.engine().tracks_first())
+  if (engine.tracks() && !in_force_.engine().tracks_first())
     return Error{"its rules do not ask about connections, so what is to be followed cannot"};
-  return json{{"ok", true}, {"trace", hooks_.follow(std::move(engine), now)}};
+  return json{{"ok", true}, {"trace", in_force_.follow(std::move(engine), now)}};
 }
 
 Result<json> Rules::trace(const json& request, TimeNs now) {
-  stack::FilterTrace* const trace = hooks_.trace();
+  filter::Trace* const trace = in_force_.trace();
   if (trace == nullptr || trace->number() != request.at("trace").get<uint64_t>())
-    return Error{"somebody else follows packets of this stack now"};
+    return Error{"somebody else follows packets here now"};
   trace->asked(now);
   const auto first = request.value("first", uint64_t{0});
   const uint64_t from = std::clamp(first, trace->first(), trace->next());
   Rows rows(0);
   for (uint64_t number = from; number < trace->next() && !rows.more; ++number)
-    rows.add([&] { return step_row(hooks_.engine().ruleset(), (*trace)[number], now); });
+    rows.add([&] { return step_row(in_force_.engine().ruleset(), (*trace)[number], now); });
   return json{{"ok", true},
               {"next", from + rows.rows.size()},
               {"missed", from > first ? from - first : 0},

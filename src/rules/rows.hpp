@@ -5,8 +5,8 @@
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
-#include "filter/engine.hpp"
-#include "stack/filter_events.hpp"
+#include "filter/events.hpp"
+#include "filter/load.hpp"
 
 namespace skerry {
 
@@ -42,10 +42,10 @@ size_t rule_number(const filter::Ruleset& ruleset, uint32_t chain, uint32_t rule
 
 // "tcp 10.77.0.3:40000 > 10.77.0.2:80, 60 bytes", "arp request 10.77.0.3 > 10.77.0.2, 28 bytes", or "frame
 // 02:5b:0a:4d:00:03 > ff:ff:ff:ff:ff:ff, type 0x88cc, 60 bytes"
-std::string packet_text(const stack::FilterEvent& event);
+std::string packet_text(const filter::Event& event);
 
 // A netlink batch in memory that nobody can write any more, checked as a stranger's.
-Result<filter::Ruleset> read_rules(const Fd& memory, const Pause& pause = {});
+Result<filter::Ruleset> read_rules(const Fd& memory, filter::Place place, const Pause& pause = {});
 
 // TALLY as rules.hpp describes it; null for a limit.
 nlohmann::json tally_of(const filter::Engine& engine, uint32_t stateful);
