@@ -50,7 +50,7 @@ std::optional<Socket> some_socket(const void*, const Tuple& tuple) {
   return Socket{.whole = port % 4 != 1, .any_address = port % 4 == 2};
 }
 
-// At the link and in ARP too both ways of running rules agree.
+// At the link, in ARP and at a switch too both ways of running rules agree.
 template <class Read>
 void check_realm(Engine& indexed, Engine& linear, const Interface& network, Hook hook,
                  const std::vector<uint8_t>& frame, const Read& read) {
@@ -75,10 +75,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::vector<uint8_t> batch(data + 1 + length, data + size);
 
   Ruleset ruleset;
-  const Limits limits{.dynamic_elements = 1024};  // room for more only takes time
-  if (const auto refusal = load(batch, ruleset, limits)) {
+  Limits limits{.dynamic_elements = 1024};  // room for more only takes time
+  for (const Place place : {Place::stack, Place::vswitch}) {
+    limits.place = place;
+    const auto refusal = load(batch, ruleset, limits);
+    if (!refusal) break;
     CHECK(refusal->error != 0 && !refusal->sentence.empty());
-    return 0;
+    if (place == Place::vswitch) return 0;
   }
   Engine indexed(ruleset), linear(std::move(ruleset), 0, {}, Engine::Search::linear);
   for (Engine* engine : {&indexed, &linear}) engine->ask_sockets(&some_socket, nullptr);
@@ -91,6 +94,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check_realm(
         indexed, linear, network, leaves ? Hook::output : Hook::input, frame,
         [&](Packet& packet, Bytes bytes) { packet.read_arp(bytes.subspan(14), bytes.size(), leaves); });
+  }
+  for (const Hook hook : {Hook::prerouting, Hook::forward, Hook::postrouting}) {
+    if (frame.size() < 14) break;
+    check_realm(indexed, linear, network, hook, frame,
+                [&](Packet& packet, Bytes bytes) { packet.read_bridged(bytes, bytes.size()); });
   }
   Packet packet;
   if (!packet.read(frame)) return 0;

@@ -43,6 +43,10 @@ class Ahead {
   }
   bool take(const LoadMeta& load) {
     switch (load.key) {
+      case MetaKey::ibrname:
+      case MetaKey::obrname:
+        unknown(load.to, 16);
+        return true;
       case MetaKey::length:
       case MetaKey::mark:  // a rule may change it between two others
         unknown(load.to, 4);

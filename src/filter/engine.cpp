@@ -45,7 +45,6 @@ void Engine::look_ahead(const Pause& pause) {
     first_hits_.push_back(places);
     places += chain.rules.size() + 1;
     const Family family = ruleset_.tables[chain.table].family;
-    const bool sees_ip = family != Family::arp && family != Family::netdev;
     for (const Rule& rule : chain.rules) {
       pause();
       for (const Expression& expression : rule.expressions) {
@@ -57,7 +56,7 @@ void Engine::look_ahead(const Pause& pause) {
           track_family(translate->family);
         const auto* load = std::get_if<LoadPayload>(&expression.action);
         if (load == nullptr) continue;
-        if (sees_ip) memory_.watch(*load);
+        if (knows_flows(family)) memory_.watch(*load);
         const size_t before = load->base == HeaderBase::transport ? kLongestHeader : 0;
         needed_bytes_ = std::max(needed_bytes_, before + load->offset + load->length);
       }
@@ -203,12 +202,12 @@ void Engine::step(uint32_t chain, uint32_t rule, Verdict verdict) {
 
 template <bool followed>
 void Engine::run_chain(Run& run, uint32_t base) {
-  struct Place {
+  struct Point {
     uint32_t chain, rule;
   };
-  Place stack[kDeepestJump];
+  Point stack[kDeepestJump];
   unsigned depth = 0;
-  Place here{base, 0};
+  Point here{base, 0};
   RuleIndex::Walk walks[kDeepestJump + 1];  // by depth: a return goes on where its chain was left
   const auto enter = [&](const RuleIndex& index, RuleIndex::Walk& walk) {
     index.enter(run.packet, walk);

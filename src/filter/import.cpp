@@ -18,7 +18,8 @@ struct Head {
 static_assert(sizeof(Head) == kMessageHead);
 
 bool is_known(uint8_t family) {
-  constexpr Family kAll[] = {Family::inet, Family::ip, Family::arp, Family::netdev, Family::ip6};
+  constexpr Family kAll[] = {Family::inet,   Family::ip,     Family::arp,
+                             Family::netdev, Family::bridge, Family::ip6};
   return std::any_of(std::begin(kAll), std::end(kAll),
                      [&](Family each) { return static_cast<uint8_t>(each) == family; });
 }
@@ -91,11 +92,19 @@ bool Import::count_deletion() {
   return ++deletions_ <= kMost || reader_.refuse(0, E2BIG, "there are too many deletions");
 }
 
+bool Import::may_have(uint8_t family) const {
+  const bool bridge = family == static_cast<uint8_t>(Family::bridge);
+  return limits_.place == Place::vswitch ? bridge : is_known(family) && !bridge;
+}
+
 bool Import::message(uint8_t message, uint16_t flags, uint8_t family, ConstBytes attributes) {
-  if (!is_known(family) && !(family == nft::kUnspecified && message == nft::kDelTable))
+  if (!may_have(family) && !(family == nft::kUnspecified && message == nft::kDelTable))
     return reader_.refuse(0, EAFNOSUPPORT,
-                          family == nft::kBridge
-                              ? "a stack bridges nothing: write inet, ip, ip6, arp or netdev"
+                          limits_.place == Place::vswitch
+                              ? "a switch sees frames on their way between its ports: write bridge"
+                          : family == nft::kBridge
+                              ? "a stack bridges nothing: write inet, ip, ip6, arp or netdev, or give these "
+                                "rules to a switch (--switch)"
                               : "such tables are not supported: write inet, ip, ip6, arp or netdev");
   if ((flags & nft::kFlagReplace) != 0)
     return reader_.refuse(0, EOPNOTSUPP, "nothing can be replaced in a new ruleset");

@@ -32,6 +32,7 @@ class Import {
  private:
   // import.cpp
   bool message(uint8_t message, uint16_t flags, uint8_t family, ConstBytes attributes);
+  bool may_have(uint8_t family) const;
   bool new_table(uint8_t family, ConstBytes attributes);
   bool delete_table(uint8_t family, ConstBytes attributes);
   bool new_chain(uint8_t family, ConstBytes attributes);

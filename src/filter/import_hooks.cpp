@@ -1,4 +1,5 @@
-// Where chains stand: hooks, priorities, policies, and the one link of a stack.
+// Where chains stand: hooks, priorities, policies, and the one link of a stack. At a switch they stand where
+// frames pass between its ports.
 #include <cerrno>
 #include <span>
 
@@ -28,7 +29,12 @@ bool Import::hook_of(Family family, const Nest& hook, uint32_t number, Hook& int
     return reader_.refuse(at, EOPNOTSUPP, "at hook ingress stand chains of tables of family netdev");
   if (number >= all.size()) return reader_.refuse(at, EOPNOTSUPP, "this hook is not supported");
   into = all[number];
-  if (into == Hook::forward)
+  if (family == Family::bridge && (into == Hook::input || into == Hook::output))
+    return reader_.refuse(at, EOPNOTSUPP,
+                          std::string("hook ") + (into == Hook::input ? "input" : "output") +
+                              " would never see a frame: a switch has no address of its own; leave the "
+                              "chain out, or write forward");
+  if (into == Hook::forward && family != Family::bridge)
     return reader_.refuse(
         at, EOPNOTSUPP,
         "hook forward would never see a packet: a stack forwards nothing; leave the chain out");
@@ -87,7 +93,7 @@ bool Import::base_chain(const Nest& nest, Chain& chain) {
   else if (type != "filter")
     return reader_.refuse(nest[kChainType].at, EOPNOTSUPP,
                           "chains of type " + type + " are not supported, only filter and nat");
-  if (chain.type == ChainType::nat && (family == Family::arp || family == Family::netdev))
+  if (chain.type == ChainType::nat && !knows_flows(family))
     return reader_.refuse(nest[kChainType].at, ENOENT, "only inet, ip and ip6 have chains of type nat");
   if (chain.type == ChainType::nat && chain.priority <= kConntrackPriority)
     return reader_.refuse(hook[kHookPriority].at, EOPNOTSUPP,

@@ -56,7 +56,7 @@ bool Import::extension(uint32_t, const Nest& nest, Action& action) {
   return true;
 }
 
-bool Import::meta(uint32_t, const Nest& nest, Action& action) {
+bool Import::meta(uint32_t table, const Nest& nest, Action& action) {
   using namespace nft;
   uint32_t key = 0;
   if (!reader_.need(nest, {kMetaKey}, "meta") || !reader_.number(nest, kMetaKey, key)) return false;
@@ -73,12 +73,21 @@ bool Import::meta(uint32_t, const Nest& nest, Action& action) {
   LoadMeta load{};
   if (!register_number(nest, kMetaTo, load.to)) return false;
   load.key = static_cast<MetaKey>(key);
+  const bool at_switch = ruleset_.tables[table].family == Family::bridge;
   switch (load.key) {
+    case MetaKey::iif:
+    case MetaKey::oif:
+      if (!at_switch) break;
+      return reader_.refuse(nest[kMetaKey].at, EOPNOTSUPP,
+                            "the number of a port is another's once it has left: write iifname or oifname");
+    case MetaKey::ibrname:
+    case MetaKey::obrname:
+      if (at_switch) break;
+      return reader_.refuse(nest[kMetaKey].at, EOPNOTSUPP,
+                            "only frames at a switch have that: tables of family bridge know it");
     case MetaKey::length:
     case MetaKey::protocol:
     case MetaKey::mark:
-    case MetaKey::iif:
-    case MetaKey::oif:
     case MetaKey::iifname:
     case MetaKey::oifname:
     case MetaKey::iiftype:

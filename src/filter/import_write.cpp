@@ -22,8 +22,11 @@ bool Import::write_payload(const Nest& nest, Action& action) {
   store.base = static_cast<HeaderBase>(base);
   if (store.base == HeaderBase::link)
     return reader_.refuse(nest[kPayloadBase].at, EOPNOTSUPP,
-                          "nobody would see what is written into the link header (ether): a stack judges IP "
-                          "packets, before they have one on their way out");
+                          limits_.place == Place::vswitch
+                              ? "a switch forwards link headers (ether) as they came: nothing can be written "
+                                "there"
+                              : "nobody would see what is written into the link header (ether): a stack "
+                                "judges IP packets, before they have one on their way out");
   if (store.base != HeaderBase::network && store.base != HeaderBase::transport)
     return reader_.refuse(nest[kPayloadBase].at, EOPNOTSUPP,
                           "writing behind the transport header (@ih) is not supported");

@@ -37,9 +37,9 @@ LinkHeader read_link_header(ConstBytes frame, bool leaves) {
   return header;
 }
 
-Interface interface(uint32_t index, const char* name, uint16_t type) {
+Interface interface(uint32_t index, std::string_view name, uint16_t type) {
   Interface result{.index = index, .type = type};
-  std::memcpy(result.name.data(), name, std::strlen(name));
+  std::copy_n(name.begin(), std::min(name.size(), result.name.size() - 1), result.name.begin());
   return result;
 }
 
@@ -51,8 +51,12 @@ Interface loopback_interface() {
 }
 
 Interface network_interface() {
+  return ethernet_interface(2, kNetworkName);
+}
+
+Interface ethernet_interface(uint32_t index, std::string_view name) {
   constexpr uint16_t kEther = 1;  // ARPHRD_ETHER
-  return interface(2, kNetworkName, kEther);
+  return interface(index, name, kEther);
 }
 
 std::optional<ExtensionHeader> find_extension(ConstBytes packet, int wanted) {
@@ -147,6 +151,11 @@ void Packet::read_frame(Bytes seen, size_t whole, bool leaves) {
   find_transport_of_frame();
 }
 
+void Packet::read_bridged(Bytes seen, size_t whole) {
+  read_frame(seen, whole, false);
+  realm = Realm::bridge;
+}
+
 // nft_set_pktinfo_ipv4_validate() and that of IPv6.
 void Packet::find_transport_of_frame() {
   has_transport = false;
@@ -166,7 +175,8 @@ void Packet::find_transport_of_frame() {
 }
 
 uint8_t Packet::nfproto() const {
-  constexpr Family kFamilies[kRealms] = {Family::ip, Family::ip6, Family::arp, Family::netdev};
+  constexpr Family kFamilies[kRealms] = {Family::ip, Family::ip6, Family::arp, Family::netdev,
+                                         Family::bridge};
   return static_cast<uint8_t>(kFamilies[static_cast<size_t>(realm)]);
 }
 
@@ -185,6 +195,7 @@ void Packet::read_again() {
     case Realm::arp:
       return;
     case Realm::link:
+    case Realm::bridge:
       return find_transport_of_frame();
   }
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <optional>
+#include <string_view>
 
 #include "base/bytes.hpp"
 #include "filter/ruleset.hpp"
@@ -20,6 +21,8 @@ inline constexpr const char* kLoopbackName = "lo";
 inline constexpr const char* kNetworkName = "eth0";
 Interface loopback_interface();
 Interface network_interface();
+// One more of the network's kind, such as a port of a switch; rules know the first 15 bytes of its name.
+Interface ethernet_interface(uint32_t index, std::string_view name);
 
 struct Flow;
 
@@ -47,7 +50,8 @@ struct Packet {
   ConstBytes link;      // the link header; empty where there is none
   const Interface* in = nullptr;
   const Interface* out = nullptr;
-  uint8_t type = 0;  // PACKET_HOST and its like
+  const Interface* bridge = nullptr;  // the switch whose ports those are
+  uint8_t type = 0;                   // PACKET_HOST and its like
   uint32_t mark = 0;
   bool damaged = false;     // its transport's checksum is known to be wrong
   bool unfinished = false;  // its transport's checksum is that of the pseudo-header alone (kChecksumNeeded)
@@ -80,6 +84,8 @@ struct Packet {
   // found where it is sound. As on Linux what leaves is as long as its frame, what comes as what follows its
   // link header.
   void read_frame(Bytes seen, size_t whole, bool leaves);
+  // The same at a switch, where on Linux its header never counts.
+  void read_bridged(Bytes seen, size_t whole);
   // The same in what rules have written into: what they made of it is nobody's to judge.
   void read_again();
 

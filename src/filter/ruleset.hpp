@@ -22,13 +22,13 @@ namespace skerry::filter {
 inline constexpr uint32_t kNone = UINT32_MAX;
 inline constexpr uint32_t kWritten = kNone - 1;  // no chain: what rules have written into a packet
 
-enum class Family : uint8_t { inet = 1, ip = 2, arp = 3, netdev = 5, ip6 = 10 };  // NFPROTO_*
-// NF_INET_*, which those of ARP share, and behind them those of a link.
+enum class Family : uint8_t { inet = 1, ip = 2, arp = 3, netdev = 5, bridge = 7, ip6 = 10 };  // NFPROTO_*
+// NF_INET_*, which those of ARP and of a switch share, and behind them those of a link.
 enum class Hook : uint8_t { prerouting, input, forward, output, postrouting, ingress, egress };
 inline constexpr unsigned kHooks = 7;
-// What a hook shows to chains: packets of one protocol, or whatever passes the link.
-enum class Realm : uint8_t { ipv4, ipv6, arp, link };
-inline constexpr unsigned kRealms = 4;
+// What a hook shows to chains: packets of one protocol, or whatever passes the link, or a switch.
+enum class Realm : uint8_t { ipv4, ipv6, arp, link, bridge };
+inline constexpr unsigned kRealms = 5;
 constexpr bool is_ip(Realm realm) {
   return realm <= Realm::ipv6;
 }
@@ -48,8 +48,14 @@ constexpr bool sees(Family family, Realm realm) {
       return realm == Realm::arp;
     case Family::netdev:
       return realm == Realm::link;
+    case Family::bridge:
+      return realm == Realm::bridge;
   }
   return false;
+}
+// Whether connections are known where chains of such a table stand: they see packets of IP and nothing else.
+constexpr bool knows_flows(Family family) {
+  return sees(family, Realm::ipv4) || sees(family, Realm::ipv6);
 }
 
 // Where something stands in the batch, for sentences.
@@ -150,6 +156,8 @@ enum class MetaKey : uint8_t {  // NFT_META_*
   oiftype = 9,
   nfproto = 15,
   l4proto = 16,
+  ibrname = 17,
+  obrname = 18,
   pkttype = 19,
 };
 struct LoadMeta {

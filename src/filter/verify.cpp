@@ -33,14 +33,16 @@ class RuleVerifier {
   }
 
   // Where a chain sees more than packets of IP, nothing is tracked, and there are no flows.
-  bool sees_ip() const {
-    const Family family = ruleset_.tables[table_].family;
-    return family != Family::arp && family != Family::netdev;
-  }
+  bool knows_flows() const { return filter::knows_flows(ruleset_.tables[table_].family); }
   bool need_flows() {
-    return sees_ip() ||
-           refuse(at_, EOPNOTSUPP,
-                  "there are no connections in tables of family arp and netdev: write inet, ip or ip6");
+    if (knows_flows()) return true;
+    const bool at_switch = ruleset_.tables[table_].family == Family::bridge;
+    return refuse(at_, EOPNOTSUPP,
+                  at_switch
+                      ? "a switch knows no connections, whose packets may take other ways: ask for them "
+                        "in the rules of a stack"
+                      : "there are no connections in tables of family arp and netdev: write inet, ip "
+                        "or ip6");
   }
   bool check_sets(const Pause& pause) {
     const auto counts = [](const Stateful& each) { return each.kind == StatefulKind::connections; };
@@ -48,7 +50,7 @@ class RuleVerifier {
       table_ = set.table;
       at_ = set.origin;
       pause();
-      if (sees_ip()) continue;
+      if (knows_flows()) continue;
       for (const Stateful& each : set.element_expressions)
         if (counts(each) && !need_flows()) return false;
       for (const Element& element : set.elements) {
@@ -101,20 +103,17 @@ class RuleVerifier {
   }
   bool check(const HashFlow& action) { return need_flows() && writes(action.to, 4); }
   bool check(const LoadExtension& action) { return writes(action.to, action.length); }
-  bool check(const LoadMeta& action) {
-    const bool name = action.key == MetaKey::iifname || action.key == MetaKey::oifname;
-    return writes(action.to, name ? 16 : 4);
-  }
+  bool check(const LoadMeta& action) { return writes(action.to, is_name(action.key) ? 16 : 4); }
   bool check(const LoadSocket& action) {
-    if (!sees_ip())
+    if (!knows_flows())
       return refuse(at_, EOPNOTSUPP,
-                    "there are no sockets in tables of family arp and netdev: write ip or inet");
+                    "there are no sockets in tables of family arp, netdev and bridge: write ip or inet");
     return writes(action.to, 4);
   }
   bool check(const StoreMark& action) { return reads(action.from, 4); }
   bool check(const LoadCt& action) { return need_flows() && writes(action.to, bytes_of(action.key)); }
   bool check(const StoreCt& action) { return need_flows() && reads(action.from, bytes_of(action.key)); }
-  bool check(const Untrack&) { return ruleset_.tables[table_].family != Family::arp || need_flows(); }
+  bool check(const Untrack&) { return ruleset_.tables[table_].family == Family::netdev || need_flows(); }
   bool check(const Translate& action) {
     const unsigned address_bytes = action.family == Family::ip6 ? 16 : 4;
     return need_flows() &&
@@ -163,11 +162,17 @@ class RuleVerifier {
   bool check(const Reject& action) {
     const Family family = ruleset_.tables[table_].family;
     if (family == Family::arp) return refuse(at_, EOPNOTSUPP, "nothing is answered in ARP: write drop");
+    if (family == Family::bridge)
+      return refuse(at_, EOPNOTSUPP, "a switch has no address to answer from: write drop");
     if (action.kind == RejectKind::icmpx_unreachable && family != Family::inet && family != Family::netdev)
       return refuse(at_, EINVAL, "reject with icmpx is for inet and netdev tables");
     return true;
   }
 
+  static bool is_name(MetaKey key) {
+    return key == MetaKey::iifname || key == MetaKey::oifname || key == MetaKey::ibrname ||
+           key == MetaKey::obrname;
+  }
   unsigned bytes_of(CtKey key) const {
     switch (key) {
       case CtKey::labels:

@@ -195,6 +195,13 @@ struct Engine::Run {
         return store_number(action.to, packet.nfproto());
       case MetaKey::l4proto:
         return packet.has_transport ? store_number(action.to, packet.protocol) : stop_rule();
+      case MetaKey::ibrname:
+      case MetaKey::obrname: {
+        const Interface* const port = action.key == MetaKey::ibrname ? packet.in : packet.out;
+        const bool known = port != nullptr && packet.bridge != nullptr;
+        static constexpr Interface kNoInterface{};
+        return store(action.to, (known ? packet.bridge : &kNoInterface)->name.data(), 16);
+      }
       case MetaKey::pkttype:
         return store_number(action.to, packet.type);
     }

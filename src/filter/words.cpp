@@ -16,6 +16,8 @@ const char* family_name(Family family) {
       return "arp";
     case Family::netdev:
       return "netdev";
+    case Family::bridge:
+      return "bridge";
   }
   return "";
 }
