@@ -13,6 +13,7 @@ namespace {
 Result<vswitch::PortSettings> settings_of(const nlohmann::json& port) {
   vswitch::PortSettings settings;
   settings.uplink = port.value("uplink", false);
+  settings.name = port.at("name").get<std::string>();
   if (!settings.uplink) {
     const std::optional<MacAddress> mac = parse_mac(port.at("mac").get_ref<const std::string&>());
     if (!mac) return Error{"\"mac\" is not a MAC address such as 02:5b:0a:00:00:02"};

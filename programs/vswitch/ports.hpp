@@ -29,8 +29,8 @@ using RecordedLink = Record<ShmLink, RealTime>;
 class Ports {
  public:
   // Waiter and stats outlive the ports. `hash_key`: any secret number.
-  Ports(Waiter& waiter, Stats& stats, uint64_t hash_key)
-      : waiter_(waiter), stats_(stats), switch_({}, hash_key) {}
+  Ports(Waiter& waiter, Stats& stats, uint64_t hash_key, std::string_view name)
+      : waiter_(waiter), stats_(stats), switch_({}, hash_key, name) {}
   ~Ports();
 
   // {"name":"redis","side":"a","mac":"02:…","addresses":["10.0.0.2"],"uplink":false,"joins":["*"],"mtu":1500}.
@@ -41,6 +41,8 @@ class Ports {
 
   // Writes what passes through the port into the pipe, as a pcapng file, until its reader has gone.
   Result<void> mirror(const std::string& name, Fd pipe);
+
+  filter::InForce& rules() { return switch_.rules(); }
 
   // Counters by port, for a control request.
   nlohmann::json describe() const;

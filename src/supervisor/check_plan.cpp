@@ -45,9 +45,11 @@ bool held_rightly(const Object& object, const std::vector<Holder>& holders) {
       const bool same = holders[0].process == holders[1].process;
       return two_ends && (!same || holders[0].process->kind == ProcessKind::stack);
     }
+    case ObjectKind::rules:
+      return holders.size() == 1 && (holders[0].process->kind == ProcessKind::stack ||
+                                     holders[0].process->kind == ProcessKind::vswitch);
     case ObjectKind::session:
     case ObjectKind::arena:
-    case ObjectKind::rules:
     case ObjectKind::listener:
       return holders.size() == 1 && holders[0].process->kind == ProcessKind::stack;
     case ObjectKind::tap:

@@ -286,6 +286,7 @@ void add_network(Plan& plan, const Network& network) {
   vswitch.settings = {
       {"name", network.name}, {"subnet", format_subnet(network.subnet)}, {"ports", nlohmann::json::array()}};
   grant_basics(plan, vswitch);
+  grant(plan, vswitch, "rules", {vswitch.name + ".rules", ObjectKind::rules}, Access::read);
   plan.processes.push_back(std::move(vswitch));
   if (network.uplink == Uplink::none || network.uplink == Uplink::user) return;
 

@@ -18,8 +18,8 @@ bool has(std::span<const Ipv4Address> addresses, Ipv4Address address) {
   return false;
 }
 
-// Marks of an IPv4 packet name its TCP or UDP checksum and nothing else: the field that is written when the
-// frame is finished must not lie in what was judged.
+}  // namespace
+
 bool marks_fit(const Frame& frame, const Ipv4Header& ip) {
   if ((frame.flags & (kChecksumNeeded | kSegmentTcp4)) == 0) return true;
   if (ip.is_fragment() || (frame.flags & kChecksumNeeded) == 0) return false;
@@ -28,8 +28,6 @@ bool marks_fit(const Frame& frame, const Ipv4Header& ip) {
   const bool udp = ip.protocol == IpProtocol::kUdp && frame.checksum_offset == kUdpChecksumOffset;
   return tcp || (udp && (frame.flags & kSegmentTcp4) == 0);
 }
-
-}  // namespace
 
 bool AddressTable::add(Ipv4Address address, PortId port) {
   const auto at = std::lower_bound(entries_.begin(), entries_.end(), address, before);

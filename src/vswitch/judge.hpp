@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "link/frame.hpp"
 #include "vswitch/mac_table.hpp"
 #include "vswitch/port.hpp"
+#include "wire/ipv4.hpp"
 
 namespace skerry::vswitch {
 
@@ -45,6 +47,19 @@ class AddressTable {
   std::vector<Entry> entries_;
 };
 
+// A frame that may pass: a private head, the rest in memory that the sender can still write.
+struct JudgedFrame {
+  ConstBytes head;
+  ConstBytes tail;
+  Frame marks;
+
+  size_t bytes() const { return head.size() + tail.size(); }
+  void copy_to(uint8_t* to) const {
+    std::memcpy(to, head.data(), head.size());
+    if (!tail.empty()) std::memcpy(to + head.size(), tail.data(), tail.size());
+  }
+};
+
 // What is known of the sender and its neighbours.
 struct Sender {
   PortId port = 0;
@@ -52,6 +67,10 @@ struct Sender {
   MacKey mac = 0;                          // of a bound port
   std::span<const Ipv4Address> addresses;  // of a bound port
 };
+
+// Marks of an IPv4 packet name its TCP or UDP checksum and nothing else: the field that is written when the
+// frame is finished must not lie in what was judged.
+bool marks_fit(const Frame& frame, const Ipv4Header& ip);
 
 // `head` is a private copy of the frame's first bytes, kJudgedBytes or all; `frame` gives its whole length
 // and its marks, which lie within the frame: the Link has seen to that.

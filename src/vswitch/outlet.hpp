@@ -18,19 +18,6 @@
 
 namespace skerry::vswitch {
 
-// A frame that may pass: a private head, the rest in memory that the sender can still write.
-struct JudgedFrame {
-  ConstBytes head;  // at most kJudgedBytes
-  ConstBytes tail;
-  Frame marks;
-
-  size_t bytes() const { return head.size() + tail.size(); }
-  void copy_to(uint8_t* to) const {
-    std::memcpy(to, head.data(), head.size());
-    if (!tail.empty()) std::memcpy(to + head.size(), tail.data(), tail.size());
-  }
-};
-
 template <Link L>
 class Outlet {
  public:

@@ -26,6 +26,8 @@ std::string_view to_string(Drop reason) {
       return "isolated";
     case Drop::kUnknown:
       return "unknown";
+    case Drop::kFilter:
+      return "filter";
     case Drop::kNoMemory:
       return "no_memory";
     case Drop::kTooLong:

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct PortSettings {
   MacAddress mac;                      // unicast; of an uplink it is not used
   std::vector<Ipv4Address> addresses;  // of an uplink: the host's own, which other uplinks must not use
   bool uplink = false;                 // may carry any source that is not bound to another port
+  std::string name;                    // by which rules know the port, its first 15 bytes
 };
 
 enum class Drop : uint8_t {
@@ -36,6 +38,7 @@ enum class Drop : uint8_t {
   kHairpin,        // the destination is behind the port that the frame came from
   kIsolated,       // the composition does not join the two ports
   kUnknown,        // nobody has that address, and no uplink is joined
+  kFilter,         // rules refuse it; the copy for a port, behind prerouting, counts at that port
   // Not taken, counted at the port that the frame was for.
   kNoMemory,  // the receiver has no free slot
   kTooLong,   // longer than the receiver's link carries

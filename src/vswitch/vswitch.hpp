@@ -8,6 +8,9 @@
 // Where a unicast frame goes: to the port that has the address, if the two are joined; an address that nobody
 // has can only be behind an uplink, so programs never see frames that are for others.
 //
+// Rules are asked behind that judgement and before what is learned of a frame (frame_rules.hpp). Without any
+// they cost a frame one branch.
+//
 // An uplink whose carrier goes takes that of the programs behind it along: each is told when none of its
 // uplinks is there any more, and when one is again.
 //
@@ -22,6 +25,7 @@
 
 #include "base/result.hpp"
 #include "link/link.hpp"
+#include "vswitch/frame_rules.hpp"
 #include "vswitch/judge.hpp"
 #include "vswitch/mac_table.hpp"
 #include "vswitch/outlet.hpp"
@@ -32,8 +36,9 @@ namespace skerry::vswitch {
 template <Link L>
 class Vswitch {
  public:
-  // `hash_key`: any secret number.
-  Vswitch(const MacTableLimits& limits, uint64_t hash_key) : macs_(limits, hash_key) {}
+  // `hash_key`: any secret number. Rules know the switch by its name.
+  Vswitch(const MacTableLimits& limits, uint64_t hash_key, std::string_view name = {})
+      : macs_(limits, hash_key), rules_(name) {}
   Vswitch(const Vswitch&) = delete;
   Vswitch& operator=(const Vswitch&) = delete;
 
@@ -47,6 +52,7 @@ class Vswitch {
 
   const PortCounters& counters(PortId id) const { return port(id).counters; }
   uint32_t learned() const { return macs_.learned(); }
+  FrameRules& rules() { return rules_; }
 
   uint32_t rx(TimeNs now) {
     macs_.age(now);
@@ -87,10 +93,12 @@ class Vswitch {
   struct Port {
     Port(L& link, const PortSettings& settings, PortId id)
         : outlet(link),
+          interface(filter::ethernet_interface(id + 1U, settings.name)),
           addresses(settings.addresses),
           sender{id, settings.uplink, mac_key(settings.mac), addresses} {}
 
     Outlet<L> outlet;
+    filter::Interface interface;  // as rules see it
     std::vector<Ipv4Address> addresses;
     Sender sender;
     uint64_t joined = 0;  // by port
@@ -158,16 +166,20 @@ class Vswitch {
     const Drop verdict = judge(head, frame, from.sender, macs_, addresses_, now);
     if (verdict != Drop::kNone) [[unlikely]]
       return count(from, verdict);
+    JudgedFrame judged{head, bytes.subspan(head.size()), frame};
+    const bool ruled = rules_.is_active();
+    if (ruled && !rules_.comes(from.interface, judged, now)) [[unlikely]]
+      return count(from, Drop::kFilter);
     if (from.sender.uplink && !macs_.learn(load_mac_key(private_head + 6), from.sender.port, now))
       ++from.counters.not_learned;
 
     const auto [receivers, reason] = receivers_of(load_mac_key(private_head), from, now);
     if (receivers == 0) [[unlikely]]
       return count(from, reason);
-    const JudgedFrame judged{head, bytes.subspan(head.size()), frame};
     for (uint64_t left = receivers; left != 0; left &= left - 1) {
       Port& to = *ports_[static_cast<size_t>(std::countr_zero(left))];
-      const Drop failure = to.outlet.put(judged, scratch_.get());
+      const bool passes = !ruled || rules_.leaves(to.interface, judged, now);
+      const Drop failure = passes ? to.outlet.put(judged, scratch_.get()) : Drop::kFilter;
       if (failure != Drop::kNone) [[unlikely]]
         count(failure == Drop::kBadMarks ? from : to, failure);
     }
@@ -185,6 +197,7 @@ class Vswitch {
 
   MacTable macs_;
   AddressTable addresses_;
+  FrameRules rules_;
   std::array<std::unique_ptr<Port>, kMaxPorts> ports_;
   uint64_t active_ = 0;   // ports that are there
   uint64_t uplinks_ = 0;  // of these, the uplinks
