@@ -1,6 +1,6 @@
-// Gives a stack that runs two rulesets in turn, each compiled once, as fast as it takes them:
+// Gives a stack or switch that runs two rulesets in turn, each compiled once, as fast as it takes them:
 //
-//   bench-reload PROGRAM RULES OTHER-RULES TIMES
+//   bench-reload PROGRAM|--switch NAME RULES OTHER-RULES TIMES
 //
 // Prints how long all of it took and the slowest one, in milliseconds. tests/programs/filter_reload_test.py
 // says what becomes of the traffic meanwhile.
@@ -9,9 +9,10 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "ctl/compile.hpp"
-#include "ctl/stack_asked.hpp"
+#include "ctl/rules_asked.hpp"
 #include "supervisor/control_protocol.hpp"
 
 namespace {
@@ -23,30 +24,30 @@ double milliseconds(Clock::duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
-Result<void> load(ctl::StackAsked& asked, const ctl::CompiledRules& rules, const char* file) {
+Result<void> load(ctl::RulesAsked& asked, const ctl::CompiledRules& rules, const char* file) {
+  supervisor::Request request = asked.request(supervisor::Command::load_rules);
+  request.filter = file;
+  request.filter_lines = rules.lines;
   const int fds[] = {rules.batch.get()};
-  const Result<supervisor::ControlLine> line =
-      asked.client.call(supervisor::format_request({.command = supervisor::Command::load_rules,
-                                                    .program = asked.program,
-                                                    .filter = file,
-                                                    .filter_lines = rules.lines}),
-                        fds);
+  const Result<supervisor::ControlLine> line = asked.client.call(supervisor::format_request(request), fds);
   if (!line) return line.error();
   const auto reply = supervisor::parse_reply(line->line);
   return reply ? Result<void>{} : reply.error();
 }
 
-Result<void> run(char** words) {
-  Result<ctl::StackAsked> asked = ctl::find_stack(words[1], "");
+// `words`: RULES OTHER-RULES TIMES
+Result<void> run(const ctl::WhoseRules& whose, char** words) {
+  Result<ctl::RulesAsked> asked = ctl::find_rules(whose);
   if (!asked) return asked.error();
-  const std::array rules{ctl::compile_rules(words[2]), ctl::compile_rules(words[3])};
+  const std::array rules{ctl::compile_rules(words[0], "", asked->place),
+                         ctl::compile_rules(words[1], "", asked->place)};
   for (const auto& one : rules)
     if (!one) return one.error();
   Clock::duration slowest{};
   const Clock::time_point begin = Clock::now();
-  for (long i = 0; i < std::atol(words[4]); ++i) {
+  for (long i = 0; i < std::atol(words[2]); ++i) {
     const Clock::time_point before = Clock::now();
-    if (Result<void> done = load(*asked, *rules[i % 2], words[2 + i % 2]); !done) return done;
+    if (Result<void> done = load(*asked, *rules[i % 2], words[i % 2]); !done) return done;
     slowest = std::max(slowest, Clock::now() - before);
   }
   std::printf("%.1f %.2f\n", milliseconds(Clock::now() - begin), milliseconds(slowest));
@@ -56,11 +57,14 @@ Result<void> run(char** words) {
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 5) {
-    std::fputs("usage: bench-reload PROGRAM RULES OTHER-RULES TIMES\n", stderr);
+  const bool of_switch = count == 6 && std::strcmp(words[1], "--switch") == 0;
+  if (count != 5 && !of_switch) {
+    std::fputs("usage: bench-reload PROGRAM|--switch NAME RULES OTHER-RULES TIMES\n", stderr);
     return 2;
   }
-  const Result<void> done = run(words);
+  ctl::WhoseRules whose;
+  (of_switch ? whose.vswitch : whose.stack) = words[of_switch ? 2 : 1];
+  const Result<void> done = run(whose, words + (of_switch ? 3 : 2));
   if (!done) std::fprintf(stderr, "bench-reload: %s\n", done.error().message.c_str());
   return done ? 0 : 1;
 }

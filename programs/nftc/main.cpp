@@ -1,7 +1,8 @@
 // skerry-nftc: nft's own compiler in a process that can do nothing else. A ruleset as text comes in at 0, the
 // netlink batch that nft would send to a kernel goes out at 1, nft's words go out at 2. Its arguments are the
 // names of the interfaces that the rules may name, from index 1 on. With --lines before them, what goes out
-// at 1 is the number of the line that each rule stands in, one a line, in the order of the batch.
+// at 1 is the number of the line that each rule stands in, one a line, in the order of the batch. With
+// --switch the rules are for a switch, and the interfaces its ports.
 //
 // Exit status: 0 compiled, 1 refused, 2 a failure of ours.
 #include <linux/netfilter/nf_tables.h>
@@ -33,12 +34,13 @@ constexpr int kRefused = 1, kFailed = 2;
 constexpr rlim_t kSeconds = 20, kBytes = rlim_t{1} << 30, kOutputBytes = rlim_t{256} << 20;
 
 struct Compilation {
+  filter::Place place = filter::Place::stack;
   std::vector<uint8_t> batch;
   std::string complaint;  // ours, about what nft let pass
 
   std::vector<Answer> judge(ConstBytes sent) {
     filter::Ruleset ruleset;
-    auto refusal = filter::load(sent, ruleset);
+    auto refusal = filter::load(sent, ruleset, {.place = place});
     if (!refusal) refusal = filter::find_range_overlaps(ruleset);
     if (refusal) {
       if (complaint.empty()) complaint = refusal->sentence;
@@ -104,9 +106,14 @@ int run(std::vector<std::string> interfaces) {
   if (const Result<void> confined = confine(Confinement::compiler); !confined)
     return complain(confined.error().message);
 
-  const bool wants_lines = !interfaces.empty() && interfaces.front() == "--lines";
-  if (wants_lines) interfaces.erase(interfaces.begin());
+  const auto takes = [&interfaces](const char* option) {
+    if (interfaces.empty() || interfaces.front() != option) return false;
+    interfaces.erase(interfaces.begin());
+    return true;
+  };
+  const bool wants_lines = takes("--lines");
   Compilation compilation;
+  if (takes("--switch")) compilation.place = filter::Place::vswitch;
   FakeKernel fake{descriptor.get(), std::move(interfaces), [&](ConstBytes batch) {
                     return wants_lines ? refuse_rules(batch) : compilation.judge(batch);
                   }};

@@ -76,15 +76,20 @@ Result<void> supervise(const std::string& name, const Supervisor::Started& start
   Result<void> created = supervisor.create();
   if (!created) return created;
   int number = kFirstRulesFd;
-  if (!supervisor.plan().filter.empty()) {
-    supervisor.set_default_rules(Fd(number));
-    ::fcntl(number++, F_SETFD, FD_CLOEXEC);
+  const auto next_rules = [&number] {
+    Fd rules(number++);
+    ::fcntl(rules.get(), F_SETFD, FD_CLOEXEC);
+    return rules;
+  };
+  if (!supervisor.plan().filter.empty()) supervisor.set_default_rules(next_rules());
+  for (const Network& network : supervisor.plan().networks) {
+    if (network.filter.empty()) continue;
+    const Result<void> given = supervisor.give_rules(network.name + ".vswitch", next_rules());
+    if (!given) return given;
   }
   for (const Program& program : supervisor.plan().programs) {
     if (!has_rules(program)) continue;
-    Fd rules(number++);
-    ::fcntl(rules.get(), F_SETFD, FD_CLOEXEC);
-    Result<void> given = supervisor.give_rules(program.name, std::move(rules));
+    const Result<void> given = supervisor.give_rules(program.name + ".stack", next_rules());
     if (!given) return given;
   }
   Result<std::unique_ptr<Service>> serving = Service::create(claim->control_path(), supervisor, *host);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,8 +16,6 @@
 #include <vector>
 
 #include "ctl/child.hpp"
-#include "filter/load.hpp"
-#include "filter/packet.hpp"
 #include "filter/words.hpp"
 #include "resolver/words.hpp"
 
@@ -120,8 +119,15 @@ std::string with_name(const std::vector<uint8_t>& bytes, const std::string& file
 // nft compares each of its complaints with each rule, which for more than these would take too long.
 constexpr size_t kMostLines = 4096;
 
+std::vector<std::string> words_for_compiler(const RulesPlace& place) {
+  std::vector<std::string> words = {"skerry-nftc"};
+  if (place.place == filter::Place::vswitch) words.push_back("--switch");
+  words.insert(words.end(), place.interfaces.begin(), place.interfaces.end());
+  return words;
+}
+
 // For people: what goes wrong here leaves rules without lines.
-std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset) {
+std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset, const RulesPlace& stands) {
   std::vector<std::pair<std::pair<uint32_t, uint64_t>, size_t>> rules;  // order of the batch, place
   for (const filter::Chain& chain : ruleset.chains)
     for (const filter::Rule& rule : chain.rules)
@@ -131,11 +137,12 @@ std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset) {
   const Fd said(::memfd_create("skerry-lines", MFD_CLOEXEC)),
       nothing(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   if (!said || !nothing) return {};
-  Result<Child> compiler =
-      Child::start({.executable = beside("skerry-nftc"),
-                    .argv = {"skerry-nftc", "--lines", filter::kLoopbackName, filter::kNetworkName},
-                    .fds = {{text.get(), 0}, {said.get(), 1}, {nothing.get(), 2}},
-                    .signal_on_our_end = SIGKILL});
+  std::vector<std::string> words = words_for_compiler(stands);
+  words.insert(words.begin() + 1, "--lines");
+  Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
+                                         .argv = std::move(words),
+                                         .fds = {{text.get(), 0}, {said.get(), 1}, {nothing.get(), 2}},
+                                         .signal_on_our_end = SIGKILL});
   if (!compiler || compiler->wait(-1, {}) != 0) return {};
   const Result<std::vector<uint8_t>> bytes = content(said);
   if (!bytes) return {};
@@ -147,14 +154,15 @@ std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset) {
 }
 
 // `name` is what people know the text by.
-Result<CompiledRules> compile(const Fd& text, const std::string& name, Complaints complaints) {
+Result<CompiledRules> compile(const Fd& text, const std::string& name, Complaints complaints,
+                              const RulesPlace& place) {
   CompiledRules rules;
   rules.batch = Fd(::memfd_create("skerry-batch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   const Fd words(::memfd_create("skerry-words", MFD_CLOEXEC));
   if (!rules.batch || !words)
     return Error{fmt::format("no memory for the compiler's output: {}", std::strerror(errno)), errno};
   Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
-                                         .argv = {"skerry-nftc", filter::kLoopbackName, filter::kNetworkName},
+                                         .argv = words_for_compiler(place),
                                          .fds = {{text.get(), 0}, {rules.batch.get(), 1}, {words.get(), 2}},
                                          .signal_on_our_end = SIGKILL});
   if (!compiler) return compiler.error();
@@ -170,7 +178,7 @@ Result<CompiledRules> compile(const Fd& text, const std::string& name, Complaint
   if (status > 128)
     return Error{fmt::format("the compiler was ended by signal {}: is {} very large?", status - 128, name)};
   if (status != 0) return Error{"the compiler failed"};
-  if (const auto refusal = filter::load(*bytes, rules.ruleset))
+  if (const auto refusal = filter::load(*bytes, rules.ruleset, {.place = place.place}))
     return Error{fmt::format("{} is refused: {}", name, refusal->sentence), refusal->error};
   return rules;
 }
@@ -191,7 +199,16 @@ std::string place_of_rule(const filter::Ruleset& ruleset, const std::vector<uint
   return fmt::format("{}: {}", file, filter::place_name(ruleset, chain, rule));
 }
 
-Result<CompiledRules> compile_rules(const std::string& path, const std::string& allow_rules) {
+RulesPlace place_at_switch(const supervisor::Plan& plan, const std::string& network) {
+  RulesPlace place{filter::Place::vswitch, {}};
+  const supervisor::Process* const vswitch = plan.process(network + ".vswitch");
+  for (const nlohmann::json& port : vswitch->settings.at("ports"))
+    place.interfaces.push_back(port.at("name").get<std::string>().substr(0, IFNAMSIZ - 1));
+  return place;
+}
+
+Result<CompiledRules> compile_rules(const std::string& path, const std::string& allow_rules,
+                                    const RulesPlace& place) {
   // By itself first, so that nobody reads of mistakes in what he did not write.
   if (!path.empty() && path != "-" && !allow_rules.empty()) {
     Result<CompiledRules> alone = compile_rules(path);
@@ -200,18 +217,19 @@ Result<CompiledRules> compile_rules(const std::string& path, const std::string& 
   const Result<Joined> joined = join(path, allow_rules);
   if (!joined) return joined.error();
   Result<CompiledRules> rules =
-      compile(joined->text, path.empty() ? "the allow-list" : path, Complaints::printed);
+      compile(joined->text, path.empty() ? "the allow-list" : path, Complaints::printed, place);
   if (!rules) return rules;
-  rules->lines = lines_of(joined->text, rules->ruleset);
+  rules->lines = lines_of(joined->text, rules->ruleset, place);
   for (uint32_t& line : rules->lines)
     if (line > joined->file_lines) line = 0;
   return rules;
 }
 
-Result<CompiledRules> compile_text(const std::string& text, const std::string& name, Complaints complaints) {
+Result<CompiledRules> compile_text(const std::string& text, const std::string& name, Complaints complaints,
+                                   const RulesPlace& place) {
   const Result<Fd> memory = memory_with(text);
   if (!memory) return memory.error();
-  return compile(*memory, name, complaints);
+  return compile(*memory, name, complaints, place);
 }
 
 }  // namespace skerry::ctl

@@ -7,9 +7,19 @@
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
-#include "filter/ruleset.hpp"
+#include "filter/load.hpp"
+#include "filter/packet.hpp"
+#include "supervisor/plan.hpp"
 
 namespace skerry::ctl {
+
+// Where rules are to stand, and the interfaces that they may name there.
+struct RulesPlace {
+  filter::Place place = filter::Place::stack;
+  std::vector<std::string> interfaces = {filter::kLoopbackName, filter::kNetworkName};
+};
+// The vswitch of that network, with its ports.
+RulesPlace place_at_switch(const supervisor::Plan& plan, const std::string& network);
 
 struct CompiledRules {
   filter::Ruleset ruleset;
@@ -22,12 +32,13 @@ struct CompiledRules {
 // "-" is standard input. What nft says about the text goes to stderr as nft says it, with the file's name.
 // Errors: the file cannot be read, the compiler did not work, or the rules are refused. `allow_rules`: those
 // of an allow-list, which hold beside the file's (supervisor/allow.hpp); with them the file may be empty.
-Result<CompiledRules> compile_rules(const std::string& file, const std::string& allow_rules = "");
+Result<CompiledRules> compile_rules(const std::string& file, const std::string& allow_rules = "",
+                                    const RulesPlace& place = {});
 
 // The same of text of our own; nft's words call it `name`. Without lines.
 enum class Complaints { printed, kept };
 Result<CompiledRules> compile_text(const std::string& text, const std::string& name,
-                                   Complaints complaints = Complaints::printed);
+                                   Complaints complaints = Complaints::printed, const RulesPlace& place = {});
 
 // "web.nft:7", or by its name if the lines are not known: where a rule stands, or with `rule` kNone a policy.
 std::string place_of_rule(const filter::Ruleset& ruleset, const std::vector<uint32_t>& lines,

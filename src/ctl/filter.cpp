@@ -1,5 +1,6 @@
 // `skerry filter`: rules looked at and tried without a network.
 #include <fmt/format.h>
+#include <net/if.h>
 
 #include <algorithm>
 #include <memory>
@@ -7,7 +8,7 @@
 #include "ctl/command.hpp"
 #include "ctl/compile.hpp"
 #include "ctl/filter_elements.hpp"
-#include "ctl/filter_stack.hpp"
+#include "ctl/filter_rules.hpp"
 #include "ctl/filter_test.hpp"
 #include "filter/dead_rules.hpp"
 #include "filter/words.hpp"
@@ -78,8 +79,11 @@ void print_dead(const CompiledRules& rules, const std::string& file) {
   }
 }
 
-Outcome check(const std::string& file) {
-  const Result<CompiledRules> rules = compile_rules(file);
+// `vswitch`: the name of the switch that they are for; empty: they are for a stack.
+Outcome check(const std::string& file, const std::string& vswitch) {
+  const RulesPlace place =
+      vswitch.empty() ? RulesPlace{} : RulesPlace{filter::Place::vswitch, {vswitch.substr(0, IFNAMSIZ - 1)}};
+  const Result<CompiledRules> rules = compile_rules(file, "", place);
   if (!rules) return failed(rules.error());
   print_understood(rules->ruleset);
   std::fflush(stdout);
@@ -90,20 +94,21 @@ Outcome check(const std::string& file) {
 void add_check(CLI::App& filter, Outcome& outcome) {
   CLI::App* command = filter.add_subcommand(
       "check", "Say what is understood of a file of nftables rules, or what is wrong with it");
-  auto file = std::make_shared<std::string>();
+  auto file = std::make_shared<std::string>(), vswitch = std::make_shared<std::string>();
   command->add_option("file", *file, "rules as `nft -f` reads them; - for standard input")->required();
+  command->add_option("--switch", *vswitch, "rules for the switch of that network; it need not run");
   command->footer(
       "Warns of rules that no packet can ever come to, with their lines. Needs no privilege and asks no "
       "kernel.\n"
       "Example: skerry filter check web.nft");
-  command->callback([&outcome, file] { outcome = check(*file); });
+  command->callback([&outcome, file, vswitch] { outcome = check(*file, *vswitch); });
 }
 
 }  // namespace
 
 void add_filter(CLI::App& app, Outcome& outcome) {
-  CLI::App* filter =
-      app.add_subcommand("filter", "Rules: check them, try them on a capture, give them to a stack");
+  CLI::App* filter = app.add_subcommand(
+      "filter", "Rules: check them, try them on a capture, give them to a stack or switch");
   filter->require_subcommand(1);
   filter->footer(
       "A program has rules from its beginning with `skerry run --filter FILE`. Example: skerry filter check "

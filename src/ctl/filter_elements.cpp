@@ -1,5 +1,5 @@
 // `skerry filter add element` and `delete element`: nft's own compiler reads them, against a declaration of
-// the stack's set, so that the text means what it would mean in a file.
+// the set as it is in force, so that the text means what it would mean in a file.
 #include "ctl/filter_elements.hpp"
 
 #include <fmt/format.h>
@@ -9,9 +9,9 @@
 
 #include "base/time.hpp"
 #include "ctl/compile.hpp"
+#include "ctl/rules_asked.hpp"
 #include "ctl/running.hpp"
 #include "ctl/set_words.hpp"
-#include "ctl/stack_asked.hpp"
 #include "filter/set_change.hpp"
 #include "filter/words.hpp"
 
@@ -22,7 +22,8 @@ namespace {
 using nlohmann::json;
 
 struct ElementOptions {
-  std::string stack, family, table, set, net;
+  WhoseRules whose;
+  std::string family, table, set;
   std::vector<std::string> words;
 };
 
@@ -49,7 +50,7 @@ const char* verdict_word(filter::Code code) {
   }
 }
 
-// As the stack reads it (programs/stack/rules.hpp).
+// As the stack reads it (rules/rules.hpp).
 json row_of(const filter::Ruleset& ruleset, const filter::Set& set, const filter::GivenElement& element) {
   json row{{"key", element.key.empty() ? "*" : digits_of(element.key.data(), element.key.size())}};
   if (element.end() != element.key) row["last"] = digits_of(element.last.data(), element.last.size());
@@ -64,8 +65,8 @@ json row_of(const filter::Ruleset& ruleset, const filter::Set& set, const filter
 }
 
 // The elements of the one set that the text declares.
-Result<json> rows_of_text(const std::string& text) {
-  const Result<CompiledRules> compiled = compile_text(text, "the command");
+Result<json> rows_of_text(const std::string& text, const RulesPlace& place) {
+  const Result<CompiledRules> compiled = compile_text(text, "the command", Complaints::printed, place);
   if (!compiled) return compiled.error();
   const filter::Ruleset& ruleset = compiled->ruleset;
   json rows = json::array();
@@ -84,7 +85,7 @@ Result<json> rows_of_text(const std::string& text) {
 }
 
 Outcome change(const ElementOptions& options, const std::string& what) {
-  Result<StackAsked> asked = find_stack(options.stack, options.net);
+  Result<RulesAsked> asked = find_rules(options.whose);
   if (!asked) return failed(asked.error());
   const std::string table = options.family + " " + options.table;
   json question{{"command", "elements"}, {"table", table}, {"set", options.set}};
@@ -100,7 +101,8 @@ Outcome change(const ElementOptions& options, const std::string& what) {
   const std::string name = options.family + " " + options.table + " " + options.set;
   const Result<json> rows =
       rows_of_text(fmt::format("table {} {{ {}{} {} {{ {} }}; }}\nadd element {} {}\n", table,
-                               companions(declared), maps ? "map" : "set", options.set, *body, name, words));
+                               companions(declared), maps ? "map" : "set", options.set, *body, name, words),
+                   asked->place);
   if (!rows) return failed(rows.error());
   question.update({{"command", "change_elements"}, {"change", what}, {"elements", *rows}});
   const Result<json> done = ask_filter(*asked, question);
@@ -113,15 +115,14 @@ void add_change(CLI::App& filter, Outcome& outcome, const std::string& what, con
   verb->require_subcommand(1);
   CLI::App* command = verb->add_subcommand("element", description);
   auto options = std::make_shared<ElementOptions>();
-  command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
-  command->add_option("family", options->family, "of the table: ip, ip6 or inet")
+  add_whose_rules(*command, options->whose);
+  command->add_option("family", options->family, "of the table: inet, ip, ip6, arp, netdev or bridge")
       ->required()
-      ->check(CLI::IsMember({"ip", "ip6", "inet"}));
+      ->check(CLI::IsMember({"inet", "ip", "ip6", "arp", "netdev", "bridge"}));
   command->add_option("table", options->table, "where the set is")->required();
   command->add_option("set", options->set, "set or map")->required();
   command->add_option("elements", options->words, "as nft writes them: '{ 10.0.0.1, 10.0.0.7 timeout 5m }'")
       ->required();
-  command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
   command->footer(footer);
   command->callback([&outcome, options, what] { outcome = change(*options, what); });
 }
@@ -130,11 +131,11 @@ void add_change(CLI::App& filter, Outcome& outcome, const std::string& what, con
 
 void add_filter_elements(CLI::App& filter, Outcome& outcome) {
   add_change(
-      filter, outcome, "add", "Put elements into a set of a stack that runs",
+      filter, outcome, "add", "Put elements into a set of a stack or switch that runs",
       "All of them between two packets, or none. They outlive `skerry filter load`, and end with the stack.\n"
       "Example: skerry filter add element redis inet mine friends '{ 10.77.0.9 timeout 5m }'");
   add_change(
-      filter, outcome, "delete", "Take elements out of a set of a stack that runs",
+      filter, outcome, "delete", "Take elements out of a set of a stack or switch that runs",
       "All of them between two packets, or none. What the file gives comes back with `skerry filter load`.\n"
       "Example: skerry filter delete element redis inet mine friends '{ 10.77.0.9 }'");
 }

@@ -6,10 +6,10 @@
 #include <map>
 #include <memory>
 
-#include "ctl/filter_stack.hpp"
+#include "ctl/filter_rules.hpp"
+#include "ctl/rules_asked.hpp"
 #include "ctl/running.hpp"
 #include "ctl/set_words.hpp"
-#include "ctl/stack_asked.hpp"
 #include "ctl/table.hpp"
 
 namespace skerry::ctl {
@@ -19,7 +19,8 @@ namespace {
 using nlohmann::json;
 
 struct ResetOptions {
-  std::string kind, stack, net;
+  std::string kind;
+  WhoseRules whose;
   std::vector<std::string> of;
   bool as_json = false;
 };
@@ -61,7 +62,7 @@ std::string body_of(const json& tally) {
 
 Outcome reset(const ResetOptions& options) {
   if (options.of.size() == 1) return {kWrongCommandLine, "a table has a family and a name: inet mine"};
-  Result<StackAsked> asked = find_stack(options.stack, options.net);
+  Result<RulesAsked> asked = find_rules(options.whose);
   if (!asked) return failed(asked.error());
   json question{{"command", "reset"}, {"kind", options.kind}};
   if (options.of.size() >= 2) question["table"] = options.of[0] + " " + options.of[1];
@@ -86,11 +87,10 @@ Outcome reset(const ResetOptions& options) {
 
 }  // namespace
 
-Outcome list_set(const std::string& stack, const std::string& net, const std::vector<std::string>& named,
-                 bool as_json) {
+Outcome list_set(const WhoseRules& whose, const std::vector<std::string>& named, bool as_json) {
   if (named.size() != 4 || (named[0] != "set" && named[0] != "map"))
     return {kWrongCommandLine, "after the stack stands nothing, or `set inet mine friends`"};
-  Result<StackAsked> asked = find_stack(stack, net);
+  Result<RulesAsked> asked = find_rules(whose);
   if (!asked) return failed(asked.error());
   const std::string table = named[1] + " " + named[2];
   const Result<json> answer =
@@ -108,7 +108,8 @@ Outcome list_set(const std::string& stack, const std::string& net, const std::ve
 }
 
 void add_filter_reset(CLI::App& filter, Outcome& outcome) {
-  CLI::App* verb = filter.add_subcommand("reset", "Let what has a name in the rules of a stack begin again");
+  CLI::App* verb =
+      filter.add_subcommand("reset", "Let what has a name in the rules of a stack or switch begin again");
   verb->require_subcommand(1);
   for (const auto& [kind, what] :
        {std::pair{"counter", "Print what the named counters were, and set them to 0"},
@@ -116,11 +117,10 @@ void add_filter_reset(CLI::App& filter, Outcome& outcome) {
     CLI::App* command = verb->add_subcommand(std::string(kind) + "s", what);
     auto options = std::make_shared<ResetOptions>();
     options->kind = kind;
-    command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
+    add_whose_rules(*command, options->whose);
     command->add_option("of", options->of, "FAMILY TABLE, or FAMILY TABLE NAME (default: all)")
         ->expected(0, 3);
     command->add_flag("--json", options->as_json, "the same as JSON");
-    command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
     command->footer(
         fmt::format("No packet is counted twice, and none is lost between.\nExample: skerry filter reset {}s "
                     "redis inet mine",

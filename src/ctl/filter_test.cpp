@@ -103,7 +103,7 @@ json elements_json(const Engine& engine, TimeNs now) {
 
 void print_json(const Bench& bench, const std::vector<Fate>& fates) {
   const filter::Ruleset& ruleset = bench.engine().ruleset();
-  json packets = json::array(), objects = json::array();
+  json packets = json::array();
   for (const Fate& fate : fates) {
     json packet{{"verdict", kind_name(fate.kind)}, {"mark", fate.judgement.mark}};
     if (fate.kind == Fate::Kind::dropped) {
@@ -116,14 +116,8 @@ void print_json(const Bench& bench, const std::vector<Fate>& fates) {
       packet["log"].push_back(ruleset.logs[fate.judgement.logged[i]].prefix);
     packets.push_back(std::move(packet));
   }
-  for (const filter::NamedObject& object : ruleset.objects)
-    objects.push_back({{"table", filter::table_name(ruleset, object.table)},
-                       {"name", object.name},
-                       {"tally", tally_json(bench.engine(), object.stateful)}});
-  const json all{{"packets", packets},
-                 {"rules", rules_json(bench.engine())},
-                 {"elements", elements_json(bench.engine(), bench.now())},
-                 {"objects", objects}};
+  json all = counted_json(bench.engine(), bench.now());
+  all["packets"] = std::move(packets);
   fmt::print("{}\n", all.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
@@ -192,6 +186,18 @@ Outcome test(const TestOptions& options) {
 }
 
 }  // namespace
+
+json counted_json(const Engine& engine, TimeNs now) {
+  const filter::Ruleset& ruleset = engine.ruleset();
+  json objects = json::array();
+  for (const filter::NamedObject& object : ruleset.objects)
+    objects.push_back({{"table", filter::table_name(ruleset, object.table)},
+                       {"name", object.name},
+                       {"tally", tally_json(engine, object.stateful)}});
+  return {{"rules", rules_json(engine)},
+          {"elements", elements_json(engine, now)},
+          {"objects", std::move(objects)}};
+}
 
 void add_filter_test(CLI::App& filter, Outcome& outcome) {
   CLI::App* command = filter.add_subcommand(

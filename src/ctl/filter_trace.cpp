@@ -1,4 +1,4 @@
-// `skerry filter trace`: matching packets on their way through the rules of a stack, as they come.
+// `skerry filter trace`: matching packets on their way through the rules of a stack or switch, as they come.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -6,9 +6,9 @@
 #include <memory>
 
 #include "ctl/compile.hpp"
-#include "ctl/filter_stack.hpp"
+#include "ctl/filter_rules.hpp"
+#include "ctl/rules_asked.hpp"
 #include "ctl/running.hpp"
-#include "ctl/stack_asked.hpp"
 #include "ctl/table.hpp"
 
 namespace skerry::ctl {
@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 struct TraceOptions {
-  std::string stack, net;
+  WhoseRules whose;
   std::vector<std::string> match;
   uint64_t count = 0;  // 0: until Ctrl-C
   bool as_json = false;
@@ -45,7 +45,10 @@ std::string rules_of(const std::vector<std::string>& match, const std::vector<Ho
 
 // Not every match can be asked at the link or in ARP, and one about sockets not behind output; it is followed
 // wherever it can be.
-Result<CompiledRules> compile_match(const std::vector<std::string>& match) {
+Result<CompiledRules> compile_match(const std::vector<std::string>& match, const RulesPlace& place) {
+  if (place.place == filter::Place::vswitch)
+    return compile_text(rules_of(match, {{"bridge", "", {"prerouting", "forward", "postrouting"}}}),
+                        "the match", Complaints::printed, place);
   const Hooks ip{"inet", "", {"prerouting", "input", "output", "postrouting"}},
       link{"netdev", " device eth0", {"ingress", "egress"}}, arp{"arp", "", {"input", "output"}},
       sockets{"inet", "", {"prerouting", "input", "output"}};
@@ -59,7 +62,7 @@ Result<CompiledRules> compile_match(const std::vector<std::string>& match) {
 
 class Trace {
  public:
-  Trace(StackAsked& asked, const TraceOptions& options, uint64_t number)
+  Trace(RulesAsked& asked, const TraceOptions& options, uint64_t number)
       : asked_(asked), options_(options), number_(number) {}
 
   Result<void> look() {
@@ -105,7 +108,7 @@ class Trace {
     std::fflush(stdout);
   }
 
-  StackAsked& asked_;
+  RulesAsked& asked_;
   const TraceOptions& options_;
   const uint64_t number_;
   uint64_t next_ = 0, packet_ = 0, packets_ = 0, passed_over_ = 0;
@@ -114,9 +117,9 @@ class Trace {
 
 Outcome trace(const TraceOptions& options) {
   constexpr useconds_t kPauseUs = 200'000;
-  Result<StackAsked> asked = find_stack(options.stack, options.net);
+  Result<RulesAsked> asked = find_rules(options.whose);
   if (!asked) return failed(asked.error());
-  const Result<CompiledRules> match = compile_match(options.match);
+  const Result<CompiledRules> match = compile_match(options.match, asked->place);
   if (!match) return failed(match.error());
   const int fds[] = {match->batch.get()};
   const Result<json> begun = ask_filter(*asked, {{"command", "begin_trace"}}, fds);
@@ -133,14 +136,13 @@ Outcome trace(const TraceOptions& options) {
 
 void add_filter_trace(CLI::App& filter, Outcome& outcome) {
   CLI::App* command = filter.add_subcommand(
-      "trace", "Follow packets through the rules of a stack, rule by rule, until Ctrl-C");
+      "trace", "Follow packets through the rules of a stack or switch, rule by rule, until Ctrl-C");
   auto options = std::make_shared<TraceOptions>();
-  command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
+  add_whose_rules(*command, options->whose);
   command->add_option("match", options->match,
                       "which packets, as a rule says it: tcp dport 80 (default: all)");
   command->add_option("-c,--count", options->count, "end after that many packets");
   command->add_flag("--json", options->as_json, "one JSON object a step");
-  command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
   command->footer(
       "Each rule that holds for the packet, and what it says; at most 1000 packets a second. One person at a "
       "time\n"

@@ -1,7 +1,7 @@
 // A pcapng file of packets that a stack refused or that rules log: what each begins with, from its IP header
 // on, and as its comment what Wireshark shows of it: by which rule, at which hook, of which file and line.
 //
-// Read first: link/pcapng.hpp; programs/stack/rules.hpp on "why".
+// Read first: link/pcapng.hpp; rules/rules.hpp on "why".
 #pragma once
 
 #include <cstdio>

@@ -11,7 +11,7 @@
 
 namespace skerry::ctl {
 
-// `declared` is what the stack answers (programs/stack/rules.hpp). "type ipv4_addr . inet_service;
+// `declared` is what the stack answers (rules/rules.hpp). "type ipv4_addr . inet_service;
 // flags interval;". Without `maps`, of the set that a map's keys would make. Errors: its type has no name.
 Result<std::string> set_body(const nlohmann::json& declared, bool maps = true);
 

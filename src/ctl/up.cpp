@@ -68,6 +68,13 @@ Outcome up(const UpOptions& options) {
     plan->filter_lines = std::move(compiled->lines);
     rules.push_back(std::move(compiled->batch));
   }
+  for (supervisor::Network& network : plan->networks) {
+    if (network.filter.empty()) continue;
+    Result<CompiledRules> compiled = compile_rules(network.filter, "", place_at_switch(*plan, network.name));
+    if (!compiled) return failed(compiled.error());
+    network.filter_lines = std::move(compiled->lines);
+    rules.push_back(std::move(compiled->batch));
+  }
   for (supervisor::Program& program : plan->programs) {
     if (!has_rules(program)) continue;
     Result<CompiledRules> compiled = compile_rules(program.filter, allow_rules(program));

@@ -1,4 +1,4 @@
-// `skerry why`: what a stack refuses, as it happens, with the rule that did it.
+// `skerry why`: what a stack or switch refuses, as it happens, with the rule that did it.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,8 +8,8 @@
 
 #include "ctl/command.hpp"
 #include "ctl/noted_capture.hpp"
+#include "ctl/rules_asked.hpp"
 #include "ctl/running.hpp"
-#include "ctl/stack_asked.hpp"
 #include "ctl/table.hpp"
 
 namespace skerry::ctl {
@@ -19,8 +19,7 @@ namespace {
 using nlohmann::json;
 
 struct WhyOptions {
-  std::string stack;
-  std::string net;
+  WhoseRules whose;
   std::string pcap;    // file to write packets to, or empty
   uint64_t count = 0;  // 0: until Ctrl-C
   bool as_json = false;
@@ -29,7 +28,7 @@ struct WhyOptions {
 class Why {
  public:
   // `capture`: where packets go, beside nothing else; null: all is printed.
-  Why(StackAsked& asked, const WhyOptions& options, NotedCapture* capture)
+  Why(RulesAsked& asked, const WhyOptions& options, NotedCapture* capture)
       : asked_(asked), options_(options), capture_(capture) {}
 
   // Tells what is new; the first time only what is to come counts for the other layers.
@@ -86,31 +85,38 @@ class Why {
     std::fflush(stdout);
   }
 
-  // What IP, TCP and UDP dropped has a reason and a count, but no packet by packet record.
+  // What IP, TCP and UDP dropped, or a port of a switch, has a reason and a count, but no packet by packet
+  // record.
   Result<void> look_at_layers() {
     const Result<json> answer = ask(asked_.client, {.command = supervisor::Command::top});
     if (!answer) return answer.error();
     const Result<json> processes = rows_of(*answer, "processes");
     if (!processes) return processes.error();
-    constexpr std::string_view kDrop = "drop.", kFilter = "drop.filter ";
+    constexpr std::string_view kDrop = "drop.", kFilter = "filter";
+    const bool of_stack = !asked_.program.empty();
     for (const json& process : *processes) {
-      if (text_of(process, "name") != asked_.program + ".stack" || !process.contains("counters")) continue;
+      if (text_of(process, "name") != asked_.process() || !process.contains("counters")) continue;
       for (const auto& [name, value] : process["counters"].items()) {
-        if (!name.starts_with(kDrop) || name.starts_with(kFilter) || !value.is_number_unsigned()) continue;
+        // Of a switch each begins with its port: "redis.drop.source_mac".
+        const size_t at = of_stack ? (name.starts_with(kDrop) ? 0 : name.npos) : name.find(".drop.") + 1;
+        if (at == name.npos || (!of_stack && at == 0) || !value.is_number_unsigned()) continue;
+        const std::string reason = name.substr(at + kDrop.size());
+        if (reason.starts_with(kFilter)) continue;
         const auto count = value.get<uint64_t>();
         const auto known = counted_.find(name);
         if (known != counted_.end() && count > known->second)
           print({{"what", "drop"},
-                 {"layer", "stack"},
+                 {"layer", of_stack ? "stack" : "switch"},
                  {"packets", count - known->second},
-                 {"by", fmt::format("{} × {}", count - known->second, name.substr(kDrop.size()))}});
+                 {"by", fmt::format("{} × {}{}", count - known->second, reason,
+                                    of_stack ? "" : " at " + name.substr(0, at - 1))}});
         counted_[name] = count;
       }
     }
     return {};
   }
 
-  StackAsked& asked_;
+  RulesAsked& asked_;
   const WhyOptions& options_;
   NotedCapture* const capture_;
   uint64_t next_ = 0, printed_ = 0;
@@ -119,11 +125,11 @@ class Why {
 
 Outcome why(const WhyOptions& options) {
   constexpr useconds_t kPauseUs = 200'000;
-  Result<StackAsked> asked = find_stack(options.stack, options.net);
+  Result<RulesAsked> asked = find_rules(options.whose);
   if (!asked) return failed(asked.error());
   std::optional<NotedCapture> capture;
   if (!options.pcap.empty()) {
-    Result<NotedCapture> opened = NotedCapture::open(options.pcap, asked->program + ".stack");
+    Result<NotedCapture> opened = NotedCapture::open(options.pcap, asked->process());
     if (!opened) return failed(opened.error());
     capture.emplace(std::move(*opened));
   }
@@ -139,9 +145,9 @@ Outcome why(const WhyOptions& options) {
 
 void add_why(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand(
-      "why", "Say which packets a stack refuses, and which rule or reason did it, until Ctrl-C");
+      "why", "Say which packets a stack or switch refuses, and which rule or reason did it, until Ctrl-C");
   auto options = std::make_shared<WhyOptions>();
-  command->add_option("stack", options->stack, "whose stack, by the program's name")->required();
+  add_whose_rules(*command, options->whose);
   command->add_option("-c,--count", options->count, "end after that many lines, or packets");
   auto* json_flag = command->add_flag("--json", options->as_json, "one JSON object a line");
   command
@@ -150,10 +156,9 @@ void add_why(CLI::App& app, Outcome& outcome) {
           "pcapng file to write instead, - for standard output: each packet's beginning, with the rule "
           "as its comment")
       ->excludes(json_flag);
-  command->add_option("--net", options->net, "composition or network (default: the only one that runs)");
   command->footer(
       "Begins with the latest that the stack remembers, at most 512. What rules log is shown too.\n"
-      "Example: skerry why redis; skerry why redis --pcap - | tcpdump -r -");
+      "Example: skerry why redis; skerry why --switch lan; skerry why redis --pcap - | tcpdump -r -");
   command->callback([&outcome, options] { outcome = why(*options); });
 }
 

@@ -44,7 +44,7 @@ std::optional<unsigned> CompositionReader::read_core(const TomlTable& table) {
 }
 
 void CompositionReader::read_root(const TomlTable& root) {
-  root.only({"name", "layout", "filter", "network", "program", "stack"});
+  root.only({"name", "layout", "filter", "network", "program", "stack", "switch"});
   name_ = root.text("name", "\"redis\"").value_or(fs::path(path_).stem().string());
   const std::string defect = name_defect(name_, kMaxProgramName);
   if (!defect.empty()) {
@@ -67,6 +67,7 @@ void CompositionReader::read_root(const TomlTable& root) {
   }
   for (const NamedTable& named : root.children("program")) read_program(named);
   for (const NamedTable& named : root.children("stack")) read_stack(named);
+  for (const NamedTable& named : root.children("switch")) read_switch(named);
   if (mistakes_.empty() && programs_.empty() && !root.has("network")) {
     root.mistake("program", "nothing is to run here: write at least one [program.NAME] with run = [\"…\"]");
   }
@@ -112,6 +113,20 @@ void CompositionReader::read_network(const NamedTable& named) {
     if (!defect.empty()) table.mistake("uplink", defect);
   }
   networks_.push_back({network, table});
+}
+
+// Of a network, by its name.
+void CompositionReader::read_switch(const NamedTable& named) {
+  named.table.only({"filter"});
+  const std::string filter = read_filter(named.table);
+  const auto found = std::find_if(networks_.begin(), networks_.end(),
+                                  [&](const DraftNetwork& d) { return d.network.name == named.name; });
+  if (found == networks_.end()) {
+    mistakes_.add(named.table.line(), fmt::format("{} is the switch of no network{}", named.table.title(),
+                                                  suggestion(named.name, network_names())));
+  } else {
+    found->network.filter = filter;
+  }
 }
 
 Plan CompositionReader::make_plan() {

@@ -41,6 +41,7 @@ class CompositionReader {
   void read_address(const TomlTable& table, DraftProgram& draft);
   void read_files(const TomlTable& table, Program& program);
   void read_stack(const NamedTable& named);
+  void read_switch(const NamedTable& named);
   void check_networks();
   void check_addresses();
   void check_joins();

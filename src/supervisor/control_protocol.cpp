@@ -160,8 +160,13 @@ Result<Request> parse_request(std::string_view line) {
     if (request.command == Command::mirror) request.link = plain_text(body.at("link"), "link");
     if (request.command == Command::run) request.run = parse_run(body);
     if (request.command == Command::rules || request.command == Command::load_rules ||
-        request.command == Command::filter)
-      request.program = plain_text(body.at("program"), "program");
+        request.command == Command::filter) {
+      const bool of_switch = body.contains("switch");
+      if (of_switch == body.contains("program"))
+        throw std::invalid_argument("rules are those of a program or of a switch");
+      (of_switch ? request.network : request.program) =
+          plain_text(body[of_switch ? "switch" : "program"], of_switch ? "switch" : "program");
+    }
     if (request.command == Command::filter) request.question = parse_question(body);
     if (request.command == Command::load_rules) {
       request.filter = absolute_path(plain_text(body.at("filter"), "filter"), "filter");
@@ -178,6 +183,7 @@ std::string format_request(const Request& request) {
   if (request.command == Command::run) body = run_to_json(request.run);
   if (request.command == Command::mirror) body["link"] = request.link;
   if (!request.program.empty()) body["program"] = request.program;
+  if (!request.network.empty()) body["switch"] = request.network;
   if (!request.filter.empty()) body["filter"] = request.filter;
   if (!request.filter_lines.empty()) body["filter_lines"] = request.filter_lines;
   if (request.command == Command::filter) body["question"] = request.question;

@@ -19,15 +19,14 @@
 //                        passes its write end to the vswitch ({"command":"mirror","port":"redis"}), which
 //                        writes a pcapng file of that port into it until the reader has gone
 //  {"command":"rules","program":"redis"}  reply {"ok":true,"filter":"/etc/web.nft","rows":[…]}: what the
-//  stack
-//                        of that program has loaded, rows as programs/stack/rules.hpp writes them
+//                        stack of that program has loaded, rows as rules/rules.hpp writes them; here and in
+//                        the next two, "switch":"lan" instead of a program means that network's vswitch
 //  {"command":"load_rules","program":"redis","filter":"/etc/web.nft"}  with one descriptor, sealed memory
-//  that
-//                        holds the compiled rules, and "filter_lines", as Program's; reply {"ok":true} once
-//                        they are in force. After a refusal the old ones are
+//                        that holds the compiled rules, and "filter_lines", as Program's; reply {"ok":true}
+//                        once they are in force. After a refusal the old ones are
 //  {"command":"filter","program":"redis","question":{"command":"elements",…}}  what the stack of that
 //                        program is to say of its rules or to change in them, one of kFilterQuestions, and
-//                        its answer, as programs/stack/rules.hpp has them: the stack checks the one, the
+//                        its answer, as rules/rules.hpp has them: the stack checks the one, the
 //                        asker the other. One descriptor may go with it
 //  {"command":"run",…}   RunRequest, with "filter" or "allow" its rules as above; reply RunReply
 //  with descriptors. The program lives as long as the
@@ -59,8 +58,8 @@ inline constexpr size_t kMaxReplyBytes = 64 << 20;   // `ss` of many full stacks
 inline constexpr size_t kMaxDescriptors = 16;        // that may accompany one line
 
 inline constexpr int kReadyFd = 4, kClaimFd = 5;
-// And on from here the compiled rules of the plan, if it names a filter, and of each program that has some
-// (has_rules()), in the plan's order.
+// And on from here the compiled rules of the plan, if it names a filter, of each network whose vswitch has
+// some, and of each program that has some (has_rules()), in the plan's order.
 inline constexpr int kFirstRulesFd = 6;
 
 enum class Command { ps, ss, top, rights, plan, down, mirror, run, rules, load_rules, filter };
@@ -100,10 +99,14 @@ struct Request {
   Command command = Command::ps;
   std::string link;     // of mirror
   RunRequest run;       // of run
-  std::string program;  // of rules, load_rules and filter
+  std::string program;  // of rules, load_rules and filter: whose stack is meant,
+  std::string network;  // or whose vswitch
   std::string filter;   // of load_rules, with
   std::vector<uint32_t> filter_lines = {};
   nlohmann::json question = nullptr;  // of filter: an object
+
+  // Process::name of the one that has those rules.
+  std::string whose_rules() const { return program.empty() ? network + ".vswitch" : program + ".stack"; }
 };
 
 // Errors say what is wrong with the line, for the peer to read.

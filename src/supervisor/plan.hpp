@@ -71,7 +71,7 @@ enum class ObjectKind {
   xdp_socket,       // AF_XDP socket, not bound yet
   interface_watch,  // netlink socket that hears of one interface of the host's, and of nothing else
   passt,            // stream socket to a passt that the supervisor started for it
-  rules,            // sealed memfd of one stack: its compiled filter rules, empty if it has none
+  rules,            // sealed memfd of one stack or vswitch: its compiled filter rules, empty if it has none
   names,            // SOCK_SEQPACKET pair: a stack passes its program's questions on, its resolver allows
   name_server,      // UDP socket on the host, connected to one name server
 };
@@ -111,9 +111,11 @@ struct Network {
   std::string name;
   Subnet subnet;
   Uplink uplink = Uplink::none;
-  std::string interface;         // of an afxdp uplink
-  unsigned queues = 0;           // that the interface receives on
-  std::optional<unsigned> core;  // of the vswitch and its driver; placed by the rules if absent
+  std::string interface;               // of an afxdp uplink
+  unsigned queues = 0;                 // that the interface receives on
+  std::optional<unsigned> core;        // of the vswitch and its driver; placed by the rules if absent
+  std::string filter;                  // absolute path of the text of the vswitch's rules; empty: it has none
+  std::vector<uint32_t> filter_lines;  // as Program's
 };
 
 inline constexpr uint32_t kMtu = 1500;  // of every link: bytes of an IP packet

@@ -70,7 +70,8 @@ SKERRY_ENUM_JSON(Uplink, Uplink::none, Uplink::tap, Uplink::afxdp, Uplink::user)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Publish, host, host_port, port, udp)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Allow, name, addresses, port, udp)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Subnet, base, prefix_bits)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Network, name, subnet, uplink, interface, queues, core)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Network, name, subnet, uplink, interface, queues, core, filter,
+                                   filter_lines)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StackLimits, sockets, stream_bytes, lossy_seed)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Program, name, argv, executable, env, working_directory, stdout_path,
                                    stderr_path, network, address, mac, filter, filter_lines, joins, shares,

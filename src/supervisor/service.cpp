@@ -93,7 +93,7 @@ void Service::serve(uint64_t connection, const Request& request, std::vector<Fd>
     case Command::run:
       return join(connection, request.run, std::move(descriptors));
     case Command::rules:
-      return list_rules(connection, request.program);
+      return list_rules(connection, request.whose_rules());
     case Command::filter:
       return ask_filter(connection, request, descriptors);
     case Command::load_rules:

@@ -40,7 +40,7 @@ class Service {
   void join(uint64_t connection, const RunRequest& request, std::vector<Fd> descriptors);
   // service_rules.cpp
   struct RuleRows;  // of one stack, for one connection
-  void list_rules(uint64_t connection, const std::string& program);
+  void list_rules(uint64_t connection, const std::string& process);
   void ask_for_rules(const std::shared_ptr<RuleRows>& gathered);
   void ask_filter(uint64_t connection, const Request& request, const std::vector<Fd>& descriptors);
   void load_rules(uint64_t connection, const Request& request, std::vector<Fd> descriptors);

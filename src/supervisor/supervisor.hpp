@@ -66,15 +66,21 @@ class Supervisor {
   // A network that nobody wrote down, whose programs have all ended: only their stacks still deliver.
   bool is_leaving() const;
 
-  // Before the first tick(): the compiled rules of a program whose plan names a filter, and those of the
-  // plan.
-  Result<void> give_rules(const std::string& program, Fd rules);
+  // Before the first tick(): the compiled rules of a stack or vswitch whose plan names a filter, and those of
+  // the plan.
+  Result<void> give_rules(const std::string& process, Fd rules);
   void set_default_rules(Fd rules) { default_rules_ = std::move(rules); }
-  // To a stack that runs. `answer` hears when they are in force, or why the old ones still are.
+  // To a process that runs. `answer` hears when they are in force, or why the old ones still are.
   void load_rules(const Request& request, Fd rules, std::function<void(Result<void>)> answer);
-  // What that stack says of its rules, or changes in them (programs/stack/rules.hpp).
-  void ask_filter(const std::string& program, const nlohmann::json& question, Member::Answer answer,
+  // What a process says of its rules, or changes in them (rules/rules.hpp).
+  void ask_filter(const std::string& process, const nlohmann::json& question, Member::Answer answer,
                   std::span<const int> fds = {});
+  // Of a stack or vswitch: where its rules' text is, and the lines of that they stand in.
+  struct RulesText {
+    std::string* file;
+    std::vector<uint32_t>* lines;
+  };
+  std::optional<RulesText> rules_text(const std::string& process);
 
   const Plan& plan() const { return plan_; }
   const Objects& objects() const { return objects_; }

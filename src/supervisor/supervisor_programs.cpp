@@ -194,7 +194,7 @@ void Supervisor::join(const RunRequest& request, Fd rules, JoinAnswer answer) {
     }
   }
   if (rules) {
-    if (Result<void> given = give_rules(added->program, std::move(rules)); !given) {
+    if (Result<void> given = give_rules(added->stack, std::move(rules)); !given) {
       remove_attached(added->program);
       return answer(given.error());
     }

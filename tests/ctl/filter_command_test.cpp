@@ -99,6 +99,41 @@ TEST_F(FilterCommand, CheckNamesLineAndColumn) {
   }
 }
 
+TEST_F(FilterCommand, RulesOfASwitchAreCheckedAsSuch) {
+  const auto at_switch = [&](const std::string& rules) {
+    return skerry({"filter", "check", "--switch", "lan", file("r.nft", rules)});
+  };
+  const Ended sound = at_switch(
+      "table bridge t {\n chain c {\n  type filter hook forward priority filter; policy drop;\n"
+      "  iifname \"web\" oifname \"host\" ibrname \"lan\" vlan id 5 ip saddr 10.0.0.1 tcp dport 80 accept\n "
+      "}\n}\n");
+  EXPECT_EQ(sound.status, 0) << sound.err;
+  EXPECT_THAT(sound.out, HasSubstr("chain c: hook forward, priority -200, policy drop, 1 rule\n"));
+  const std::vector<Wrong> all = {
+      {"table inet t {\n}\n", ":1:", "write bridge"},
+      {"table bridge t {\n chain c { type filter hook input priority 0; }\n}\n",
+       ":2:", "hook input would never see a frame"},
+      {"table bridge t {\n chain c {\n  iif lan drop\n }\n}\n", ":3:", "write iifname"},
+      {"table bridge t {\n chain c {\n  ct state new drop\n }\n}\n", ":3:", "knows no connections"},
+      {"table bridge t {\n chain c {\n  type filter hook prerouting priority 0\n  ip protocol tcp reject\n "
+       "}\n}\n",
+       ":4:", "write drop"},
+  };
+  for (const Wrong& wrong : all) {
+    const Ended ended = at_switch(wrong.rules);
+    EXPECT_EQ(ended.status, 1) << wrong.rules;
+    EXPECT_THAT(ended.err, AllOf(HasSubstr(folder_ + "/r.nft" + wrong.place), HasSubstr(wrong.sentence)));
+  }
+}
+
+TEST_F(FilterCommand, ASwitchStandsInThePlaceOfAStack) {
+  const Ended late = skerry({"filter", "load", file("r.nft", ""), "--switch", "lan"});
+  EXPECT_EQ(late.status, 2);
+  EXPECT_THAT(late.err, HasSubstr("before all other words"));
+  const Ended alone = skerry({"filter", "list", "--switch", "lan"});
+  EXPECT_EQ(alone.status, 1) << "nothing runs, and nothing else is wrong";
+}
+
 TEST_F(FilterCommand, TheCompilerHasNoFiles) {
   if (!confinement_is_complete()) GTEST_SKIP() << "a sanitizer needs more than a confined process may do";
   EXPECT_THAT(check("include \"/etc/passwd\"\n").err, HasSubstr(":1:1-22: Error: File not found"));

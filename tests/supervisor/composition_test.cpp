@@ -86,6 +86,24 @@ TEST(Composition, AFilterAtTheTopIsForAllThatHaveNone) {
   EXPECT_EQ(plan.program("b")->filter, "/srv/own.nft");
 }
 
+TEST(Composition, ASwitchHasRulesOfItsOwn) {
+  const Plan plan = plan_of(
+      "filter = \"all.nft\"\n[network.lan]\nsubnet = \"10.77.0.0/24\"\n[network.dmz]\nsubnet = "
+      "\"10.78.0.0/24\"\n[switch.lan]\nfilter = \"ports.nft\"\n");
+  EXPECT_EQ(plan.network("lan")->filter, "/srv/ports.nft");
+  EXPECT_EQ(plan.network("dmz")->filter, "") << "what is for all is for programs";
+  EXPECT_THAT(check_plan(plan), ElementsAre());
+  const std::vector<Grant>& grants = plan.process("lan.vswitch")->grants;
+  const auto rules =
+      std::find_if(grants.begin(), grants.end(), [](const Grant& g) { return g.fd == "rules"; });
+  ASSERT_NE(rules, grants.end());
+  EXPECT_EQ(rules->object, "lan.vswitch.rules");
+  EXPECT_EQ(rules->access, Access::read);
+  const Result<Plan> again = plan_from_json(plan_to_json(plan));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->network("lan")->filter, "/srv/ports.nft");
+}
+
 TEST(Composition, NeedsNoNetworkTable) {
   const Plan plan = plan_of("[program.a]\nrun = [\"curl\"]\n");
   ASSERT_EQ(plan.networks.size(), 1u);
@@ -198,6 +216,10 @@ INSTANTIATE_TEST_SUITE_P(
              "3: eth9 has 99 queues and at most 64 can be had"},
         Case{"FilterIsMissing", PROGRAM "filter = \"missing.nft\"\n",
              "5: there is no file /srv/missing.nft with rules: write it, or write another path"},
+        Case{"SwitchOfNobody", NETWORK "[switch.lam]\nfilter = \"ports.nft\"\n",
+             "3: [switch.lam] is the switch of no network; did you mean \"lan\"?"},
+        Case{"SwitchHasOnlyAFilter", NETWORK "[switch.lan]\nfiltre = \"ports.nft\"\n",
+             "4: [switch.lan] has no key \"filtre\"; did you mean \"filter\"?"},
         Case{"PublishWithoutUplink", PROGRAM "publish = [\"8080:80\"]\n",
              "5: ports are published by the uplink \"user\", and network \"lan\" has \"none\": choose that "
              "one"},

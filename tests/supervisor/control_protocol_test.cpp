@@ -73,6 +73,11 @@ TEST(ControlProtocol, PlainCommandsSurvive) {
   EXPECT_EQ(rules->program, "redis");
   EXPECT_EQ(rules->filter, "/srv/web.nft");
   EXPECT_EQ(parse_request(format_request({.command = Command::rules, .program = "redis"}))->program, "redis");
+  const Result<Request> at_switch = parse_request(
+      format_request({.command = Command::load_rules, .network = "lan", .filter = "/srv/ports.nft"}));
+  ASSERT_TRUE(at_switch);
+  EXPECT_EQ(at_switch->whose_rules(), "lan.vswitch");
+  EXPECT_EQ(rules->whose_rules(), "redis.stack");
   const nlohmann::json question{{"command", "elements"}, {"table", "inet mine"}, {"set", "friends"}};
   const Result<Request> asked =
       parse_request(format_request({.command = Command::filter, .program = "redis", .question = question}));
@@ -93,6 +98,7 @@ TEST(ControlProtocol, RubbishGetsASentence) {
         R"({"command":"run"})",
         R"({"command":"load_rules","program":"redis","filter":"/web.nft","filter_lines":[-1]})",
         R"({"command":"rules"})",
+        R"({"command":"rules","program":"redis","switch":"lan"})",
         R"({"command":"filter","program":"redis"})",
         R"({"command":"filter","program":"redis","question":7})",
         R"({"command":"filter","program":"redis","question":{"command":"load_rules"}})",

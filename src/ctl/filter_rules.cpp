@@ -1,5 +1,5 @@
-// `skerry filter load` and `list`: rules for a stack that runs, and what they have done so far.
-#include "ctl/filter_stack.hpp"
+// `skerry filter load` and `list`: rules for a stack or a switch that runs, and what they have done so far.
+#include "ctl/filter_rules.hpp"
 
 #include <fmt/format.h>
 
@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "ctl/compile.hpp"
+#include "ctl/rules_asked.hpp"
 #include "ctl/running.hpp"
-#include "ctl/stack_asked.hpp"
 #include "ctl/table.hpp"
 
 namespace skerry::ctl {
@@ -17,23 +17,21 @@ namespace {
 
 using nlohmann::json;
 
-struct StackOptions {
-  std::string stack;
+struct RulesOptions {
+  WhoseRules whose;
   std::string file;
-  std::string net;
   std::vector<std::string> named;
   bool as_json = false;
 };
 
-Outcome load(const StackOptions& options) {
-  Result<StackAsked> asked = find_stack(options.stack, options.net);
+Outcome load(const RulesOptions& options) {
+  Result<RulesAsked> asked = find_rules(options.whose);
   if (!asked) return failed(asked.error());
-  const Result<CompiledRules> rules = compile_rules(options.file, asked->allow_rules);
+  const Result<CompiledRules> rules = compile_rules(options.file, asked->allow_rules, asked->place);
   if (!rules) return failed(rules.error());
-  const supervisor::Request request{.command = supervisor::Command::load_rules,
-                                    .program = asked->program,
-                                    .filter = absolute_name(options.file),
-                                    .filter_lines = rules->lines};
+  supervisor::Request request = asked->request(supervisor::Command::load_rules);
+  request.filter = absolute_name(options.file);
+  request.filter_lines = rules->lines;
   const int fds[] = {rules->batch.get()};
   const Result<supervisor::ControlLine> line = asked->client.call(supervisor::format_request(request), fds);
   if (!line) return failed(line.error());
@@ -74,23 +72,23 @@ std::string subject(const json& row) {
   return "-";
 }
 
-Outcome list(const StackOptions& options) {
-  if (!options.named.empty()) return list_set(options.stack, options.net, options.named, options.as_json);
-  Result<StackAsked> asked = find_stack(options.stack, options.net);
+Outcome list(const RulesOptions& options) {
+  if (!options.named.empty()) return list_set(options.whose, options.named, options.as_json);
+  Result<RulesAsked> asked = find_rules(options.whose);
   if (!asked) return failed(asked.error());
-  const Result<json> answer =
-      ask(asked->client, {.command = supervisor::Command::rules, .program = asked->program});
+  const Result<json> answer = ask(asked->client, asked->request(supervisor::Command::rules));
   if (!answer) return failed(answer.error());
   const Result<json> rows = rows_of(*answer, "rows");
   if (!rows) return failed(rows.error());
   const std::string file = answer->value("filter", "");
   if (options.as_json) {
-    const json all{{"program", asked->program}, {"filter", file}, {"rows", *rows}};
+    const json all{
+        {asked->program.empty() ? "switch" : "program", asked->name()}, {"filter", file}, {"rows", *rows}};
     fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
     return {};
   }
   if (rows->empty()) {
-    fmt::print("{} has no rules{}: everything passes\n", asked->program, file.empty() ? "" : " in " + file);
+    fmt::print("{} has no rules{}: everything passes\n", asked->name(), file.empty() ? "" : " in " + file);
     return {};
   }
   std::vector<std::vector<std::string>> cells;
@@ -105,29 +103,25 @@ Outcome list(const StackOptions& options) {
   return {};
 }
 
-void add_common(CLI::App& command, StackOptions& options) {
-  command.add_option("stack", options.stack, "whose stack, by the program's name")->required();
-  command.add_option("--net", options.net, "composition or network (default: the only one that runs)");
-}
-
 }  // namespace
 
 void add_filter_load(CLI::App& filter, Outcome& outcome) {
-  CLI::App* command = filter.add_subcommand("load", "Give a stack that runs other rules");
-  auto options = std::make_shared<StackOptions>();
-  add_common(*command, *options);
+  CLI::App* command = filter.add_subcommand("load", "Give a stack or switch that runs other rules");
+  auto options = std::make_shared<RulesOptions>();
+  add_whose_rules(*command, options->whose);
   command->add_option("file", options->file, "rules as `nft -f` reads them; - for standard input")
       ->required();
   command->footer(
       "All of them change between one packet and the next. If they are refused, the old ones stay.\n"
-      "Example: skerry filter load redis web.nft");
+      "Example: skerry filter load redis web.nft; skerry filter load --switch lan ports.nft");
   command->callback([&outcome, options] { outcome = load(*options); });
 }
 
 void add_filter_list(CLI::App& filter, Outcome& outcome) {
-  CLI::App* command = filter.add_subcommand("list", "Say which rules a stack has and what they have counted");
-  auto options = std::make_shared<StackOptions>();
-  add_common(*command, *options);
+  CLI::App* command =
+      filter.add_subcommand("list", "Say which rules a stack or switch has and what they have counted");
+  auto options = std::make_shared<RulesOptions>();
+  add_whose_rules(*command, options->whose);
   command->add_option("named", options->named, "only a set with its elements: set FAMILY TABLE NAME");
   command->add_flag("--json", options->as_json, "the same as JSON");
   command->footer(
