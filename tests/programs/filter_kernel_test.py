@@ -1,6 +1,7 @@
 """The filter gives the kernel's verdicts, marks and counters, on rules and packets drawn from seeds.
 
-By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_CONNECTIONS=1000 SKERRY_FILTER_TRANSLATIONS=1000 SKERRY_FILTER_LINKS=1000 SKERRY_FILTER_PACKETS=1000 ./test programs;
+By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_CONNECTIONS=1000 SKERRY_FILTER_TRANSLATIONS=1000 SKERRY_FILTER_LINKS=1000 SKERRY_FILTER_BRIDGES=1000
+SKERRY_FILTER_PACKETS=1000 ./test programs;
 the seed with which the rulesets begin is SKERRY_FILTER_SEED.
 """
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("filter_kernel.py")
 NAT_WORKER = Path(__file__).with_name("filter_nat_kernel.py")
 LINK_WORKER = Path(__file__).with_name("filter_link_kernel.py")
+BRIDGE_WORKER = Path(__file__).with_name("filter_bridge_kernel.py")
 
 
 class TheKernel(unittest.TestCase):
@@ -26,6 +28,7 @@ class TheKernel(unittest.TestCase):
     CONNECTIONS = int(os.environ.get("SKERRY_FILTER_CONNECTIONS", 30))
     TRANSLATIONS = int(os.environ.get("SKERRY_FILTER_TRANSLATIONS", 40))
     LINKS = int(os.environ.get("SKERRY_FILTER_LINKS", 40))
+    BRIDGES = int(os.environ.get("SKERRY_FILTER_BRIDGES", 40))
     PACKETS = int(os.environ.get("SKERRY_FILTER_PACKETS", 300))
     SEED = int(os.environ.get("SKERRY_FILTER_SEED", 1))
 
@@ -86,6 +89,22 @@ class TheKernel(unittest.TestCase):
         self.assertGreaterEqual(counts["rulesets"], self.LINKS * .9, counts)
         self.assertGreaterEqual(counts["counters of rules"], self.LINKS, counts)
         self.assertGreaterEqual(counts["answers"], self.LINKS, counts)
+        self.assertGreaterEqual(min(counts["accept"], counts["drop"]), counts["packets"] * .1, counts)
+
+    @needs_tap
+    def test_agrees_at_the_switch(self):
+        folder = tempfile.mkdtemp(prefix="skerry-filter-")
+        code, output = run(["unshare", "--net", "python3", "-B", BRIDGE_WORKER, ROOT / "build/bench-switch", "--seed", self.SEED, "--rulesets", self.BRIDGES,
+                            "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.BRIDGES, check=False, whole_group=True)
+        if code == SKIPPED:
+            self.skipTest(output)
+        self.assertEqual(code, 0, output)
+        shutil.rmtree(folder)
+        counts = json.loads(output)
+        self.assertGreaterEqual(counts["rulesets"], self.BRIDGES * .9, counts)
+        self.assertGreaterEqual(counts["counters of rules"], self.BRIDGES, counts)
+        self.assertGreaterEqual(counts["copies"], counts["packets"] * .3, counts)
+        self.assertGreaterEqual(counts["rewritten"], self.BRIDGES, counts)
         self.assertGreaterEqual(min(counts["accept"], counts["drop"]), counts["packets"] * .1, counts)
 
 

@@ -1,5 +1,6 @@
 """Rulesets and frames for the families that see more than IP, drawn from a seed: what stands at a link, and what stands in ARP."""
 
+import re
 import struct
 
 import filter_packets
@@ -142,3 +143,48 @@ class ArpRules:
             lines += [f"  chain base{i} {{", f"    type filter hook {self.hook} priority {random.choice([-10, 0, 5])}; policy {random.choice(['accept', 'accept', 'drop'])};",
                       *(f"    {self.rule(later)}" for _ in range(random.randrange(1, 12))), "  }"]
         return "\n".join(lines + ["}"])
+
+
+PORTS = ["p0", "p1", "p2", "p3"]  # of a switch
+
+
+def bridged(random, number):
+    """As it comes to a switch: from one of some stations, to another, to many, or to one that nobody knows."""
+    each = frame(random, number, True)
+    station = lambda: bytes.fromhex("025b0a0a00") + bytes([random.randrange(12)])
+    to = random.choice([station(), station(), station(), BROADCAST, bytes.fromhex("01005e000001"), bytes.fromhex("333300000001")])
+    return to + station() + each[12:] + bytes(max(0, 60 - len(each)))
+
+
+class BridgeRules(LinkRules):
+    """Of family bridge, at the three hooks that a switch has."""
+
+    def __init__(self, random):
+        super().__init__(random, "ingress")
+
+    def meta_match(self):
+        if self.random.random() < .6:
+            return super().meta_match()
+        port = lambda: self.pick(*PORTS)
+        return self.pick(
+            lambda: f"{self.pick('iifname', 'oifname')} {self.pick('', '!= ')}{self.pick(port, 'p*', '{ p0, p2 }', 'lo')}",
+            lambda: f"ether {self.pick('saddr', 'daddr')} {self.compare()}02:5b:0a:0a:00:0{self.random.randrange(10)}",
+            lambda: f"meta pkttype {self.pick('', '!= ')}{self.pick('other', 'broadcast', 'multicast')}",
+            lambda: f"iifname . oifname {{ {port()} . {port()}, {port()} . {port()} }}", lambda: f"iifname vmap {{ p0 : continue, p1 : {self.pick('return', 'drop', 'accept')} }}",
+            lambda: f"ether saddr . iifname {{ 02:5b:0a:0a:00:0{self.random.randrange(10)} . {port()} }}")
+
+    def verdict(self, family, l4, later, base):
+        verdict = super().verdict(family, l4, later, base)
+        return "drop" if verdict.startswith("reject") else verdict
+
+    def table(self, number, rules):
+        text = super().table(number, rules).replace("table netdev ", "table bridge ", 1)
+        for device, port in (("eth00", "p00"), ("eth0", "p0"), ("e*", "p*"), ("lo", "p1")):
+            text = re.sub(rf"((?:iif|oif)(?:name)? (?:!= )?(?:{{ )?(?:\w+, )?){re.escape(device)}(?=[ }}\n,])", rf"\g<1>{port}", text)
+        text = re.sub(r"\bmeta oif 0", "oifname p2", re.sub(r"\biif ", "iifname ", text))
+        return re.sub(r"hook ingress device \S+", lambda _: f"hook {self.pick('prerouting', 'forward', 'forward', 'postrouting')}", text)
+
+    def seal(self):
+        """What has become of marks."""
+        return "\n".join(["table bridge seal {", "  set marks { type mark; flags dynamic; size 65535; }", "  chain sealed {", "    type filter hook postrouting priority 900000",
+                          "    add @marks { meta mark counter }", "  }", "}"])
