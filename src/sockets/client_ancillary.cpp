@@ -1,6 +1,7 @@
 #include "sockets/client_ancillary.hpp"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/time.h>
 
 #include <algorithm>
@@ -113,8 +114,21 @@ void Ancillary::add_time(uint32_t socket, uint64_t arrival_ns) {
   }
 }
 
+// Linux tcp_inq_hint(): a byte that is not there says that the end is to be read.
+void Ancillary::add_input_left(uint32_t socket) {
+  if (!has_option(socket, kOptInputLeft)) return;
+  const SocketOut& out = state.out[socket];
+  const uint32_t status = out.status.load(std::memory_order_acquire);
+  const auto left = static_cast<int>(out.rx_written.load(std::memory_order_acquire) -
+                                     state.in[socket].rx_read.load(std::memory_order_relaxed));
+  const int told = left == 0 && status & kPeerClosed ? 1 : left;
+  add(IPPROTO_TCP, TCP_CM_INQ, &told, sizeof told);
+}
+
 void Ancillary::add_packet(uint32_t socket, const DatagramHeader& header) {
   add_time(socket, header.arrival_ns);
+  const uint32_t drops = state.out[socket].rx_drops.load(std::memory_order_relaxed);
+  if (drops != 0 && has_option(socket, kOptReceiveDrops)) add(SOL_SOCKET, SO_RXQ_OVFL, &drops, sizeof drops);
   if (has_option(socket, kOptV6PacketInfo)) {
     in6_pktinfo info{};
     info.ipi6_ifindex = header.local.is_loopback() ? 1 : kInterface;
@@ -133,6 +147,13 @@ void Ancillary::add_packet(uint32_t socket, const DatagramHeader& header) {
   }
   if (has_option(socket, kOptReceiveTos))
     add(IPPROTO_IP, IP_TOS, &header.type_of_service, sizeof header.type_of_service);
+  if (has_option(socket, kOptOriginalDestination)) {
+    sockaddr_in destination{};
+    destination.sin_family = AF_INET;
+    destination.sin_port = htons(state.names[socket].local.port);
+    destination.sin_addr.s_addr = htonl(header.local.is_v4() ? header.local.as_v4() : 0);
+    add(IPPROTO_IP, IP_ORIGDSTADDR, &destination, sizeof destination);
+  }
 }
 
 }  // namespace skerry::sockets::client

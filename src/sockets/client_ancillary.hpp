@@ -29,6 +29,8 @@ class Ancillary {
 
   // SO_TIMESTAMP and SO_TIMESTAMPNS; nothing if the time is 0.
   void add_time(uint32_t socket, uint64_t arrival_ns);
+  // TCP_INQ: what is there of a stream behind what was read.
+  void add_input_left(uint32_t socket);
   // What the socket wants to know of a packet, its time too.
   void add_packet(uint32_t socket, const DatagramHeader& header);
 

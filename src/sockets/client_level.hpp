@@ -49,6 +49,7 @@ inline uint32_t level(uint32_t socket, uint32_t wanted) {
        static_cast<int32_t>(out.errors_queued.load(std::memory_order_relaxed))) != 0)
     ready |= EPOLLERR;
   if (!(status & kStream)) {
+    if ((ready & EPOLLERR) && has_option(socket, kOptSelectErrors)) ready |= EPOLLPRI;
     if (status & (kReadShut | kHungUp)) ready |= kLevelIn | EPOLLRDHUP;
     if ((status & kHungUp) || (status & (kReadShut | kWriteShut)) == (kReadShut | kWriteShut))
       ready |= EPOLLHUP;

@@ -85,6 +85,7 @@ ssize_t receive_message(uint32_t socket, msghdr* message, int flags) {
     Ancillary ancillary(*message);
     if (result > 0 && !(flags & (MSG_OOB | MSG_ERRQUEUE)))
       ancillary.add_time(socket, state.names[socket].arrival_ns.load(std::memory_order_relaxed));
+    if (result >= 0 && !(flags & MSG_ERRQUEUE)) ancillary.add_input_left(socket);
     return result;
   }
   if (flags & MSG_ERRQUEUE) return receive_error(socket, *message);

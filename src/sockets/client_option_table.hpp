@@ -7,7 +7,10 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 
+#include <type_traits>
+
 #include "sockets/client_options.hpp"
+#include "sockets/client_stream.hpp"
 
 namespace skerry::sockets::client {
 
@@ -31,15 +34,23 @@ enum Place : uint32_t {
   kUnsentLow,
   kTrafficClass,
   kHopLimit,
+  kBusyPoll,
+  kIncomingCpu,
+  kFinTimeout,
+  kWindowClamp,
+  kFastOpen,
+  kMulticastTtl,
+  kMulticastHops,
   kPlaces,
 };
-static_assert(kPlaces <= 18);
+static_assert(kPlaces <= 2 * std::extent_v<decltype(SocketNames::option_values)>);
 
 enum class Kind : uint8_t {
-  bit,       // on or off, in option_bits
+  bit,       // on or off, in option_bits: a bit that is not set means `usual`
   number,    // in option_values
+  kept,      // only to be given back: in option_values, as what of it differs from `usual`
   ignored,   // accepted, without effect; reads as `usual`
-  constant,  // reads as `usual`; setting it is ENOPROTOOPT
+  constant,  // reads as `usual`; setting it is the errno `most`, to 0 it is the errno `least`
 };
 
 struct Option {
@@ -47,8 +58,8 @@ struct Option {
   int name;
   Kind kind;
   bool to_stack;
-  uint64_t where;  // the bit, or the Place
-  int least, most, usual;
+  uint64_t where;          // the bit, or the Place
+  int least, most, usual;  // of bits 0 and 0: any number is on or off
 };
 
 inline constexpr Option kOptions[] = {
@@ -61,12 +72,21 @@ inline constexpr Option kOptions[] = {
     {SOL_SOCKET, SO_TIMESTAMP_OLD, Kind::bit, true, kTimestamp, 0, 0, 0},
     {SOL_SOCKET, SO_TIMESTAMPNS_OLD, Kind::bit, true, kTimestampNs, 0, 0, 0},
     {SOL_SOCKET, SO_RCVLOWAT, Kind::number, true, kReceiveLow, INT32_MIN, INT32_MAX, 1},
-    {SOL_SOCKET, SO_SNDLOWAT, Kind::constant, false, 0, 0, 0, 1},
-    {SOL_SOCKET, SO_PRIORITY, Kind::number, false, kPriority, INT32_MIN, INT32_MAX, 0},
-    {SOL_SOCKET, SO_NO_CHECK, Kind::ignored, false, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_MARK, Kind::constant, false, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_BUSY_POLL, Kind::ignored, false, 0, 0, 0, 0},
-    {SOL_SOCKET, SO_INCOMING_CPU, Kind::constant, false, 0, 0, 0, -1},
+    {SOL_SOCKET, SO_SNDLOWAT, Kind::constant, false, 0, ENOPROTOOPT, ENOPROTOOPT, 1},
+    {SOL_SOCKET, SO_PRIORITY, Kind::kept, false, kPriority, 0, 6, 0},
+    {SOL_SOCKET, SO_NO_CHECK, Kind::bit, false, kOptNoCheck, 0, 0, 0},
+    {SOL_SOCKET, SO_BSDCOMPAT, Kind::ignored, false, 0, 0, 0, 0},
+    {SOL_SOCKET, SO_RXQ_OVFL, Kind::bit, false, kOptReceiveDrops, 0, 0, 0},
+    {SOL_SOCKET, SO_SELECT_ERR_QUEUE, Kind::bit, false, kOptSelectErrors, 0, 0, 0},
+    {SOL_SOCKET, SO_BUSY_POLL, Kind::kept, false, kBusyPoll, 0, INT32_MAX, 0},
+    {SOL_SOCKET, SO_INCOMING_CPU, Kind::kept, false, kIncomingCpu, INT32_MIN, INT32_MAX, -1},
+    // Those are for who has privileges.
+    {SOL_SOCKET, SO_DEBUG, Kind::constant, false, 0, 0, EACCES, 0},
+    {SOL_SOCKET, SO_MARK, Kind::constant, false, 0, EPERM, EPERM, 0},
+    {SOL_SOCKET, SO_PREFER_BUSY_POLL, Kind::constant, false, 0, 0, EPERM, 0},
+    {IPPROTO_TCP, TCP_REPAIR, Kind::constant, false, 0, EPERM, EPERM, 0},
+    {IPPROTO_IP, IP_TRANSPARENT, Kind::constant, false, 0, 0, EPERM, 0},
+    {IPPROTO_IPV6, IPV6_TRANSPARENT, Kind::constant, false, 0, 0, EPERM, 0},
     {IPPROTO_TCP, TCP_NODELAY, Kind::bit, true, kNoDelay, 0, 0, 0},
     {IPPROTO_TCP, TCP_CORK, Kind::bit, true, kCork, 0, 0, 0},
     {IPPROTO_TCP, TCP_QUICKACK, Kind::bit, true, kQuickAck, 0, 0, 0},
@@ -76,10 +96,11 @@ inline constexpr Option kOptions[] = {
     {IPPROTO_TCP, TCP_USER_TIMEOUT, Kind::number, true, kUserTimeout, 0, INT32_MAX, 0},
     {IPPROTO_TCP, TCP_SYNCNT, Kind::number, true, kSynCount, 1, 127, 6},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, Kind::number, true, kDeferAccept, INT32_MIN, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, Kind::number, false, kUnsentLow, INT32_MIN, INT32_MAX, 0},
-    {IPPROTO_TCP, TCP_LINGER2, Kind::ignored, false, 0, 0, 0, 60},
-    {IPPROTO_TCP, TCP_WINDOW_CLAMP, Kind::ignored, false, 0, 0, 0, 0},
-    {IPPROTO_TCP, TCP_FASTOPEN, Kind::ignored, false, 0, 0, 0, 0},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, Kind::kept, false, kUnsentLow, INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_LINGER2, Kind::kept, false, kFinTimeout, INT32_MIN, INT32_MAX, 60},
+    {IPPROTO_TCP, TCP_WINDOW_CLAMP, Kind::kept, false, kWindowClamp, INT32_MIN, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_FASTOPEN, Kind::kept, false, kFastOpen, 0, INT32_MAX, 0},
+    {IPPROTO_TCP, TCP_INQ, Kind::bit, false, kOptInputLeft, 0, 1, 0},
     {IPPROTO_UDP, UDP_CORK, Kind::bit, false, kOptUdpCork, 0, 0, 0},
     {IPPROTO_IP, IP_TOS, Kind::number, true, kTypeOfService, INT32_MIN, INT32_MAX, 0},
     {IPPROTO_IP, IP_TTL, Kind::number, true, kTimeToLive, 1, 255, 64},
@@ -88,14 +109,28 @@ inline constexpr Option kOptions[] = {
     {IPPROTO_IP, IP_RECVTTL, Kind::bit, false, kOptReceiveTtl, 0, 0, 0},
     {IPPROTO_IP, IP_RECVERR, Kind::bit, true, kReceiveErrors, 0, 0, 0},
     {IPPROTO_IP, IP_FREEBIND, Kind::bit, false, kOptFreeBind, 0, 0, 0},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, Kind::ignored, false, 0, 0, 0, 0},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, Kind::bit, false, kOptBindsNoPort, 0, 1, 0},
+    {IPPROTO_IP, IP_RECVOPTS, Kind::bit, false, kOptReceiveOptions, 0, 0, 0},
+    {IPPROTO_IP, IP_RETOPTS, Kind::bit, false, kOptReturnOptions, 0, 0, 0},
+    {IPPROTO_IP, IP_RECVORIGDSTADDR, Kind::bit, false, kOptOriginalDestination, 0, 0, 0},
+    {IPPROTO_IP, IP_MULTICAST_TTL, Kind::kept, false, kMulticastTtl, 0, 255, 1},
+    {IPPROTO_IP, IP_MULTICAST_LOOP, Kind::bit, false, kOptMulticastLoop, 0, 0, 1},
+    {IPPROTO_IP, IP_MULTICAST_ALL, Kind::bit, false, kOptMulticastAll, 0, 1, 1},
+    {IPPROTO_IP, IP_HDRINCL, Kind::constant, false, 0, ENOPROTOOPT, ENOPROTOOPT, 0},
+    {IPPROTO_IP, IP_NODEFRAG, Kind::constant, false, 0, ENOPROTOOPT, ENOPROTOOPT, 0},
+    {IPPROTO_IP, IP_ROUTER_ALERT, Kind::constant, false, 0, EINVAL, EINVAL, 0},
     {IPPROTO_IPV6, IPV6_V6ONLY, Kind::bit, false, kOptV6Only, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_RECVPKTINFO, Kind::bit, false, kOptV6PacketInfo, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, Kind::bit, false, kOptV6ReceiveHopLimit, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_RECVTCLASS, Kind::bit, false, kOptV6ReceiveTrafficClass, 0, 0, 0},
     {IPPROTO_IPV6, IPV6_RECVERR, Kind::bit, false, kOptV6ReceiveErrors, 0, 0, 0},
-    {IPPROTO_IPV6, IPV6_TCLASS, Kind::number, false, kTrafficClass, -1, 255, 0},
-    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, Kind::number, false, kHopLimit, -1, 255, 64},
+    {IPPROTO_IPV6, IPV6_DONTFRAG, Kind::bit, false, kOptV6Whole, 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_FREEBIND, Kind::bit, false, kOptFreeBind, 0, 0, 0},
+    {IPPROTO_IPV6, IPV6_TCLASS, Kind::kept, false, kTrafficClass, 0, 255, 0},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS, Kind::kept, false, kHopLimit, 0, 255, 64},
+    {IPPROTO_IPV6, IPV6_MULTICAST_HOPS, Kind::kept, false, kMulticastHops, 0, 255, 1},
+    {IPPROTO_IPV6, IPV6_MULTICAST_LOOP, Kind::bit, false, kOptV6MulticastLoop, 0, 1, 1},
+    {IPPROTO_IPV6, IPV6_MULTICAST_ALL, Kind::bit, false, kOptV6MulticastAll, 0, 0, 1},
 };
 
 inline const Option* find_option(int level, int name) {
@@ -104,9 +139,11 @@ inline const Option* find_option(int level, int name) {
   return nullptr;
 }
 
-// Of the protocol that the socket does not speak.
-inline bool is_of_the_other(int level, bool stream) {
-  return level == (stream ? IPPROTO_UDP : IPPROTO_TCP);
+// Whether the socket has options of that level at all.
+inline bool knows_level(uint32_t socket, int level) {
+  if (level == IPPROTO_IPV6) return state.names[socket].v6 != 0;
+  return level == SOL_SOCKET || level == IPPROTO_IP ||
+         level == (is_stream(socket) ? IPPROTO_TCP : IPPROTO_UDP);
 }
 
 inline uint32_t get_place(uint32_t socket, uint32_t place) {

@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "sockets/client_call.hpp"
 #include "sockets/client_datagram.hpp"
+#include "sockets/client_device.hpp"
+#include "sockets/client_option_limits.hpp"
 #include "sockets/client_option_table.hpp"
 #include "sockets/client_stream.hpp"
 
@@ -32,18 +35,6 @@ void set_bit(uint32_t socket, uint64_t bit, bool on) {
     bits.fetch_and(~bit, std::memory_order_relaxed);
 }
 
-// TCP_DEFER_ACCEPT is told in seconds and done by time-outs of the SYN-ACK, which double from one second up
-// to two minutes (Linux secs_to_retrans(), retrans_to_secs()).
-uint32_t time_outs_in(uint32_t seconds, uint32_t* rounded_up = nullptr) {
-  uint32_t count = 0, time_out = 1, passed = 0;
-  for (; passed < seconds && count < 255; ++count) {
-    passed += time_out;
-    time_out = std::min(2 * time_out, 120u);
-  }
-  if (rounded_up != nullptr) *rounded_up = passed;
-  return count;
-}
-
 int tell_stack(uint32_t socket) {
   Request request{.op = Op::set_options, .socket = socket};
   request.value[kOptionBits] = state.names[socket].option_bits.load(std::memory_order_relaxed) & kForStack;
@@ -56,12 +47,6 @@ int tell_stack(uint32_t socket) {
   request.value[kOptionDeferAccept] = time_outs_in(get_place(socket, kDeferAccept));
   request.value[kOptionReceiveLow] = get_place(socket, kReceiveLow);
   return call(request);
-}
-
-bool read_int(const void* value, socklen_t length, int& number) {
-  if (value == nullptr || length < sizeof number) return false;
-  std::memcpy(&number, value, sizeof number);
-  return true;
 }
 
 int set_timeout(std::atomic<uint64_t>& timeout_ns, const void* value, socklen_t length) {
@@ -82,7 +67,8 @@ int set_timeout(std::atomic<uint64_t>& timeout_ns, const void* value, socklen_t 
 int set_buffer(uint32_t socket, uint32_t place, int bytes) {
   constexpr int kMost = 212992;
   const int least = place == kReceiveBuffer ? 2304 : 4608;
-  set_place(socket, place, static_cast<uint32_t>(std::max(std::clamp(bytes, 0, kMost) * 2, least)));
+  const int asked = bytes < 0 ? kMost : std::min(bytes, kMost);
+  set_place(socket, place, static_cast<uint32_t>(std::max(asked * 2, least)));
   return tell_stack(socket);
 }
 
@@ -106,33 +92,24 @@ void show_low_water(uint32_t socket) {
     flags.fetch_and(~uint32_t{kLowWater}, std::memory_order_relaxed);
 }
 
-// What Linux makes of a number before it looks at its limits: ip(7) has -1 for the default, and looks at
-// eight bits of a type of service, of which two are TCP's own.
-int as_kept(uint32_t socket, uint64_t place, int number) {
-  switch (place) {
-    case kTimeToLive:
-      return number == -1 ? 64 : number;
-    case kHopLimit:
-      return number == -1 ? 0 : number;
-    case kTrafficClass:
-      if (number == -1) return 0;
-      return is_stream(socket) && number >= 0 && number <= 255 ? number & 0xfc : number;
-    case kTypeOfService:
-      return number & (is_stream(socket) ? 0xfc : 0xff);
-    case kReceiveLow: {
-      constexpr int kMost = 16 << 20;  // half of net.ipv4.tcp_rmem's greatest
-      const auto set = static_cast<int>(get_place(socket, kReceiveBuffer));
-      if (number < 0) number = INT32_MAX;
-      return is_stream(socket) ? std::min(number, set != 0 ? set / 2 : kMost) : number;
-    }
-    case kDeferAccept: {
-      uint32_t seconds = 0;
-      time_outs_in(static_cast<uint32_t>(std::max(number, 0)), &seconds);
-      return static_cast<int>(seconds);
-    }
-    default:
-      return number;
-  }
+int set_flag(uint32_t socket, const Option& option, int number) {
+  if (option.most != 0 && (number < option.least || number > option.most)) return -EINVAL;
+  // Of the two ways to tell the time one holds, and none after either was switched off.
+  constexpr uint64_t kTimes = uint64_t{kTimestamp} | kTimestampNs;
+  if (option.where & kTimes) set_bit(socket, kTimes, false);
+  set_bit(socket, option.where, (number != 0) != (option.usual != 0));
+  if (option.where == kOptUdpCork && number == 0) send_what_is_kept_back(socket);
+  return 0;
+}
+
+int set_number(uint32_t socket, const Option& option, int number) {
+  number = as_kept(socket, option, number);
+  if (number < option.least || number > option.most)
+    return option.where == kPriority ? -EPERM : -EINVAL;  // higher ones are for who has privileges
+  const auto kept = static_cast<uint32_t>(option.kind == Kind::kept ? number ^ option.usual : number);
+  set_place(socket, static_cast<uint32_t>(option.where), kept);
+  if (option.where == kReceiveLow) show_low_water(socket);
+  return 0;
 }
 
 int set_special(uint32_t socket, int level, int name, const void* value, socklen_t length) {
@@ -141,10 +118,13 @@ int set_special(uint32_t socket, int level, int name, const void* value, socklen
     if (!read_int(value, length, number)) return -EINVAL;
     return set_discovery(socket, number);
   }
-  if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
-    return set_timeout(
-        name == SO_RCVTIMEO ? state.names[socket].receive_timeout_ns : state.names[socket].send_timeout_ns,
-        value, length);
+  if (level == SOL_SOCKET && (name == SO_RCVTIMEO_OLD || name == SO_RCVTIMEO_NEW))
+    return set_timeout(state.names[socket].receive_timeout_ns, value, length);
+  if (level == SOL_SOCKET && (name == SO_SNDTIMEO_OLD || name == SO_SNDTIMEO_NEW))
+    return set_timeout(state.names[socket].send_timeout_ns, value, length);
+  if (level == SOL_SOCKET && name == SO_BINDTODEVICE) return bind_to_device(socket, value, length);
+  if (level == SOL_SOCKET && name == SO_BINDTOIFINDEX)
+    return read_int(value, length, number) ? bind_to_interface(socket, number) : -EINVAL;
   if (level == SOL_SOCKET && name == SO_LINGER) {
     linger how{};
     if (length < sizeof how) return -EINVAL;
@@ -154,18 +134,25 @@ int set_special(uint32_t socket, int level, int name, const void* value, socklen
     set_bit(socket, kResetsOnClose, how.l_onoff != 0 && how.l_linger == 0);
     return 0;
   }
+  if (level == SOL_SOCKET && (name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE)) return -EPERM;
   if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) {
     if (!read_int(value, length, number)) return -EINVAL;
     return set_buffer(socket, name == SO_RCVBUF ? kReceiveBuffer : kSendBuffer, number);
   }
-  if (level == IPPROTO_TCP && is_stream(socket) && name == TCP_MAXSEG) {
+  if (level == IPPROTO_TCP && name == TCP_MAXSEG) {
     if (!read_int(value, length, number)) return -EINVAL;
     if (number != 0 && (number < 88 || number > 32767)) return -EINVAL;
     set_place(socket, kMaxSegment, static_cast<uint32_t>(number));
     return tell_stack(socket);
   }
-  if (level == IPPROTO_TCP && is_stream(socket) && name == TCP_CONGESTION)
-    return length >= 5 && std::memcmp(value, "cubic", 5) == 0 ? 0 : -ENOENT;
+  if (level == IPPROTO_TCP && (name == TCP_CONGESTION || name == TCP_ULP)) {
+    if (length < 1) return -EINVAL;
+    const std::string_view asked(static_cast<const char*>(value),
+                                 strnlen(static_cast<const char*>(value), length));
+    return name == TCP_CONGESTION && asked == "cubic" ? 0 : -ENOENT;
+  }
+  if (level == IPPROTO_IP && name == IP_OPTIONS && length == 0) return 0;  // there are none
+  if ((level == IPPROTO_TCP || level == IPPROTO_UDP) && length < sizeof number) return -EINVAL;
   return -ENOPROTOOPT;
 }
 
@@ -173,31 +160,19 @@ int set_special(uint32_t socket, int level, int name, const void* value, socklen
 
 int set_option(uint32_t socket, int level, int name, const void* value, socklen_t length) {
   if (value == nullptr) return -EFAULT;
-  const Option* option = find_option(level, name);
-  if (option != nullptr && is_of_the_other(level, is_stream(socket))) return -ENOPROTOOPT;
-  if (level == IPPROTO_IPV6 && !state.names[socket].v6) return -ENOPROTOOPT;
+  if (!knows_level(socket, level)) return -ENOPROTOOPT;
   if (level == SOL_SOCKET && length < sizeof(int) && name != SO_BINDTODEVICE) return -EINVAL;
+  const Option* const option = find_option(level, name);
   if (option == nullptr) return set_special(socket, level, name, value, length);
+  if (const int result = check_moment(socket, *option); result != 0) return result;
   int number = 0;
-  if (!read_int(value, length, number)) {
-    // ip(7): these options also take a single byte, and nothing is 0.
-    if (level != IPPROTO_IP) return -EINVAL;
-    number = length < 1 ? 0 : *static_cast<const uint8_t*>(value);
-  }
-  if (option->kind == Kind::constant) return -ENOPROTOOPT;
-  if (option->kind == Kind::bit) {
-    // Of the two ways to tell the time one holds, and none after either was switched off.
-    constexpr uint64_t kTimes = uint64_t{kTimestamp} | kTimestampNs;
-    if (option->where & kTimes) set_bit(socket, kTimes, false);
-    set_bit(socket, option->where, number != 0);
-    if (option->where == kOptUdpCork && number == 0) send_what_is_kept_back(socket);
-  }
-  if (option->kind == Kind::number) {
-    number = as_kept(socket, option->where, number);
-    if (number < option->least || number > option->most) return -EINVAL;
-    set_place(socket, static_cast<uint32_t>(option->where), static_cast<uint32_t>(number));
-    if (option->where == kReceiveLow) show_low_water(socket);
-  }
+  if (const int result = read_number(*option, value, length, number); result != 0) return result;
+  if (option->kind == Kind::constant) return number == 0 ? -option->least : -option->most;
+  int result = 0;
+  if (option->kind == Kind::bit) result = set_flag(socket, *option, number);
+  if (option->kind == Kind::number || option->kind == Kind::kept)
+    result = set_number(socket, *option, number);
+  if (result != 0) return result;
   return option->to_stack ? tell_stack(socket) : 0;
 }
 

@@ -25,6 +25,20 @@ enum ClientOption : uint64_t {
   kOptV6ReceiveHopLimit = 1 << 24,
   kOptV6ReceiveTrafficClass = 1 << 25,
   kOptUdpCork = 1 << 26,
+  kOptReceiveDrops = 1 << 27,
+  kOptSelectErrors = 1 << 28,
+  kOptInputLeft = 1 << 29,
+  kOptBindsNoPort = 1 << 30,
+  kOptReceiveOptions = 1ull << 31,
+  kOptReturnOptions = 1ull << 32,
+  kOptOriginalDestination = 1ull << 33,
+  kOptMulticastLoop = 1ull << 34,
+  kOptMulticastAll = 1ull << 35,
+  kOptV6MulticastLoop = 1ull << 36,
+  kOptV6MulticastAll = 1ull << 37,
+  kOptV6Whole = 1ull << 38,
+  kOptBoundToNetwork = 1ull << 39,
+  kOptNoCheck = 1ull << 40,
 };
 
 inline bool has_option(uint32_t socket, uint64_t bit) {

@@ -1,10 +1,12 @@
 // Reading what client_option_table.hpp names, and the options whose value is more than a number.
+#include <net/if.h>
 #include <sys/time.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "sockets/client_call.hpp"
+#include "sockets/client_device.hpp"
 #include "sockets/client_option_table.hpp"
 #include "sockets/client_options.hpp"
 #include "sockets/client_stream.hpp"
@@ -80,16 +82,33 @@ int give_socket_level(uint32_t socket, int name, void* value, socklen_t* length)
       return give_int(value, length, state.names[socket].v6 ? AF_INET6 : AF_INET);
     case SO_ACCEPTCONN:
       return give_int(value, length, status & kListening ? 1 : 0);
-    case SO_RCVTIMEO:
+    case SO_RCVTIMEO_OLD:
+    case SO_RCVTIMEO_NEW:
       return give_timeout(state.names[socket].receive_timeout_ns, value, length);
-    case SO_SNDTIMEO:
+    case SO_SNDTIMEO_OLD:
+    case SO_SNDTIMEO_NEW:
       return give_timeout(state.names[socket].send_timeout_ns, value, length);
     case SO_RCVBUF:
     case SO_SNDBUF:
       return give_buffer(socket, name, value, length);
-    case SO_BINDTODEVICE:
-      *length = 0;  // bound to none
-      return 0;
+    case SO_BINDTODEVICE: {
+      if (bound_interface(socket) == 0) {
+        *length = 0;
+        return 0;
+      }
+      return *length < IFNAMSIZ ? -EINVAL : give(value, length, kNetworkDevice, sizeof kNetworkDevice);
+    }
+    case SO_BINDTOIFINDEX:
+      return give_int(value, length, bound_interface(socket));
+    case SO_PEERCRED: {  // of what is no Unix socket
+      const ucred nobody{.pid = 0, .uid = UINT32_MAX, .gid = UINT32_MAX};
+      return give(value, length, &nobody, sizeof nobody);
+    }
+    case SO_COOKIE: {  // no other socket's, as long as the stack lives
+      const uint64_t life = state.out[socket].life.load(std::memory_order_relaxed);
+      const uint64_t cookie = (life << 32 | socket) + 1;
+      return *length < sizeof cookie ? -EINVAL : give(value, length, &cookie, sizeof cookie);
+    }
     case SO_LINGER: {
       const linger how{.l_onoff = has_option(socket, kOptLinger),
                        .l_linger = static_cast<int>(get_place(socket, kLingerSeconds))};
@@ -103,10 +122,18 @@ int give_socket_level(uint32_t socket, int name, void* value, socklen_t* length)
 int give_special(uint32_t socket, int level, int name, void* value, socklen_t* length) {
   if (level == SOL_SOCKET) return give_socket_level(socket, name, value, length);
   if (is_discovery(level, name)) return give_discovery(socket, value, length);
+  if (level == IPPROTO_IP && name == IP_OPTIONS) {
+    *length = 0;
+    return 0;
+  }
   if (level == IPPROTO_IP && name == IP_MTU) return give_path_mtu(socket, value, length);
-  if (level != IPPROTO_TCP || !is_stream(socket)) return -ENOPROTOOPT;
+  if (level != IPPROTO_TCP) return -ENOPROTOOPT;
   if (name == TCP_INFO) return give_tcp_info(socket, value, length);
   if (name == TCP_MAXSEG) return give_max_segment(socket, value, length);
+  if (name == TCP_ULP) {
+    *length = 0;
+    return 0;
+  }
   if (name == TCP_CONGESTION) return give(value, length, "cubic\0\0\0\0\0\0\0\0\0\0", 16);
   return -ENOPROTOOPT;
 }
@@ -116,14 +143,14 @@ int give_special(uint32_t socket, int level, int name, void* value, socklen_t* l
 int get_option(uint32_t socket, int level, int name, void* value, socklen_t* length) {
   if (value == nullptr || length == nullptr) return -EFAULT;
   if (static_cast<int>(*length) < 0) return -EINVAL;
-  if (is_of_the_other(level, is_stream(socket))) return state.names[socket].v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
-  if (level == IPPROTO_IPV6 && !state.names[socket].v6) return -EOPNOTSUPP;
+  if (!knows_level(socket, level)) return state.names[socket].v6 ? -ENOPROTOOPT : -EOPNOTSUPP;
   const Option* option = find_option(level, name);
   if (option == nullptr) return give_special(socket, level, name, value, length);
-  int number = option->kind == Kind::bit ? has_option(socket, option->where) : option->usual;
-  if (option->kind == Kind::number)
+  int number = option->usual;
+  if (option->kind == Kind::bit) number ^= has_option(socket, option->where) ? 1 : 0;
+  if (option->kind == Kind::number || option->kind == Kind::kept)
     if (const uint32_t set = get_place(socket, static_cast<uint32_t>(option->where)); set != 0)
-      number = static_cast<int>(set);
+      number = static_cast<int>(set) ^ (option->kind == Kind::kept ? option->usual : 0);
   const bool as_byte =
       level == IPPROTO_IP && *length > 0 && *length < sizeof number && number >= 0 && number <= 255;
   return give(value, length, &number, as_byte ? 1 : sizeof number);

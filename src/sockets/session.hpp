@@ -165,7 +165,7 @@ struct alignas(64) SocketNames {
   std::atomic<uint64_t> receive_timeout_ns;
   std::atomic<uint64_t> send_timeout_ns;
   std::atomic<uint64_t> option_bits;  // what getsockopt must give back; the program's own encoding
-  std::atomic<uint64_t> option_values[9];
+  std::atomic<uint64_t> option_values[12];
   // F_SETOWN, and the waiters + 1 that bring its signals: the stack tells the first of urgent data; the other
   // is among the socket's watchers.
   std::atomic<int32_t> owner;

@@ -4,14 +4,16 @@ Linux.
 Run by options_test.py on both. Nothing here is about time: what shall not be there yet is looked at when something later is.
 """
 
+import select
 import socket
 import sys
 import time
 
 from scenarios import run_all
-from socket_pairs import IP_PKTINFO, IP_RECVTOS, IP_RECVTTL, IP_TOS, IP_TTL, SO_TIMESTAMP, SO_TIMESTAMPNS, attempt, beside, connection, datagrams, number, says
+from socket_pairs import IP_PKTINFO, IP_RECVTOS, IP_RECVTTL, IP_TOS, IP_TTL, LIMIT_MS, SO_TIMESTAMP, SO_TIMESTAMPNS, attempt, beside, connection, datagrams, number, says, waits
 
 IPV6_RECVERR = 25
+IP_RECVORIGDSTADDR, TCP_INQ, SO_RXQ_OVFL = 20, 36, 40
 
 
 def datagrams_say_what_they_should():
@@ -108,6 +110,43 @@ def a_stream_tells_when_bytes_came():
     yield beside(far.recvmsg(100, 200))
     near.close()
     yield far.recvmsg(100, 200)
+
+
+def what_is_left_of_a_stream():
+    near, far = connection()
+    far.setsockopt(socket.IPPROTO_TCP, TCP_INQ, 1)
+    near.sendall(b"0123456789")
+    waits(far, 10)
+    for size, flags in ((4, socket.MSG_PEEK), (4, 0), (6, 0)):
+        yield far.recvmsg(size, 100, flags)
+    near.close()
+    says(far, select.POLLIN, LIMIT_MS)
+    yield far.recvmsg(4, 100)
+    for value in (2, -1):
+        yield attempt(far.setsockopt, socket.IPPROTO_TCP, TCP_INQ, value)
+
+
+def datagrams_that_found_no_room():
+    one, other = datagrams()
+    other.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+    one.sendto(b"first", other.getsockname())
+    yield beside(other.recvmsg(100, 100))
+    for _ in range(200):
+        one.sendto(bytes(20_000), other.getsockname())
+    message = None
+    while message is None or message[0] != b"last":
+        one.sendto(b"last", other.getsockname())
+        message = other.recvmsg(1000, 100)
+    yield [(level, kind, int.from_bytes(data, "little") > 0) for level, kind, data in message[1]]
+
+
+def where_a_datagram_was_sent_to():
+    for family in (socket.AF_INET, socket.AF_INET6):
+        one, other = datagrams(family)
+        other.setsockopt(socket.IPPROTO_IP, IP_RECVORIGDSTADDR, 1)
+        one.sendto(b"there", other.getsockname())
+        (level, kind, data), = other.recvmsg(100, 100)[1]
+        yield level, kind, len(data), int.from_bytes(data[2:4], "big") == other.getsockname()[1], data[:2] + data[4:]
 
 
 if __name__ == "__main__":

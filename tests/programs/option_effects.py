@@ -11,7 +11,9 @@ import sys
 import threading
 
 from scenarios import run_all
-from socket_pairs import IP_TOS, IP_TTL, LIMIT_MS, attempt, connection, says, waits
+from socket_pairs import IP_TOS, IP_TTL, LIMIT_MS, attempt, connection, datagrams, says, waits
+
+IP_RECVERR, SO_SELECT_ERR_QUEUE = 11, 45
 
 
 def what_is_kept():
@@ -120,6 +122,27 @@ def who_says_nothing_is_not_accepted_yet():
         far, _ = patient.accept()
         yield far.recv(100)
         other.close()
+
+
+def errors_are_urgent_to_who_says_so():
+    one, _ = datagrams()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        closed = nobody.getsockname()
+    one.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    one.sendto(b"to nobody", closed)
+    yield says(one, 0, LIMIT_MS)
+    yield says(one, select.POLLPRI)
+    one.setsockopt(socket.SOL_SOCKET, SO_SELECT_ERR_QUEUE, 1)
+    yield says(one, select.POLLPRI), select.select([], [], [one], 0)[2] != []
+
+
+def one_family_alone_is_chosen_before_bind():
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET6, kind) as one:
+            yield attempt(one.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            one.bind(("::ffff:127.0.0.1", 0))
+            yield attempt(one.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1), one.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
 if __name__ == "__main__":
