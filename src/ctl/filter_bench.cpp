@@ -22,6 +22,7 @@ using filter::Hook;
 constexpr size_t kEthernetBytes = EthernetHeader::kBytes;
 constexpr auto kIpv4 = static_cast<uint16_t>(EtherType::kIpv4), kArp = static_cast<uint16_t>(EtherType::kArp),
                kIpv6 = static_cast<uint16_t>(EtherType::kIpv6);
+constexpr size_t kRoom = 64;                                  // more than an announcement grows
 constexpr uint8_t kHost = 0, kBroadcast = 1, kMulticast = 2;  // PACKET_*
 
 size_t missing_of(const CapturedPacket& captured) {
@@ -126,8 +127,11 @@ bool Bench::judge_frame(const CapturedPacket& captured, Bytes bytes, bool leaves
 Fate Bench::pass(const CapturedPacket& captured) {
   now_ = std::max(now_, captured.at);
   filter::Packet packet;
-  std::vector<uint8_t> copy(captured.bytes.begin(), captured.bytes.end());
+  std::vector<uint8_t> memory(captured.bytes.begin(), captured.bytes.end());
+  memory.resize(memory.size() + kRoom);
+  const Bytes copy = Bytes(memory).first(captured.bytes.size());
   const bool ip = read(captured, copy, packet), arp = !ip && read_arp(captured, copy, packet);
+  const size_t came = packet.bytes.size();
   const bool leaves = is_ours(captured, false) || ((ip || arp) && is_ours(packet, false));
   const bool comes = addresses_.empty() || !ip || is_ours(captured, true) || is_ours(packet, true);
   if (!leaves && !comes) return {Fate::Kind::foreign};
@@ -139,7 +143,7 @@ Fate Bench::pass(const CapturedPacket& captured) {
   if (steps_.capacity() > 0) engine_.follow(&steps_);
   if ((leaves || judge_frame(captured, copy, false, packet, fate)) &&
       judge_packet(captured, copy, ip, arp, leaves, packet, fate) && leaves)
-    judge_frame(captured, copy, true, packet, fate);
+    judge_frame(captured, Bytes(memory).first(copy.size() + packet.bytes.size() - came), true, packet, fate);
   if (!steps_.empty()) fate.decided = steps_.back();
   return fate;
 }
@@ -158,6 +162,7 @@ bool Bench::judge_packet(const CapturedPacket& captured, Bytes bytes, bool ip, b
     return false;
   }
   packet.address = own_address(packet);
+  packet.room = kRoom;
   return leaves ? judge(packet, Hook::output, leaves, fate) && judge(packet, Hook::postrouting, leaves, fate)
                 : judge(packet, Hook::prerouting, leaves, fate) && judge(packet, Hook::input, leaves, fate);
 }

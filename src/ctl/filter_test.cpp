@@ -46,6 +46,7 @@ json tally_json(const Engine& engine, uint32_t stateful) {
       return {{"used", std::min(tally.consumed, begins.bytes)}};
     case filter::StatefulKind::limit:
     case filter::StatefulKind::connections:
+    case filter::StatefulKind::helper:
       break;
   }
   return nullptr;
@@ -154,8 +155,11 @@ Result<void> write_passed(const std::string& path, const Capture& capture, const
     const ConstBytes whole = capture.packets[i].bytes;
     const size_t begin = capture.packets[i].link == CaptureLink::ethernet ? EthernetHeader::kBytes : 0;
     rewritten[i].assign(whole.begin(), whole.end());
+    rewritten[i].resize(std::max(whole.size(), begin + fates[i].translated.size()));
     std::copy(fates[i].translated.begin(), fates[i].translated.end(), rewritten[i].begin() + begin);
     passed.back().bytes = rewritten[i];
+    passed.back().original_bytes =
+        std::max(passed.back().original_bytes, static_cast<uint32_t>(rewritten[i].size()));
   }
   const Result<std::vector<uint8_t>> file = write_pcap(passed);
   if (!file) return Error{fmt::format("cannot write {}: {}", path, file.error().message)};

@@ -215,11 +215,12 @@ std::string companions(const json& declared) {
     if (name.is_string() && is_name(name.get<std::string>()))
       text += fmt::format("chain {} {{ }}; ", name.get<std::string>());
   const std::string kind = text_of(declared, "kind");
-  const char* const begins = kind == "counter" ? "packets 0 bytes 0"
-                             : kind == "quota" ? "1 mbytes"
-                                               : "rate 1/second";
+  const char* const begins = kind == "counter"     ? "packets 0 bytes 0"
+                             : kind == "quota"     ? "1 mbytes"
+                             : kind == "ct helper" ? "type \"ftp\" protocol tcp"
+                                                   : "rate 1/second";
   for (const json& name : declared.value("objects", json::array()))
-    if (name.is_string() && is_name(name.get<std::string>()) && is_name(kind))
+    if (name.is_string() && is_name(name.get<std::string>()) && (is_name(kind) || kind == "ct helper"))
       text += fmt::format("{} {} {{ {}; }}; ", kind, name.get<std::string>(), begins);
   return text;
 }

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "filter/expectations.hpp"
 #include "filter/protocols.hpp"
 
 namespace skerry::filter {
@@ -87,7 +88,9 @@ void Conntrack::track(Packet& packet, TimeNs now) {
     packet.tracked.flow = it.flow;
     packet.tracked.number = it.flow->number;
     packet.tracked.reply = it.reply;
-    packet.tracked.state = it.reply || replied ? CtState::established : CtState::fresh;
+    packet.tracked.state = it.reply || replied                        ? CtState::established
+                           : (it.flow->status & Flow::kExpected) != 0 ? CtState::related
+                                                                      : CtState::fresh;
     if (it.reply) it.flow->status |= Flow::kSeenReply;
     return;
   }
@@ -118,6 +121,8 @@ bool Conntrack::note_tcp(Flow& flow, bool reply, uint32_t length, ConstBytes tra
                          TimeNs now, bool& reopens) {
   TcpSegment segment;
   if (!segment.read(transport, bytes)) return false;
+  if ((flow.status & Flow::kShifted) != 0) [[unlikely]]
+    segment.ack_shift = shift_of_ack(flow, reply, segment.ack);
   if ((flow.status & Flow::kConfirmed) == 0 && !flow.tcp.begin(segment)) return false;
   if (flow.epoch != epoch_) flow.tcp.resume();
   flow.epoch = epoch_;
@@ -225,6 +230,8 @@ Flow* Conntrack::begin(const Tuple& tuple, TimeNs now) {
   flow.epoch = epoch_;
   pending_ = index;
   ++flows_in_use_;
+  if (expectations_ && expectations_->waiting() > 0) [[unlikely]]
+    inherit(flow, now);
   return &flow;
 }
 
@@ -270,6 +277,7 @@ void Conntrack::release(Flow& flow) {
   const uint32_t index = index_of(flow);
   if (pending_ == index) pending_ = kNobody;
   if ((flow.status & Flow::kSourceDone) != 0) unlink_source(flow);
+  if ((flow.status & Flow::kHelped) != 0) expectations_->forget(index);
   flow.status |= Flow::kDying;
   flow.next[0] = free_;
   free_ = index;

@@ -57,14 +57,17 @@ std::optional<Transport> find_transport(ConstBytes ip, bool v6);
 
 struct Flow {
   enum Status : uint32_t {  // IPS_*
+    kExpected = 1,          // another one announced it
     kSeenReply = 2,
     kAssured = 4,
     kConfirmed = 8,
     kSourceNat = 16,
     kDestinationNat = 32,
+    kShifted = 64,      // announcements have become longer or shorter
     kSourceDone = 128,  // it is settled whether and how the source is translated
     kDestinationDone = 256,
     kDying = 512,
+    kHelped = 8192,  // what it announces is read
   };
   static constexpr uint32_t kTranslated = kSourceNat | kDestinationNat;
 
@@ -106,12 +109,16 @@ struct NatRange {
   bool has_address = false, has_port = false, random = false, persistent = false;
 };
 
+class Expectations;
+struct FtpLine;
+
 class Conntrack {
  public:
   static constexpr uint32_t kMostFlows = 65'536;  // some 16 MiB, touched as used
 
   // `secret` keeps strangers from filling one bucket.
   explicit Conntrack(const SipKey& secret, uint32_t most_flows = kMostFlows);
+  ~Conntrack();
 
   // Finds the packet's flow, or begins one, and notes what the packet means for it.
   void track(Packet& packet, TimeNs now);
@@ -127,6 +134,21 @@ class Conntrack {
   void bind(Flow& flow, NatSide side, const NatRange& range, TimeNs now);
   // Of a packet that left: its tuple before it was translated. None: it was not.
   std::optional<Tuple> before(ConstBytes left, bool v6, uint16_t zone, TimeNs now);
+
+  // --- what flows announce (conntrack_help.cpp)
+  // Before the first help(); only between breaths.
+  void make_room_for_help();
+  // Some flow may be helped: whole packets of those are needed behind the rules.
+  bool helps() const { return expectations_ != nullptr; }
+  // From now on, if it is new and of TCP.
+  void help(Flow& flow);
+  static bool is_helped(const Packet& packet) {
+    const Flow* const flow = packet.tracked.flow;
+    return flow != nullptr && (flow->status & (Flow::kHelped | Flow::kDying)) == Flow::kHelped;
+  }
+  // A packet of a helped flow has passed all rules. False: it must not leave, because what it announces
+  // cannot be understood, or another flow has announced it.
+  bool read_lines(Packet& packet, TimeNs now);
 
   // Packets have passed that were not tracked: how far open TCP connections have come is learned anew from
   // what they send next (nf_ct_tcp_fixup()).
@@ -154,6 +176,12 @@ class Conntrack {
   bool icmp(Packet& packet, ConstBytes transport, TimeNs now);
   void relate(Packet& packet, size_t inner_offset, TimeNs now);
 
+  void inherit(Flow& flow, TimeNs now);
+  bool read_text(Packet& packet, size_t transport, TimeNs now);
+  bool announce(Packet& packet, size_t transport, size_t text, const FtpLine& line, TimeNs now);
+  bool announce_translated(Packet& packet, size_t transport, size_t text, const FtpLine& line, TimeNs now);
+  uint32_t shift_of_ack(const Flow& flow, bool reply, uint32_t ack) const;
+
   Tuple unique(const Tuple& from, NatSide side, const NatRange& range, const Flow& flow, TimeNs now);
   void find_port(Tuple& tuple, NatSide side, const NatRange& range, const Flow& flow, TimeNs now);
   bool is_taken(const Tuple& tuple, const Flow& flow, TimeNs now);
@@ -174,8 +202,9 @@ class Conntrack {
   SipKey secret_;
   uint32_t most_flows_;
   std::unique_ptr<Flow[]> flows_;
-  std::vector<uint32_t> buckets_;  // 2 * flow + direction; a power of two
-  std::vector<uint32_t> sources_;  // flows by who began them, if any is translated
+  std::vector<uint32_t> buckets_;               // 2 * flow + direction; a power of two
+  std::vector<uint32_t> sources_;               // flows by who began them, if any is translated
+  std::unique_ptr<Expectations> expectations_;  // if any is helped
   uint64_t drawn_ = 0;
   uint32_t fresh_ = 0;  // flows from here on were never used
   uint32_t free_;       // list of flows by next[0]

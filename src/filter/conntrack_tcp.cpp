@@ -104,8 +104,10 @@ void TcpFlow::start_side(TcpSide& sender, TcpSide& receiver, const TcpSegment& s
 TcpFlow::Place TcpFlow::place(const TcpSegment& segment, bool reply) {
   TcpSide& sender = sides_[reply];
   TcpSide& receiver = sides_[!reply];
-  uint32_t seq = segment.seq, end = segment.end, ack = segment.ack, window = segment.window;
-  uint32_t sack = (receiver.flags & TcpSide::kSackPermitted) != 0 ? segment.highest_sack() : ack;
+  uint32_t seq = segment.seq, end = segment.end, ack = segment.ack - segment.ack_shift,
+           window = segment.window;
+  uint32_t sack =
+      (receiver.flags & TcpSide::kSackPermitted) != 0 ? segment.highest_sack() - segment.ack_shift : ack;
 
   if (sender.max_window == 0) {
     if (segment.syn) {

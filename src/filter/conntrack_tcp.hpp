@@ -51,6 +51,7 @@ struct TcpSegment {
   TcpKind kind{};
   bool syn = false, ack_set = false, rst = false;
   uint32_t seq = 0, ack = 0, end = 0;  // end: behind the last byte, SYN and FIN count as bytes
+  uint32_t ack_shift = 0;              // what translation has added to what is acknowledged
   uint16_t window = 0;
   ConstBytes options;
 };

@@ -168,7 +168,8 @@ class Reader {
   void operator()(const StoreMark&) {}
   void operator()(const StoreCt&) {}
   void operator()(const Touch& touch) {
-    if (ruleset_.stateful[touch.stateful].kind != StatefulKind::counter) demand_.exact = false;
+    const StatefulKind kind = ruleset_.stateful[touch.stateful].kind;
+    if (kind != StatefulKind::counter && kind != StatefulKind::helper) demand_.exact = false;
   }
 
  private:

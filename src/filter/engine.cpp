@@ -172,6 +172,7 @@ Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search,
     }
   }
   track_counted(pause);
+  track_helped(pause);
 }
 
 int32_t Engine::priority(uint32_t base, Hook hook) const {
@@ -344,8 +345,12 @@ Judgement Engine::judge(Hook hook, Packet& packet, TimeNs now) {
     if (!judgement.accepted) break;
   }
   if (!tracked && judgement.accepted) track(hook, packet, now);
-  if (conntrack_ != nullptr && ip && judgement.accepted && (hook == Hook::input || hook == Hook::postrouting))
-    judgement.accepted = conntrack_->confirm(packet, now);
+  if (conntrack_ != nullptr && ip && judgement.accepted &&
+      (hook == Hook::input || hook == Hook::postrouting)) {
+    const bool clear = !Conntrack::is_helped(packet) || conntrack_->read_lines(packet, now);
+    if (!clear) judgement.chain = kAnnouncement;
+    judgement.accepted = clear && conntrack_->confirm(packet, now);
+  }
   judgement.mark = packet.mark;
   return judgement;
 }

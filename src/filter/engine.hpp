@@ -83,6 +83,7 @@ class Engine {
   void track_with(Conntrack* conntrack) {
     conntrack_ = conntrack;
     if (conntrack != nullptr && translates()) conntrack->make_room_for_nat();
+    if (conntrack != nullptr && helps_) conntrack->make_room_for_help();
   }
 
   // Rules ask about sockets there; without, no packet has one. `context` outlives the engine.
@@ -113,7 +114,7 @@ class Engine {
     if (packet.size() < VerdictMemory::kSeenBytes) return std::nullopt;
     if (tracks() && (!tracks_before_rules_ || tracked.state != CtState::established)) return std::nullopt;
     if (tracks() && tracked.flow == nullptr) return std::nullopt;  // it looped, and its flow is gone
-    if (tracks() && (tracked.flow->status & Flow::kTranslated) != 0) return std::nullopt;
+    if (tracks() && (tracked.flow->status & (Flow::kTranslated | Flow::kHelped)) != 0) return std::nullopt;
     return memory_.look(packet.data(), leaves, loops, tracked);
   }
   // True: one like it has passed, and this one of `length` bytes has counted where that did.
@@ -183,6 +184,7 @@ class Engine {
   // engine_ahead.cpp
   void look_at(const Action& action);
   void track_counted(const Pause& pause);
+  void track_helped(const Pause& pause);
   uint32_t draw();
   std::optional<Refusal> check(uint32_t set, Change change, const GivenElement& given) const;
   bool has_object(uint32_t table, StatefulKind kind, uint32_t stateful) const;
@@ -239,6 +241,7 @@ class Engine {
   std::array<bool, 2> tracks_{};  // by v6
   bool tracks_before_rules_ = true;
   bool writes_ = false;
+  bool helps_ = false;  // some rule may have connections' lines read
   VerdictMemory memory_;
   // By hook and by realm: base chains, and kNone where packets are translated; and, by v6, the chains that
   // say how.

@@ -33,6 +33,16 @@ uint32_t Engine::draw() {
       siphash24(secret_, {reinterpret_cast<const uint8_t*>(&drawn_), sizeof drawn_}));
 }
 
+// Who names a helper has connections tracked.
+void Engine::track_helped(const Pause& pause) {
+  for (const NamedObject& object : ruleset_.objects) {
+    pause();
+    if (ruleset_.stateful[object.stateful].kind != StatefulKind::helper) continue;
+    helps_ = true;
+    track_family(ruleset_.tables[object.table].family);
+  }
+}
+
 // Who counts connections has them tracked. That elements of a set do is said by the set, by a rule that adds
 // to it, or by an element.
 void Engine::track_counted(const Pause& pause) {

@@ -86,6 +86,7 @@ class Import {
   bool ct(uint32_t table, const Nest& nest, Action& action);
   bool ct_set(const Nest& nest, CtKey key, Action& action);
   bool notrack(uint32_t, const Nest& nest, Action& action);
+  bool helper(Family family, const Nest& nest, Stateful& into);
   // import_numbers.cpp
   bool numgen(uint32_t, const Nest& nest, Action& action);
   bool hash(uint32_t, const Nest& nest, Action& action);

@@ -40,6 +40,7 @@ bool is_known(CtKey key) {
     case CtKey::protocol:
     case CtKey::labels:
     case CtKey::zone:
+    case CtKey::helper:
       return true;
     default:
       return has_sides(key) || counts(key);
@@ -89,6 +90,35 @@ bool Import::ct_set(const Nest& nest, CtKey key, Action& action) {
     return reader_.refuse(nest[kCtDirection].at, EINVAL, "this has no original and no reply side");
   if (!register_number(nest, kCtFrom, store.from)) return false;
   action = store;
+  return true;
+}
+
+// What has a name and reads the lines of connections (nft_ct_helper_obj_init()).
+bool Import::helper(Family family, const Nest& nest, Stateful& into) {
+  using namespace nft;
+  constexpr uint8_t kTcp = 6;
+  std::string name;
+  if (!reader_.need(nest, {kHelperName, kHelperProtocol}, "a ct helper") ||
+      !reader_.text(nest, kHelperName, name))
+    return false;
+  const ConstBytes protocol = nest[kHelperProtocol].bytes;
+  const ConstBytes of = nest.has(kHelperFamily) ? nest[kHelperFamily].bytes : ConstBytes();
+  if (protocol.size() != 1 || (nest.has(kHelperFamily) && of.size() != 2))
+    return reader_.refuse(nest.at, EINVAL, "a ct helper has a protocol of 8 and a family of 16 bits");
+  if (family == Family::arp || family == Family::netdev)
+    return reader_.refuse(
+        nest.at, EOPNOTSUPP,
+        "there are no connections in tables of family arp and netdev: write inet, ip or ip6");
+  const auto wanted = of.empty() ? family : static_cast<Family>(load_be16(of.data()));
+  if (wanted != Family::inet && wanted != Family::ip && wanted != Family::ip6)
+    return reader_.refuse(nest[kHelperFamily].at, EAFNOSUPPORT, "a ct helper is for ip, ip6 or inet");
+  if (wanted != family && wanted != Family::inet && family != Family::inet)
+    return reader_.refuse(nest[kHelperFamily].at, EINVAL, "the table of this ct helper is of another family");
+  if (name != "ftp" || protocol[0] != kTcp)
+    return reader_.refuse(nest[kHelperName].at, EOPNOTSUPP,
+                          "the one ct helper that is supported is type \"ftp\" protocol tcp");
+  into.kind = StatefulKind::helper;
+  into.helps = {wanted != Family::ip6, wanted != Family::ip};
   return true;
 }
 

@@ -1,4 +1,4 @@
-// Sets as they are declared, and named counters, quotas and limits.
+// Sets as they are declared, and named counters, quotas, limits and helpers.
 #include <cerrno>
 
 #include "filter/import.hpp"
@@ -20,6 +20,8 @@ std::optional<StatefulKind> kind_of(uint32_t object_type) {
       return StatefulKind::quota;
     case nft::kObjectLimit:
       return StatefulKind::limit;
+    case nft::kObjectHelper:
+      return StatefulKind::helper;
     default:
       return std::nullopt;
   }
@@ -216,11 +218,14 @@ bool Import::new_object(uint8_t family, ConstBytes attributes) {
     return false;
   const auto kind = kind_of(type);
   if (!kind)
-    return reader_.refuse(nest[nft::kObjectType].at, EOPNOTSUPP,
-                          "only counters, quotas and limits can be named, " + object.name + " is neither");
+    return reader_.refuse(
+        nest[nft::kObjectType].at, EOPNOTSUPP,
+        "only counters, quotas, limits and ct helpers can be named, " + object.name + " is neither");
   Stateful begins;
   const uint32_t attributes_of_all = known({1, 2, 3, 4, 5});
-  if (!reader_.nest(nest[kObjectData], attributes_of_all, data) || !stateful(*kind, data, begins))
+  if (!reader_.nest(nest[kObjectData], attributes_of_all, data) ||
+      !(kind == StatefulKind::helper ? helper(ruleset_.tables[object.table].family, data, begins)
+                                     : stateful(*kind, data, begins)))
     return false;
   if (object_named(object.table, object.name, *kind) != kNone)
     return reader_.refuse(nest[kObjectName].at, EEXIST, "there are two objects " + object.name);

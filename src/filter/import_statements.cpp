@@ -139,6 +139,7 @@ bool Import::object_reference(uint32_t table, const Nest& nest, Action& action) 
   if (type == kObjectCounter) found = object_named(table, name, StatefulKind::counter);
   if (type == kObjectQuota) found = object_named(table, name, StatefulKind::quota);
   if (type == kObjectLimit) found = object_named(table, name, StatefulKind::limit);
+  if (type == kObjectHelper) found = object_named(table, name, StatefulKind::helper);
   if (found == kNone) return reader_.refuse(nest[kObjrefName].at, ENOENT, "there is no object " + name);
   action = Touch{found};
   return true;

@@ -123,7 +123,8 @@ enum ObjectAttribute : uint16_t {
   kObjectHandle,
   kObjectUserdata = 8
 };
-enum ObjectType : uint32_t { kObjectCounter = 1, kObjectQuota = 2, kObjectLimit = 4 };
+enum ObjectType : uint32_t { kObjectCounter = 1, kObjectQuota = 2, kObjectHelper = 3, kObjectLimit = 4 };
+enum HelperAttribute : uint16_t { kHelperName = 1, kHelperFamily, kHelperProtocol };
 
 enum DataAttribute : uint16_t { kDataValue = 1, kDataVerdict };
 inline constexpr uint32_t kDataTypeVerdict = 0xffffff00;

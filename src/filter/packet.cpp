@@ -47,7 +47,7 @@ Interface interface(uint32_t index, std::string_view name, uint16_t type) {
 
 Interface loopback_interface() {
   constexpr uint16_t kLoopback = 772;  // ARPHRD_LOOPBACK
-  return interface(1, kLoopbackName, kLoopback);
+  return interface(kLoopbackIndex, kLoopbackName, kLoopback);
 }
 
 Interface network_interface() {

@@ -19,6 +19,7 @@ struct Interface {
 // Those of a stack, which rules may name: lo with index 1, eth0 with index 2, as every cell shows them.
 inline constexpr const char* kLoopbackName = "lo";
 inline constexpr const char* kNetworkName = "eth0";
+inline constexpr uint32_t kLoopbackIndex = 1;
 Interface loopback_interface();
 Interface network_interface();
 // One more of the network's kind, such as a port of a switch; rules know the first 15 bytes of its name.
@@ -46,6 +47,7 @@ struct Packet {
   // From the IP or ARP header on: all of the packet, or what can be seen of it; at the link to the end of the
   // frame. A copy that nobody else writes to, in which addresses and ports are translated.
   Bytes bytes;
+  size_t room = 0;      // behind all of it, by which an announcement may grow
   uint32_t length = 0;  // of the packet, as its header says; of what is none of IP, as the link says
   ConstBytes link;      // the link header; empty where there is none
   const Interface* in = nullptr;

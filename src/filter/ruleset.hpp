@@ -20,7 +20,8 @@
 namespace skerry::filter {
 
 inline constexpr uint32_t kNone = UINT32_MAX;
-inline constexpr uint32_t kWritten = kNone - 1;  // no chain: what rules have written into a packet
+// No chain: what rules have written into a packet; what it announces (`ct helper`).
+inline constexpr uint32_t kWritten = kNone - 1, kAnnouncement = kNone - 2;
 
 enum class Family : uint8_t { inet = 1, ip = 2, arp = 3, netdev = 5, bridge = 7, ip6 = 10 };  // NFPROTO_*
 // NF_INET_*, which those of ARP and of a switch share, and behind them those of a link.
@@ -178,6 +179,7 @@ enum class CtKey : uint8_t {  // NFT_CT_*
   status = 2,
   mark = 3,
   expiration = 5,
+  helper = 6,  // of the connection that announced it
   l3protocol = 7,
   source = 8,
   destination = 9,
@@ -268,8 +270,8 @@ struct Expression {
 };
 
 // What a counter, limit, quota or number of connections begins with and is given.
-// connections: how many flows that are open have met it.
-enum class StatefulKind : uint8_t { counter, limit, quota, connections };
+// connections: how many flows that are open have met it; helper: reads what they announce (FTP).
+enum class StatefulKind : uint8_t { counter, limit, quota, connections, helper };
 struct Stateful {
   StatefulKind kind = StatefulKind::counter;
   bool inverted = false;
@@ -277,10 +279,11 @@ struct Stateful {
   uint32_t burst = 0;     // a limit's
   uint64_t rate = 0;      // a limit's, in packets or bytes for each period
   uint64_t period_ns = 0;
-  uint64_t bytes = 0;        // counted so far, or a quota's
-  uint64_t packets = 0;      // counted so far
-  uint64_t consumed = 0;     // of a quota
-  uint32_t connections = 0;  // that are allowed
+  uint64_t bytes = 0;           // counted so far, or a quota's
+  uint64_t packets = 0;         // counted so far
+  uint64_t consumed = 0;        // of a quota
+  uint32_t connections = 0;     // that are allowed
+  std::array<bool, 2> helps{};  // by v6: whose connections a helper reads
 
   friend bool operator==(const Stateful&, const Stateful&) = default;
 };

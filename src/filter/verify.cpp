@@ -178,6 +178,7 @@ class RuleVerifier {
       case CtKey::labels:
       case CtKey::source_v6:
       case CtKey::destination_v6:
+      case CtKey::helper:
         return 16;
       case CtKey::source:
       case CtKey::destination:

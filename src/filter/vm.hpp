@@ -338,6 +338,10 @@ struct Engine::Run {
       case StatefulKind::connections:
         count_connection(index, stateful);
         break;
+      case StatefulKind::helper:
+        if (packet.tracked.flow != nullptr && stateful.helps[packet.v6])
+          engine.conntrack_->help(*packet.tracked.flow);
+        break;
     }
   }
   bool exceeds(const Stateful& limit, Tally& tally) const {

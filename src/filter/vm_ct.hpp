@@ -40,6 +40,11 @@ inline void Engine::Run::operator()(const LoadCt& action) {
     case CtKey::mark:
       not_again();
       return store_number(action.to, flow.mark);
+    case CtKey::helper: {
+      not_again();
+      constexpr uint8_t kName[16] = "ftp";
+      return (flow.status & Flow::kExpected) != 0 ? store(action.to, kName, sizeof kName) : stop_rule();
+    }
     case CtKey::expiration:
       not_again();
       return store_number(action.to, milliseconds_left(flow));

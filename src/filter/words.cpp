@@ -52,6 +52,8 @@ const char* kind_name(StatefulKind kind) {
       return "quota";
     case StatefulKind::connections:
       return "ct count";
+    case StatefulKind::helper:
+      return "ct helper";
   }
   return "";
 }
@@ -79,6 +81,7 @@ std::string chain_name(const Ruleset& ruleset, uint32_t chain) {
 std::string place_name(const Ruleset& ruleset, uint32_t chain, uint32_t rule) {
   if (chain == kNone) return "translation";
   if (chain == kWritten) return "a header that rules wrote";
+  if (chain == kAnnouncement) return "an announcement (ct helper)";
   std::string place = table_name(ruleset, ruleset.chains[chain].table) + " " + chain_name(ruleset, chain);
   if (rule == kNone) return place + " policy";
   const Rule& each = ruleset.chains[chain].rules[rule];

@@ -160,6 +160,7 @@ json tally_of(const filter::Engine& engine, uint32_t stateful) {
       return {{"quota", {{"used", tally.consumed}, {"bytes", begins.bytes}, {"over", begins.inverted}}}};
     case filter::StatefulKind::limit:
     case filter::StatefulKind::connections:
+    case filter::StatefulKind::helper:
       break;
   }
   return nullptr;

@@ -28,8 +28,11 @@ void FilterHooks::changed() {
   active_ = ip_ || ingress_ || egress_;
   constexpr size_t kTagBytes = 4;  // of a VLAN, before what rules count from
   seen_bytes_ = kTagBytes + needed_bytes();
-  copy_.resize(kLinkBytes + (ingress_ ? std::max(seen_bytes_, kMostBytes) : seen_bytes_));
-  leaving_.resize(kLinkBytes + needed_bytes());
+  // Of connections whose lines are read everything is looked at, also of those that older rules chose.
+  const bool helps = conntrack_ != nullptr && conntrack_->helps();
+  const size_t most = std::max(seen_bytes_, kMostBytes);
+  copy_.resize(kLinkBytes + (ingress_ || helps ? most : seen_bytes_));
+  leaving_.resize(kLinkBytes + (helps ? most : seen_bytes_));
   came_.reserve(changes_packets() ? copy_.size() : 0);
 }
 
@@ -42,7 +45,7 @@ void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes pa
   known_ = !ip_;
   look_.reset();
   header_bytes_ = header.size();
-  frame_ = packet;
+  frame_ = whole_ = packet;
   if (ingress_ && !looped_) {  // it is all here
     copied_ = std::min(copied_, packet.size());
     return;
@@ -69,6 +72,14 @@ void FilterHooks::copy_rest() {
   copied_ = seen;
   frame_ = {};
   open(whole);
+}
+
+// Of a flow whose lines are read all is looked at behind the rules, and an announcement may grow.
+void FilterHooks::copy_all() {
+  copy_once(copy_.data() + kLinkBytes + copied_, whole_.data() + copied_, whole_.size() - copied_);
+  copied_ = whole_.size();
+  packet_.bytes = Bytes(copy_).subspan(kLinkBytes, copied_);
+  packet_.room = copy_.size() - kLinkBytes - copied_;
 }
 
 // What rules change must be known as it was.
@@ -109,6 +120,7 @@ void FilterHooks::take_whole(ConstBytes packet) {
   copied_ = std::min(packet.size(), seen_bytes_);
   std::memcpy(copy_.data() + kLinkBytes, packet.data(), copied_);
   frame_ = {};
+  whole_ = packet;
   const uint32_t mark = packet_.mark;  // that rules gave its last piece
   open(packet.size());
   if (!tracks()) packet_.mark = mark;
@@ -140,11 +152,14 @@ bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
   }
   if (known_) return true;
   copy_rest();
+  if (hook == filter::Hook::input && filter::Conntrack::is_helped(packet_)) [[unlikely]]
+    copy_all();
   if (!judge(packet_, hook, now)) {
     if (packet_.translated) undo();
     packet_.translated = false;
     return false;
   }
+  if (packet_.translated) copied_ = packet_.bytes.size();
   if (hook == filter::Hook::input && look_) engine_.remember(*look_);
   return true;
 }
@@ -157,9 +172,8 @@ void FilterHooks::lose(filter::Packet& packet, Bytes as_it_was, size_t whole, Ti
 
 std::optional<Ipv4Header> FilterHooks::header(const Ipv4Header& as_it_came, TimeNs now) {
   const auto ip = Ipv4Header::parse(beginning());
-  if (ip && ip->total_bytes == as_it_came.total_bytes && ip->header_bytes == as_it_came.header_bytes)
-    return ip;
-  if (has_changed()) lose(packet_, Bytes(came_).subspan(kLinkBytes, copied_), as_it_came.total_bytes, now);
+  if (ip && ip->total_bytes == packet_.length && ip->header_bytes == as_it_came.header_bytes) return ip;
+  if (has_changed()) lose(packet_, Bytes(came_).subspan(kLinkBytes), as_it_came.total_bytes, now);
   return std::nullopt;
 }
 

@@ -52,15 +52,18 @@ class FilterHooks final : public filter::InForce {
   // --- the way out: at both hooks. What passes may have been changed. `unfinished`: its checksum is left
   // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's
   // connection, though rules may have kept that from beginning.
-  // `summed`: it is finished, though it loops.
+  // `summed`: it is finished, though it loops. `room`: bytes behind it by which it may grow.
   struct Leaving {
     bool loops = false, unfinished = false, answers = false, summed = false;
+    size_t room = 0;
   };
   bool passes_out(Bytes packet, const Leaving& how, TimeNs now);
   // The last that passed is for somebody else now: the way that was found for it is not its way.
   bool goes_elsewhere() const { return goes_elsewhere_; }
   // The private copy of its beginning, as it passed: where it lies a neighbour may have written since.
   ConstBytes leaving() const { return ConstBytes(leaving_).first(left_bytes_); }
+  // How long it is now, from its IP header on.
+  uint32_t left_length() const { return left_length_; }
   // What rules have marked it with, which those at the link see.
   uint32_t left_mark() const { return left_mark_; }
   // The beginning of a packet that left, as whoever sent it knows it.
@@ -96,6 +99,7 @@ class FilterHooks final : public filter::InForce {
   bool judge(filter::Packet& packet, filter::Hook hook, TimeNs now);
   void changed() override;
   void copy_rest();
+  void copy_all();
   void keep_as_it_came();
   void undo();
   void open(size_t whole);
@@ -118,8 +122,10 @@ class FilterHooks final : public filter::InForce {
   std::vector<uint8_t> leaving_;          // beginning of the last one on its way out
   bool goes_elsewhere_ = false;           // and it is for somebody else
   size_t left_bytes_ = 0;                 // of it in leaving_
+  uint32_t left_length_ = 0;              // all of them
   size_t copied_ = 0, header_bytes_ = 0;  // of the packet in copy_
-  ConstBytes frame_;                      // where the rest of it is; empty: all is copied
+  ConstBytes frame_;                      // the packet while the rest of it is there alone, else empty
+  ConstBytes whole_;                      // the packet
   bool looped_ = false, to_many_ = false, damaged_ = false;
   bool known_ = false;                               // one like it passed both hooks
   std::optional<filter::VerdictMemory::Look> look_;  // to remember it by

@@ -33,7 +33,7 @@ bool FilterHooks::passes_ingress(const uint8_t* ethernet, ConstBytes packet, uin
 
 bool FilterHooks::passes_egress(Bytes frame, uint32_t mark, bool unfinished, TimeNs now) {
   // As in passes_out(): a neighbour can write where it lies.
-  const size_t seen = std::min(frame.size(), leaving_.size());
+  const size_t seen = std::min(frame.size(), kLinkBytes + seen_bytes_);
   copy_once(leaving_.data(), frame.data(), seen);
   filter::Packet leaving;
   leaving.out = &network_;

@@ -14,6 +14,7 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   const auto length = static_cast<uint32_t>(packet.size());
   left_ = {};
   left_mark_ = 0;
+  left_length_ = length;
   goes_elsewhere_ = false;
   if (!ip_) return true;
   constexpr size_t kSeen = filter::VerdictMemory::kSeenBytes;
@@ -25,7 +26,7 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
     look = engine_.look(ConstBytes(leaving_).first(kSeen), true, how.loops, {});
     if (look && engine_.recall(*look, length, now)) return true;
   }
-  const size_t seen = std::min(packet.size(), leaving_.size());
+  const size_t seen = std::min(packet.size(), seen_bytes_);
   copy_once(leaving_.data() + copied, packet.data() + copied, seen - copied);
   left_bytes_ = seen;
   filter::Packet leaving;
@@ -56,19 +57,26 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   const bool led = flow != nullptr && (flow->status & filter::Flow::kTranslated) != 0;
   goes_elsewhere_ = led && load_be32(leaving.bytes.data() + kDestinationOffset) != to;
   if (engine_.translates() && !routes(leaving, now)) return false;
+  if (filter::Conntrack::is_helped(leaving)) [[unlikely]] {  // as in copy_all()
+    copy_once(leaving_.data() + seen, packet.data() + seen, packet.size() - seen);
+    leaving.bytes = Bytes(leaving_).first(packet.size());
+    leaving.room = std::min(how.room, leaving_.size() - packet.size());
+  }
   if (!judge(leaving, filter::Hook::postrouting, now)) return false;
   left_mark_ = leaving.mark;
   // Of one that is remembered it is not known.
   if (look && (!egress_ || left_mark_ == 0)) engine_.remember(*look);
   left_ = leaving.tracked;
+  left_bytes_ = leaving.bytes.size();
   if (!leaving.translated) return true;
-  const auto header = Ipv4Header::parse(ConstBytes(leaving_).first(seen));
-  if (!header || header->total_bytes != length || header->header_bytes != header_bytes) {
+  left_length_ = leaving.length;
+  const auto header = Ipv4Header::parse(leaving.bytes);
+  if (!header || header->total_bytes != left_length_ || header->header_bytes != header_bytes) {
     copy_once(leaving_.data(), packet.data(), seen);
     lose(leaving, Bytes(leaving_).first(seen), length, now);
     return false;
   }
-  std::memcpy(packet.data(), leaving_.data(), seen);
+  std::memcpy(packet.data(), leaving_.data(), left_bytes_);
   return true;
 }
 

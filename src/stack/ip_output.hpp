@@ -161,16 +161,23 @@ bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out, bool answers) {
   store_be16(ip + kIpv4ChecksumOffset, sum.finish());
   if (filter_.is_active()) [[unlikely]] {
     const bool unfinished = (out.frame->flags & kChecksumNeeded) != 0;
-    if (!filter_.passes_out({ip, total}, {out.looped, unfinished, answers}, now)) {
+    const uint32_t room =
+        out.looped ? kMaxTransportBytes : std::max(small_bytes_, out.frame->length) - kHeaderBytes;
+    if (!filter_.passes_out({ip, total}, {out.looped, unfinished, answers, false, room - out.transport_bytes},
+                            now)) {
       refused_out({ip, total});
       cancel(out);
       return false;
     }
     marks_[tx_count_] = filter_.left_mark();
-    if (filter_.goes_elsewhere()) {
-      send_elsewhere(now, out);
-      return true;
-    }
+    Outgoing left = out;
+    left.transport_bytes = filter_.left_length() - uint32_t{Ipv4Header::kMinBytes};
+    left.frame->length = kHeaderBytes + left.transport_bytes;
+    if (filter_.goes_elsewhere())
+      send_elsewhere(now, left);
+    else
+      dispatch(now, way, left);
+    return true;
   }
   dispatch(now, way, out);
   return true;

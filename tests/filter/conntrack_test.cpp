@@ -256,7 +256,9 @@ TEST(Connections, WhatHasNoSideIsRefusedWithOne) {
   EXPECT_EQ(with(19, std::nullopt), EINVAL);
   EXPECT_EQ(with(19, 1), 0);
   EXPECT_EQ(with(19, 2), EINVAL);
-  EXPECT_EQ(with(6, std::nullopt), EOPNOTSUPP) << "helper";
+  EXPECT_EQ(with(6, std::nullopt), 0) << "helper";
+  EXPECT_EQ(with(6, 0), EINVAL);
+  EXPECT_EQ(with(4, std::nullopt), EOPNOTSUPP) << "secmark";
 }
 
 }  // namespace

@@ -93,7 +93,10 @@ class NatTest : public testing::Test {
   // None: it was dropped.
   std::optional<Octets> pass(Octets bytes, bool leaves, bool unfinished = false) {
     packet_ = {};
-    EXPECT_TRUE(packet_.read(bytes));
+    const size_t size = bytes.size();
+    bytes.resize(size + room_);
+    EXPECT_TRUE(packet_.read(Bytes(bytes).first(size)));
+    packet_.room = room_;
     packet_.unfinished = unfinished;
     store_be32(packet_.address.data(), kHost);
     for (const Hook hook :
@@ -101,6 +104,7 @@ class NatTest : public testing::Test {
       judgement_ = engine_->judge(hook, packet_, now_);
       if (!judgement_.accepted) return std::nullopt;
     }
+    bytes.resize(packet_.bytes.size());
     packet_.bytes = {};
     return bytes;
   }
@@ -114,6 +118,7 @@ class NatTest : public testing::Test {
   }
 
   TimeNs now_ = 1000 * kSecond;
+  size_t room_ = 64;  // by which packets may grow
   Conntrack conntrack_{SipKey{1, 2}, 4096};
   std::optional<Engine> engine_;
   Packet packet_;

@@ -1,6 +1,6 @@
 """The filter gives the kernel's verdicts, marks and counters, on rules and packets drawn from seeds.
 
-By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_CONNECTIONS=1000 SKERRY_FILTER_TRANSLATIONS=1000 SKERRY_FILTER_LINKS=1000 SKERRY_FILTER_BRIDGES=1000
+By hand, for as long as one likes: SKERRY_FILTER_RULESETS=1000 SKERRY_FILTER_CONNECTIONS=1000 SKERRY_FILTER_TRANSLATIONS=1000 SKERRY_FILTER_CONVERSATIONS=1000 SKERRY_FILTER_LINKS=1000 SKERRY_FILTER_BRIDGES=1000
 SKERRY_FILTER_PACKETS=1000 ./test programs;
 the seed with which the rulesets begin is SKERRY_FILTER_SEED.
 """
@@ -27,6 +27,7 @@ class TheKernel(unittest.TestCase):
     RULESETS = int(os.environ.get("SKERRY_FILTER_RULESETS", 60))
     CONNECTIONS = int(os.environ.get("SKERRY_FILTER_CONNECTIONS", 30))
     TRANSLATIONS = int(os.environ.get("SKERRY_FILTER_TRANSLATIONS", 40))
+    CONVERSATIONS = int(os.environ.get("SKERRY_FILTER_CONVERSATIONS", 30))
     LINKS = int(os.environ.get("SKERRY_FILTER_LINKS", 40))
     BRIDGES = int(os.environ.get("SKERRY_FILTER_BRIDGES", 40))
     PACKETS = int(os.environ.get("SKERRY_FILTER_PACKETS", 300))
@@ -75,6 +76,22 @@ class TheKernel(unittest.TestCase):
         self.assertGreaterEqual(counts["of IPv6"], self.TRANSLATIONS * .1, counts)
         self.assertGreaterEqual(counts["translated"], counts["packets"] * .1, counts)
         self.assertGreaterEqual(counts["counters of rules"], counts["rulesets"], counts)
+
+    @needs_tap
+    def test_expects_what_we_do(self):
+        folder = tempfile.mkdtemp(prefix="skerry-filter-")
+        code, output = run(["unshare", "--net", "python3", "-B", NAT_WORKER, ROOT / "build/skerry", "--seed", self.SEED, "--rulesets", self.CONVERSATIONS,
+                            "--packets", self.PACKETS, "--folder", folder, "--ftp"], timeout_s=100 + self.CONVERSATIONS, check=False, whole_group=True)
+        if code == SKIPPED:
+            self.skipTest(output)
+        self.assertEqual(code, 0, output)
+        shutil.rmtree(folder)
+        counts = json.loads(output)
+        self.assertEqual(counts.get("rulesets", 0) + counts.get("given up", 0) + counts.get("refused by both", 0), self.CONVERSATIONS, counts)
+        if counts.get("given up", 0) > self.CONVERSATIONS * .1:
+            self.skipTest(f"this machine was too slow for {counts['given up']} of {self.CONVERSATIONS} rulesets; the others agree")
+        self.assertGreaterEqual(counts["expected"], counts["rulesets"], counts)
+        self.assertGreaterEqual(min(counts["accept"], counts["drop"]), counts["packets"] * .02, counts)
 
     @needs_tap
     def test_agrees_at_the_link_and_in_arp(self):

@@ -2,7 +2,7 @@
 
     unshare --net python3 tests/programs/filter_nat_kernel.py SKERRY --seed 1 --rulesets 100 --packets 300
 
-Compares what came of each packet, byte by byte, and all counters. Ends with 1 at a difference, with rules and packets in a folder.
+Compares what came of each packet, byte by byte, and all counters. Ends with 1 at a difference, with rules and packets in a folder. With --ftp the flows are FTP's, and what they announce.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import filter_ftp
 import filter_translations
 from filter_kernel import SKIPPED, Kernel, command, kernel_tallies, must, our_tallies
 from filter_packets import OUR_MAC, PEER_MAC, pcap
@@ -62,8 +63,8 @@ def drawn(layout, sent, theirs, ours):
 
 
 class Translations:
-    def __init__(self, skerry, folder):
-        self.skerry, self.folder = skerry, folder
+    def __init__(self, skerry, folder, drawn):
+        self.skerry, self.folder, self.drawn = skerry, folder, drawn
         self.kernel = Kernel()
         if not self.kernel.tracks_as_we_do():
             print("this kernel tracks connections as an older one")
@@ -77,7 +78,7 @@ class Translations:
         for net in filter_translations.NETS:
             must("ip", "route", "add", net, "via", "10.9.0.2")
             must("ip", "route", "add", filter_translations.v6_text(net), "via", "fd00:9::2", "dev", "eth0")
-        code, _, errors = command(["nft", "-f", "-"], NEEDED)
+        code, _, errors = command(["nft", "-f", "-"], filter_ftp.WANTED if drawn is filter_ftp else NEEDED)
         if code:
             print(f"this kernel lacks what the rules need: {errors}")
             sys.exit(SKIPPED)
@@ -92,11 +93,11 @@ class Translations:
         for attempt in range(20):
             draw = random.Random(seed)
             host = self.hosts[draw.random() < .3]
-            Path(self.folder, "rules.nft").write_text((filter_translations.rules_v6 if host.layout.v6 else filter_translations.rules)(draw))
+            Path(self.folder, "rules.nft").write_text((self.drawn.rules_v6 if host.layout.v6 else self.drawn.rules)(draw))
             if refused := self.load():
                 return self.both_refuse(seed, refused)
             begin = time.monotonic()
-            sent, fates = filter_translations.converse(draw, seed + 7919 * attempt, packets, host)
+            sent, fates = self.drawn.converse(draw, seed + 7919 * attempt, packets, host)
             if time.monotonic() - begin < most_s:
                 self.counts["rulesets"] += 1
                 self.counts["of IPv6"] += host.layout.v6
@@ -144,6 +145,7 @@ class Translations:
             self.counts["translated"] += "translated" in mine
         listing = [item for item in self.kernel.result() if next(iter(item.values())).get("table") != "quiet"]
         theirs, mine = kernel_tallies(listing)[0], our_tallies(ours)[0]
+        self.counts["expected"] += sum(tally["packets"] for rule in ours["rules"] if rule["comment"] == "expected" for tally in rule["tallies"])
         self.counts["counters of rules"] += sum(len(tallies) for rules in theirs.values() for tallies in rules)
         for key in sorted(set(theirs) | set(mine)):
             if theirs.get(key) != mine.get(key):
@@ -156,9 +158,10 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rulesets", type=int, default=10)
     parser.add_argument("--packets", type=int, default=300)
+    parser.add_argument("--ftp", action="store_true", help="FTP and what it announces")
     parser.add_argument("--folder", help="where what differs is kept (default: a new one below /tmp)")
     chosen = parser.parse_args()
-    translations = Translations(chosen.skerry, chosen.folder or tempfile.mkdtemp(prefix="skerry-filter-"))
+    translations = Translations(chosen.skerry, chosen.folder or tempfile.mkdtemp(prefix="skerry-filter-"), filter_ftp if chosen.ftp else filter_translations)
     for seed in range(chosen.seed, chosen.seed + chosen.rulesets):
         translations.ruleset(seed, chosen.packets)
     print(json.dumps(translations.counts))
