@@ -97,7 +97,7 @@ class Sockets(FilterCase):
         self.assertGreaterEqual(sum(count > 0 for count in theirs.values()), 40, "so that it cannot pass because nothing was said")
 
     def test_where_there_are_none_rules_about_them_are_refused(self):
-        for hook, match, why in (("postrouting", "socket wildcard 0", "at prerouting, input and output"), ("input", "socket cgroupv2 level 1 5", "no cgroups")):
+        for hook, match, why in (("postrouting", "socket wildcard 0", "at prerouting, input and output"), ("input", "socket cgroupv2 level 1 5", "cgroupv2")):  # which the compiler, too, has none of
             path = self.rules(f"table ip t {{\n  chain c {{ type filter hook {hook} priority 0; {match} drop; }}\n}}\n")
             code, output = self.skerry.command("filter", "check", path, check=False)
             self.assertNotEqual(code, 0)
