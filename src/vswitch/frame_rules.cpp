@@ -22,7 +22,8 @@ uint8_t type_of(ConstBytes frame) {
 void FrameRules::changed() {
   constexpr size_t kTagBytes = 4;  // of a VLAN, before what rules count from
   active_ = engine_.judges(filter::Realm::bridge);
-  came_.resize(std::max(kJudgedBytes, EthernetHeader::kBytes + kTagBytes + needed_bytes()));
+  needed_ = std::max(kJudgedBytes, EthernetHeader::kBytes + kTagBytes + needed_bytes());
+  came_.resize(active_ ? std::max(needed_, size_t{kMaxFrame}) : 0);
   leaving_.resize(came_.size());
 }
 
@@ -50,14 +51,20 @@ bool FrameRules::passes(filter::Packet& packet, filter::Hook hook, const JudgedF
 }
 
 bool FrameRules::comes(const filter::Interface& from, JudgedFrame& frame, TimeNs now) {
-  seen_ = std::min(frame.bytes(), came_.size());
-  const size_t more = seen_ - frame.head.size();
   std::memcpy(came_.data(), frame.head.data(), frame.head.size());
-  if (more > 0) std::memcpy(came_.data() + frame.head.size(), frame.tail.data(), more);
-  frame.tail = frame.tail.subspan(more);
-  frame.head = ConstBytes(came_).first(seen_);
+  seen_ = frame.head.size();
   from_ = &from;
-  filter::Packet packet = open(Bytes(came_).first(seen_), frame);
+  const auto copy_to = [&](size_t end) {
+    const size_t more = end - seen_;
+    if (more > 0) std::memcpy(came_.data() + seen_, frame.tail.data(), more);
+    frame.tail = frame.tail.subspan(more);
+    seen_ = end;
+    frame.head = ConstBytes(came_).first(seen_);
+    return open(Bytes(came_).first(seen_), frame);
+  };
+  filter::Packet packet = copy_to(std::min(frame.bytes(), needed_));
+  // Extension headers of IPv6 reach as far as they say.
+  if (packet.v6 && seen_ < frame.bytes()) packet = copy_to(std::min(frame.bytes(), came_.size()));
   const bool passed = passes(packet, filter::Hook::prerouting, frame, now);
   mark_ = packet.mark;
   return passed;

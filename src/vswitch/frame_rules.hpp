@@ -38,6 +38,7 @@ class FrameRules final : public filter::InForce {
 
   const filter::Interface bridge_;
   bool active_ = false;
+  size_t needed_ = 0;                    // bytes of a frame that rules look at
   std::vector<uint8_t> came_, leaving_;  // the beginning of a frame, and of a copy of it
   size_t seen_ = 0;                      // bytes of both
   const filter::Interface* from_ = nullptr;

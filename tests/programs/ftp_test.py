@@ -49,7 +49,7 @@ for way in ways:
         print(way, "silence")
     ftp.close()
 """
-FILE_BYTES = 17000  # of that server's one file
+FILE_BYTES = 12019  # of that server's one file
 WAYS = ["passive", "active", "extended-passive", "extended-active"]
 
 # Of who is asked, or asks: the hook where their control connections begin.

@@ -184,6 +184,24 @@ TEST_F(SwitchRules, WhatIsFarBehindIsSeenAndArrivesWhole) {
   EXPECT_EQ(hits(0), 1u);
 }
 
+TEST_F(SwitchRules, WhatIsBehindLongExtensionHeadersIsSeen) {
+  constexpr size_t kIpv6Bytes = 40, kOptionsBytes = 256, kTcpBytes = 20;
+  const PortId uplink = network_.add(9, true);
+  network_.join_all();
+  Octets frame = ethernet(mac_of(1), mac_of(8), EtherType::kIpv6, kIpv6Bytes + kOptionsBytes + kTcpBytes);
+  uint8_t* const ip = frame.data() + EthernetHeader::kBytes;
+  ip[0] = 0x60;
+  store_be16(ip + 4, kOptionsBytes + kTcpBytes);
+  ip[6] = 60;          // destination options
+  ip[kIpv6Bytes] = 6;  // TCP
+  ip[kIpv6Bytes + 1] = kOptionsBytes / 8 - 1;
+  store_be16(ip + kIpv6Bytes + kOptionsBytes + 2, 22);
+  use(bridge(chain_at(kForward, join(payload(kTransport, 2, 2), cmp(0, {0, 22}), verdict(kDrop)))));
+  network_.send(uplink, frame);
+  EXPECT_EQ(arrive(), (Counts{0, 0, 0}));
+  EXPECT_EQ(network_.dropped(ports_[0], Drop::kFilter), 1u);
+}
+
 // A checksum that somebody else finishes lies behind the header: no rule may move it.
 TEST_F(SwitchRules, AHeaderThatNoLongerFitsItsMarksIsRefused) {
   const Octets tcp = ipv4(mac_of(2), mac_of(1), address_of(1), address_of(2), 60, IpProtocol::kTcp);
