@@ -101,6 +101,7 @@ bool Conntrack::announce(Packet& packet, size_t transport, size_t text, const Ft
 bool Conntrack::announce_translated(Packet& packet, size_t transport, size_t text, const FtpLine& line,
                                     TimeNs now) {
   constexpr uint32_t kMostAttempts = 128;
+  if (line.port == 0) return false;
   Flow& flow = *packet.tracked.flow;
   const bool reply = packet.tracked.reply;
   const uint32_t index = index_of(flow), above = uint32_t{UINT16_MAX} - line.port;

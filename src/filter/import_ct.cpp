@@ -105,10 +105,9 @@ bool Import::helper(Family family, const Nest& nest, Stateful& into) {
   const ConstBytes of = nest.has(kHelperFamily) ? nest[kHelperFamily].bytes : ConstBytes();
   if (protocol.size() != 1 || (nest.has(kHelperFamily) && of.size() != 2))
     return reader_.refuse(nest.at, EINVAL, "a ct helper has a protocol of 8 and a family of 16 bits");
-  if (family == Family::arp || family == Family::netdev)
-    return reader_.refuse(
-        nest.at, EOPNOTSUPP,
-        "there are no connections in tables of family arp and netdev: write inet, ip or ip6");
+  if (!knows_flows(family))
+    return reader_.refuse(nest.at, EOPNOTSUPP,
+                          "there are no connections in tables of this family: write inet, ip or ip6");
   const auto wanted = of.empty() ? family : static_cast<Family>(load_be16(of.data()));
   if (wanted != Family::inet && wanted != Family::ip && wanted != Family::ip6)
     return reader_.refuse(nest[kHelperFamily].at, EAFNOSUPPORT, "a ct helper is for ip, ip6 or inet");

@@ -206,9 +206,9 @@ TEST_F(FtpTest, EveryFlowCanBeHelped) {
   EXPECT_EQ(conntrack_.flows(), 4096U);
 }
 
-int refused(const Octets& bytes) {
+int refused(const Octets& bytes, Place place = Place::stack) {
   Ruleset ruleset;
-  const auto refusal = load(bytes, ruleset);
+  const auto refusal = load(bytes, ruleset, {.place = place});
   return refusal ? refusal->error : 0;
 }
 
@@ -228,9 +228,10 @@ TEST(FtpRules, TheOneHelperIsFtp) {
 }
 
 TEST(FtpRules, AHelperIsOfItsTablesFamily) {
-  const auto in = [](uint8_t table_family, uint8_t helper_family) {
+  const auto in = [](uint8_t table_family, uint8_t helper_family, Place place = Place::stack) {
     return refused(batch(nft_message(nft::kNewTable, attribute(nft::kTableName, text("t")), table_family),
-                         helper_object(helper_words("ftp", kProtocolTcp, helper_family), "h", table_family)));
+                         helper_object(helper_words("ftp", kProtocolTcp, helper_family), "h", table_family)),
+                   place);
   };
   EXPECT_EQ(in(nft::kIpv4, nft::kIpv4), 0);
   EXPECT_EQ(in(nft::kIpv4, nft::kIpv6), EINVAL);
@@ -238,6 +239,7 @@ TEST(FtpRules, AHelperIsOfItsTablesFamily) {
   EXPECT_EQ(in(nft::kIpv6, nft::kInet), 0);
   EXPECT_EQ(in(nft::kArp, nft::kIpv4), EOPNOTSUPP);
   EXPECT_EQ(in(nft::kNetdev, nft::kIpv4), EOPNOTSUPP);
+  EXPECT_EQ(in(nft::kBridge, nft::kInet, Place::vswitch), EOPNOTSUPP);
 }
 
 TEST(FtpRules, AHelperThatIsNotThereRefuses) {
