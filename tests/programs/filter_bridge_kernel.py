@@ -40,6 +40,9 @@ class BridgeKernel:
         code, _, errors = command(["ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0", "stp_state", "0", "forward_delay", "0"])
         if code:
             self.lacks(errors)
+        # Where br_netfilter is in the kernel a bridge also gives its frames to the chains of IP, and cuts off what is behind their packets.
+        for switch in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):
+            switch.write_text("0")
         Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1")
         Path("/proc/sys/net/ipv6/conf/br0/disable_ipv6").write_text("1")
         self.taps = []

@@ -182,9 +182,10 @@ class BridgeRules(LinkRules):
         for device, port in (("eth00", "p00"), ("eth0", "p0"), ("e*", "p*"), ("lo", "p1")):
             text = re.sub(rf"((?:iif|oif)(?:name)? (?:!= )?(?:{{ )?(?:\w+, )?){re.escape(device)}(?=[ }}\n,])", rf"\g<1>{port}", text)
         text = re.sub(r"\bmeta oif 0", "oifname p2", re.sub(r"\biif ", "iifname ", text))
+        text = text.replace("@ll,96,8 ", "@ll,88,8 ")  # nft 1.0.6 dies of a segmentation fault where it lists that one in a bridge
         return re.sub(r"hook ingress device \S+", lambda _: f"hook {self.pick('prerouting', 'forward', 'forward', 'postrouting')}", text)
 
     def seal(self):
         """What has become of marks."""
-        return "\n".join(["table bridge seal {", "  set marks { type mark; flags dynamic; size 65535; }", "  chain sealed {", "    type filter hook postrouting priority 900000",
+        return "\n".join(["table bridge seal {", "  set marks { type mark; flags dynamic; size 20000; }", "  chain sealed {", "    type filter hook postrouting priority 900000",
                           "    add @marks { meta mark counter }", "  }", "}"])
