@@ -151,7 +151,8 @@ TEST_F(NameDoorTest, AReplyNeedsAllPortsOfItsName) {
   allowed.begin(now);
   uint8_t address[4];
   store_be32(address, kApi);
-  const resolver::Reply reply{{0x7f000001, 40000}, std::vector<uint8_t>{7}, true};
+  const uint8_t message[] = {7};
+  const resolver::Reply reply{{0x7f000001, 40000}, message, true};
   for (const bool first_fails : {false, true}) {
     const resolver::AllowedPort here{443, false}, full{123, true};
     say(resolver::Allow{first_fails ? full : here, 60, address, false});
