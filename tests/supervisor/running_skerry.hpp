@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -59,6 +60,12 @@ inline bool runs(pid_t pid) {
   return state != 'X' && state != 'Z';
 }
 
+// Is there once everything serves: a program that harms its own stack waits for it, because a stack that dies
+// earlier is a start that failed.
+inline std::string everything_serves_mark() {
+  return "/tmp/sk-serves-" + std::to_string(::getpid());
+}
+
 class RunningSkerry {
  public:
   // `own_network`: in a network namespace of its own, for what would else touch the host's.
@@ -91,6 +98,7 @@ class RunningSkerry {
       ::waitpid(child, nullptr, 0);
     }
     std::filesystem::remove_all(directory_);
+    std::filesystem::remove(everything_serves_mark());
   }
 
   // What it said when everything served, or did not.
@@ -103,7 +111,9 @@ class RunningSkerry {
       if (got <= 0) break;
       text.append(piece.data(), static_cast<size_t>(got));
     }
-    return nlohmann::json::parse(text, nullptr, false);
+    const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
+    if (line == nlohmann::json({{"ok", true}})) std::ofstream(everything_serves_mark()).flush();
+    return line;
   }
 
   ControlLine call(const Request& request) {

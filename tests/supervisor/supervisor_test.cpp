@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-// A program that sends orders to its stack, one session each, and prints the answers.
+// A program that sends orders to its stack, one session each, once everything serves, and prints the answers.
 std::vector<std::string> orders(const std::string& script) {
   return {"/usr/bin/python3", "-uc",
           "import os, socket, sys, time\n"
@@ -28,8 +28,9 @@ std::vector<std::string> orders(const std::string& script) {
           "            s.send(text.encode())\n"
           "            return s.recv(64).decode()\n"
           "        except OSError:\n"
-          "            time.sleep(0.02)\n" +
-              script};
+          "            time.sleep(0.02)\n"
+          "while not os.path.exists('" +
+              everything_serves_mark() + "'):\n    time.sleep(0.01)\n" + script};
 }
 
 std::string contents(const std::string& path) {
@@ -58,7 +59,7 @@ TEST(Supervisor, StartsAndEndsInOrder) {
 
 TEST(Supervisor, EndsOnCtrlC) {
   RunningSkerry skerry(empty_plan("test"));
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   const std::vector<pid_t> children = children_of(skerry.pid());
   EXPECT_EQ(children.size(), 1U);
   skerry.signal(SIGINT);
@@ -96,7 +97,7 @@ TEST(Supervisor, RestartCountsBeforeEverythingServes) {
 
 TEST(Supervisor, StartsAgainWhatWasKilled) {
   RunningSkerry skerry(empty_plan("test"));
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   const pid_t first = skerry.row("test.vswitch")["pid"];
   kill_process(first);
   EXPECT_TRUE(eventually([&] {
@@ -109,7 +110,7 @@ TEST(Supervisor, StartsAgainWhatWasKilled) {
 
 TEST(Supervisor, GivesUpWhatDiesYoungAgainAndAgain) {
   RunningSkerry skerry(empty_plan("test"));
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_TRUE(eventually([&] {
     const json row = skerry.row("test.vswitch");
     if (row["state"] == "running") kill_process(row["pid"]);
@@ -124,7 +125,7 @@ TEST(Supervisor, RunsAProgramOnItsStack) {
   const std::string output = "/tmp/sk-output-" + std::to_string(::getpid());
   add(plan, "asks", orders("print(order('inode'))"), Restart::never, output);
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_TRUE(eventually([&] {
     return skerry.row("asks")["state"] == "ended" && skerry.row("asks.stack")["state"] == "ended";
   })) << skerry.ask(Command::ps).dump(1);
@@ -139,7 +140,7 @@ TEST(Supervisor, StartsAProgramAgainAsItsPlanSays) {
   const std::string output = "/tmp/sk-output-" + std::to_string(::getpid());
   add(plan, "fails", orders("print(order('inode')); sys.exit(1)"), Restart::on_failure, output);
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_TRUE(eventually([&] { return skerry.row("fails")["restarts"] >= 2; }));
   EXPECT_TRUE(eventually([&] { return std::ranges::count(contents(output), '\n') >= 2; }));
   std::istringstream lines(contents(output));
@@ -154,7 +155,7 @@ TEST(Supervisor, EndsAProgramWhoseStackDied) {
   Plan plan = empty_plan("test");
   add(plan, "asks", orders("order('die'); time.sleep(1000)"));
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_TRUE(eventually([&] { return skerry.row("asks")["state"] == "ended"; })) << skerry.log();
   EXPECT_EQ(skerry.row("asks.stack")["state"], "ended");
   EXPECT_EQ(skerry.row("asks.stack")["restarts"], 0);
@@ -172,7 +173,7 @@ TEST(Supervisor, StartsAProgramAgainWithANewStack) {
              "time.sleep(1000)"),
       Restart::on_failure, output);
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_TRUE(eventually([&] { return std::ranges::count(contents(output), '\n') >= 2; })) << skerry.log();
   std::istringstream lines(contents(output));
   uint64_t first = 0, second = 0;
@@ -192,7 +193,7 @@ TEST(Supervisor, GivesNeighboursOfADeadVswitchNewLinks) {
   add(plan, "one", {"/bin/sleep", "1000"});
   add(plan, "two", {"/bin/sleep", "1000"});
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   kill_process(skerry.row("test.vswitch")["pid"]);
   EXPECT_TRUE(eventually([&] { return skerry.counter("one.stack", "relinks") == 1; }));
   EXPECT_TRUE(eventually([&] { return skerry.counter("two.stack", "relinks") == 1; }));
@@ -204,7 +205,7 @@ TEST(Supervisor, KillsWhatHangs) {
   Plan plan = empty_plan("test");
   add(plan, "asks", orders("order('hang'); time.sleep(1000)"), Restart::always);
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_TRUE(eventually([&] { return skerry.row("asks.stack")["restarts"] == 1; }));
   EXPECT_THAT(skerry.log(), HasSubstr("asks.stack hangs: no breath for 5 s"));
 }
@@ -214,7 +215,7 @@ TEST(Supervisor, EndsWhoeverBrokeHisLink) {
   Plan plan = empty_plan("test");
   add(plan, "asks", orders("order('lie'); time.sleep(1000)"));
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_TRUE(eventually([&] { return skerry.row("asks")["state"] == "ended"; })) << skerry.log();
   EXPECT_THAT(skerry.log(), HasSubstr("asks.stack broke its link to test.vswitch and is ended"));
   EXPECT_EQ(skerry.row("test.vswitch")["restarts"], 0);
@@ -225,7 +226,7 @@ TEST(Supervisor, SaysThatASandboxWasViolated) {
   Plan plan = empty_plan("test");
   add(plan, "asks", orders("order('forbidden'); time.sleep(1000)"));
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_TRUE(eventually([&] { return skerry.row("asks")["state"] == "ended"; }));
   EXPECT_THAT(skerry.log(), HasSubstr("asks.stack was killed by its sandbox"));
 }
@@ -250,7 +251,7 @@ std::string read_all(const Fd& fd) {
 // `skerry run`: joins, starts the launcher itself, and the network ends with its last program.
 TEST(Supervisor, LetsAProgramJoinAndEndsWithTheLast) {
   RunningSkerry skerry(empty_plan("test", true));
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   int output[2];
   ASSERT_EQ(::pipe2(output, O_CLOEXEC), 0);
   const Fd output_read(output[0]);
@@ -276,7 +277,7 @@ TEST(Supervisor, LetsAProgramJoinAndEndsWithTheLast) {
 
 TEST(Supervisor, AnAttachedProgramEndsWithItsStackAndSaysSo) {
   RunningSkerry skerry(empty_plan("test"));
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   int output[2];
   ASSERT_EQ(::pipe2(output, O_CLOEXEC), 0);
   const Fd output_read(output[0]);
@@ -299,7 +300,7 @@ TEST(Supervisor, AnAttachedProgramEndsWithItsStackAndSaysSo) {
 
 TEST(Supervisor, ForgetsAProgramWhoseLauncherNeverCame) {
   RunningSkerry skerry(empty_plan("test"));
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   { const ControlLine dropped = skerry.call(run_request("one", {"/bin/true"})); }
   EXPECT_TRUE(eventually([&] { return skerry.row("one").is_null(); }));
   EXPECT_EQ(skerry.row("test.vswitch")["state"], "running");
@@ -307,7 +308,7 @@ TEST(Supervisor, ForgetsAProgramWhoseLauncherNeverCame) {
 
 TEST(Supervisor, RefusesATakenName) {
   RunningSkerry skerry(empty_plan("test"));
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   const ControlLine first = skerry.call(run_request("one", {"/bin/sleep", "1000"}));
   const json second =
       json::parse(skerry.call(run_request("one", {"/bin/sleep", "1000"})).line, nullptr, false);
@@ -321,7 +322,7 @@ TEST(Supervisor, AsksEveryStackForItsSockets) {
   add(plan, "one", {"/bin/sleep", "1000"});
   add(plan, "two", {"/bin/sleep", "1000"});
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   const json reply = skerry.ask(Command::ss);
   EXPECT_THAT(reply["sockets"], testing::UnorderedElementsAre(json({{"program", "one"}, {"proto", "tcp"}}),
                                                               json({{"program", "two"}, {"proto", "tcp"}})));
@@ -333,7 +334,7 @@ TEST(Supervisor, LeavesNothingRunningWhenItIsKilled) {
   Plan plan = empty_plan("test");
   add(plan, "one", {"/bin/sleep", "1000"});
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   std::vector<pid_t> pids;
   EXPECT_TRUE(eventually([&] {
     pids = children_of(skerry.pid());
@@ -352,7 +353,7 @@ TEST(Supervisor, LeavesNothingRunningWhenItIsKilled) {
 
 TEST(Supervisor, AttachedProgramsEndWithAKilledSupervisor) {
   RunningSkerry skerry(empty_plan("test"));
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   int output[2];
   ASSERT_EQ(::pipe2(output, O_CLOEXEC), 0);
   const Fd output_read(output[0]);
@@ -368,7 +369,7 @@ TEST(Supervisor, AttachedProgramsEndWithAKilledSupervisor) {
 
 TEST(Supervisor, DownEndsAttachedPrograms) {
   RunningSkerry skerry(empty_plan("test"));
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   const pid_t one = skerry.launch(skerry.call(run_request("one", {"/bin/sleep", "1000"})), null.get());
   EXPECT_TRUE(eventually([&] { return skerry.row("one.stack")["state"] == "running"; }));
@@ -385,7 +386,7 @@ std::string interfaces_of(pid_t pid) {
 TEST(Supervisor, KeepsTheTapDeviceWhileItsDriverIsReplaced) {
   if (::geteuid() != 0 || ::access("/dev/net/tun", F_OK) != 0) GTEST_SKIP() << "needs root and /dev/net/tun";
   RunningSkerry skerry(empty_plan("test", false, Uplink::tap), true);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_THAT(interfaces_of(skerry.pid()), HasSubstr("sk-test:"));
   const json driver = skerry.row("test.tap");
   EXPECT_EQ(driver["state"], "running");
@@ -414,7 +415,7 @@ TEST(Supervisor, IsIdleWhenNothingHappens) {
   Plan plan = empty_plan("test");
   add(plan, "one", {"/bin/sleep", "1000"});
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   const auto cpu_ns = [&](pid_t pid) {
     clockid_t clock;
     timespec used{};
@@ -482,7 +483,7 @@ TEST(PasstOfAProgramThatEnded, EndsWithItsDriver) {
   add(plan, "one", {"/bin/sleep", "1"});
   add(plan, "two", {"/bin/sleep", "1000"});
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   EXPECT_TRUE(eventually([&] { return skerry.row("one")["state"] == "ended"; }));
   EXPECT_TRUE(eventually([&] { return skerry.row("one.uplink")["state"] == "ended"; })) << skerry.log();
   EXPECT_TRUE(skerry.row("one.uplink.passt").is_null());
@@ -495,7 +496,7 @@ TEST(ResolverOfAProgram, ComesBackAndEndsWithIt) {
   add(plan, "one", {"/bin/sleep", "1000"}, Restart::never, "", {{"", {0x0a4d0003}, 80, false}});
   add(plan, "two", {"/bin/sleep", "1000"});
   RunningSkerry skerry(plan);
-  ASSERT_EQ(skerry.ready_line()["ok"], true) << skerry.log();
+  ASSERT_EQ(skerry.ready_line(), json({{"ok", true}})) << skerry.log();
   kill_process(skerry.row("one.resolver")["pid"]);
   EXPECT_TRUE(eventually([&] { return skerry.row("one.resolver")["restarts"] == 1; })) << skerry.log();
   kill_process(skerry.row("one")["pid"]);
