@@ -44,15 +44,7 @@ inline Octets set_ct_mark(uint8_t mark) {
 }
 
 inline Octets said(const Ends& ends, uint32_t seq, uint32_t ack, const std::string& text) {
-  Octets tcp(20);
-  store_be16(&tcp[0], ends.from_port);
-  store_be16(&tcp[2], ends.to_port);
-  store_be32(&tcp[4], seq);
-  store_be32(&tcp[8], ack);
-  tcp[12] = 5 << 4;
-  tcp[13] = kAck;
-  store_be16(&tcp[14], 60000);
-  return v4(kProtocolTcp, ends.from, ends.to, join(tcp, Octets(text.begin(), text.end())));
+  return segment(ends, kAck, seq, ack, Octets(text.begin(), text.end()));
 }
 
 // A client elsewhere and a server here. What either says ends in a line, unless a test says otherwise.

@@ -62,7 +62,8 @@ inline Octets datagram(const Ends& ends, const Octets& payload = {1, 2, 3}) {
   store_be16(&udp[4], static_cast<uint16_t>(8 + payload.size()));
   return v4(kProtocolUdp, ends.from, ends.to, join(udp, payload));
 }
-inline Octets segment(const Ends& ends, uint8_t flags, uint32_t seq = 100, uint32_t ack = 0) {
+inline Octets segment(const Ends& ends, uint8_t flags, uint32_t seq = 100, uint32_t ack = 0,
+                      const Octets& payload = {}) {
   Octets tcp(20);
   store_be16(&tcp[0], ends.from_port);
   store_be16(&tcp[2], ends.to_port);
@@ -71,7 +72,7 @@ inline Octets segment(const Ends& ends, uint8_t flags, uint32_t seq = 100, uint3
   tcp[12] = 5 << 4;
   tcp[13] = flags;
   store_be16(&tcp[14], 1000);
-  return v4(kProtocolTcp, ends.from, ends.to, tcp);
+  return v4(kProtocolTcp, ends.from, ends.to, join(tcp, payload));
 }
 inline Octets error_about(const Octets& quoted, uint32_t from, uint32_t to, uint8_t type = 3) {
   return v4(kProtocolIcmp, from, to, join(Octets{type, 1, 0, 0, 0, 0, 0, 0}, quoted));

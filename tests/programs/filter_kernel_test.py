@@ -38,16 +38,25 @@ class TheKernel(unittest.TestCase):
         if code:
             self.skipTest(f"this kernel takes no nftables rules: {output.strip()}")
 
-    @needs_tap
-    def test_agrees_with_us(self):
+    def compared(self, worker, product, rulesets, *options, more=0):
+        """What `worker` counted while it compared so many drawn rulesets with the kernel's, which agreed."""
         folder = tempfile.mkdtemp(prefix="skerry-filter-")
-        code, output = run(["unshare", "--net", "python3", "-B", WORKER, ROOT / "build/skerry", "--seed", self.SEED, "--rulesets", self.RULESETS,
-                            "--connections", self.CONNECTIONS, "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.RULESETS + self.CONNECTIONS, check=False, whole_group=True)
+        code, output = run(["unshare", "--net", "python3", "-B", worker, ROOT / "build" / product, "--seed", self.SEED, "--rulesets", rulesets, "--packets", self.PACKETS,
+                            "--folder", folder, *options], timeout_s=100 + rulesets + more, check=False, whole_group=True)
         if code == SKIPPED:
             self.skipTest(output)
         self.assertEqual(code, 0, output)
         shutil.rmtree(folder)
-        counts = json.loads(output)
+        return json.loads(output)
+
+    def enough_were_compared(self, counts, rulesets):
+        self.assertEqual(counts.get("rulesets", 0) + counts.get("given up", 0) + counts.get("refused by both", 0), rulesets, counts)
+        if counts.get("given up", 0) > rulesets * .1:
+            self.skipTest(f"this machine was too slow for {counts['given up']} of {rulesets} rulesets; the others agree")
+
+    @needs_tap
+    def test_agrees_with_us(self):
+        counts = self.compared(WORKER, "skerry", self.RULESETS, "--connections", self.CONNECTIONS, more=self.CONNECTIONS)
         # So that it cannot pass because nothing was compared.
         self.assertGreaterEqual(counts["rulesets"], self.RULESETS * .9, counts)
         too_slow = counts.get("given up", 0)
@@ -61,17 +70,8 @@ class TheKernel(unittest.TestCase):
 
     @needs_tap
     def test_translates_as_we_do(self):
-        folder = tempfile.mkdtemp(prefix="skerry-filter-")
-        code, output = run(["unshare", "--net", "python3", "-B", NAT_WORKER, ROOT / "build/skerry", "--seed", self.SEED, "--rulesets", self.TRANSLATIONS,
-                            "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.TRANSLATIONS, check=False, whole_group=True)
-        if code == SKIPPED:
-            self.skipTest(output)
-        self.assertEqual(code, 0, output)
-        shutil.rmtree(folder)
-        counts = json.loads(output)
-        self.assertEqual(counts.get("rulesets", 0) + counts.get("given up", 0) + counts.get("refused by both", 0), self.TRANSLATIONS, counts)
-        if counts.get("given up", 0) > self.TRANSLATIONS * .1:
-            self.skipTest(f"this machine was too slow for {counts['given up']} of {self.TRANSLATIONS} rulesets; the others agree")
+        counts = self.compared(NAT_WORKER, "skerry", self.TRANSLATIONS)
+        self.enough_were_compared(counts, self.TRANSLATIONS)
         self.assertLessEqual(counts.get("drawn ports", 0), counts["rulesets"] * .4, counts)
         self.assertGreaterEqual(counts["of IPv6"], self.TRANSLATIONS * .1, counts)
         self.assertGreaterEqual(counts["translated"], counts["packets"] * .1, counts)
@@ -79,30 +79,14 @@ class TheKernel(unittest.TestCase):
 
     @needs_tap
     def test_expects_what_we_do(self):
-        folder = tempfile.mkdtemp(prefix="skerry-filter-")
-        code, output = run(["unshare", "--net", "python3", "-B", NAT_WORKER, ROOT / "build/skerry", "--seed", self.SEED, "--rulesets", self.CONVERSATIONS,
-                            "--packets", self.PACKETS, "--folder", folder, "--ftp"], timeout_s=100 + self.CONVERSATIONS, check=False, whole_group=True)
-        if code == SKIPPED:
-            self.skipTest(output)
-        self.assertEqual(code, 0, output)
-        shutil.rmtree(folder)
-        counts = json.loads(output)
-        self.assertEqual(counts.get("rulesets", 0) + counts.get("given up", 0) + counts.get("refused by both", 0), self.CONVERSATIONS, counts)
-        if counts.get("given up", 0) > self.CONVERSATIONS * .1:
-            self.skipTest(f"this machine was too slow for {counts['given up']} of {self.CONVERSATIONS} rulesets; the others agree")
+        counts = self.compared(NAT_WORKER, "skerry", self.CONVERSATIONS, "--ftp")
+        self.enough_were_compared(counts, self.CONVERSATIONS)
         self.assertGreaterEqual(counts["expected"], counts["rulesets"], counts)
         self.assertGreaterEqual(min(counts["accept"], counts["drop"]), counts["packets"] * .02, counts)
 
     @needs_tap
     def test_agrees_at_the_link_and_in_arp(self):
-        folder = tempfile.mkdtemp(prefix="skerry-filter-")
-        code, output = run(["unshare", "--net", "python3", "-B", LINK_WORKER, ROOT / "build/skerry", "--seed", self.SEED, "--rulesets", self.LINKS,
-                            "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.LINKS, check=False, whole_group=True)
-        if code == SKIPPED:
-            self.skipTest(output)
-        self.assertEqual(code, 0, output)
-        shutil.rmtree(folder)
-        counts = json.loads(output)
+        counts = self.compared(LINK_WORKER, "skerry", self.LINKS)
         self.assertGreaterEqual(counts["rulesets"], self.LINKS * .9, counts)
         self.assertGreaterEqual(counts["counters of rules"], self.LINKS, counts)
         self.assertGreaterEqual(counts["answers"], self.LINKS, counts)
@@ -110,14 +94,7 @@ class TheKernel(unittest.TestCase):
 
     @needs_tap
     def test_agrees_at_the_switch(self):
-        folder = tempfile.mkdtemp(prefix="skerry-filter-")
-        code, output = run(["unshare", "--net", "python3", "-B", BRIDGE_WORKER, ROOT / "build/bench-switch", "--seed", self.SEED, "--rulesets", self.BRIDGES,
-                            "--packets", self.PACKETS, "--folder", folder], timeout_s=100 + self.BRIDGES, check=False, whole_group=True)
-        if code == SKIPPED:
-            self.skipTest(output)
-        self.assertEqual(code, 0, output)
-        shutil.rmtree(folder)
-        counts = json.loads(output)
+        counts = self.compared(BRIDGE_WORKER, "bench-switch", self.BRIDGES)
         self.assertGreaterEqual(counts["rulesets"], self.BRIDGES * .9, counts)
         self.assertGreaterEqual(counts["counters of rules"], self.BRIDGES, counts)
         self.assertGreaterEqual(counts["copies"], counts["packets"] * .3, counts)
