@@ -65,10 +65,12 @@ class NoCancellation {
 long submit(long context, long count, iocb** requests);
 
 // One a file of names, called by start().
+void resolve_addrinfo();
 void resolve_aio();
 void resolve_exec();
 void resolve_gai();
 void resolve_io();
+void resolve_nameinfo();
 void resolve_process();
 void resolve_resolv();
 void resolve_shell();
@@ -76,6 +78,5 @@ void resolve_signals();
 void resolve_sockets();
 void resolve_stdio();
 void resolve_waiting();
-void resolve_netdb();
 
 }  // namespace skerry::preload

@@ -20,10 +20,12 @@ void say(const char* sentence) {
 }
 
 __attribute__((constructor)) void start() {
+  resolve_addrinfo();
   resolve_aio();
   resolve_exec();
   resolve_gai();
   resolve_io();
+  resolve_nameinfo();
   resolve_process();
   resolve_resolv();
   resolve_shell();
@@ -31,7 +33,6 @@ __attribute__((constructor)) void start() {
   resolve_sockets();
   resolve_stdio();
   resolve_waiting();
-  resolve_netdb();
   const client::Attach result = client::attach(sockets::kListenerName + 1);
   begin_strict();
   if (result == client::Attach::attached) {
