@@ -17,12 +17,12 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <string>
 
 #include "base/fd.hpp"
+#include "base/system_error.hpp"
 
 namespace skerry {
 namespace {
@@ -40,11 +40,6 @@ constexpr bool kSanitized = false;
 #endif
 
 constexpr unsigned kNobody = 65534;
-
-Error system_error(const std::string& what) {
-  const int number = errno;
-  return Error{what + ": " + std::strerror(number), number};
-}
 
 // Started by root, the process becomes nobody before it enters its user namespace: whatever escapes from the
 // walls below then owns no file on the host. A change of user clears the wish to die with the parent.

@@ -6,17 +6,9 @@
 #include <cstring>
 
 #include "base/check.hpp"
+#include "base/system_error.hpp"
 
 namespace skerry {
-namespace {
-
-Error system_error(const char* what) {
-  const int number = errno;
-  return Error{std::string(what) + ": " + std::strerror(number), number};
-}
-
-}  // namespace
-
 Result<std::pair<Fd, Fd>> create_control_pair() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)

@@ -6,18 +6,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <set>
+
+#include "base/system_error.hpp"
 
 namespace skerry {
 namespace {
 
 constexpr off_t kMaxTextBytes = 1 << 20;
-
-Error system_error(const std::string& what) {
-  const int number = errno;
-  return Error{what + ": " + std::strerror(number), number};
-}
 
 Result<std::string> read_whole(const Fd& memory) {
   struct stat status {};

@@ -5,8 +5,7 @@
 #include <sys/signalfd.h>
 #include <time.h>
 
-#include <cerrno>
-#include <cstring>
+#include "base/system_error.hpp"
 
 namespace skerry {
 
@@ -18,7 +17,7 @@ Result<Host> Host::create() {
   sigaddset(&terminate, SIGTERM);
   Fd signals(::signalfd(-1, &terminate, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals || ::sigprocmask(SIG_BLOCK, &terminate, nullptr) != 0 || ::signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-    return Error{std::string("cannot set up signals: ") + std::strerror(errno), errno};
+    return system_error("cannot set up signals");
   Host host(std::move(*waiter), std::move(signals));
   const Result<void> watched =
       host.waiter_.watch(host.signals_.get(), [stop = host.stop_.get()](uint32_t) { *stop = true; });

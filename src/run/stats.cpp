@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
+
+#include "base/system_error.hpp"
 
 namespace skerry {
 namespace {
@@ -15,11 +16,6 @@ namespace {
 constexpr uint64_t kMagic = 0x736b657272797374;  // "skerryst"
 constexpr uint32_t kVersion = 1;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
-
-Error system_error(const char* what) {
-  const int number = errno;
-  return Error{std::string(what) + ": " + std::strerror(number), number};
-}
 
 Result<void*> map_page(const Fd& memory, int protection) {
   struct stat status {};

@@ -3,17 +3,13 @@
 #include <sys/epoll.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "base/system_error.hpp"
 
 namespace skerry {
 namespace {
 
 constexpr int kEventsPerWait = 32;
-
-Error system_error(const char* what) {
-  const int number = errno;
-  return Error{std::string(what) + ": " + std::strerror(number), number};
-}
 
 }  // namespace
 

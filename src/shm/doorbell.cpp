@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "base/system_error.hpp"
 
 namespace skerry {
 namespace {
@@ -20,7 +21,7 @@ Result<Fd> own_pipe_end(Fd fd, int access) {
     return Error{access == O_WRONLY ? "the ringer's doorbell must be the write end of a pipe"
                                     : "the sleeper's doorbell must be the read end of a pipe"};
   if (::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
-    return Error{std::string("cannot make a doorbell non-blocking: ") + std::strerror(errno), errno};
+    return system_error("cannot make a doorbell non-blocking");
   return fd;
 }
 
@@ -28,8 +29,7 @@ Result<Fd> own_pipe_end(Fd fd, int access) {
 
 Result<DoorbellPipe> DoorbellPipe::create() {
   int ends[2];
-  if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0)
-    return Error{std::string("cannot create a doorbell: ") + std::strerror(errno), errno};
+  if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return system_error("cannot create a doorbell");
   return DoorbellPipe{Fd(ends[1]), Fd(ends[0])};
 }
 

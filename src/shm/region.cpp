@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
+
+#include "base/system_error.hpp"
 
 namespace skerry {
 namespace {
@@ -17,11 +18,6 @@ constexpr unsigned MFD_NOEXEC_SEAL = 8;  // Linux 6.3
 #endif
 
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-
-Error system_error(const char* what) {
-  const int number = errno;
-  return Error{std::string(what) + ": " + std::strerror(number), number};
-}
 
 size_t whole_pages(size_t bytes) {
   const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));

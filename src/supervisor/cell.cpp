@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
+#include "base/system_error.hpp"
 #include "supervisor/cell_init.hpp"
 #include "supervisor/cell_signals.hpp"
 #include "supervisor/program_file.hpp"
@@ -22,11 +22,6 @@
 
 namespace skerry::supervisor {
 namespace {
-
-Error system_error(const std::string& what) {
-  const int number = errno;
-  return Error{what + ": " + std::strerror(number), number};
-}
 
 Result<void> write_text(const std::string& path, const std::string& text) {
   const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));

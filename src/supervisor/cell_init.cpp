@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/system_error.hpp"
 #include "run/control.hpp"
 #include "supervisor/cell_filter.hpp"
 #include "supervisor/cell_signals.hpp"
@@ -28,11 +29,6 @@ namespace {
 
 constexpr std::string_view kListenerName = "skerry";  // in the abstract namespace, so behind a NUL
 constexpr int kListenerBacklog = 4096;
-
-Error system_error(const std::string& what) {
-  const int number = errno;
-  return Error{what + ": " + std::strerror(number), number};
-}
 
 // What a server that root started needs to change its user, to own its files and to shut itself in
 // (docs/security.md, "chroot"); nothing for the network,

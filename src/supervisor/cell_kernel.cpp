@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/system_error.hpp"
 #include "supervisor/cell_mounts.hpp"
 
 namespace skerry::supervisor {

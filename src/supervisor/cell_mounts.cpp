@@ -6,17 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
+
+#include "base/system_error.hpp"
 
 namespace skerry::supervisor {
 
 namespace fs = std::filesystem;
-
-Error system_error(const std::string& what) {
-  const int number = errno;
-  return Error{what + ": " + std::strerror(number), number};
-}
 
 bool lies_in(const std::string& path, const std::string& directory) {
   return path == directory || (path.starts_with(directory) && path[directory.size()] == '/');

@@ -11,9 +11,6 @@
 
 namespace skerry::supervisor {
 
-// Of the call that has just failed.
-Error system_error(const std::string& what);
-
 bool lies_in(const std::string& path, const std::string& directory);
 bool exists(const std::string& path);
 

@@ -5,9 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <string>
+
+#include "base/system_error.hpp"
 
 namespace skerry::supervisor {
 
@@ -19,7 +19,7 @@ Result<Fd> take_over_signals() {
     ::sigdelset(&all, number);
   Fd signals(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals || ::sigprocmask(SIG_SETMASK, &all, nullptr) != 0)
-    return Error{std::string("cannot take over the signals: ") + std::strerror(errno), errno};
+    return system_error("cannot take over the signals");
   return signals;
 }
 

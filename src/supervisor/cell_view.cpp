@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/system_error.hpp"
 #include "supervisor/cell_kernel.hpp"
 #include "supervisor/cell_mounts.hpp"
 
