@@ -17,8 +17,6 @@ namespace skerry::filter {
 namespace {
 
 constexpr unsigned kDeepestJump = 16;
-constexpr size_t kLongestHeader = 60;  // of IPv4, and of TCP
-constexpr size_t kLongestError = 200;  // an ICMP error, up to the ports of the packet that it quotes
 constexpr int32_t kConntrackPriority = -200;
 
 // Where destinations are translated before what filters looks, and sources behind it (NF_IP_PRI_NAT_DST).
@@ -30,41 +28,6 @@ int32_t nat_priority(Hook hook) {
 }
 
 }  // namespace
-
-// A rule about connections makes Linux track those of its table's family.
-void Engine::track_family(Family family) {
-  if (family != Family::ip6) tracks_[false] = true;
-  if (family != Family::ip) tracks_[true] = true;
-  needed_bytes_ = std::max(needed_bytes_, kLongestError);
-}
-
-// Places for hits, how far into packets the rules look, and whether packets are tracked.
-void Engine::look_ahead(const Pause& pause) {
-  size_t places = 0;
-  for (const Chain& chain : ruleset_.chains) {
-    first_hits_.push_back(places);
-    places += chain.rules.size() + 1;
-    const Family family = ruleset_.tables[chain.table].family;
-    for (const Rule& rule : chain.rules) {
-      pause();
-      for (const Expression& expression : rule.expressions) {
-        look_at(expression.action);
-        if (std::holds_alternative<LoadCt>(expression.action) ||
-            std::holds_alternative<StoreCt>(expression.action))
-          track_family(family);
-        if (const auto* translate = std::get_if<Translate>(&expression.action))
-          track_family(translate->family);
-        const auto* load = std::get_if<LoadPayload>(&expression.action);
-        if (load == nullptr) continue;
-        if (knows_flows(family)) memory_.watch(*load);
-        const size_t before = load->base == HeaderBase::transport ? kLongestHeader : 0;
-        needed_bytes_ = std::max(needed_bytes_, before + load->offset + load->length);
-      }
-    }
-  }
-  pause.resize(hits_, places);
-  if (places > 0) memory_.make_room();
-}
 
 void Engine::hit(uint32_t chain, size_t rule, TimeNs now) {
   const size_t place = first_hits_[chain] + rule;
@@ -105,49 +68,13 @@ const Element* Engine::find(uint32_t set, const uint8_t* key, TimeNs now) {
   return set_indexes_[set]->find(ruleset_.sets[set], key);
 }
 
-void Engine::make_dynamic_sets(TimeNs now, const Pause& pause) {
-  size_t sets = 0, places = ruleset_.stateful.size();
-  for (const Set& set : ruleset_.sets) {
-    if (!set.dynamic) continue;
-    ++sets;
-    places += set.most_elements * set.element_expressions.size();
-  }
-  dynamic_sets_.reserve(sets);
-  pause.reserve(ruleset_.stateful, places);
-  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
-    const Set& set = ruleset_.sets[i];
-    if (!set.dynamic) continue;
-    dynamic_of_[i] = &dynamic_sets_.emplace_back(set, secret_,
-                                                 static_cast<uint32_t>(ruleset_.stateful.size()), now, pause);
-    for (uint32_t element = 0; element < set.most_elements; ++element, pause())
-      ruleset_.stateful.insert(ruleset_.stateful.end(), set.element_expressions.begin(),
-                               set.element_expressions.end());
-  }
-  pause.resize(tallies_, places);
-  for (uint32_t i = 0; i < tallies_.size(); ++i, pause()) {
-    if (ruleset_.stateful[i].kind == StatefulKind::connections) connections_.make_room(places, pause);
-    begin(i);
-  }
-  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {  // what the text says that elements have counted
-    if (dynamic_of_[i] == nullptr) continue;
-    const Set& set = ruleset_.sets[i];
-    for (const Element& given : set.elements) {
-      pause();
-      const Element* element = dynamic_of_[i]->find(&set.keys[given.key], now);
-      for (size_t k = 0; element != nullptr && k < given.counters.size(); ++k)
-        tallies_[element->counters[k]] = tallies_[given.counters[k]];
-    }
-  }
-}
-
 Engine::Engine(Ruleset ruleset, TimeNs now, const SipKey& secret, Search search, const Pause& pause)
     : ruleset_(std::move(ruleset)),
       secret_(secret),
       number_states_(ruleset_.number_states),
       drawn_(static_cast<uint64_t>(now)),
       dynamic_of_(ruleset_.sets.size()),
-      search_(search),
-      needed_bytes_(2 * kLongestHeader) {
+      search_(search) {
   look_ahead(pause);
   const ConditionReader reader(ruleset_, pause);
   for (const Chain& chain : ruleset_.chains)

@@ -11,14 +11,11 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/system_error.hpp"
+
 namespace skerry::supervisor {
 
 namespace {
-
-Error system_error(std::string_view what, const std::string& path) {
-  const int number = errno;
-  return {fmt::format("{} {}: {}", what, path, std::strerror(number)), number};
-}
 
 Result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{};
@@ -36,9 +33,9 @@ Result<Fd> connect_to(const std::string& path) {
   const Result<sockaddr_un> address = address_of(path);
   if (!address) return address.error();
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return system_error("cannot make a socket for", path);
+  if (!fd) return system_error("cannot make a socket for " + path);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
-    return system_error("cannot connect to", path);
+    return system_error("cannot connect to " + path);
   }
   return fd;
 }
@@ -134,11 +131,11 @@ Result<ControlListener> ControlListener::create(const std::string& path) {
   const Result<sockaddr_un> address = address_of(path);
   if (!address) return address.error();
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return system_error("cannot make a socket for", path);
+  if (!fd) return system_error("cannot make a socket for " + path);
   ::unlink(path.c_str());
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
       ::chmod(path.c_str(), 0600) != 0 || ::listen(fd.get(), 64) != 0) {
-    return system_error("cannot listen at", path);
+    return system_error("cannot listen at " + path);
   }
   return ControlListener(std::move(fd));
 }

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/system_error.hpp"
 #include "run/env.hpp"
 #include "supervisor/sandbox.hpp"
 
@@ -20,7 +21,7 @@ namespace {
 
 Result<Fd> open_output(const std::string& path) {
   Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!file) return Error{fmt::format("cannot write {}: {}", path, std::strerror(errno)), errno};
+  if (!file) return system_error("cannot write " + path);
   return file;
 }
 

@@ -6,10 +6,10 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 #include <optional>
 #include <sstream>
 
+#include "base/system_error.hpp"
 #include "wire/address_text.hpp"
 
 namespace skerry::supervisor {
@@ -108,9 +108,7 @@ Result<Fd> open_name_server(const std::string& text) {
       is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6);
   if (socket && ::connect(socket.get(), address, is_v4 ? sizeof v4 : sizeof v6) == 0) return socket;
   if (socket || errno == EAFNOSUPPORT) socket = Fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket)
-    return Error{fmt::format("cannot make a socket for the name server {}: {}", text, std::strerror(errno)),
-                 errno};
+  if (!socket) return system_error("cannot make a socket for the name server " + text);
   return socket;
 }
 

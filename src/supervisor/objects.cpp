@@ -5,9 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <cerrno>
-#include <cstring>
-
+#include "base/system_error.hpp"
 #include "driver/afxdp/xdp_device.hpp"
 #include "driver/interface_watch.hpp"
 #include "driver/tap/tap_device.hpp"
@@ -27,7 +25,7 @@ Result<Fd> create_memory(const std::string& name, size_t bytes) {
   Result<Region> region = Region::create(("skerry-" + name).c_str(), bytes);
   if (!region) return region.error();
   Fd fd(::fcntl(region->fd(), F_DUPFD_CLOEXEC, 0));
-  if (!fd) return Error{"cannot keep the region " + name + ": " + std::strerror(errno), errno};
+  if (!fd) return system_error("cannot keep the region " + name);
   return fd;
 }
 
@@ -95,13 +93,13 @@ Result<void> Objects::create(const Object& object) {
     case ObjectKind::rules: {
       Fd none(::memfd_create(("skerry-" + object.name).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
       if (!none || ::fcntl(none.get(), F_ADD_SEALS, kSeals) != 0)
-        return Error{std::string("cannot make memory for rules: ") + std::strerror(errno), errno};
+        return system_error("cannot make memory for rules");
       return keep(std::move(none));
     }
     case ObjectKind::names: {
       int ends[2];
       if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-        return Error{std::string("cannot make a socket for a resolver: ") + std::strerror(errno), errno};
+        return system_error("cannot make a socket for a resolver");
       held_[object.name] = {Fd(ends[0]), Fd(ends[1]), {}, {}};
       return {};
     }

@@ -6,8 +6,8 @@
 #include <sys/wait.h>
 
 #include <cerrno>
-#include <cstring>
 
+#include "base/system_error.hpp"
 #include "supervisor/address_text.hpp"
 #include "supervisor/machine.hpp"
 
@@ -59,7 +59,7 @@ Result<Passt> Passt::start(const Object& device, int log_fd, bool looks_for_port
   }
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-    return Error{std::string("cannot make a socket for passt: ") + std::strerror(errno), errno};
+    return system_error("cannot make a socket for passt");
   Fd ours(ends[0]), theirs(ends[1]);
   // See kPasstHolds. Where the host allows less, what passt loses is sent again.
   ::setsockopt(theirs.get(), SOL_SOCKET, SO_SNDBUF, &kPasstSocketBytes, sizeof kPasstSocketBytes);

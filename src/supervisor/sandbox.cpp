@@ -14,6 +14,8 @@
 #include <fstream>
 #include <string>
 
+#include "base/system_error.hpp"
+
 namespace skerry::supervisor {
 namespace {
 
@@ -34,7 +36,7 @@ Result<void> check_version() {
 // Tried, not read from a sysctl: distributions forbid it in ways of their own.
 Result<void> check_user_namespaces() {
   const pid_t child = ::fork();
-  if (child < 0) return Error{std::string("cannot start a process: ") + std::strerror(errno), errno};
+  if (child < 0) return system_error("cannot start a process");
   if (child == 0) ::_exit(::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 ? 0 : errno);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {

@@ -14,17 +14,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/system_error.hpp"
 #include "run/env.hpp"
 
 namespace skerry::supervisor {
 namespace {
 
 constexpr int kFirstGrantFd = kEnvDescriptor + 1;
-
-Error system_error(const std::string& what) {
-  const int number = errno;
-  return Error{what + ": " + std::strerror(number), number};
-}
 
 // What the child could not do, sent through a pipe that a successful exec closes.
 struct Failure {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cerrno>
 #include <numeric>
 #include <set>
 #include <string>
@@ -18,6 +19,7 @@
 #include "base/result.hpp"
 #include "base/ring_math.hpp"
 #include "base/siphash.hpp"
+#include "base/system_error.hpp"
 
 namespace skerry {
 namespace {
@@ -141,6 +143,13 @@ TEST(Result, CarriesAValueOrASentence) {
   EXPECT_EQ(bad.error().system_error, ENOENT);
   EXPECT_TRUE(Result<void>());
   EXPECT_FALSE(Result<void>(Error{"no"}));
+}
+
+TEST(SystemError, SaysWhatWasTriedAndWhyNot) {
+  errno = ENOENT;
+  const Error error = system_error("cannot open the door");
+  EXPECT_EQ(error.message, "cannot open the door: No such file or directory");
+  EXPECT_EQ(error.system_error, ENOENT);
 }
 
 TEST(CheckDeathTest, NamesTheBrokenPromise) {
