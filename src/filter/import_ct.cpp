@@ -108,8 +108,9 @@ bool Import::helper(Family family, const Nest& nest, Stateful& into) {
   if (!knows_flows(family))
     return reader_.refuse(nest.at, EOPNOTSUPP,
                           "there are no connections in tables of this family: write inet, ip or ip6");
-  const auto wanted = of.empty() ? family : static_cast<Family>(load_be16(of.data()));
-  if (wanted != Family::inet && wanted != Family::ip && wanted != Family::ip6)
+  const uint16_t number = of.empty() ? static_cast<uint16_t>(family) : load_be16(of.data());
+  const auto wanted = static_cast<Family>(number);
+  if (number > UINT8_MAX || (wanted != Family::inet && wanted != Family::ip && wanted != Family::ip6))
     return reader_.refuse(nest[kHelperFamily].at, EAFNOSUPPORT, "a ct helper is for ip, ip6 or inet");
   if (wanted != family && wanted != Family::inet && family != Family::inet)
     return reader_.refuse(nest[kHelperFamily].at, EINVAL, "the table of this ct helper is of another family");

@@ -72,7 +72,8 @@ bool Import::meta(uint32_t table, const Nest& nest, Action& action) {
   }
   LoadMeta load{};
   if (!register_number(nest, kMetaTo, load.to)) return false;
-  load.key = static_cast<MetaKey>(key);
+  constexpr auto kNoKey = static_cast<MetaKey>(UINT8_MAX);
+  load.key = key < UINT8_MAX ? static_cast<MetaKey>(key) : kNoKey;
   const bool at_switch = ruleset_.tables[table].family == Family::bridge;
   switch (load.key) {
     case MetaKey::iif:

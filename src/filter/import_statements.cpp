@@ -94,6 +94,8 @@ bool Import::log(uint32_t, const Nest& nest, Action& action) {
   }
   if (nest.has(kLogGroup) && (nest.has(kLogLevel) || nest.has(nft::kLogFlags)))
     return reader_.refuse(nest.at, EINVAL, "a log goes to a group or has a level, not both");
+  if ((flags & ~kLogKnownFlags) != 0)
+    return reader_.refuse(nest[nft::kLogFlags].at, EINVAL, "a flag of log is not known here");
   if (text.level > 7) return reader_.refuse(nest[kLogLevel].at, EINVAL, "there is no such log level");
   const auto index = static_cast<uint32_t>(ruleset_.logs.size());
   pause_.push_back(ruleset_.logs, std::move(text));

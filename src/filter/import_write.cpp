@@ -19,17 +19,18 @@ bool Import::write_payload(const Nest& nest, Action& action) {
       !reader_.number(nest, kPayloadSumOffset, sum_offset) ||
       !reader_.number(nest, kPayloadSumFlags, sum_flags))
     return false;
-  store.base = static_cast<HeaderBase>(base);
-  if (store.base == HeaderBase::link)
+  if (base == static_cast<uint32_t>(HeaderBase::link))
     return reader_.refuse(nest[kPayloadBase].at, EOPNOTSUPP,
                           limits_.place == Place::vswitch
                               ? "a switch forwards link headers (ether) as they came: nothing can be written "
                                 "there"
                               : "nobody would see what is written into the link header (ether): a stack "
                                 "judges IP packets, before they have one on their way out");
-  if (store.base != HeaderBase::network && store.base != HeaderBase::transport)
+  if (base != static_cast<uint32_t>(HeaderBase::network) &&
+      base != static_cast<uint32_t>(HeaderBase::transport))
     return reader_.refuse(nest[kPayloadBase].at, EOPNOTSUPP,
                           "writing behind the transport header (@ih) is not supported");
+  store.base = static_cast<HeaderBase>(base);
   if (length == 0 || length > kRegisters * 4 || offset > UINT8_MAX || sum_offset > UINT8_MAX)
     return reader_.refuse(nest[kPayloadLength].at, ERANGE, "this part of a header is too long or too far in");
   if (sum_flags > kSumTransport)

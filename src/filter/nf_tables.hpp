@@ -189,6 +189,7 @@ enum Limit : uint16_t { kLimitRate = 1, kLimitUnit, kLimitBurst, kLimitType, kLi
 enum Quota : uint16_t { kQuotaBytes = 1, kQuotaFlags, kQuotaConsumed = 4 };
 enum Connlimit : uint16_t { kConnlimitCount = 1, kConnlimitFlags };
 enum Log : uint16_t { kLogGroup = 1, kLogPrefix, kLogSnaplen, kLogThreshold, kLogLevel, kLogFlags };
+inline constexpr uint32_t kLogKnownFlags = 0x2f;  // NF_LOG_MASK
 enum Reject : uint16_t { kRejectType = 1, kRejectCode };
 enum Nat : uint16_t {
   kNatType = 1,

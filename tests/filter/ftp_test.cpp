@@ -219,6 +219,11 @@ TEST(FtpRules, TheOneHelperIsFtp) {
   EXPECT_EQ(object(helper_words("tftp")), EOPNOTSUPP);
   EXPECT_EQ(object(helper_words("ftp", kProtocolUdp)), EOPNOTSUPP);
   EXPECT_EQ(object(helper_words("ftp", kProtocolTcp, nft::kArp)), EAFNOSUPPORT);
+  EXPECT_EQ(
+      object(join(attribute(nft::kHelperName, text("ftp")), attribute(nft::kHelperFamily, {1, nft::kInet}),
+                  attribute(nft::kHelperProtocol, {kProtocolTcp}))),
+      EAFNOSUPPORT)
+      << "257";
   EXPECT_EQ(object(attribute(nft::kHelperName, text("ftp"))), EINVAL);
   EXPECT_EQ(object(attribute(nft::kHelperProtocol, {kProtocolTcp})), EINVAL);
   EXPECT_EQ(object(join(attribute(nft::kHelperName, text("ftp")), attribute(nft::kHelperProtocol, {6}))), 0)

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-#include "filter/batch.hpp"
+#include "filter/write_batch.hpp"
 
 namespace skerry::filter {
 namespace {
@@ -166,6 +166,74 @@ TEST(Load, RefusesWhatTheKernelRefuses) {
     ASSERT_TRUE(found) << each.name;
     EXPECT_EQ(found->error, each.error) << each.name << ": " << found->sentence;
     EXPECT_THAT(found->sentence, HasSubstr(each.sentence)) << each.name;
+  }
+}
+
+// Numbers have 32 bits on their way here, most of them fewer where they are kept.
+TEST(Load, ANumberThatIsTooLargeIsNoOther) {
+  using namespace nft;
+  struct Number {
+    const char* expression;
+    uint16_t attribute;
+    uint32_t sound;
+    Octets more;
+  };
+  const Octets to = number(kPayloadTo, 1), part = join(number(kPayloadOffset, 0), number(kPayloadLength, 4));
+  const Octets by = number(kByteorderFrom, 1), swap = number(kByteorderTo, 1);
+  const Octets cidr = join(value(kBitwiseMask, be32(1)), value(kBitwiseXor, be32(0)));
+  const std::vector<Number> all = {
+      {"meta", kMetaKey, 16, number(kMetaTo, 1)},
+      {"meta", kMetaKey, 3, number(kMetaFrom, 1)},
+      {"meta", kMetaTo, 1, number(kMetaKey, 16)},
+      {"ct", kCtKey, 0, number(kCtTo, 1)},
+      {"ct", kCtKey, 3, number(kCtFrom, 1)},
+      {"socket", kSocketKey, 0, number(kSocketTo, 1)},
+      {"payload", kPayloadBase, 1, join(to, part)},
+      {"payload", kPayloadLength, 4, join(to, number(kPayloadBase, 1), number(kPayloadOffset, 0))},
+      {"payload", kPayloadBase, 1, join(number(kPayloadFrom, 1), part)},
+      {"payload", kPayloadOffset, 4,
+       join(number(kPayloadFrom, 1), number(kPayloadBase, 1), number(kPayloadLength, 4))},
+      {"payload", kPayloadLength, 4,
+       join(number(kPayloadFrom, 1), number(kPayloadBase, 1), number(kPayloadOffset, 4))},
+      {"payload", kPayloadSumType, 1, join(number(kPayloadFrom, 1), number(kPayloadBase, 1), part)},
+      {"payload", kPayloadSumOffset, 10,
+       join(number(kPayloadFrom, 1), number(kPayloadBase, 1), number(kPayloadSumType, 1), part)},
+      {"payload", kPayloadSumFlags, 1, join(number(kPayloadFrom, 1), number(kPayloadBase, 1), part)},
+      {"cmp", kCmpOperation, 0, join(number(kCmpFrom, 1), value(kCmpData, be32(1)))},
+      {"range", kRangeOperation, 0,
+       join(number(kRangeFrom, 1), value(kRangeLow, be32(1)), value(kRangeHigh, be32(2)))},
+      {"bitwise", kBitwiseOperation, 0,
+       join(number(kBitwiseFrom, 1), number(kBitwiseTo, 1), number(kBitwiseLength, 4), cidr)},
+      {"bitwise", kBitwiseLength, 4, join(number(kBitwiseFrom, 1), number(kBitwiseTo, 1), cidr)},
+      {"byteorder", kByteorderOperation, 0,
+       join(by, swap, number(kByteorderLength, 4), number(kByteorderSize, 4))},
+      {"byteorder", kByteorderLength, 4,
+       join(by, swap, number(kByteorderOperation, 0), number(kByteorderSize, 4))},
+      {"byteorder", kByteorderSize, 4,
+       join(by, swap, number(kByteorderOperation, 0), number(kByteorderLength, 4))},
+      {"limit", kLimitType, 0, join(attribute(kLimitRate, be64(1)), attribute(kLimitUnit, be64(1)))},
+      {"limit", nft::kLimitFlags, 0, join(attribute(kLimitRate, be64(1)), attribute(kLimitUnit, be64(1)))},
+      {"quota", nft::kQuotaFlags, 0, attribute(kQuotaBytes, be64(1))},
+      {"connlimit", kConnlimitFlags, 0, number(kConnlimitCount, 1)},
+      {"log", nft::kLogLevel, 4, {}},
+      {"log", nft::kLogFlags, 1, {}},
+      {"reject", kRejectType, 0, attribute(kRejectCode, {0})},
+      {"numgen", kNumgenType, 0, join(number(kNumgenTo, 1), number(kNumgenModulus, 2))},
+      {"hash", kHashType, 1, join(number(kHashTo, 1), number(kHashModulus, 2))},
+      {"hash", kHashLength, 4, join(number(kHashFrom, 1), number(kHashTo, 1), number(kHashModulus, 2))},
+  };
+  for (const Number& each : all) {
+    const auto with = [&](uint32_t of) {
+      return refusal(in_a_rule(
+          join(payload(1, 0, 4), expression(each.expression, join(number(each.attribute, of), each.more)))));
+    };
+    const std::string name = std::string(each.expression) + " " + std::to_string(each.attribute);
+    EXPECT_FALSE(with(each.sound)) << name;
+    for (const unsigned above : {8, 16, 24, 31}) {
+      const auto found = with(each.sound + (1U << above));
+      ASSERT_TRUE(found) << name << " " << above;
+      EXPECT_NE(found->attribute, 0U) << name;
+    }
   }
 }
 
