@@ -1,13 +1,17 @@
 // How many open flows have met each `ct count` of a ruleset, or of an element of its sets. A flow counts
 // once, until it ends; nobody says when that is, so those that have ended are looked for when too many are
-// counted
-// in a list, and in all lists when there is no room for one more.
+// counted in a list, and in all lists when there is no room for one more.
+//
+// Lists are told by their numbers in a ruleset, but lie in memory that rulesets hand on: so one that goes on
+// in the next ruleset changes its owner, however many flows are in it.
 //
 // Read first: nf_conncount.c, nft_connlimit.c. Invariants: flows are only looked at, and only such as their
 // number says to be the same still; nothing is allocated but by make_room() and begin(); a packet looks at no
-// more than kMostSwept flows, and that once in a millisecond for each list, and for all.
+// more than kMostSwept flows, and that once in a millisecond for each list, and for all; a list is there
+// while something is in it.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "base/pause.hpp"
@@ -24,7 +28,7 @@ class ConnectionCounts {
 
   // For all flows that may be counted, in lists with numbers below `lists`; else begin() does it, at once.
   void make_room(size_t lists, const Pause& pause);
-  // What the destructor would do, in pieces.
+  // What the destructor would do, in pieces; and what nobody has taken over counts no more.
   void take_apart(const Pause& pause);
   // The list of that number is there from now on, and empty.
   void begin(uint32_t list);
@@ -34,10 +38,16 @@ class ConnectionCounts {
   // Nothing that it has counted is open, but for `except`. Looks at no more than kMostLooked that are not,
   // and forgets those.
   bool is_idle(uint32_t list, const Flow* except, TimeNs now);
-  // What the list of another ruleset has counted is counted here.
-  void take_over(uint32_t list, const ConnectionCounts& other, uint32_t from, TimeNs now);
+
+  // --- The lists of another ruleset, which goes on counting meanwhile: before anything is counted here
+  void join(const ConnectionCounts& other, const Pause& pause);
+  // What is in a list now is in this one too. What the other counts later in one that is empty now, or that
+  // it begins anew, is not.
+  void take_over(uint32_t list, const ConnectionCounts& other, uint32_t from);
 
  private:
+  static constexpr uint32_t kNobody = 0;
+
   struct Counted {
     const Flow* flow;  // null: the place is free
     uint32_t number, list;
@@ -48,22 +58,37 @@ class ConnectionCounts {
     uint32_t first = kNone, count = 0;
     uint32_t hand = kNone;  // where the next sweep begins
     TimeNs swept = kNever;
+    uint32_t owner = kNobody, number = 0;  // of the owner's
+    uint32_t times = 0;                    // that this place was another list's
+  };
+  struct Memory {
+    std::vector<Counted> counted;
+    std::vector<uint32_t> buckets;
+    std::vector<List> lists;  // by place; of free ones `first` leads to the next
+    uint32_t free_counted = kNone, free_lists = kNone;
+    uint32_t hand = 0;  // where the next sweep of all begins
+    TimeNs swept = kNever;
+    uint32_t owners = kNobody;  // that there ever were
+  };
+  struct Place {
+    uint32_t at = kNone, times = 0;
   };
 
-  static bool is_open(const Counted& counted, TimeNs now);
-  uint32_t& bucket_of(uint32_t list, uint32_t number);
-  uint32_t find(uint32_t list, const Flow& flow);
+  // Where the list is; kNone: it is empty.
+  uint32_t place_of(uint32_t list) const;
+  uint32_t count(uint32_t list) const;
+  bool is_open(const Counted& counted, TimeNs now) const;
+  uint32_t& bucket_of(uint32_t place, uint32_t number);
+  uint32_t find(uint32_t place, const Flow& flow);
   bool add(uint32_t list, const Flow& flow);
   void remove(uint32_t index);
+  void drop(uint32_t list);
   void sweep(uint32_t list, const Flow* except, TimeNs now);
   void sweep_all(const Flow* except, TimeNs now);
 
-  std::vector<List> lists_;
-  std::vector<Counted> counted_;
-  std::vector<uint32_t> buckets_;
-  uint32_t free_ = kNone;
-  uint32_t hand_ = 0;  // where the next sweep of all begins
-  TimeNs swept_ = kNever;
+  std::shared_ptr<Memory> memory_;
+  std::vector<Place> places_;  // by number
+  uint32_t owner_ = kNobody;
 };
 
 }  // namespace skerry::filter

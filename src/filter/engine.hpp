@@ -204,7 +204,7 @@ class Engine {
   struct Pair {
     uint32_t there, here;  // indices of the same thing, in the ruleset before and in this one
   };
-  void take_over_tally(uint32_t here, const Engine& old, uint32_t there, TimeNs now);
+  void take_over_tally(uint32_t here, const Engine& old, uint32_t there);
   void take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeNs now, const Pause& pause);
   void look_ahead(const Pause& pause);
   void make_dynamic_sets(TimeNs now, const Pause& pause);

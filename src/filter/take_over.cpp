@@ -83,11 +83,10 @@ void Engine::take_over(Engine& old, TimeNs now, const Pause& pause) {
   for (const Pair& each : tallies) tallies_[each.here] = old.tallies_[each.there];
 }
 
-void Engine::take_over_tally(uint32_t here, const Engine& old, uint32_t there, TimeNs now) {
+void Engine::take_over_tally(uint32_t here, const Engine& old, uint32_t there) {
   tallies_[here] = old.tallies_[there];
-  if (ruleset_.stateful[here].kind != StatefulKind::connections) return;
-  connections_.begin(here);  // of an element it may be the second time
-  connections_.take_over(here, old.connections_, there, now);
+  if (ruleset_.stateful[here].kind == StatefulKind::connections)
+    connections_.take_over(here, old.connections_, there);
 }
 
 // First all, then what has changed meanwhile, until that is so little that it is done at once. Where a pause
@@ -95,6 +94,7 @@ void Engine::take_over_tally(uint32_t here, const Engine& old, uint32_t there, T
 // they do not: so what is done at once is no more than some times what the packets of a pause change.
 void Engine::take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeNs now, const Pause& pause) {
   constexpr size_t kAtOnce = 256;
+  if (!sets.empty()) connections_.join(old.connections_, pause);
   std::vector<DynamicSet::TakenOver> taken;
   for (const Pair& each : sets) taken.push_back(old.dynamic_of_[each.there]->begin_taking(pause));
   bool last = false;
@@ -110,7 +110,7 @@ void Engine::take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeN
           from_set, taken[i], now,
           [&](const Element& to, const Element& from) {
             for (size_t k = 0; k < to.counters.size(); ++k)
-              take_over_tally(to.counters[k], old, from.counters[k], now);
+              take_over_tally(to.counters[k], old, from.counters[k]);
           },
           rarer);
     }

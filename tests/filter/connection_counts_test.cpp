@@ -3,8 +3,14 @@
 #include "filter/connection_counts.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <map>
+#include <memory>
 
 #include "base/check.hpp"
+#include "base/random.hpp"
 #include "filter/batch.hpp"
 #include "filter/engine.hpp"
 #include "filter/load.hpp"
@@ -24,8 +30,9 @@ Octets counts(uint32_t most) {
   return batch(table(), base_chain(), rule("in", join(ct_count(most), verdict(0))));
 }
 
-Octets transport(uint8_t protocol, bool reply, uint16_t port, uint8_t from) {
-  Octets bytes = {0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, from, 10, 0, 0, 99};
+Octets transport(uint8_t protocol, bool reply, uint16_t port, uint16_t from) {
+  Octets bytes = {0x45, 0, 0, 0, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 0, 10, 0, 0, 99};
+  store_be16(&bytes[14], from);
   if (reply) std::swap(bytes[15], bytes[19]);
   bytes.resize(protocol == kProtocolUdp ? 28 : 40);
   bytes[3] = static_cast<uint8_t>(bytes.size());
@@ -34,7 +41,7 @@ Octets transport(uint8_t protocol, bool reply, uint16_t port, uint8_t from) {
   return bytes;
 }
 Octets datagram(int port, int from = 1) {
-  Octets bytes = transport(kProtocolUdp, false, static_cast<uint16_t>(port), static_cast<uint8_t>(from));
+  Octets bytes = transport(kProtocolUdp, false, static_cast<uint16_t>(port), static_cast<uint16_t>(from));
   store_be16(&bytes[24], 8);
   return bytes;
 }
@@ -88,7 +95,7 @@ class ConnectionCountsTest : public testing::Test {
   }
 
   TimeNs now_ = 1000 * kSecond;
-  Conntrack table_{SipKey{1, 2}, 256};
+  Conntrack table_{SipKey{1, 2}, 16'384};
 };
 
 TEST_F(ConnectionCountsTest, AConnectionCountsOnce) {
@@ -147,7 +154,7 @@ TEST_F(ConnectionCountsTest, APacketWithoutAConnectionIsOneMore) {
 }
 
 // Each address may have one connection; the set has room for so many of them.
-Octets one_each(uint32_t size) {
+Octets one_each(uint32_t size, const Octets& first = {}) {
   const Octets add = expression(
       "dynset", join(attribute(nft::kDynsetName, text("s")), attribute(nft::kDynsetOperation, be32(0)),
                      attribute(nft::kDynsetKey, be32(1)),
@@ -159,7 +166,7 @@ Octets one_each(uint32_t size) {
   return batch(table(),
                set({.flags = nft::kSetEval,
                     .more = attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, be32(size)))}),
-               base_chain(), rule("in", join(payload(1, 12, 4), add, verdict(0))));
+               base_chain(), first, rule("in", join(payload(1, 12, 4), add, verdict(0))));
 }
 
 TEST_F(ConnectionCountsTest, ElementsCountTheirOwnAndGoOnAfterAReload) {
@@ -173,6 +180,107 @@ TEST_F(ConnectionCountsTest, ElementsCountTheirOwnAndGoOnAfterAReload) {
   next.take_over(engine, now_);
   EXPECT_FALSE(passes(next, datagram(3, 1)));
   EXPECT_TRUE(passes(next, datagram(1, 1)));
+}
+
+// However many there are: it is done between two packets.
+TEST(ConnectionCounts, WhatIsTakenOverIsNotLookedAtFlowByFlow) {
+  constexpr uint32_t kMany = 30'000, kList = 1, kNext = 2;
+  ConnectionCounts counts, next;
+  counts.begin(kList);
+  next.begin(kNext);
+  next.join(counts, Pause());
+  const size_t bytes = kMany * sizeof(Flow) / 4096 * 4096;
+  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  const auto many = static_cast<uint32_t>(bytes / sizeof(Flow));
+  auto* const flows = static_cast<Flow*>(memory);
+  bool full = false;
+  for (uint32_t i = 0; i < many; ++i) {
+    std::construct_at(&flows[i]);
+    flows[i].number = i;
+    flows[i].expires = 9 * kSecond;
+    EXPECT_FALSE(counts.exceeds(kList, &flows[i], many, 0, full));
+  }
+  ASSERT_EQ(::mprotect(memory, bytes, PROT_NONE), 0);
+  next.take_over(kNext, counts, kList);
+  ASSERT_EQ(::mprotect(memory, bytes, PROT_READ), 0);
+  EXPECT_TRUE(next.exceeds(kNext, nullptr, many, kSecond, full));
+  EXPECT_FALSE(next.exceeds(kNext, nullptr, many + 1, kSecond, full));
+  ::munmap(memory, bytes);
+}
+
+// What rules count that are no more makes room, though its connections are open.
+TEST(ConnectionCounts, WhatNobodyTakesOverMakesRoom) {
+  constexpr uint32_t kMost = ConnectionCounts::kMostCounted;
+  ConnectionCounts counts, next;
+  std::vector<Flow> flows(kMost + 1);
+  bool full = false;
+  for (uint32_t list = 0; list < 2; ++list) {
+    counts.begin(list);
+    next.begin(list);
+  }
+  next.join(counts, Pause());
+  for (uint32_t i = 0; i <= kMost; ++i) {
+    flows[i].number = i;
+    flows[i].expires = 9 * kSecond;
+    if (i < kMost) counts.exceeds(i % 2, &flows[i], kMost, 0, full);
+  }
+  next.take_over(1, counts, 0);
+  next.exceeds(0, &flows[kMost], kMost, kSecond, full);
+  EXPECT_TRUE(full);
+  counts.take_apart(Pause());
+  EXPECT_FALSE(next.exceeds(0, &flows[kMost], 1, 2 * kSecond, full));
+  EXPECT_FALSE(full);
+  EXPECT_TRUE(next.exceeds(1, nullptr, kMost / 2, 2 * kSecond, full)) << "and nothing else has gone";
+}
+
+// Packets come in every pause: addresses come, get a connection and are taken out.
+TEST_F(ConnectionCountsTest, NothingIsLostOfWhatIsCountedMeanwhile) {
+  constexpr uint32_t kAddresses = 400;  // so that not all are taken over at once
+  const auto is_icmp = join(payload(1, 9, 1, 2), cmp(0, {kProtocolIcmp}, 2));
+  const Octets rules =
+      one_each(600, rule("in", join(is_icmp, payload(1, 12, 4),
+                                    expression("dynset", join(attribute(nft::kDynsetName, text("s")),
+                                                              attribute(nft::kDynsetOperation, be32(2)),
+                                                              attribute(nft::kDynsetKey, be32(1)))),
+                                    verdict(1))));
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE(seed);
+    now_ += 100 * kSecond;  // all that was before is over
+    Random random(seed);
+    Engine engine = engine_of(rules);
+    // Of each address the one of three ports that has a connection, and how often it was taken out: then it
+    // goes on with three others.
+    std::map<uint32_t, uint32_t> open;
+    std::array<uint32_t, kAddresses> taken_out{};
+    const auto comes = [&](Engine& at, uint32_t from, uint32_t port) {
+      return passes(at, datagram(static_cast<int>(1 + 3 * taken_out[from] + port), static_cast<int>(from)));
+    };
+    const auto packets = [&](uint32_t count) {
+      for (; count > 0; --count) {
+        const uint32_t from = random.below(kAddresses), port = random.below(3);
+        if (random.below(5) == 0) {
+          Octets echo = transport(kProtocolUdp, false, 0x800, static_cast<uint16_t>(from));
+          echo[9] = kProtocolIcmp;
+          EXPECT_TRUE(passes(engine, echo));
+          open.erase(from);
+          ++taken_out[from];
+        } else {
+          const bool first = open.try_emplace(from, port).first->second == port;
+          ASSERT_EQ(comes(engine, from, port), first);
+        }
+      }
+    };
+    packets(2000);
+    Engine next = engine_of(rules);
+    next.take_over(engine, now_, Pause([&] { packets(random.below(4) == 0 ? 1 : 0); }, 1));
+    engine.take_apart(Pause());
+    for (uint32_t from = 0; from < kAddresses; ++from) {
+      const auto holds = open.find(from);
+      EXPECT_EQ(comes(next, from, holds == open.end() ? 0 : (holds->second + 1) % 3), holds == open.end());
+      EXPECT_TRUE(holds == open.end() || comes(next, from, holds->second));
+    }
+  }
 }
 
 // As Linux's collector does; else the first addresses that ever came would keep the limit from all others.
