@@ -55,7 +55,8 @@ void FtpText::add_v6(const std::array<uint8_t, 16>& address) {
 bool replace_text(Packet& packet, size_t transport, size_t begin, size_t bytes, ConstBytes text) {
   constexpr size_t kTcpChecksum = 16, kV4Length = 2, kV4Checksum = 10, kV6Length = 4, kV6Bytes = 40;
   const size_t size = packet.bytes.size(), new_size = size - bytes + text.size();
-  if (text.size() > bytes + packet.room || new_size > UINT16_MAX) return false;
+  packet.lacks_room = text.size() > bytes + packet.room || new_size > UINT16_MAX;
+  if (packet.lacks_room) return false;
   uint8_t* const data = packet.bytes.data();
   const auto length = static_cast<uint32_t>(size - transport),
              new_length = static_cast<uint32_t>(new_size - transport);

@@ -23,8 +23,12 @@ class FtpText {
   size_t length_ = 0;
 };
 
+// By so much an announcement in a packet of IPv4 can grow: 0,0,0,0,0,0 to 255,255,255,255,255,255.
+inline constexpr uint32_t kMostGrowth = 12;
+
 // `bytes` bytes of a TCP segment's payload, from `begin` on, become `text`; with the lengths and checksums
-// around them. `transport`: where its TCP header lies. False: there is no room, and nothing has changed.
+// around them. `transport`: where its TCP header lies. False: the packet lacks room, and nothing else has
+// changed.
 bool replace_text(Packet& packet, size_t transport, size_t begin, size_t bytes, ConstBytes text);
 
 }  // namespace skerry::filter

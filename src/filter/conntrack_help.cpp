@@ -82,7 +82,8 @@ bool Conntrack::read_text(Packet& packet, size_t transport, TimeNs now) {
     if (line.says == FtpLine::Says::announces)
       passes = announce(packet, transport, transport + header, line, now);
   }
-  if (ends_line) lines.add(end);
+  // One that lacks room comes again in pieces that end elsewhere, and its place is to be known then.
+  if (ends_line && !packet.lacks_room) lines.add(end);
   return passes;
 }
 

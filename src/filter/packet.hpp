@@ -61,7 +61,8 @@ struct Packet {
   bool translated = false;  // its bytes are not those that were read
   // Of the interface that it comes from or goes to, for redirect and masquerade; zeros: it has none.
   std::array<uint8_t, 16> address{};
-  bool answers = false;  // says why another was refused, which makes it related to that one's flow
+  bool lacks_room = false;  // an announcement in it would have grown by more
+  bool answers = false;     // says why another was refused, which makes it related to that one's flow
   Tracked tracked;
 
   // What read() finds.

@@ -29,10 +29,9 @@ void FilterHooks::changed() {
   constexpr size_t kTagBytes = 4;  // of a VLAN, before what rules count from
   seen_bytes_ = kTagBytes + needed_bytes();
   // Of connections whose lines are read everything is looked at, also of those that older rules chose.
-  const bool helps = conntrack_ != nullptr && conntrack_->helps();
   const size_t most = std::max(seen_bytes_, kMostBytes);
-  copy_.resize(kLinkBytes + (ingress_ || helps ? most : seen_bytes_));
-  leaving_.resize(kLinkBytes + (helps ? most : seen_bytes_));
+  copy_.resize(kLinkBytes + (ingress_ || reads_lines() ? most : seen_bytes_));
+  leaving_.resize(kLinkBytes + (reads_lines() ? most : seen_bytes_));
   came_.reserve(changes_packets() ? copy_.size() : 0);
 }
 
@@ -89,6 +88,7 @@ void FilterHooks::keep_as_it_came() {
 }
 void FilterHooks::undo() {
   std::copy(came_.begin(), came_.end(), copy_.begin());
+  copied_ = came_.size() - kLinkBytes;  // what is behind may have moved
 }
 
 // What is copied becomes what rules see.
@@ -157,6 +157,7 @@ bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
   if (!judge(packet_, hook, now)) {
     if (packet_.translated) undo();
     packet_.translated = false;
+    packet_.length = static_cast<uint32_t>(whole_.size());  // an announcement may have grown
     return false;
   }
   if (packet_.translated) copied_ = packet_.bytes.size();

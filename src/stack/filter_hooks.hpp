@@ -26,6 +26,8 @@ class FilterHooks final : public filter::InForce {
   bool is_active() const { return active_; }
   // Rules ask about connections: they judge packets whole, and need to know which are damaged.
   bool tracks() const { return engine_.tracks(); }
+  // Connections are known whose lines are read, which may be written anew.
+  bool reads_lines() const { return conntrack_ != nullptr && conntrack_->helps(); }
 
   // --- the way in
   // A packet has come: `ethernet` is its link header or null where it looped, `header` its IP header, both
@@ -62,6 +64,8 @@ class FilterHooks final : public filter::InForce {
   bool goes_elsewhere() const { return goes_elsewhere_; }
   // The private copy of its beginning, as it passed: where it lies a neighbour may have written since.
   ConstBytes leaving() const { return ConstBytes(leaving_).first(left_bytes_); }
+  // What did not pass is an announcement that would have passed with kMostGrowth bytes of room.
+  bool lacks_room() const { return lacks_room_; }
   // How long it is now, from its IP header on.
   uint32_t left_length() const { return left_length_; }
   // What rules have marked it with, which those at the link see.
@@ -121,6 +125,7 @@ class FilterHooks final : public filter::InForce {
   std::vector<uint8_t> came_;             // what is in copy_ as it came, if rules change packets
   std::vector<uint8_t> leaving_;          // beginning of the last one on its way out
   bool goes_elsewhere_ = false;           // and it is for somebody else
+  bool lacks_room_ = false;               // or did not pass for that
   size_t left_bytes_ = 0;                 // of it in leaving_
   uint32_t left_length_ = 0;              // all of them
   size_t copied_ = 0, header_bytes_ = 0;  // of the packet in copy_

@@ -15,7 +15,7 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   left_ = {};
   left_mark_ = 0;
   left_length_ = length;
-  goes_elsewhere_ = false;
+  goes_elsewhere_ = lacks_room_ = false;
   if (!ip_) return true;
   constexpr size_t kSeen = filter::VerdictMemory::kSeenBytes;
   std::optional<filter::VerdictMemory::Look> look;
@@ -62,7 +62,10 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
     leaving.bytes = Bytes(leaving_).first(packet.size());
     leaving.room = std::min(how.room, leaving_.size() - packet.size());
   }
-  if (!judge(leaving, filter::Hook::postrouting, now)) return false;
+  if (!judge(leaving, filter::Hook::postrouting, now)) {
+    lacks_room_ = leaving.lacks_room;
+    return false;
+  }
   left_mark_ = leaving.mark;
   // Of one that is remembered it is not known.
   if (look && (!egress_ || left_mark_ == 0)) engine_.remember(*look);

@@ -217,6 +217,8 @@ class Ip {
 
   // `answers`: as in FilterHooks::passes_out().
   bool send(TimeNs now, Way& way, const Outgoing& out, bool answers);
+  bool send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet, bool answers);
+  uint32_t most_bytes(TimeNs now, const Way& way, const Outgoing& out) const;
   void dispatch(TimeNs now, Way& way, const Outgoing& out);
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
   [[gnu::cold, gnu::noinline]] void refused_out(ConstBytes packet);
@@ -225,7 +227,7 @@ class Ip {
   [[gnu::cold, gnu::noinline]] void send_resets(TimeNs now);
   void loop_reset(const TcpReset& reset);
   void send_icmp(TimeNs now);
-  void tell_ourselves(uint8_t code, ConstBytes copy, ConstBytes packet);
+  void tell_ourselves(const IcmpHeader& header, ConstBytes copy, ConstBytes packet);
   ErrorQueue& errors_of(IpProtocol transport) {
     return transport == IpProtocol::kTcp ? tcp_errors_ : udp_errors_;
   }

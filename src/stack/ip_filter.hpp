@@ -1,6 +1,8 @@
 // Ip and rules: what becomes of a packet that they refuse. Included by ip.hpp alone.
 #pragma once
 
+#include "filter/announcement.hpp"
+
 namespace skerry::stack {
 
 // Of TCP, UDP and ICMP. What is not known yet, because the packet is a piece, is not held against it.
@@ -50,6 +52,45 @@ auto Ip<L>::refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, Con
   return {std::nullopt, true};
 }
 
+// How long the segment may become: in its frame, and on its way unless the link cuts it.
+template <Link L>
+uint32_t Ip<L>::most_bytes(TimeNs now, const Way& way, const Outgoing& out) const {
+  if (out.looped) return kMaxTransportBytes;
+  const bool is_cut = (out.frame->flags & kSegmentTcp4) != 0;
+  const uint32_t frame = (out.frame->length > small_bytes_ ? large_bytes_ : small_bytes_) - kHeaderBytes;
+  return std::max(out.transport_bytes, is_cut ? frame : std::min(frame, path_mtu(now, way)));
+}
+
+// `packet` is the frame's, complete.
+template <Link L>
+bool Ip<L>::send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet, bool answers) {
+  const bool unfinished = (out.frame->flags & kChecksumNeeded) != 0;
+  const size_t room = filter_.reads_lines() ? most_bytes(now, way, out) - out.transport_bytes : 0;
+  if (!filter_.passes_out(packet, {out.looped, unfinished, answers, false, room}, now)) {
+    refused_out(packet);
+    if (filter_.lacks_room()) {
+      // As Linux tells of what does not fit (ip_fragment()), but with a size that lets it fit when it is sent
+      // again.
+      const auto mtu = path_mtu(now, way) + uint32_t{Ipv4Header::kMinBytes} - filter::kMostGrowth;
+      tell_ourselves({.type = IcmpType::kDestinationUnreachable,
+                      .code = kFragmentationNeeded,
+                      .sequence = static_cast<uint16_t>(mtu)},
+                     packet, packet);
+    }
+    cancel(out);
+    return false;
+  }
+  marks_[tx_count_] = filter_.left_mark();
+  Outgoing left = out;
+  left.transport_bytes = filter_.left_length() - uint32_t{Ipv4Header::kMinBytes};
+  left.frame->length = kHeaderBytes + left.transport_bytes;
+  if (filter_.goes_elsewhere())
+    send_elsewhere(now, left);
+  else
+    dispatch(now, way, left);
+  return true;
+}
+
 // A packet of our own: whoever sent it gets the answer as if it had come from where the packet should have
 // gone.
 template <Link L>
@@ -60,7 +101,7 @@ void Ip<L>::refused_out(ConstBytes packet) {
   if (reject && ip && reject->kind == filter::RejectKind::tcp_reset) {
     if (const auto reset = reset_for(*ip, packet.subspan(ip->header_bytes))) resets_.promise(*reset);
   } else if (reject) {
-    tell_ourselves(icmp_code_of(*reject), packet, packet);
+    tell_ourselves({IcmpType::kDestinationUnreachable, icmp_code_of(*reject)}, packet, packet);
   }
 }
 

@@ -53,7 +53,7 @@ uint32_t Ip<L>::path_mtu(TimeNs now, const Way& way) const {
 template <Link L>
 uint32_t Ip<L>::transport_super_frame(const Way& way) const {
   if (way.loops() || !cuts_segments()) return 0;
-  return std::min(large_bytes_ - kHeaderBytes, kMaxTransportBytes);
+  return std::min(large_bytes_ - kHeaderBytes, kMaxTransportBytes) - filter::kMostGrowth;
 }
 
 template <Link L>
@@ -159,26 +159,8 @@ bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out, bool answers) {
   InternetChecksum sum = way.sum;
   sum.add_be16(total);
   store_be16(ip + kIpv4ChecksumOffset, sum.finish());
-  if (filter_.is_active()) [[unlikely]] {
-    const bool unfinished = (out.frame->flags & kChecksumNeeded) != 0;
-    const uint32_t room =
-        out.looped ? kMaxTransportBytes : std::max(small_bytes_, out.frame->length) - kHeaderBytes;
-    if (!filter_.passes_out({ip, total}, {out.looped, unfinished, answers, false, room - out.transport_bytes},
-                            now)) {
-      refused_out({ip, total});
-      cancel(out);
-      return false;
-    }
-    marks_[tx_count_] = filter_.left_mark();
-    Outgoing left = out;
-    left.transport_bytes = filter_.left_length() - uint32_t{Ipv4Header::kMinBytes};
-    left.frame->length = kHeaderBytes + left.transport_bytes;
-    if (filter_.goes_elsewhere())
-      send_elsewhere(now, left);
-    else
-      dispatch(now, way, left);
-    return true;
-  }
+  if (filter_.is_active()) [[unlikely]]
+    return send_judged(now, way, out, {ip, total}, answers);
   dispatch(now, way, out);
   return true;
 }
@@ -260,7 +242,7 @@ void Ip<L>::send_held(TimeNs now) {
       const ConstBytes packet = link_.data(*frame).subspan(EthernetHeader::kBytes);
       std::memcpy(copy, packet.data(), sizeof copy);  // every transport header is that long
       filter_.translate_back(copy, now);
-      tell_ourselves(kHostUnreachable, copy, packet);
+      tell_ourselves({IcmpType::kDestinationUnreachable, kHostUnreachable}, copy, packet);
       drops_.count(DropReason::unresolved);
       link_.give_back(*frame);
     }
@@ -271,9 +253,10 @@ void Ip<L>::send_held(TimeNs now) {
 // As Linux does by an ICMP message to itself. `packet` is ours, and did not leave; `copy` is what nobody else
 // can write of it.
 template <Link L>
-void Ip<L>::tell_ourselves(uint8_t code, ConstBytes copy, ConstBytes packet) {
-  auto notice = read_icmp_error({IcmpType::kDestinationUnreachable, code}, copy);
+void Ip<L>::tell_ourselves(const IcmpHeader& header, ConstBytes copy, ConstBytes packet) {
+  auto notice = read_icmp_error(header, copy);
   if (!notice) return;
+  notice->error.own = true;
   notice->note_quote(notice->error.local.address.as_v4(), packet);
   notice->error.ttl = Marks{}.ttl;
   errors_of(notice->protocol).push(notice->error);

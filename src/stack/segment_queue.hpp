@@ -75,6 +75,7 @@ struct TransportError {
   bool hard = true;  // a connected datagram socket is told though it did not ask (Linux icmp_err_convert)
   uint8_t type = 0, code = 0;              // ICMP's
   uint16_t next_hop_mtu = 0;               // not 0: the segment was too big, this is what fits (RFC 1191)
+  bool own = false;                        // word from ourselves: it says nothing of the path
   Ipv4Address offender = 0;                // who sent the error
   uint8_t ttl = 0, type_of_service = 0;    // that it came with
   uint8_t quoted = 0;                      // bytes of `quote`

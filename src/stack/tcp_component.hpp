@@ -27,7 +27,7 @@ class TcpComponent {
     for (const TransportError& error : ip_.tcp_errors().view()) {
       const bool believed =
           tcp_.unreachable(now, error.local, error.remote, error.tcp_seq, error.error, error.next_hop_mtu);
-      if (believed && error.next_hop_mtu != 0)
+      if (believed && error.next_hop_mtu != 0 && !error.own)
         ip_.learn_path_mtu(now, error.remote.address.as_v4(), error.next_hop_mtu);
     }
     ip_.tcp_errors().clear();
