@@ -12,6 +12,7 @@
 #include "preload/growing_table.hpp"
 #include "preload/interpose.hpp"
 #include "preload/standard_streams.hpp"
+#include "sockets/client_cancel.hpp"
 #include "sockets/client_descriptors.hpp"
 
 namespace skerry::preload {
@@ -143,7 +144,8 @@ FILE* open_command(const char* command, bool reads, bool close_on_exec) {
   const Pipe pipe = reads ? Pipe{ends[0], ends[1], STDOUT_FILENO} : Pipe{ends[1], ends[0], STDIN_FILENO};
   FILE* const stream = fdopen(pipe.ours, reads ? "r" : "w");
   int problem = stream == nullptr ? errno : 0;
-  const client::Lock table = client::lock_table();
+  client::Lock table = client::lock_table();
+  const client::Undo undo([](void* lock) { static_cast<client::Lock*>(lock)->release(); }, &table);
   Command* const place = commands.claim([](const Command& one) { return one.stream.load() == nullptr; });
   pid_t child = 0;
   if (problem == 0) problem = place == nullptr ? ENOMEM : start_command(command, pipe, child);

@@ -1,6 +1,6 @@
-// A sleep is where pthread_cancel(3) reaches a thread that waits (pthreads(7), cancellation points). It may
-// end the thread at any instruction of the sleep, without a destructor, since our code knows no exceptions;
-// so what must be undone then is told before.
+// Calls that never come back: pthread_cancel(3) may end a thread at any instruction of a sleep (pthreads(7),
+// cancellation points), and a handler may leave any call by siglongjmp(). Neither runs a destructor, since
+// our code knows no exceptions; so what must be undone then is told before.
 #pragma once
 
 #include <pthread.h>
@@ -11,18 +11,27 @@ extern "C" void _pthread_cleanup_pop(_pthread_cleanup_buffer*, int);
 
 namespace skerry::sockets::client {
 
-// sleep() makes one system call and takes no lock. undo(argument) runs if the thread ends in it, or if a
-// handler leaves it by siglongjmp().
+// undo(argument) runs if the thread ends where this lives, or a handler leaves it by siglongjmp(). On the
+// stack, the last made the first destroyed.
+class Undo {
+ public:
+  Undo(void (*undo)(void*), void* argument) { _pthread_cleanup_push(&buffer_, undo, argument); }
+  ~Undo() { _pthread_cleanup_pop(&buffer_, 0); }
+  Undo(const Undo&) = delete;
+  Undo& operator=(const Undo&) = delete;
+
+ private:
+  _pthread_cleanup_buffer buffer_;
+};
+
+// sleep() makes one system call and takes no lock.
 template <class Sleep>
-long sleep_cancellably(Sleep sleep, void (*undo)(void*), void* argument) {
-  long result = 0;
-  int type = 0;
-  _pthread_cleanup_buffer buffer;
-  _pthread_cleanup_push(&buffer, undo, argument);
+long sleep_cancellably(Sleep sleep) {
+  int type = -1;  // which pthread_setcanceltype() does not take
+  const Undo undo([](void* before) { pthread_setcanceltype(*static_cast<int*>(before), nullptr); }, &type);
   pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-  result = sleep();
+  const long result = sleep();
   pthread_setcanceltype(type, nullptr);
-  _pthread_cleanup_pop(&buffer, 0);
   return result;
 }
 

@@ -58,6 +58,11 @@ void let_go_of_socket(uint32_t socket) {
   post(request);
 }
 
+// Unless it was sent to us while it lingered.
+void let_go_if_last(uint32_t socket) {
+  if (descriptor_count[socket].load() == 0) let_go_of_socket(socket);
+}
+
 void drop(uint32_t entry) {
   const uint32_t index = fd_index(entry);
   if (fd_kind(entry) == FdKind::epoll) drop_epoll(index);
@@ -65,10 +70,12 @@ void drop(uint32_t entry) {
   if (descriptor_count[index].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (lingers_ns(index) != 0) [[unlikely]] {
     forget_in_epoll(index);  // who waits there waits for a descriptor
+    uint32_t socket = index;
+    const Undo undo([](void* left) { let_go_if_last(*static_cast<uint32_t*>(left)); }, &socket);
     const HandlersMayRun may_run;
-    if (linger(index) && descriptor_count[index].load() != 0) return;  // it was sent to us meanwhile
+    linger(index);
   }
-  let_go_of_socket(index);
+  let_go_if_last(index);
 }
 
 // Visits the sockets of which this process has a reference.

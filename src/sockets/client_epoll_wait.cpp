@@ -96,15 +96,27 @@ void leave_sleep(const Wake& wake, uint32_t life) {
     disarm(wake.waiter);
 }
 
-// What a thread leaves behind that is cancelled in its sleep. It may have been the one that was woken.
+// A thread's sleep, from which it may not come back. It may have been the one that was woken then.
 struct Asleep {
   const Wake& wake;
-  uint32_t life;
+  bool entered = false;
+  Sleep sleep{};
 
+  void enter(bool for_kernel) {
+    const NoHandlers none;
+    sleep = enter_sleep(wake, for_kernel);
+    entered = true;
+  }
+  void leave() {
+    const Lock lock(wake.set.lock);
+    leave_sleep(wake, sleep.life);
+    entered = false;
+  }
   static void undo(void* asleep) {
-    const Asleep& self = *static_cast<Asleep*>(asleep);
+    Asleep& self = *static_cast<Asleep*>(asleep);
+    if (!self.entered) return;
+    self.leave();
     const Lock lock(self.wake.set.lock);
-    leave_sleep(self.wake, self.life);
     nudge(self.wake);
   }
 };
@@ -115,8 +127,7 @@ int pause_briefly(const sigset_t* mask) {
   return std::min(static_cast<int>(system_call(SYS_ppoll, 0, 0, word(&pause), word(mask), 8)), 0);
 }
 
-int sleep_in_kernel(Asleep& asleep, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
-  const Wake& wake = asleep.wake;
+int sleep_in_kernel(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
   timespec left{};
   if (deadline != kNever) {
     const TimeNs now = monotonic_ns();
@@ -126,7 +137,7 @@ int sleep_in_kernel(Asleep& asleep, epoll_event* events, int max, TimeNs deadlin
     return system_call(SYS_epoll_pwait2, wake.epoll_fd, word(events), max,
                        deadline == kNever ? 0 : word(&left), word(mask), 8);
   };
-  const long count = sleep_cancellably(sleep, Asleep::undo, &asleep);
+  const long count = sleep_cancellably(sleep);
   if (count == 0) return -ETIMEDOUT;
   if (count < 0) return static_cast<int>(count);
   const int kept = only_theirs(wake, events, static_cast<int>(count), From::sleep);
@@ -137,22 +148,22 @@ int sleep_in_kernel(Asleep& asleep, epoll_event* events, int max, TimeNs deadlin
 // Sleeps unless something is noted after arming. What the kernel reported meanwhile (>= 0), -ETIMEDOUT,
 // -EINTR.
 int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
-  const auto [how, life] = enter_sleep(wake, mask != nullptr);
+  Asleep asleep{wake};
+  const Undo undo(Asleep::undo, &asleep);
+  asleep.enter(mask != nullptr);
   long result = 0;
   if (!has_notes(wake) && !has_ready_nested(wake)) {
-    Asleep asleep{wake, life};
-    if (how == kPipe) {
-      result = sleep_in_kernel(asleep, events, max, deadline, mask);
+    if (asleep.sleep.how == kPipe) {
+      result = sleep_in_kernel(wake, events, max, deadline, mask);
     } else {
       const auto sleep_here = [&] {
         return futex_wait(&state.view.waiter(wake.waiter).armed, kFutex, ended_by_any_handler(deadline));
       };
-      result = sleep_cancellably(sleep_here, Asleep::undo, &asleep);
+      result = sleep_cancellably(sleep_here);
     }
     if (result == -EAGAIN) result = 0;
   }
-  const Lock lock(wake.set.lock);
-  leave_sleep(wake, life);
+  asleep.leave();
   return static_cast<int>(result);
 }
 

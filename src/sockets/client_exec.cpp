@@ -58,7 +58,8 @@ Executing::~Executing() {
   if (connection_ >= 0) forget_internal(connection_);
 }
 
-Spawning::Spawning() : table_(lock_table()) {
+Spawning::Spawning()
+    : table_(lock_table()), undo_([](void* spawning) { static_cast<Spawning*>(spawning)->end(); }, this) {
   if (!state.attached) return;
   AnchorReply reply;
   const int connection = connect_anchor();
@@ -74,7 +75,13 @@ Spawning::Spawning() : table_(lock_table()) {
 }
 
 Spawning::~Spawning() {
+  end();
+}
+
+void Spawning::end() {
   if (connection_ >= 0) close_descriptor(connection_);
+  connection_ = -1;
+  table_.release();
 }
 
 // Marks what dup2() made, which is not close-on-exec, even where it put a number on itself.

@@ -1,6 +1,7 @@
 // What the next program of a process holds: exec() and posix_spawn().
 #pragma once
 
+#include "sockets/client_cancel.hpp"
 #include "sockets/client_state.hpp"
 
 namespace skerry::sockets::client {
@@ -36,9 +37,12 @@ class Spawning {
   void born(uint32_t pid);
 
  private:
+  void end();
+
   Lock table_;
   int connection_ = -1;
   uint32_t slot_ = 0;
+  Undo undo_;
 };
 
 }  // namespace skerry::sockets::client

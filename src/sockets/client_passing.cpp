@@ -70,7 +70,8 @@ bool passes_sockets(const msghdr* message) {
   return found;
 }
 
-Passing::Passing(const msghdr& message) : message_(message) {
+Passing::Passing(const msghdr& message)
+    : message_(message), undo_([](void* passing) { static_cast<Passing*>(passing)->end(); }, this) {
   if (message.msg_controllen > sizeof control_) {
     error_ = -ENOBUFS;
     return;
@@ -80,14 +81,16 @@ Passing::Passing(const msghdr& message) : message_(message) {
   for_each_descriptor(message_, [this](int& number) { carry(number); });
 }
 
-Passing::~Passing() {
+void Passing::end() {
   const Lock table = lock_table();
   for (uint32_t i = 0; i < count_; ++i) forget_internal(carriers_[i]);
+  count_ = 0;
 }
 
 void Passing::carry(int& number) {
   const uint32_t socket = socket_of(number);
   if (socket == kNoSocket || error_ != 0) return;
+  const NoHandlers none;
   const int carrier = count_ < kMost ? make_carrier(socket) : -EINVAL;
   if (carrier < 0) {
     error_ = carrier;

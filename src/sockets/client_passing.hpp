@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include "sockets/client_cancel.hpp"
 #include "sockets/client_state.hpp"
 
 namespace skerry::sockets::client {
@@ -18,7 +19,7 @@ bool passes_sockets(const msghdr* message);
 class Passing {
  public:
   explicit Passing(const msghdr& message);
-  ~Passing();
+  ~Passing() { end(); }
   Passing(const Passing&) = delete;
   Passing& operator=(const Passing&) = delete;
 
@@ -29,12 +30,14 @@ class Passing {
   static constexpr size_t kMost = 253;  // SCM_MAX_FD, unix(7)
 
   void carry(int& number);
+  void end();
 
   msghdr message_;
   int error_ = 0;
   uint32_t count_ = 0;
   int carriers_[kMost];
   alignas(cmsghdr) char control_[2048];  // kMost descriptors and some credentials
+  Undo undo_;
 };
 
 // What the kernel received: a carrier in it becomes a descriptor of the socket that it carries. `flags` as

@@ -1,6 +1,5 @@
 #include "sockets/client_poll.hpp"
 
-#include "sockets/client_cancel.hpp"
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_level.hpp"
 #include "sockets/client_pollfds.hpp"
@@ -15,6 +14,7 @@ struct Poll {
   pollfd* fds;
   nfds_t count;
   pollfd* kernel;
+  HandlersRun handlers;  // when the call began
   bool has_kernel = false;
   bool changed = false;  // a number became the kernel's since the kernel was asked
 };
@@ -89,26 +89,37 @@ void watch_all(const Poll& poll, uint32_t waiter, bool on) {
   }
 }
 
-// What a thread leaves behind that is cancelled in its sleep.
-struct Asleep {
-  Poll* poll;
-  PollFds* room;
-  ThreadWaiter* own;
-  HandlersRun handlers;  // when the call began
-
-  uint32_t waiter() const { return own->index(); }
-
-  static void undo(void* asleep) {
-    const Asleep& self = *static_cast<Asleep*>(asleep);
-    watch_all(*self.poll, self.waiter(), false);
-    if (self.waiter() != kNoWaiter) disarm(self.waiter());
-    self.own->release();
-    self.room->~PollFds();
+// From here on the stack tells of what is polled, until the call ends, however it does.
+class Watching {
+ public:
+  explicit Watching(const Poll& poll)
+      : poll_(poll), undo_([](void* watching) { static_cast<Watching*>(watching)->end(); }, this) {
+    const NoHandlers none;
+    watch_all(poll_, waiter(), true);
+    on_ = true;
   }
+  ~Watching() { end(); }
+  Watching(const Watching&) = delete;
+  Watching& operator=(const Watching&) = delete;
+
+  uint32_t waiter() const { return waiter_.index(); }
+
+ private:
+  void end() {
+    const NoHandlers none;
+    if (!on_) return;
+    watch_all(poll_, waiter(), false);
+    if (waiter() != kNoWaiter) disarm(waiter());
+    on_ = false;
+  }
+
+  const Poll& poll_;
+  ThreadWaiter waiter_;
+  bool on_ = false;
+  Undo undo_;
 };
 
-int sleep_in_kernel(Asleep& asleep, TimeNs deadline, const sigset_t* mask) {
-  Poll& poll = *asleep.poll;
+int sleep_in_kernel(Poll& poll, TimeNs deadline, const sigset_t* mask) {
   timespec left{};
   if (deadline != kNever) {
     const TimeNs now = monotonic_ns();
@@ -118,34 +129,32 @@ int sleep_in_kernel(Asleep& asleep, TimeNs deadline, const sigset_t* mask) {
     return system_call(SYS_ppoll, word(poll.kernel), static_cast<long>(poll.count + 1),
                        deadline == kNever ? 0 : word(&left), word(mask), 8);
   };
-  const long found = sleep_cancellably(sleep, Asleep::undo, &asleep);
+  const long found = sleep_cancellably(sleep);
   return found == 0 ? -ETIMEDOUT : found < 0 ? static_cast<int>(found) : 0;
 }
 
 // Sleeps once, armed. 0: look again. Without a waiter of its own the thread looks a thousand times a second.
-int sleep(Asleep& asleep, TimeNs deadline, const sigset_t* mask) {
-  Poll& poll = *asleep.poll;
-  const uint32_t waiter = asleep.waiter();
+int sleep(Poll& poll, uint32_t waiter, TimeNs deadline, const sigset_t* mask) {
   const bool in_kernel = poll.has_kernel || mask != nullptr;
   int pipe_end = -1;
   if (waiter != kNoWaiter && in_kernel) pipe_end = doorbell(waiter);
   if (waiter == kNoWaiter || (in_kernel && pipe_end < 0)) {
     const TimeNs soon = monotonic_ns() + kMillisecond;
-    const int slept = sleep_in_kernel(asleep, soon < deadline ? soon : deadline, mask);
+    const int slept = sleep_in_kernel(poll, soon < deadline ? soon : deadline, mask);
     return slept == -ETIMEDOUT && soon < deadline ? 0 : slept;
   }
   arm(waiter, in_kernel ? kPipe : kFutex);
   const bool found = look(poll) > 0 || poll.changed;
-  if (found || has_run_since(asleep.handlers)) {
+  if (found || has_run_since(poll.handlers)) {
     disarm(waiter);
     return found ? 0 : -EINTR;
   }
   if (!in_kernel) {
     const auto sleep = [&]() -> long { return sleep_armed(waiter, ended_by_any_handler(deadline)); };
-    return static_cast<int>(sleep_cancellably(sleep, Asleep::undo, &asleep));
+    return static_cast<int>(sleep_cancellably(sleep));
   }
   poll.kernel[poll.count].fd = pipe_end;
-  const int slept = sleep_in_kernel(asleep, deadline, mask);
+  const int slept = sleep_in_kernel(poll, deadline, mask);
   disarm(waiter);
   if (poll.kernel[poll.count].revents != 0) drain(pipe_end);
   return slept;
@@ -164,21 +173,18 @@ int wait_poll(pollfd* fds, nfds_t count, DurationNs timeout_ns, const sigset_t* 
   const HandlersRun handlers = handlers_run();
   PollFds room(count + 1);
   if (room.get() == nullptr) return -ENOMEM;
-  Poll poll{fds, count, room.get()};
+  Poll poll{fds, count, room.get(), handlers};
   split(poll);
   int ready = look_at_both(poll);
   if (ready != 0 || timeout_ns == 0) return ready;
   const TimeNs deadline = timeout_ns == kNever ? kNever : monotonic_ns() + timeout_ns;
-  ThreadWaiter waiter;
-  watch_all(poll, waiter.index(), true);
-  Asleep asleep{&poll, &room, &waiter, handlers};
+  const Watching watching(poll);
   int slept = 0;
   while (ready == 0 && slept == 0) {
     for (Yields yields; ready == 0 && yields.again();) ready = look(poll);
-    if (ready == 0) slept = sleep(asleep, deadline, mask);
+    if (ready == 0) slept = sleep(poll, watching.waiter(), deadline, mask);
     ready = look_at_both(poll);
   }
-  watch_all(poll, waiter.index(), false);
   if (ready != 0) return ready;
   return slept == -ETIMEDOUT ? 0 : slept;
 }

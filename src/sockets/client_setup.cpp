@@ -102,6 +102,7 @@ int open(int domain, int type, int protocol) {
   if (!stream && !datagram) return -EPROTONOSUPPORT;
   Request request{.op = Op::open};
   request.value[0] = stream ? 1 : 0;
+  const NoHandlers none;  // who leaves from here on would leave the socket behind
   const int socket = call(request);
   if (socket < 0) return socket;
   const auto index = static_cast<uint32_t>(socket);
@@ -191,27 +192,28 @@ int shutdown(uint32_t socket, int how) {
   return call(request);
 }
 
-bool linger(uint32_t socket) {
+void linger(uint32_t socket) {
   const DurationNs limit_ns = lingers_ns(socket);
-  if (limit_ns == 0 || !is_stream(socket) || is_held_elsewhere(socket)) return false;
+  if (limit_ns == 0 || !is_stream(socket) || is_held_elsewhere(socket)) return;
   const SocketOut& out = state.out[socket];
   SocketIn& in = state.in[socket];
   // Bytes that nobody has read make the close a reset, which waits for nothing.
-  if (!(status_of(socket) & kConnected) || out.rx_written.load() != in.rx_read.load()) return false;
+  if (!(status_of(socket) & kConnected) || out.rx_written.load() != in.rx_read.load()) return;
   Request request{.op = Op::shutdown, .socket = socket};
   request.value[0] = SHUT_WR;
   request.value[1] = 1;
-  if (call(request) < 0) return false;
+  if (call(request) < 0) return;
   const auto is_sent = [&] {
     in.want_space.store(1, std::memory_order_seq_cst);
     return out.tx_acked.load(std::memory_order_seq_cst) == in.tx_written.load(std::memory_order_relaxed) ||
            out.error.load(std::memory_order_relaxed) != 0;
   };
-  int before = 0;  // close() may not end a thread once its number is free
+  // close() may not end a thread once its number is free.
+  int before = -1;  // which pthread_setcancelstate() does not take
+  const Undo undo([](void* left) { pthread_setcancelstate(*static_cast<int*>(left), nullptr); }, &before);
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
   Wait(socket, Begun(socket)).until(is_sent, monotonic_ns() + limit_ns);
   pthread_setcancelstate(before, nullptr);
-  return true;
 }
 
 int local_name(uint32_t socket, sockaddr* address, socklen_t* length) {

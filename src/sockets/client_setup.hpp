@@ -19,8 +19,8 @@ int accept(uint32_t socket, sockaddr* address, socklen_t* length, int flags);
 int connect(uint32_t socket, const sockaddr* address, socklen_t length);
 int shutdown(uint32_t socket, int how);
 // Before the last descriptor of the program is closed: SO_LINGER, until the peer has what was sent (Linux
-// tcp_close()). A signal ends it. True: it has waited.
-bool linger(uint32_t socket);
+// tcp_close()). A signal ends it.
+void linger(uint32_t socket);
 int local_name(uint32_t socket, sockaddr* address, socklen_t* length);
 int remote_name(uint32_t socket, sockaddr* address, socklen_t* length);
 

@@ -22,8 +22,7 @@ int wait_for(int pipe, short events, bool may_wait) {
   const auto sleep = [&] { return system_call(SYS_ppoll, word(&one), 1, may_wait ? 0 : word(&none), 0, 8); };
   for (;;) {
     const HandlersRun before = handlers_run();
-    const long ready = sleep_cancellably(
-        sleep, [](void*) {}, nullptr);
+    const long ready = sleep_cancellably(sleep);
     const bool goes_on = has_run_since(before) && !has_ended_calls_since(before);
     if (ready == -EINTR && goes_on) continue;
     return ready > 0 ? 0 : ready == 0 ? -EAGAIN : static_cast<int>(ready);
@@ -57,6 +56,7 @@ ssize_t to_pipe(uint32_t socket, int pipe, size_t bytes, bool may_wait) {
   for (;;) {
     if (const int waited = wait_for(pipe, POLLOUT, may_wait); waited != 0) return waited;
     {
+      const NoHandlers none;  // who leaves here would leave the pages
       IntoPipe to(pipe, bytes);
       if (!to) return -ENOMEM;
       const ssize_t moved = is_stream(socket) ? take_stream(socket, to) : take_datagram(socket, to).result;

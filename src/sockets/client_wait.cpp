@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include "base/contention.hpp"
-#include "sockets/client_cancel.hpp"
 #include "sockets/client_epoll_set.hpp"
 #include "sockets/client_session.hpp"
 #include "sockets/client_signals.hpp"
@@ -144,8 +143,10 @@ int sleep_armed(uint32_t waiter, TimeNs deadline) {
   return result == -ETIMEDOUT || result == -EINTR ? static_cast<int>(result) : 0;
 }
 
-ThreadWaiter::ThreadWaiter() : is_own_(!own_waiter_taken) {
+ThreadWaiter::ThreadWaiter()
+    : undo_([](void* waiter) { static_cast<ThreadWaiter*>(waiter)->release(); }, this) {
   const NoHandlers none;
+  is_own_ = !own_waiter_taken;
   if (is_own_ && own_waiter != 0) {
     index_ = own_waiter - 1;
   } else {
@@ -164,6 +165,8 @@ void ThreadWaiter::release() {
   else if (index_ != kNoWaiter &&
            state.view.waiter_owners()[index_].load() == state.slot + 1)  // not the parent's
     release_waiter(index_);
+  is_own_ = false;
+  index_ = kNoWaiter;
 }
 
 void release_thread_waiter() {
@@ -187,12 +190,15 @@ bool prepare_thread_exit() {
   return exit_key_made;
 }
 
-Wait::Wait(uint32_t socket, const Begun& begun) : socket_(socket), begun_(begun) {
+Wait::Wait(uint32_t socket, const Begun& begun)
+    : socket_(socket), begun_(begun), undo_([](void* wait) { static_cast<Wait*>(wait)->end(); }, this) {
   if (index() != kNoWaiter) watch(socket_, index());
 }
 
-Wait::~Wait() {
-  if (index() != kNoWaiter) unwatch(socket_, index());
+void Wait::end() {
+  if (index() == kNoWaiter) return;
+  disarm(index());
+  unwatch(socket_, index());
 }
 
 // What the stack noted so far is looked at now; the bit is taken so that a later note is a new one.
@@ -204,20 +210,13 @@ void Wait::take_note() {
 
 // Without a waiter of its own the thread looks a thousand times a second.
 int Wait::sleep(TimeNs deadline) {
-  const auto undo = [](void* wait) {
-    Wait& self = *static_cast<Wait*>(wait);
-    if (self.index() == kNoWaiter) return;
-    disarm(self.index());
-    unwatch(self.socket_, self.index());
-    self.waiter_.release();
-  };
   const auto sleep = [&]() -> long {
     if (index() != kNoWaiter) return sleep_armed(index(), deadline);
     const timespec pause = to_timespec(kMillisecond);
     if (system_call(SYS_nanosleep, word(&pause), 0) == -EINTR) return -EINTR;
     return monotonic_ns() >= deadline ? -ETIMEDOUT : 0;
   };
-  return static_cast<int>(sleep_cancellably(sleep, undo, this));
+  return static_cast<int>(sleep_cancellably(sleep));
 }
 
 }  // namespace skerry::sockets::client

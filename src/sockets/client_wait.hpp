@@ -5,6 +5,7 @@
 // publishes after the look finds the waiter armed.
 #pragma once
 
+#include "sockets/client_cancel.hpp"
 #include "sockets/client_state.hpp"
 
 namespace skerry::sockets::client {
@@ -63,11 +64,13 @@ class ThreadWaiter {
   ThreadWaiter& operator=(const ThreadWaiter&) = delete;
 
   uint32_t index() const { return index_; }  // kNoWaiter if none is free
-  void release();
 
  private:
-  uint32_t index_;
-  bool is_own_;
+  void release();
+
+  uint32_t index_ = kNoWaiter;
+  bool is_own_ = false;
+  Undo undo_;
 };
 void release_thread_waiter();      // at the thread's end
 void forget_waiters_after_fork();  // in the child: they are the parent's, and so are their pipes
@@ -91,7 +94,7 @@ struct Begun {
 class Wait {
  public:
   Wait(uint32_t socket, const Begun& begun);
-  ~Wait();
+  ~Wait() { end(); }
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
 
@@ -123,6 +126,7 @@ class Wait {
 
  private:
   uint32_t index() const { return waiter_.index(); }
+  void end();
   void take_note();
   int sleep(TimeNs deadline);
   bool is_interrupted(TimeNs deadline) const {
@@ -137,6 +141,7 @@ class Wait {
   uint32_t socket_;
   Begun begun_;
   ThreadWaiter waiter_;
+  Undo undo_;
 };
 
 // Who has moved some bytes tells so, and is not restarted.

@@ -1,32 +1,6 @@
-// Signal handlers that open, name, poll, wait and close, that fork, and that leave by siglongjmp(): one line
-// a scenario, to be compared with plain Linux.
-#include "storm.h"
-
-#include <poll.h>
-#include <setjmp.h>
-#include <sys/epoll.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-
-enum { kOften = 300 };
-static int set;
-static atomic_int wrong;
-
-#define EXPECT(what)                              \
-  do {                                            \
-    if (!(what)) {                                \
-      atomic_fetch_add(&wrong, 1);                \
-      printf("%s: %s\n", #what, strerror(errno)); \
-    }                                             \
-  } while (0)
-
-// Of sockets: a set that is shared by a fork has more of ours.
-static int descriptors(void) {
-  int count = 0;
-  struct stat about;
-  for (int fd = 0; fd < 1024; ++fd) count += fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode);
-  return count;
-}
+// Signal handlers that open, name, poll, wait and close, and that fork: one line a scenario, to be compared
+// with plain Linux.
+#include "handlers.h"
 
 // A connection from its first call to its last.
 static void live(int kind) {
@@ -88,53 +62,6 @@ static void waits(void) {
   end_storm(&own);
 }
 
-static sigjmp_buf start;
-static volatile int jumps, armed;
-
-static void jump(int kind) {
-  if (armed == 0) return;
-  armed = 0;
-  ++jumps;
-  fire_soon(storm, kind - 1);
-  siglongjmp(start, kind);
-}
-
-static void* send_one(void* unused) {
-  char byte = 1;
-  EXPECT(send(pair_[0], &byte, 1, 0) == 1);
-  return unused;
-}
-
-// After all the jumps the sockets are everybody's as before.
-static void leaps(void) {
-  static char bytes[4000];
-  struct Storm own;
-  struct pollfd asked = {pair_[1], POLLIN, 0};
-  begin_storm(&own, 2, jump);
-  sigsetjmp(start, 1);
-  while (jumps < kOften) {
-    armed = 1;
-    EXPECT(send(pair_[0], bytes, sizeof bytes, 0) == sizeof bytes);
-    EXPECT(recv(pair_[1], bytes, sizeof bytes, 0) > 0);
-    if (jumps % 8 == 0)
-      while (recv(pair_[1], bytes, sizeof bytes, MSG_DONTWAIT) > 0) continue;
-    if (jumps % 3 == 0) recv(pair_[1], bytes, sizeof bytes, 0);
-    if (jumps % 3 == 1) poll(&asked, 1, -1);
-  }
-  armed = 0;
-  end_storm(&own);
-  pthread_t other;
-  pthread_create(&other, NULL, send_one, NULL);
-  pthread_join(other, NULL);
-  const pid_t child = fork();
-  if (child == 0) send_one(NULL), _exit(0);
-  int status = 1;
-  EXPECT(waitpid(child, &status, 0) == child && status == 0);
-  int came = 0;  // behind what is left of the leaps
-  while (came < 2 && poll(&asked, 1, 10000) == 1) came += recv(pair_[1], bytes, sizeof bytes, 0) == 1;
-  EXPECT(came == 2);
-}
-
 static atomic_int born;
 
 static void fork_and_send(int kind) {
@@ -142,11 +69,7 @@ static void fork_and_send(int kind) {
   const pid_t child = _Fork();  // fork() may not be called in handlers
   const char byte = (char)(8 + kind);
   if (child == 0) _exit(send(pair_[0], &byte, 1, 0) == 1 ? 0 : 1);
-  int status = 1;
-  pid_t ended = 0;
-  do ended = waitpid(child, &status, 0);
-  while (ended < 0 && errno == EINTR);
-  EXPECT(child > 0 && ended == child && status == 0);
+  expect_success(child);
   atomic_fetch_add(&born, 1);
 }
 
@@ -178,28 +101,10 @@ static void actions(void) {
   EXPECT(sigaction(SIGKILL, &action, NULL) < 0 && errno == EINVAL && signal(0, others) == SIG_ERR);
 }
 
-static void* scenario_of_a_thread(void* scenario) {
-  ((void (*)(void))scenario)();
-  pthread_exit(NULL);
-}
-
-static void run(const char* name, void (*scenario)(void)) {
-  pthread_t thread;
-  make_pair(SOCK_DGRAM);
-  set = epoll_create1(0);
-  const int before = descriptors();
-  pthread_create(&thread, NULL, scenario_of_a_thread, (void*)scenario);
-  pthread_join(thread, NULL);
-  printf("%s: wrong %d, descriptors %+d\n", name, wrong, descriptors() - before);
-  fflush(stdout);
-  close(set), close(pair_[0]), close(pair_[1]);
-}
-
 int main(void) {
   alarm(90);
   run("lives", lives);
   run("waits", waits);
-  run("leaps", leaps);
   run("forks", forks);
   run("actions", actions);
   return 0;
