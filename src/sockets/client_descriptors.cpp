@@ -299,6 +299,11 @@ void unlock_descriptors() {
   fork_holds_table = false;
 }
 
+void free_descriptors_after_fork() {
+  table_lock.store(0, std::memory_order_release);
+  fork_holds_table = false;
+}
+
 void reset_descriptors() {
   const uint32_t limit = fd_limit();
   for (uint32_t fd = 0; fd < limit; ++fd) {

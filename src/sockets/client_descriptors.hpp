@@ -55,6 +55,8 @@ void count_again_after_fork();
 // owns the lock as the parent does and unlocks it too.
 void lock_descriptors();
 void unlock_descriptors();
+// In the child: also if a handler forked whose own thread held it.
+void free_descriptors_after_fork();
 // Closes all.
 void reset_descriptors();
 

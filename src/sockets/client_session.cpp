@@ -186,7 +186,7 @@ void fork_child() {
   forget_thread();
   forget_handlers_after_fork();
   forget_posted();
-  unlock_descriptors();
+  free_descriptors_after_fork();
   if (forking.anchor < 0) {
     forget_session();
     return;

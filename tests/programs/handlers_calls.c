@@ -85,6 +85,28 @@ static void forks(void) {
   end_storm(&own);
 }
 
+static void fork_and_open(int kind) {
+  (void)kind;
+  if (atomic_load(&born) >= kOften / 10) return;
+  const pid_t child = _Fork();
+  if (child == 0) _exit(close(socket(AF_INET, SOCK_DGRAM, 0)) == 0 ? 0 : 1);
+  expect_success(child);
+  atomic_fetch_add(&born, 1);
+}
+
+// Most handlers find their thread starting a program.
+static void spawns(void) {
+  struct Storm own;
+  atomic_store(&born, 0);
+  begin_storm(&own, 2, fork_and_open);
+  while (atomic_load(&born) < kOften / 10) {
+    pid_t child = 0;
+    EXPECT(start_nothing(&child) == 0);
+    expect_success(child);
+  }
+  end_storm(&own);
+}
+
 // What is set is what is asked for.
 static void others(int number) {
   (void)number;
@@ -106,6 +128,7 @@ int main(void) {
   run("lives", lives);
   run("waits", waits);
   run("forks", forks);
+  run("spawns", spawns);
   run("actions", actions);
   return 0;
 }
