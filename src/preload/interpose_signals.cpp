@@ -99,10 +99,12 @@ SKERRY_EXPORT int sigaction(int signal, const Action* action, Action* before) no
   Action asked, was;
   if (action != nullptr) {
     asked = *action;
-    // From who does not ask us what is set we may be handed ourselves.
-    if (is_function(asked) && asked.sa_sigaction != deliver) {
-      handler.function.store(asked.sa_sigaction, std::memory_order_relaxed);
-      handler.flags.store(asked.sa_flags, std::memory_order_relaxed);
+    if (is_function(asked)) {
+      // From who does not ask us what is set we may be handed ourselves.
+      if (asked.sa_sigaction != deliver) {
+        handler.function.store(asked.sa_sigaction, std::memory_order_relaxed);
+        handler.flags.store(asked.sa_flags, std::memory_order_relaxed);
+      }
       asked.sa_sigaction = deliver;
       asked.sa_flags = (asked.sa_flags | SA_SIGINFO) & ~static_cast<int>(SA_RESETHAND);
     }
@@ -135,6 +137,19 @@ SKERRY_SIGNAL(ssignal)
 SKERRY_SYSV_SIGNAL(sysv_signal)
 SKERRY_SYSV_SIGNAL(__sysv_signal)
 
+// Once and for all. SIG_HOLD says, and is told, that the signal is blocked.
+SKERRY_EXPORT Simple sigset(int signal, Simple function) noexcept {
+  sigset_t one, blocked;
+  sigemptyset(&one);
+  if (sigaddset(&one, signal) < 0) return SIG_ERR;
+  Action action{}, before;
+  action.sa_handler = function;
+  const bool holds = function == SIG_HOLD;
+  if (::sigaction(signal, holds ? nullptr : &action, &before) < 0) return SIG_ERR;
+  if (sigprocmask(holds ? SIG_BLOCK : SIG_UNBLOCK, &one, &blocked) < 0) return SIG_ERR;
+  return sigismember(&blocked, signal) ? SIG_HOLD : before.sa_handler;
+}
+
 SKERRY_EXPORT int siginterrupt(int signal, int ends_calls) noexcept {
   Action action;
   if (sigaction(signal, nullptr, &action) < 0) return -1;
@@ -147,3 +162,6 @@ SKERRY_EXPORT int siginterrupt(int signal, int ends_calls) noexcept {
   }
   return sigaction(signal, &action, nullptr);
 }
+
+// libc offers this under a second name, too.
+SKERRY_ALSO(int, sigaction, (int, const Action*, Action*)) noexcept;

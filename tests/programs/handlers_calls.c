@@ -107,11 +107,53 @@ static void spawns(void) {
   end_storm(&own);
 }
 
+static void send_now(int kind) {
+  const char byte = (char)kind;
+  EXPECT(send(pair_[0], &byte, 1, MSG_DONTWAIT) == 1 || errno == EAGAIN);
+}
+
+static void send_in_a_storm(void (*set_again)(int signal)) {
+  struct Storm own;
+  begin_storm(&own, 2, send_now);
+  set_again(SIGUSR1), set_again(SIGUSR2);
+  while (atomic_load(&own.run) < 4 * kOften) send_now(0);
+  end_storm(&own);
+}
+
+// As the kernel says that it is set.
+static void as_the_kernel_has_it(int signal) {
+  struct {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+  } there;
+  EXPECT(syscall(SYS_rt_sigaction, signal, NULL, &there, sizeof there.mask) == 0);
+  struct sigaction action = {.sa_handler = there.handler, .sa_flags = SA_RESTART};
+  EXPECT(sigaction(signal, &action, NULL) == 0);
+}
+static void kernels(void) {
+  send_in_a_storm(as_the_kernel_has_it);
+}
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // siginterrupt(), sigset()
+static void by_sigset(int signal) {
+  EXPECT(sigset(signal, on_signal) == on_signal);
+}
+static void by_second_name(int signal) {
+  extern int __sigaction(int, const struct sigaction*, struct sigaction*);
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, found;
+  EXPECT(__sigaction(signal, &action, &found) == 0 && found.sa_handler == on_signal);
+}
+static void older_names(void) {
+  send_in_a_storm(by_sigset);
+  send_in_a_storm(by_second_name);
+}
+
 // What is set is what is asked for.
 static void others(int number) {
   (void)number;
 }
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // siginterrupt()
 static void actions(void) {
   struct sigaction action = {.sa_handler = others, .sa_flags = SA_RESETHAND}, found;
   EXPECT(sigaction(SIGUSR1, &action, NULL) == 0 && sigaction(SIGUSR1, NULL, &found) == 0);
@@ -120,6 +162,11 @@ static void actions(void) {
   EXPECT(signal(SIGUSR1, others) == SIG_DFL && signal(SIGUSR1, SIG_IGN) == others);
   EXPECT(signal(SIGUSR1, others) == SIG_IGN && siginterrupt(SIGUSR1, 1) == 0);
   EXPECT(sigaction(SIGUSR1, NULL, &found) == 0 && !(found.sa_flags & SA_RESTART));
+  EXPECT(sigset(SIGUSR1, SIG_HOLD) == others && sigset(SIGUSR1, SIG_IGN) == SIG_HOLD);
+  EXPECT(sigset(SIGUSR1, others) == SIG_IGN && sigset(SIGUSR1, SIG_DFL) == others);
+  EXPECT(sigset(0, others) == SIG_ERR && errno == EINVAL);
+  EXPECT(signal(SIGUSR1, others) == SIG_DFL && sigignore(SIGUSR1) == 0 && raise(SIGUSR1) == 0);
+  EXPECT(signal(SIGUSR1, others) == SIG_IGN);
   EXPECT(sigaction(SIGKILL, &action, NULL) < 0 && errno == EINVAL && signal(0, others) == SIG_ERR);
 }
 
@@ -129,6 +176,8 @@ int main(void) {
   run("waits", waits);
   run("forks", forks);
   run("spawns", spawns);
+  run("kernels", kernels);
+  run("older names", older_names);
   run("actions", actions);
   return 0;
 }

@@ -96,7 +96,7 @@ class Threads(Compared):
         self.compare_compiled("handlers_bytes.c", 3, 6)
 
     def test_are_interrupted_in_the_middle_of_any_call(self):
-        self.compare_compiled("handlers_calls.c", 5, 500)
+        self.compare_compiled("handlers_calls.c", 7, 500)
 
     def test_leave_calls_out_of_a_handler(self):
         self.compare_compiled("handlers_leaps.c", 4, 9)
