@@ -17,6 +17,13 @@ constexpr uint64_t mask_of(int signal) {
 constexpr uint64_t kFaults = mask_of(SIGSEGV) | mask_of(SIGBUS) | mask_of(SIGFPE) | mask_of(SIGILL) |
                              mask_of(SIGTRAP) | mask_of(SIGSYS);
 
+// The kernel delivers it once more, with the masks, stacks and flags that it has.
+void send_again(const siginfo_t& signal) {
+  const long process = system_call(SYS_getpid);
+  if (system_call(SYS_rt_tgsigqueueinfo, process, thread_id(), signal.si_signo, word(&signal)) < 0)
+    system_call(SYS_tgkill, process, thread_id(), signal.si_signo);  // too many are queued
+}
+
 void unblock() {
   thread_handlers.waiting = false;
   system_call(SYS_rt_sigprocmask, SIG_SETMASK, word(&mask_before), 0, sizeof mask_before);
@@ -26,21 +33,20 @@ void unblock() {
 
 constinit thread_local ThreadHandlers thread_handlers = {};
 
-// Blocked signals cannot overtake it. Where system calls are few, those that this needs may be forbidden.
+// Blocked signals cannot overtake it. Of two that the kernel had at once the second runs first, and then the
+// other; the mask of that one is the thread's. Where system calls are few, those that this needs may be
+// forbidden.
 bool put_off(const siginfo_t& signal, uint64_t& mask) {
   if (thread_handlers.kept_off == 0 || few_calls) return false;
+  if (thread_handlers.waiting) send_again(waiting_signal);
   waiting_signal = signal;
   mask_before = std::exchange(mask, ~kFaults);
   thread_handlers.waiting = true;
   return true;
 }
 
-// The kernel delivers it once more, with the masks, stacks and flags that it has.
 void run_what_waits() {
-  const siginfo_t signal = waiting_signal;
-  const long process = system_call(SYS_getpid);
-  if (system_call(SYS_rt_tgsigqueueinfo, process, thread_id(), signal.si_signo, word(&signal)) < 0)
-    system_call(SYS_tgkill, process, thread_id(), signal.si_signo);  // too many are queued
+  send_again(waiting_signal);
   unblock();
 }
 
