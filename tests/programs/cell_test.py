@@ -1,6 +1,7 @@
 """What a program cannot do, whatever it tries."""
 
 import os
+import re
 import socket
 import unittest
 from pathlib import Path
@@ -72,6 +73,24 @@ class Walls(SkerryCase):
             self.assertIn("is statically linked, so its sockets would go past libskerry-preload.so, and it is not started", output, way)
             self.assertNotEqual(code, 0, way)
         self.assertEqual(self.ask("/bin/sh", "-c", f"{program} && echo fine", options=["--share", str(self.folder)]), "fine\n")
+
+    def test_strict_looks_at_a_program_as_execve_does(self):
+        """A FIFO is none, and nobody waits for its other end; a folder in PATH is passed over; the dynamic loader loads the library into what it starts."""
+        program, pipe, folders = self.folder / "static", self.folder / "pipe", self.folder / "folders"
+        (self.folder / "static.c").write_text("int main(void) { return 0; }\n")
+        run(["gcc", "-static", "-o", program, self.folder / "static.c"], timeout_s=60)
+        os.mkfifo(pipe, 0o755)
+        (folders / "static").mkdir(parents=True)
+        loader = re.search(r"\S*/ld-linux\S*", run(["readelf", "-l", "/bin/sh"], timeout_s=20)[1])[0].rstrip("]")
+        script = ("import errno, os, subprocess, sys\n"
+                  f"try: os.execv('{pipe}', ['pipe'])\n"
+                  "except OSError as problem: print(errno.errorcode[problem.errno], flush=True)\n"
+                  f"print(subprocess.call(['{loader}', '{PYTHON}', '-c', 'import socket; socket.socket()']), flush=True)\n"
+                  f"os.environ['PATH'] = '{folders}:{self.folder}'\n"
+                  "os.posix_spawnp('static', ['static'], dict(os.environ))\n")
+        code, output = self.skerry.command("run", "--uplink", "none", "--strict", "--share", str(self.folder), "--", PYTHON, "-c", script, check=False, timeout_s=30)
+        self.assertEqual(output.splitlines()[:2], ["EACCES", "0"], output)
+        self.assertIn(f"{program} is statically linked", output)
 
     def test_a_directory_from_outside_is_not_taken_in(self):
         for number in "01":
