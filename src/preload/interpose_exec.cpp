@@ -246,8 +246,14 @@ SKERRY_EXPORT int posix_spawnp(pid_t* child, const char* file, const posix_spawn
 }
 
 // Since glibc 2.39. libc's asks for the pidfd with the child; ours asks afterwards, so a child that another
-// thread has waited for by then is ESRCH.
-static int ask_for_pidfd(int spawned, pid_t born, int* pidfd) {
+// thread has waited for by then is ESRCH. Who has no number left for it hears so before there is a child.
+template <class Start>
+static int spawn_with_pidfd(int* pidfd, Start start) {
+  const auto kept_free = static_cast<int>(system_call(SYS_pidfd_open, system_call(SYS_getpid), 0));
+  if (kept_free < 0) return -kept_free;
+  pid_t born = 0;
+  const int spawned = start(&born);
+  client::close_descriptor(kept_free);
   if (spawned != 0) return spawned;
   const auto asked = static_cast<int>(system_call(SYS_pidfd_open, born, 0));
   if (asked < 0) return -asked;
@@ -258,15 +264,15 @@ static int ask_for_pidfd(int spawned, pid_t born, int* pidfd) {
 SKERRY_EXPORT int pidfd_spawn(int* pidfd, const char* path, const posix_spawn_file_actions_t* actions,
                               const posix_spawnattr_t* attributes, char* const* arguments,
                               char* const* environment) {
-  pid_t born = 0;
-  const int spawned = posix_spawn(&born, path, actions, attributes, arguments, environment);
-  return ask_for_pidfd(spawned, born, pidfd);
+  return spawn_with_pidfd(pidfd, [&](pid_t* born) {
+    return posix_spawn(born, path, actions, attributes, arguments, environment);
+  });
 }
 
 SKERRY_EXPORT int pidfd_spawnp(int* pidfd, const char* file, const posix_spawn_file_actions_t* actions,
                                const posix_spawnattr_t* attributes, char* const* arguments,
                                char* const* environment) {
-  pid_t born = 0;
-  const int spawned = posix_spawnp(&born, file, actions, attributes, arguments, environment);
-  return ask_for_pidfd(spawned, born, pidfd);
+  return spawn_with_pidfd(pidfd, [&](pid_t* born) {
+    return posix_spawnp(born, file, actions, attributes, arguments, environment);
+  });
 }

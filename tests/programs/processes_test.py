@@ -8,6 +8,21 @@ from lab.process import run
 from skerry_case import SkerryCase
 
 HERE = Path(__file__).parent
+# pidfd_spawn(3), which not every libc has; then with no number left for the pidfd.
+PIDFDS = """
+import ctypes, errno, os, resource
+libc = ctypes.CDLL(None)
+pidfd, words, nothing = ctypes.c_int(-1), (ctypes.c_char_p * 2)(b"true", None), (ctypes.c_char_p * 1)(None)
+def start(): return libc.pidfd_spawn(ctypes.byref(pidfd), b"/bin/true", None, None, words, nothing)
+print(start(), pidfd.value >= 0, os.waitpid(-1, 0)[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+try:
+    while True: os.dup(0)
+except OSError: pass
+print(errno.errorcode[start()])
+try: print(os.waitpid(-1, 0))
+except ChildProcessError: print("no child")
+"""
 
 
 class Processes(SkerryCase):
@@ -24,6 +39,10 @@ class Processes(SkerryCase):
 
     def test_and_of_children_past_fork(self):
         self.compare("clone_ends.py", 6)
+
+    def test_a_child_whose_pidfd_would_have_no_number_is_not_started(self):
+        output = self.skerry.command("run", "--uplink", "none", "--", "/usr/bin/python3", "-c", PIDFDS)[1]
+        self.assertEqual(output.splitlines(), ["0 True 0", "EMFILE", "no child"])
 
     def compare(self, program, least, *environment):
         words = (*environment, "/usr/bin/python3", str(HERE / program))
