@@ -10,6 +10,13 @@ namespace {
 // Where a socket listens that takes only IPv6, which nothing brings yet: RFC 6666's discard prefix.
 constexpr IpAddress kNowhere{{0x01}};
 
+bool reuses_address(uint64_t flags) {
+  return (flags & kReuseAddress) != 0;
+}
+bool reuses_port(uint64_t flags) {
+  return (flags & kReusePort) != 0;
+}
+
 constexpr Ipv4Address kThisHost = 0x7f000001;  // what connecting to 0.0.0.0 means on Linux
 
 }  // namespace
@@ -62,7 +69,9 @@ int32_t Server::perform(TimeNs now, Call& request) {
       if (!stream) return -EOPNOTSUPP;
       if (socket.counted) return -EINVAL;  // it is or was a connection
       const uint32_t most = view_.size().stream_bytes / 4;
-      const int error = tcp_.listen(id, static_cast<uint32_t>(std::min<uint64_t>(request.value[0], most)));
+      const auto backlog = static_cast<uint32_t>(std::min<uint64_t>(request.value[0], most));
+      const uint64_t flags = request.value[1];
+      const int error = tcp_.listen(id, backlog, reuses_address(flags), reuses_port(flags));
       if (error != 0) return -error;
       socket.listening = true;
       view_.names(id).local.port = tcp_.local(id).port;  // its address is the one that the program bound
@@ -121,8 +130,7 @@ int32_t Server::bind(Call& request) {
   } else if ((request.value[0] & kV6Only) != 0) {
     local.address = kNowhere;
   }
-  const bool reuse_address = (request.value[0] & kReuseAddress) != 0;
-  const bool reuse_port = (request.value[0] & kReusePort) != 0;
+  const bool reuse_address = reuses_address(request.value[0]), reuse_port = reuses_port(request.value[0]);
   const int error = sockets_[id].kind == Kind::stream ? tcp_.bind(id, local, reuse_address, reuse_port)
                                                       : udp_.bind(id, local, reuse_address, reuse_port);
   if (error == EADDRINUSE) view_.names(id).local.address = {};  // one of a connection before (__inet_bind)
@@ -141,7 +149,9 @@ int32_t Server::connect(TimeNs now, Call& request) {
     if (!to.is_v4() && !to.is_unspecified()) return -ENETUNREACH;
     const stack::Route route = routes_.lookup(to.is_unspecified() ? kThisHost : to.as_v4(), 0);
     if (route.kind == stack::Route::Kind::none) return -ENETUNREACH;
-    const int error = udp_.connect(id, request.endpoint, IpAddress::v4(route.source));
+    const uint64_t flags = request.value[0];
+    const int error = udp_.connect(id, request.endpoint, IpAddress::v4(route.source), reuses_address(flags),
+                                   reuses_port(flags));
     if (error != 0) return -error;
     view_.names(id).local = udp_.local(id);
     view_.names(id).remote = request.endpoint;

@@ -140,6 +140,7 @@ void take_any_port(uint32_t socket) {
   if (state.names[socket].local.port != 0) return;
   Request request{.op = Op::bind, .socket = socket};
   request.endpoint.address = state.names[socket].local.address;
+  request.value[0] = bind_flags(socket);
   call(request);
 }
 
@@ -214,7 +215,8 @@ ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const O
                           .local = outfit.source};
     if (!more_of_one)
       if (const int error = begin(socket, to, outfit, header); error != 0) return error;
-    if (keep_back) take_any_port(socket);  // which the stack gives when it sends
+    // Else the stack gives one when it sends, which nobody shares.
+    if (keep_back || has_option(socket, kOptReuseAddress | kOptReusePort)) take_any_port(socket);
     const ssize_t done = put(socket, from, header, more_of_one, keep_back);
     if (done == kLookAgain) continue;
     if (done != -EAGAIN || may_not_wait(socket, flags)) return done;

@@ -48,7 +48,7 @@ int as_kept(uint32_t socket, const Option& option, int number) {
       return static_cast<int>(seconds);
     }
     case kFinTimeout:
-      return number == 0 ? option.usual : std::min(number, 120);  // TCP_FIN_TIMEOUT_MAX
+      return number == 0 ? option.usual : std::clamp(number, -1, 120);  // TCP_FIN_TIMEOUT_MAX
     case kWindowClamp:
       return number == 0 ? 0 : std::max(number, 1152);  // half of SOCK_MIN_RCVBUF
     case kFastOpen:

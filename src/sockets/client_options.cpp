@@ -112,6 +112,13 @@ int set_number(uint32_t socket, const Option& option, int number) {
   return 0;
 }
 
+// Less is refused before anything else is looked at.
+bool needs_an_int(int level, int name) {
+  if (level == SOL_SOCKET) return name != SO_BINDTODEVICE;
+  if (level == IPPROTO_TCP) return name != TCP_CONGESTION && name != TCP_ULP;
+  return level == IPPROTO_UDP;
+}
+
 int set_special(uint32_t socket, int level, int name, const void* value, socklen_t length) {
   int number = 0;
   if (is_discovery(level, name)) {
@@ -152,17 +159,22 @@ int set_special(uint32_t socket, int level, int name, const void* value, socklen
     return name == TCP_CONGESTION && asked == "cubic" ? 0 : -ENOENT;
   }
   if (level == IPPROTO_IP && name == IP_OPTIONS && length == 0) return 0;  // there are none
-  if ((level == IPPROTO_TCP || level == IPPROTO_UDP) && length < sizeof number) return -EINVAL;
   return -ENOPROTOOPT;
 }
 
 }  // namespace
 
 int set_option(uint32_t socket, int level, int name, const void* value, socklen_t length) {
-  if (value == nullptr) return -EFAULT;
+  constexpr int kNothing = 0;
+  if (static_cast<int>(length) < 0) return -EINVAL;
   if (!knows_level(socket, level)) return -ENOPROTOOPT;
-  if (level == SOL_SOCKET && length < sizeof(int) && name != SO_BINDTODEVICE) return -EINVAL;
+  if (length < sizeof(int) && needs_an_int(level, name)) return -EINVAL;
   const Option* const option = find_option(level, name);
+  if (value == nullptr && length != 0 && level != IPPROTO_IPV6) {  // there no value is 0, whatever its length
+    const bool is_known = option != nullptr || is_discovery(level, name) || name == IP_OPTIONS;
+    return level == IPPROTO_IP && !is_known ? -ENOPROTOOPT : -EFAULT;
+  }
+  if (value == nullptr) value = &kNothing;
   if (option == nullptr) return set_special(socket, level, name, value, length);
   if (const int result = check_moment(socket, *option); result != 0) return result;
   int number = 0;
@@ -193,6 +205,12 @@ void inherit_options(uint32_t listener, uint32_t accepted) {
     known_to_stack = known_to_stack || get_place(listener, place) != 0;
   show_low_water(accepted);
   if (known_to_stack) tell_stack(accepted);
+}
+
+uint64_t bind_flags(uint32_t socket) {
+  return (has_option(socket, kOptReuseAddress) ? uint64_t{kReuseAddress} : 0) |
+         (has_option(socket, kOptReusePort) ? uint64_t{kReusePort} : 0) |
+         (state.names[socket].v6 != 0 && has_option(socket, kOptV6Only) ? uint64_t{kV6Only} : 0);
 }
 
 uint32_t least_input(uint32_t socket) {

@@ -48,6 +48,9 @@ inline bool has_option(uint32_t socket, uint64_t bit) {
 int set_option(uint32_t socket, int level, int name, const void* value, socklen_t length);
 int get_option(uint32_t socket, int level, int name, void* value, socklen_t* length);
 
+// What bind() is told of the options, and whoever else gives the socket a port: BindFlag.
+uint64_t bind_flags(uint32_t socket);
+
 // SO_RCVLOWAT of a stream: so many bytes make a read worth it, and poll() say so.
 uint32_t least_input(uint32_t socket);
 // The same as far as the window can hold it, which a peer may have to fill up.

@@ -120,13 +120,12 @@ int destination(Endpoint& endpoint) {
 }
 
 int bind(uint32_t socket, const sockaddr* address, socklen_t length) {
-  const bool v6 = state.names[socket].v6 != 0;
   Request request{.op = Op::bind, .socket = socket};
-  if (const int result = from_sockaddr(address, length, v6, request.endpoint); result < 0) return result;
+  if (const int result = from_sockaddr(address, length, state.names[socket].v6 != 0, request.endpoint);
+      result < 0)
+    return result;
   if (!request.endpoint.address.is_v4() && !request.endpoint.address.is_unspecified()) return -EADDRNOTAVAIL;
-  if (has_option(socket, kOptReuseAddress)) request.value[0] |= kReuseAddress;
-  if (has_option(socket, kOptReusePort)) request.value[0] |= kReusePort;
-  if (v6 && has_option(socket, kOptV6Only)) request.value[0] |= kV6Only;
+  request.value[0] = bind_flags(socket);
   return call(request);
 }
 
@@ -136,6 +135,7 @@ int listen(uint32_t socket, int backlog) {
   Request request{.op = Op::listen, .socket = socket};
   // listen(2): a negative backlog is taken as the largest.
   request.value[0] = backlog < 0 ? INT32_MAX : static_cast<uint64_t>(backlog);
+  request.value[1] = bind_flags(socket);
   return call(request);
 }
 
@@ -169,6 +169,7 @@ int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
     return result;
   }
   Request request{.op = Op::connect, .socket = socket};
+  request.value[0] = bind_flags(socket);
   if (const int result = from_sockaddr(address, length, state.names[socket].v6 != 0, request.endpoint);
       result < 0)
     return result;

@@ -17,8 +17,8 @@ enum class Op : uint32_t {
   open = 1,  // value[0]: 1 stream, 0 datagram             -> result: socket index, or -errno
   close,     // socket: the calling process holds no descriptor of it any more; value[0]: 1 = abort (linger 0)
   bind,      // endpoint (port 0 picks), value[0]: BindFlag -> endpoint as bound
-  listen,    // value[0]: backlog
-  connect,   // endpoint                                    -> 0: under way (stream) or done (datagram), or
+  listen,    // value[0]: backlog, value[1]: BindFlag
+  connect,   // endpoint, value[0]: BindFlag                -> 0: under way (stream) or done (datagram), or
              // -errno
   disconnect,  // connect(AF_UNSPEC)
   shutdown,  // value[0]: 0 SHUT_RD, 1 SHUT_WR, 2 both; value[1]: 1 = not while it is on its way to a process
@@ -27,6 +27,7 @@ enum class Op : uint32_t {
   take_error,   // -> value: DatagramError, the oldest that MSG_ERRQUEUE has not had; or -EAGAIN
 };
 
+// Of the port that the socket has, or is given because it has none.
 enum BindFlag : uint64_t {
   kReuseAddress = 1,
   kReusePort = 2,

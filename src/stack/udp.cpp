@@ -59,16 +59,17 @@ int Udp::bind(SocketId id, Endpoint& local, bool reuse_address, bool reuse_port)
   return 0;
 }
 
-int Udp::take_port(SocketId id) {
+int Udp::take_port(SocketId id, bool reuse_address, bool reuse_port) {
   const Endpoint& bound = sockets_[id].local;
   if (bound.port != 0) return 0;
   Endpoint local{bound.address.is_unspecified() ? IpAddress::v4(0) : bound.address, 0};
-  return bind(id, local, false);
+  return bind(id, local, reuse_address, reuse_port);
 }
 
-int Udp::connect(SocketId id, const Endpoint& remote, const IpAddress& source) {
+int Udp::connect(SocketId id, const Endpoint& remote, const IpAddress& source, bool reuse_address,
+                 bool reuse_port) {
   Socket& socket = sockets_[id];
-  if (const int error = take_port(id)) return error;
+  if (const int error = take_port(id, reuse_address, reuse_port)) return error;
   if (socket.local.address.is_unspecified() || socket.address_from_connect) {
     socket.local.address = source;
     socket.address_from_connect = true;

@@ -32,11 +32,13 @@ class Udp {
   // gets the datagrams of some senders. EINVAL: already bound. EADDRINUSE. That the address is ours is for
   // the caller to see.
   int bind(SocketId id, Endpoint& local, bool reuse_address, bool reuse_port = false);
-  // Binds to any port of the socket's address unless it is bound. EADDRINUSE: none is free.
-  int take_port(SocketId id);
+  // Binds to any port of the socket's address unless it is bound; others may reuse it as they may one that
+  // was bound. EADDRINUSE: none is free.
+  int take_port(SocketId id, bool reuse_address = false, bool reuse_port = false);
   // From now on only datagrams from `remote` come in, and its errors do. Binds first if need be; a socket
   // without an address of its own takes `source`. EADDRINUSE: no port is free.
-  int connect(SocketId id, const Endpoint& remote, const IpAddress& source);
+  int connect(SocketId id, const Endpoint& remote, const IpAddress& source, bool reuse_address = false,
+              bool reuse_port = false);
   // Undoes connect; an address that came from connect goes, and so does a port that nobody asked for.
   void disconnect(SocketId id);
   void close(SocketId id);

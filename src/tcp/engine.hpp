@@ -210,7 +210,7 @@ struct Tcp::Impl {
 
   // ---- program.cpp, buffers.cpp
   int bind(ConnectionId id, Endpoint& local, bool reuse_address, bool reuse_port);
-  int listen(ConnectionId id, uint32_t backlog);
+  int listen(ConnectionId id, uint32_t backlog, bool reuse_address, bool reuse_port);
   int connect(TimeNs now, ConnectionId id, const Endpoint& remote);
   bool pick_port(TimeNs now, Flow& flow, uint32_t& least_iss);
   bool flow_is_free(TimeNs now, const Flow& flow, uint32_t& least_iss);

@@ -24,7 +24,7 @@ int Tcp::Impl::bind(ConnectionId id, Endpoint& local, bool reuse_address, bool r
   return 0;
 }
 
-int Tcp::Impl::listen(ConnectionId id, uint32_t backlog) {
+int Tcp::Impl::listen(ConnectionId id, uint32_t backlog, bool reuse_address, bool reuse_port) {
   use(id);
   ControlBlock& b = blocks[id];
   ColdBlock& c = cold[id];
@@ -32,7 +32,7 @@ int Tcp::Impl::listen(ConnectionId id, uint32_t backlog) {
     if (b.state != State::closed) return EINVAL;
     if (c.bound.port == 0) {
       Endpoint any;
-      if (const int error = bind(id, any, false, false)) return error;
+      if (const int error = bind(id, any, reuse_address, reuse_port)) return error;
     }
     if (!ports.may_listen(id)) return EADDRINUSE;
     b.state = State::listen;

@@ -68,8 +68,8 @@ int Tcp::bind(ConnectionId id, Endpoint& local, bool reuse_address, bool reuse_p
   return impl_->bind(id, local, reuse_address, reuse_port);
 }
 
-int Tcp::listen(ConnectionId id, uint32_t backlog) {
-  return impl_->listen(id, backlog);
+int Tcp::listen(ConnectionId id, uint32_t backlog, bool reuse_address, bool reuse_port) {
+  return impl_->listen(id, backlog, reuse_address, reuse_port);
 }
 
 int Tcp::connect(TimeNs now, ConnectionId id, const Endpoint& remote) {

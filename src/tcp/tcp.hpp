@@ -222,8 +222,9 @@ class Tcp {
   // ---- from the program. The int results are 0 or an errno value. `id` is an index that the caller holds
   // from the pool; TCP itself takes indices for passive opens and hands them over with accept(). Binds to an
   // address and port; port 0 picks one (written back). An unspecified address matches all; :: also IPv4.
+  // Who listens without a port gets one, which others may reuse as they may one that was bound.
   int bind(ConnectionId id, Endpoint& local, bool reuse_address, bool reuse_port);
-  int listen(ConnectionId id, uint32_t backlog);
+  int listen(ConnectionId id, uint32_t backlog, bool reuse_address = false, bool reuse_port = false);
   int connect(TimeNs now, ConnectionId id, const Endpoint& remote);
   // The oldest completed connection of the listener; the caller now holds its index.
   std::optional<ConnectionId> accept(ConnectionId listener);

@@ -13,25 +13,28 @@ from scenarios import run_all
 from socket_pairs import LIMIT_MS, attempt, says
 
 
+# In which a socket may reuse what another has.
+WAYS = ((), (socket.SO_REUSEADDR,), (socket.SO_REUSEPORT,), (socket.SO_REUSEADDR, socket.SO_REUSEPORT))
+
+
+def make(kind, way, place=("0.0.0.0", None)):
+    one = socket.socket(socket.AF_INET if place[1] is None else socket.AF_INET6, kind)
+    if place[1] is not None:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, place[1])
+    for option in way:
+        one.setsockopt(socket.SOL_SOCKET, option, 1)
+    return one
+
+
 def who_may_bind_where():
     """Two sockets after each other: a letter for each way in which the second reuses what the first has."""
-    ways = ((), (socket.SO_REUSEADDR,), (socket.SO_REUSEPORT,), (socket.SO_REUSEADDR, socket.SO_REUSEPORT))
     # The address, and IPV6_V6ONLY.
     places = (("0.0.0.0", None), ("127.0.0.1", None), ("127.0.0.2", None), ("::", 0), ("::", 1))
-
-    def make(kind, way, place):
-        one = socket.socket(socket.AF_INET if place[1] is None else socket.AF_INET6, kind)
-        if place[1] is not None:
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, place[1])
-        for option in way:
-            one.setsockopt(socket.SOL_SOCKET, option, 1)
-        return one
-
     for kind, listens in ((socket.SOCK_STREAM, False), (socket.SOCK_STREAM, True), (socket.SOCK_DGRAM, False)):
         for there in places:
             for here in places:
                 seen = ""
-                for first, second in itertools.product(ways, ways):
+                for first, second in itertools.product(WAYS, WAYS):
                     with make(kind, first, there) as one, make(kind, second, here) as other:
                         one.bind((there[0], 0))
                         if listens:
@@ -41,6 +44,17 @@ def who_may_bind_where():
                             problem = attempt(other.listen, 1) and "listens not"
                         seen += {None: ".", "EADDRINUSE": "U", "listens not": "L"}[problem]
                 yield seen
+
+
+def who_may_bind_to_a_port_that_nobody_asked_for():
+    peer = ("127.0.0.1", 9)
+    for kind, take in ((socket.SOCK_DGRAM, lambda one: one.connect(peer)), (socket.SOCK_DGRAM, lambda one: one.sendto(b"x", peer)), (socket.SOCK_STREAM, lambda one: one.listen(1))):
+        seen = ""
+        for first, second in itertools.product(WAYS, WAYS):
+            with make(kind, first) as one, make(kind, second) as other:
+                take(one)
+                seen += {None: ".", "EADDRINUSE": "U"}[attempt(other.bind, ("127.0.0.1", one.getsockname()[1]))]
+        yield seen
 
 
 def a_shared_port_has_its_senders():

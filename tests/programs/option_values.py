@@ -13,7 +13,7 @@ import sys
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LENGTHS = (0, 1, 4, 8, 16, 255)
-VALUES = (0, 1, -1, 2**31 - 1)
+VALUES = (0, 1, -1, -5, 2**31 - 1)
 TEXTS = (b"eth9", b"eth0\0", b"lo", b"cubic", b"reno\0", b"nothing\0")
 LEVELS = {"SOL_SOCKET": (1, range(1, 90)), "IPPROTO_IP": (0, range(1, 65)), "IPPROTO_TCP": (6, range(1, 50)), "IPPROTO_UDP": (17, (*range(1, 20), *range(100, 110))),
           "IPPROTO_IPV6": (41, range(1, 90)), "SOL_RAW": (255, range(1, 3)), "none": (77, range(1, 3))}
@@ -37,8 +37,8 @@ def get(fd, level, name, room):
     return (str(struct.unpack("i", given)[0]) if len(given) == 4 else given.hex() or "nothing") + behind
 
 
-def put(fd, level, name, data):
-    return said(LIBC.setsockopt(fd, level, name, data, len(data))) or "ok"
+def put(fd, level, name, data, length=None):
+    return said(LIBC.setsockopt(fd, level, name, data, len(data) if length is None else length)) or "ok"
 
 
 def all_of_it(fd, level, name):
@@ -50,6 +50,8 @@ def all_of_it(fd, level, name):
             data = (struct.pack("i", value) * 64)[:length]
             taken.append(f"{put(fd, level, name, data)}:{get(fd, level, name, 4)}")
     taken += [f"{put(fd, level, name, text)}:{get(fd, level, name, 16)}" for text in TEXTS]
+    taken += [f"{put(fd, level, name, None, length)}:{get(fd, level, name, 4)}" for length in (0, 1, 4, -1)]
+    taken += [f"{put(fd, level, name, bytes(16), length)}" for length in (-1, -2**31)]
     return f"{' '.join(given)} | {' '.join(taken)}"
 
 

@@ -1,0 +1,145 @@
+// Handlers that leave waits by siglongjmp(), before they sleep and in their sleep: nothing is left behind.
+// And signals that come both at once while handlers are kept off: none is lost.
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <time.h>
+#include <ucontext.h>
+
+#include <algorithm>
+
+#include "client_case.hpp"
+#include "sockets/client_epoll_set.hpp"
+#include "sockets/client_wait.hpp"
+
+namespace skerry::sockets {
+namespace {
+
+constexpr int kTimes = 3000;
+
+sigjmp_buf place;
+volatile sig_atomic_t may_leave = 0;
+volatile int times = 0;
+
+// As the preload library's.
+void leave(int, siginfo_t* info, void* context) {
+  auto& mask = *reinterpret_cast<uint64_t*>(&static_cast<ucontext_t*>(context)->uc_sigmask);
+  if (client::put_off(*info, mask) || may_leave == 0) return;
+  may_leave = 0;
+  siglongjmp(place, 1);
+}
+
+class LeapsTest : public ConnectedCase {
+ protected:
+  void SetUp() override {
+    ConnectedCase::SetUp();
+    struct sigaction leaving {};
+    leaving.sa_sigaction = leave;
+    leaving.sa_flags = SA_SIGINFO;
+    ::sigaction(SIGUSR1, &leaving, &before_);
+    sigevent event{};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = SIGUSR1;
+    event._sigev_un._tid = ::gettid();
+    ASSERT_EQ(::timer_create(CLOCK_MONOTONIC, &event, &timer_), 0);
+    EXPECT_EQ(wait_for(b_, POLLOUT), POLLOUT);  // so that this thread has its waiter
+    waiters_ = waiters_in_use();
+  }
+  void TearDown() override {
+    ::timer_delete(timer_);
+    ::sigaction(SIGUSR1, &before_, nullptr);
+    ConnectedCase::TearDown();
+  }
+  // The call waits for ever, and is left after one microsecond, or two, up to fifty.
+  template <class Call>
+  void leave_often(Call call) {
+    for (times = 0; times < kTimes; times = times + 1) {
+      if (sigsetjmp(place, 1) != 0) continue;
+      may_leave = 1;
+      const itimerspec soon{.it_interval = {},
+                            .it_value = {.tv_sec = 0, .tv_nsec = 1000 + times % 50 * 1000}};
+      ::timer_settime(timer_, 0, &soon, nullptr);
+      call();
+    }
+    EXPECT_EQ(waiters_in_use(), waiters_);
+    int type = -1;
+    EXPECT_EQ(::pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type), 0);
+    EXPECT_EQ(type, PTHREAD_CANCEL_DEFERRED);
+  }
+  static long waiters_in_use() {
+    const auto* const owners = client::state.view.waiter_owners();
+    return std::count_if(owners, owners + client::state.size.waiters,
+                         [](const auto& owner) { return owner.load() != 0; });
+  }
+  uint32_t watchers_of(int fd) {
+    uint32_t count = 0;
+    for (const auto& watcher : client::state.in[client::socket_of(fd)].watchers) count += watcher.load() != 0;
+    return count;
+  }
+
+  timer_t timer_{};
+  struct sigaction before_ {};
+  long waiters_ = 0;
+};
+INSTANTIATE_TEST_SUITE_P(All, LeapsTest, ::testing::Values("client"), case_name);
+
+TEST_P(LeapsTest, OutOfAReceive) {
+  char byte;
+  leave_often([&] { os->receive(b_, &byte, 1, 0); });
+  EXPECT_EQ(watchers_of(b_), 0u);
+}
+
+TEST_P(LeapsTest, OutOfAPoll) {
+  pollfd asked{.fd = b_, .events = POLLIN, .revents = 0};
+  leave_often([&] { os->poll(&asked, 1, -1); });
+  EXPECT_EQ(watchers_of(b_), 0u);
+}
+
+TEST_P(LeapsTest, OutOfAWaitForASet) {
+  const int set = os->epoll_create();
+  epoll_event interest{.events = EPOLLIN, .data = {.u64 = 1}}, found;
+  EXPECT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, b_, &interest), 0);
+  ++waiters_;
+  leave_often([&] { os->epoll_wait(set, &found, 1, -1); });
+  EXPECT_EQ(client::set_of(client::fd_index(client::entry_of(set))).sleepers.load(), 0u);
+  pollfd asked{.fd = set, .events = POLLIN, .revents = 0};
+  leave_often([&] { os->poll(&asked, 1, -1); });
+  EXPECT_EQ(client::set_of(client::fd_index(client::entry_of(set))).sleepers.load(), 0u);
+  os->close(set);
+}
+
+volatile int came[_NSIG] = {};
+
+void count(int signal, siginfo_t* info, void* context) {
+  auto& mask = *reinterpret_cast<uint64_t*>(&static_cast<ucontext_t*>(context)->uc_sigmask);
+  if (!client::put_off(*info, mask)) came[signal] = came[signal] + 1;
+}
+
+// Unblocked together they are the kernel's to deliver in one go, the second on top of the first.
+TEST(KeptOffHandlers, OfTwoSignalsAtOnceNoneIsLost) {
+  struct sigaction counting {};
+  counting.sa_sigaction = count;
+  counting.sa_flags = SA_SIGINFO;
+  sigset_t both, before;
+  sigemptyset(&both);
+  for (const int signal : {SIGUSR1, SIGUSR2}) {
+    ::sigaction(signal, &counting, nullptr);
+    sigaddset(&both, signal);
+    came[signal] = 0;
+  }
+  ::pthread_sigmask(SIG_BLOCK, &both, &before);
+  ::raise(SIGUSR1);
+  ::raise(SIGUSR2);
+  {
+    const client::NoHandlers none;
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    EXPECT_EQ(came[SIGUSR1] + came[SIGUSR2], 0);
+  }
+  EXPECT_EQ(came[SIGUSR1], 1);
+  EXPECT_EQ(came[SIGUSR2], 1);
+  ::signal(SIGUSR1, SIG_DFL);
+  ::signal(SIGUSR2, SIG_DFL);
+}
+
+}  // namespace
+}  // namespace skerry::sockets
