@@ -32,11 +32,21 @@ endfunction()
 
 # skerry_together(TARGETS...): sources whose headers cost the compiler far more than their own lines are compiled eight at a
 # time, where SKERRY_TOGETHER says so: the headers are then read once for all eight. Names in their unnamed namespaces must
-# differ. The preset `release` compiles each by itself, so a missing include shows there.
+# differ: APART SOURCES... are compiled by themselves. The preset `release` does so with all, so a missing include shows there.
 function(skerry_together)
+  cmake_parse_arguments(G "" "" "APART" ${ARGN})
   if(SKERRY_TOGETHER)
-    set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_target_properties(${G_UNPARSED_ARGUMENTS} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_source_files_properties(${G_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   endif()
+endfunction()
+
+# skerry_simulated(TARGETS...): what simulations and models run for minutes is optimised a little in the sanitizer's build too,
+# whose other targets are not, because they are quicker to build so.
+function(skerry_simulated)
+  foreach(target ${ARGN})
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Debug>:-O1>)
+  endforeach()
 endfunction()
 
 # skerry_test(NAME SOURCES... LIBS libs...): one GoogleTest binary, build/tests/NAME, known to ctest.

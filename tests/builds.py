@@ -30,13 +30,14 @@ def build(preset, *targets):
     return None
 
 
-def ctest(folder):
-    """Yields one Result for each GoogleTest case that ctest finds in a build folder."""
+def ctest(folder, without=None, **environment):
+    """Yields one Result for each GoogleTest case that ctest finds in a build folder, `without` those whose names match; what else is
+    given is added to their environment."""
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
         command = ["ctest", "--test-dir", ROOT / folder, "--parallel", os.cpu_count(), "--timeout", CASE_LIMIT_S,
-                   "--test-output-size-failed", "20000", "--output-junit", report.name, "--no-tests=error"]
+                   "--test-output-size-failed", "20000", "--output-junit", report.name, "--no-tests=error", *(["--exclude-regex", without] if without else [])]
         try:
-            code, output = run(command, CTEST_LIMIT_S, check=False, whole_group=True)
+            code, output = run(command, CTEST_LIMIT_S, check=False, whole_group=True, env=os.environ | environment)
         except Failure as failure:
             yield Result(folder, FAILED, str(failure))
             return
