@@ -215,8 +215,7 @@ ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const O
                           .local = outfit.source};
     if (!more_of_one)
       if (const int error = begin(socket, to, outfit, header); error != 0) return error;
-    // Else the stack gives one when it sends, which nobody shares.
-    if (keep_back || has_option(socket, kOptReuseAddress | kOptReusePort)) take_any_port(socket);
+    take_any_port(socket);  // now, because getsockname() tells it at once
     const ssize_t done = put(socket, from, header, more_of_one, keep_back);
     if (done == kLookAgain) continue;
     if (done != -EAGAIN || may_not_wait(socket, flags)) return done;

@@ -14,6 +14,7 @@ import sys
 
 from ends import Child, connected, sees
 from scenarios import run_all
+from socket_pairs import LIMIT_MS, says
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PYTHON = b"/usr/bin/python3"
@@ -129,7 +130,7 @@ def vectors_by_number():
         return libc("syscall", number, one.fileno(), ctypes.byref(piece), 1, ctypes.c_long(offset), 0, flags)
 
     yield by_number(SYS_PREADV2, near, taken, -1, RWF_NOWAIT), by_number(SYS_PREADV2, near, taken, 0), by_number(SYS_PWRITEV2, far, given, 0)
-    yield by_number(SYS_PWRITEV2, far, given, -1), by_number(SYS_PREADV2, near, taken, -1), room.raw
+    yield by_number(SYS_PWRITEV2, far, given, -1), says(near, select.POLLIN, LIMIT_MS), by_number(SYS_PREADV2, near, taken, -1), room.raw
 
 
 def a_fork_by_number():

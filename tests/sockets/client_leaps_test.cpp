@@ -101,10 +101,10 @@ TEST_P(LeapsTest, OutOfAWaitForASet) {
   EXPECT_EQ(os->epoll_ctl(set, EPOLL_CTL_ADD, b_, &interest), 0);
   ++waiters_;
   leave_often([&] { os->epoll_wait(set, &found, 1, -1); });
-  EXPECT_EQ(client::set_of(client::fd_index(client::entry_of(set))).sleepers.load(), 0u);
+  EXPECT_EQ(client::set_of(fd_index(client::entry_of(set))).sleepers.load(), 0u);
   pollfd asked{.fd = set, .events = POLLIN, .revents = 0};
   leave_often([&] { os->poll(&asked, 1, -1); });
-  EXPECT_EQ(client::set_of(client::fd_index(client::entry_of(set))).sleepers.load(), 0u);
+  EXPECT_EQ(client::set_of(fd_index(client::entry_of(set))).sleepers.load(), 0u);
   os->close(set);
 }
 
