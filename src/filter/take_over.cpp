@@ -117,14 +117,15 @@ void Engine::take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeN
   }
 }
 
+// Whom the old rules counted leave room first: the new ones judge in the pauses and share it.
 void Engine::take_apart(const Pause& pause) {
+  connections_.take_apart(pause);
   for (RuleIndex& index : indexes_) index.take_apart(pause);
   pause.clear(indexes_);
   for (const std::unique_ptr<SetIndex>& index : set_indexes_)
     if (index != nullptr) index->take_apart(pause);
   pause.clear(set_indexes_);
   for (DynamicSet& set : dynamic_sets_) set.take_apart(pause);
-  connections_.take_apart(pause);
   pause.clear(tallies_);
   pause.clear(hits_);
   filter::take_apart(ruleset_, pause);

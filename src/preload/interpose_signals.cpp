@@ -100,11 +100,17 @@ SKERRY_EXPORT int sigaction(int signal, const Action* action, Action* before) no
   if (action != nullptr) {
     asked = *action;
     if (is_function(asked)) {
-      // From who does not ask us what is set we may be handed ourselves.
-      if (asked.sa_sigaction != deliver) {
-        handler.function.store(asked.sa_sigaction, std::memory_order_relaxed);
-        handler.flags.store(asked.sa_flags, std::memory_order_relaxed);
+      // From who does not ask us what is set we may be handed ourselves: the handler stays, and how it is
+      // called.
+      const bool is_ours = asked.sa_sigaction == deliver;
+      if (is_ours && function == nullptr) {  // another signal's
+        errno = EINVAL;
+        return -1;
       }
+      if (!is_ours) handler.function.store(asked.sa_sigaction, std::memory_order_relaxed);
+      constexpr auto kCall = static_cast<int>(SA_SIGINFO);
+      handler.flags.store(is_ours ? (asked.sa_flags & ~kCall) | (flags & kCall) : asked.sa_flags,
+                          std::memory_order_relaxed);
       asked.sa_sigaction = deliver;
       asked.sa_flags = (asked.sa_flags | SA_SIGINFO) & ~static_cast<int>(SA_RESETHAND);
     }
@@ -141,7 +147,8 @@ SKERRY_SYSV_SIGNAL(__sysv_signal)
 SKERRY_EXPORT Simple sigset(int signal, Simple function) noexcept {
   sigset_t one, blocked;
   sigemptyset(&one);
-  if (sigaddset(&one, signal) < 0) return SIG_ERR;
+  if (function == SIG_ERR) errno = EINVAL;
+  if (function == SIG_ERR || sigaddset(&one, signal) < 0) return SIG_ERR;
   Action action{}, before;
   action.sa_handler = function;
   const bool holds = function == SIG_HOLD;

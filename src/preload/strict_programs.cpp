@@ -57,9 +57,10 @@ bool is_static(int folder, const char* path) {
   Path interpreter;
   for (int depth = 0; depth < kMaxInterpreters; ++depth) {
     const bool is_open = path[0] == 0;  // execveat(2) with AT_EMPTY_PATH
-    // A FIFO waits for its other end, and a terminal becomes this process's, but not by execve(2).
-    constexpr int kQuietly = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    const long file = is_open ? folder : system_call(SYS_openat, folder, word(path), kQuietly);
+    // Opening a FIFO or a device does something, which execve(2) does not: it refuses them.
+    struct stat about;
+    if (!is_open && (fstatat(folder, path, &about, 0) != 0 || !S_ISREG(about.st_mode))) return false;
+    const long file = is_open ? folder : system_call(SYS_openat, folder, word(path), O_RDONLY | O_CLOEXEC);
     if (file < 0) return false;
     const auto read_at = [&](uint64_t offset, void* to, size_t bytes) {
       return system_call(SYS_pread64, file, word(to), static_cast<long>(bytes), static_cast<long>(offset));

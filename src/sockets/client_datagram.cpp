@@ -135,12 +135,12 @@ ssize_t put(uint32_t socket, Source& from, DatagramHeader header, bool more_of_o
   return filled;
 }
 
-// Linux has given the socket a port before it finds that there is nobody to send to (inet_send_prepare).
+// Linux has given the socket a port before it looks at what to send, and to whom (inet_send_prepare()).
 void take_any_port(uint32_t socket) {
   if (state.names[socket].local.port != 0) return;
   Request request{.op = Op::bind, .socket = socket};
   request.endpoint.address = state.names[socket].local.address;
-  request.value[0] = bind_flags(socket);
+  request.value[0] = bind_flags(socket) & ~uint64_t{kV6Only};  // it sends IPv4 and is answered so
   call(request);
 }
 
@@ -151,7 +151,6 @@ int begin(uint32_t socket, const Endpoint* to, const Outfit& outfit, DatagramHea
     if (to->port == 0) return -EINVAL;
     peer = *to;
   } else if (!(state.out[socket].status.load(std::memory_order_acquire) & kConnected)) {
-    take_any_port(socket);
     return -EDESTADDRREQ;
   } else {  // the peer of now: before the stack gets here, connect() may have named another
     peer = state.names[socket].remote;
@@ -160,9 +159,8 @@ int begin(uint32_t socket, const Endpoint* to, const Outfit& outfit, DatagramHea
   header.peer_port = peer.port;
   if (outfit.error != 0) return outfit.error;
   if (const int error = take_error(socket); error != 0) return error;
-  if (!(state.out[socket].status.load(std::memory_order_acquire) & kWriteShut)) return 0;
-  take_any_port(socket);
-  return -EPIPE;  // a signal is for streams
+  // A signal is for streams.
+  return state.out[socket].status.load(std::memory_order_acquire) & kWriteShut ? -EPIPE : 0;
 }
 
 }  // namespace
@@ -201,6 +199,7 @@ Received take_datagram(uint32_t socket, IntoPipe& to) {
 template <class Source>
 ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const Outfit& outfit, int flags) {
   const Begun begun(socket);
+  take_any_port(socket);
   if (flags & MSG_OOB) return -EOPNOTSUPP;
   if (!fits(from.left())) return -EMSGSIZE;
   const auto payload = static_cast<uint32_t>(from.left());
@@ -215,7 +214,6 @@ ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const O
                           .local = outfit.source};
     if (!more_of_one)
       if (const int error = begin(socket, to, outfit, header); error != 0) return error;
-    take_any_port(socket);  // now, because getsockname() tells it at once
     const ssize_t done = put(socket, from, header, more_of_one, keep_back);
     if (done == kLookAgain) continue;
     if (done != -EAGAIN || may_not_wait(socket, flags)) return done;

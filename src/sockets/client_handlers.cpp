@@ -38,9 +38,12 @@ constinit thread_local ThreadHandlers thread_handlers = {};
 // forbidden.
 bool put_off(const siginfo_t& signal, uint64_t& mask) {
   if (thread_handlers.kept_off == 0 || few_calls) return false;
+  // No other comes in the middle of this, until sigreturn(2) sets `mask`.
+  constexpr uint64_t kMost = ~kFaults;
+  system_call(SYS_rt_sigprocmask, SIG_SETMASK, word(&kMost), 0, sizeof kMost);
   if (thread_handlers.waiting) send_again(waiting_signal);
   waiting_signal = signal;
-  mask_before = std::exchange(mask, ~kFaults);
+  mask_before = std::exchange(mask, kMost);
   thread_handlers.waiting = true;
   return true;
 }

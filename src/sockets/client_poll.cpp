@@ -108,9 +108,10 @@ class Watching {
   void end() {
     const NoHandlers none;
     if (!on_) return;
+    on_ = false;
+    if (waiter() != kNoWaiter && !waiter_.is_ours()) return;
     watch_all(poll_, waiter(), false);
     if (waiter() != kNoWaiter) disarm(waiter());
-    on_ = false;
   }
 
   const Poll& poll_;

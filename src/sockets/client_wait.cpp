@@ -158,12 +158,15 @@ ThreadWaiter::ThreadWaiter()
   if (is_own_) own_waiter_taken = true;
 }
 
+bool ThreadWaiter::is_ours() const {
+  return index_ != kNoWaiter && state.view.waiter_owners()[index_].load() == state.slot + 1;
+}
+
 void ThreadWaiter::release() {
   const NoHandlers none;
   if (is_own_)
     own_waiter_taken = false;
-  else if (index_ != kNoWaiter &&
-           state.view.waiter_owners()[index_].load() == state.slot + 1)  // not the parent's
+  else if (is_ours())
     release_waiter(index_);
   is_own_ = false;
   index_ = kNoWaiter;
@@ -196,7 +199,7 @@ Wait::Wait(uint32_t socket, const Begun& begun)
 }
 
 void Wait::end() {
-  if (index() == kNoWaiter) return;
+  if (!waiter_.is_ours()) return;
   disarm(index());
   unwatch(socket_, index());
 }

@@ -64,6 +64,8 @@ class ThreadWaiter {
   ThreadWaiter& operator=(const ThreadWaiter&) = delete;
 
   uint32_t index() const { return index_; }  // kNoWaiter if none is free
+  // False without one, and in a child that a handler has forked in the middle of its parent's call.
+  bool is_ours() const;
 
  private:
   void release();

@@ -57,6 +57,14 @@ def who_may_bind_to_a_port_that_nobody_asked_for():
         yield seen
 
 
+def a_port_after_a_send_that_may_be_refused():
+    peer = ("127.0.0.1", 9)
+    for size, flags, to in ((1, 0, peer), (70000, 0, peer), (1, socket.MSG_OOB, peer), (1, 0, ("127.0.0.1", 0)), (1, 0, None)):
+        with make(socket.SOCK_DGRAM, ()) as one:
+            sent = attempt(one.send, bytes(size)) if to is None else attempt(one.sendto, bytes(size), flags, to)
+            yield sent, one.getsockname()[1] != 0
+
+
 def a_shared_port_has_its_senders():
     shared = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(4)]
     for one in shared:

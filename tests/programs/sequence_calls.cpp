@@ -145,11 +145,13 @@ void Sequence::name_calls(Random& random, int slot) {
   switch (random.below(8)) {
     case 0: {
       if (random.one_in(4)) return bind_beside(random, slot);
-      // Not compared: SO_REUSEADDR beside who has it not. A port that nobody holds, or a socket of the other
-      // protocol, may by chance be one that waits for late segments of a sequence before. Which of two that
-      // share a port gets something is drawn by Linux.
-      const bool shared = has(of.fd, SO_REUSEPORT) && has(slots_[other].fd, SO_REUSEPORT);
-      const bool taken = random.one_in(3) && !has(of.fd, SO_REUSEADDR) && !shared &&
+      // Not compared: SO_REUSEADDR, and of streams SO_REUSEPORT, beside who has it not, who may be a
+      // connection. A port that nobody holds, or a socket of the other protocol, may by chance be one that
+      // waits for late segments of a sequence before. Which of two that share a port gets something is drawn
+      // by Linux.
+      const bool shares =
+          has(of.fd, SO_REUSEPORT) && (is_stream(of.fd) || has(slots_[other].fd, SO_REUSEPORT));
+      const bool taken = random.one_in(3) && !has(of.fd, SO_REUSEADDR) && !shares &&
                          lives(slots_[other].fd) && other != slot &&
                          is_stream(of.fd) == is_stream(slots_[other].fd);
       address = loopback(of.v6, 0, length);

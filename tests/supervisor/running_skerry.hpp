@@ -71,6 +71,7 @@ class RunningSkerry {
   // `own_network`: in a network namespace of its own, for what would else touch the host's.
   explicit RunningSkerry(const Plan& plan, bool own_network = false) : name_(plan.name) {
     namespace fs = std::filesystem;
+    fs::remove(everything_serves_mark());  // that of a test that was killed, whose number this one has
     char place[] = "/tmp/sk-supervisor-test-XXXXXX";
     directory_ = ::mkdtemp(place);
     ::setenv("SKERRY_RUNTIME_DIR", (directory_ + "/run").c_str(), 1);
