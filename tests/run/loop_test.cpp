@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 
 namespace skerry {
 namespace {
@@ -14,6 +15,7 @@ struct FakeHost {
   uint32_t yields = 0;
   std::vector<DurationNs> waits;  // the time-out of each real wait
   uint32_t looks = 0;
+  std::function<void()> on_look;  // a handler of a descriptor
   bool stop = false;
 
   TimeNs now() { return time; }
@@ -24,6 +26,7 @@ struct FakeHost {
   void wait(DurationNs timeout_ns) {
     if (timeout_ns == 0) {
       ++looks;
+      if (on_look) on_look();
       return;
     }
     waits.push_back(timeout_ns);
@@ -217,6 +220,15 @@ TEST_F(LoopTest, AReportMayAskForAStop) {
   loop.turn();
   loop.on_report([&] { host_.stop = true; });
   host_.waits.clear();
+  loop.run();
+  EXPECT_TRUE(host_.waits.empty()) << "nobody would wake it again";
+}
+
+TEST_F(LoopTest, WhatALookFindsIsReportedBeforeTheSleep) {
+  Loop loop(component_, host_, stats_, {.idle_yields = 0});
+  bool gone = false;
+  host_.on_look = [&] { gone = true; };
+  loop.on_report([&] { host_.stop = gone; });
   loop.run();
   EXPECT_TRUE(host_.waits.empty()) << "nobody would wake it again";
 }
