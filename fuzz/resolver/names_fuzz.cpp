@@ -45,6 +45,7 @@ class Judge : public Neighbours {
       const std::string_view text = std::get<RefusedName>(told).name;
       CHECK(std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; }));
     }
+    return true;
   }
 
   std::vector<uint8_t> question_;
