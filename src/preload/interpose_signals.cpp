@@ -147,8 +147,7 @@ SKERRY_SYSV_SIGNAL(__sysv_signal)
 SKERRY_EXPORT Simple sigset(int signal, Simple function) noexcept {
   sigset_t one, blocked;
   sigemptyset(&one);
-  if (function == SIG_ERR) errno = EINVAL;
-  if (function == SIG_ERR || sigaddset(&one, signal) < 0) return SIG_ERR;
+  if (sigaddset(&one, signal) < 0) return SIG_ERR;
   Action action{}, before;
   action.sa_handler = function;
   const bool holds = function == SIG_HOLD;
