@@ -92,7 +92,8 @@ class Loop {
         report();
       }
       host_.wait(0);
-      unreported_ = true;  // a handler may have found something that is no work, such as a device that is gone
+      unreported_ =
+          true;  // a handler may have found something that is no work, such as a device that is gone
     }
     const bool may_yield = contention_.may_yield(now);
     if (work > 0) {
