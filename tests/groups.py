@@ -1,7 +1,6 @@
 """The groups of ./test, in the order in which they run: what fails fastest comes first.
 
-Every build and every run has a time limit, so a hang is a failure with a name. The seconds in the comments are those of
-a clean checkout on two cores without a compiler cache.
+Every build and every run has a time limit, so a hang is a failure with a name.
 """
 
 import os

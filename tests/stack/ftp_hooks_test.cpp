@@ -205,13 +205,7 @@ TEST_F(FtpClientInMemory, ASuperFrameGrowsBecauseTheLinkCutsIt) {
 // A whole TCP above the rules. What we say goes on, though its first segment had no room to grow.
 class FtpOverTcp : public FtpHooksTest {
  protected:
-  void breathe_all() {
-    ip_.rx(now_);
-    component_.rx(now_);
-    host_.take_events();
-    component_.tx(now_);
-    ip_.tx(now_);
-  }
+  void breathe_all() { breathe_with(component_, host_); }
   // The segments that left since.
   std::vector<std::pair<TcpHeader, std::string>> sent() {
     std::vector<std::pair<TcpHeader, std::string>> all;

@@ -20,13 +20,7 @@ class TcpComponentTest : public World {
   explicit TcpComponentTest(LinkFacts (*facts)(const MacAddress&) = wire_facts) : World(facts) {}
   void SetUp() override { introduce_peer(); }
 
-  void breathe_all() {
-    ip_.rx(now_);
-    component_.rx(now_);
-    host_.take_events();
-    component_.tx(now_);
-    ip_.tx(now_);
-  }
+  void breathe_all() { breathe_with(component_, host_); }
 
   Packet segment(TcpHeader header, const Packet& payload = {}) {
     header.source_port = 5000;

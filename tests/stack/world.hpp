@@ -150,6 +150,15 @@ class World : public testing::Test {
     ip_.rx(now_);
     ip_.tx(now_);
   }
+  // With TCP above it, whose host takes what has happened.
+  template <class Component, class Host>
+  void breathe_with(Component& component, Host& host) {
+    ip_.rx(now_);
+    component.rx(now_);
+    host.take_events();
+    component.tx(now_);
+    ip_.tx(now_);
+  }
 
   // The stack learns the peer's MAC from a question that the peer asks, and answers it.
   void introduce_peer() {
