@@ -96,9 +96,9 @@ void keep_nothing(uint32_t socket) {
 constexpr ssize_t kLookAgain = -4096;  // no errno: what was kept back has been sent meanwhile
 
 // Appends to what is kept back, or begins a datagram; -EAGAIN: no room. `header` is for one that begins,
-// which it must not if this is to be `more_of_one`.
+// which it must not if this is to be `more_of_one`; its payload_bytes are what is left of `from`.
 template <class Source>
-ssize_t put(uint32_t socket, Source& from, DatagramHeader header, bool more_of_one, bool keep_back) {
+ssize_t put(uint32_t socket, Source& from, DatagramHeader& header, bool more_of_one, bool keep_back) {
   SocketIn& in = state.in[socket];
   uint8_t* const ring = tx_ring(socket);
   const Lock lock(in.tx_lock);
@@ -123,7 +123,10 @@ ssize_t put(uint32_t socket, Source& from, DatagramHeader header, bool more_of_o
   if (filled < 0 || (filled == 0 && left != 0)) return filled;
   auto* const header_bytes = reinterpret_cast<uint8_t*>(&header);
   if (appends) ring_load(header_bytes, ring, capacity(), place(0), sizeof header);
-  header.payload_bytes = before + static_cast<uint32_t>(filled);
+  const uint32_t payload = before + static_cast<uint32_t>(filled);
+  // Seldom: what copies the header right away would wait for so narrow a store.
+  if (header.payload_bytes != payload) [[unlikely]]
+    header.payload_bytes = payload;
   ring_store(ring, capacity(), place(0), header_bytes, sizeof header);
   if (keep_back) {
     keep(socket, header.payload_bytes);
@@ -209,7 +212,8 @@ ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const O
     // What is kept back has passed all this (udp_sendmsg(), do_append_data).
     const bool more_of_one = keeps_something(socket);
     const PacketMarks marks = marks_of(socket);
-    DatagramHeader header{.ttl = outfit.ttl != 0 ? outfit.ttl : marks.ttl,
+    DatagramHeader header{.payload_bytes = payload,
+                          .ttl = outfit.ttl != 0 ? outfit.ttl : marks.ttl,
                           .type_of_service = outfit.type_of_service.value_or(marks.type_of_service),
                           .local = outfit.source};
     if (!more_of_one)
@@ -232,7 +236,8 @@ template ssize_t send_datagram(uint32_t, FromPipe&, const Endpoint*, const Outfi
 void send_what_is_kept_back(uint32_t socket) {
   Pieces nothing(nullptr, 0);
   FromPieces from{nothing};
-  put(socket, from, {}, true, false);
+  DatagramHeader header;
+  put(socket, from, header, true, false);
 }
 
 uint32_t next_datagram_bytes(uint32_t socket) {

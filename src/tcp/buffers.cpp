@@ -52,7 +52,7 @@ void Tcp::Impl::share_way(ConnectionId id, uint32_t holds) {
 }
 
 uint32_t Tcp::Impl::most_on_its_way(ConnectionId id) const {
-  if (way_holds == 0 || !cold[id].shares_way) return UINT32_MAX;
+  if (!cold[id].shares_way) return UINT32_MAX;
   return std::max(way_holds / sharing, kLeastShareSegments * blocks[id].mss);
 }
 

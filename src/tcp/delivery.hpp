@@ -26,19 +26,18 @@ class Delivery {
   void begin(TimeNs now, uint32_t una, bool idle, TimeNs last) {
     starved_in_sample_ = starved_in_sample_ || starved_ || limit_ == Limit::nothing;
     starved_ = false;
-    sending_us_ = idle ? 0 : microseconds(now - last);
+    sending_ = idle ? 0 : now - last;
     if (!idle) return;
     begun_ = now;
     una_ = una;
   }
   // It is acknowledged, and so is all before `una`.
   void end(TimeNs now, uint32_t una) {
-    const uint32_t bytes = una - una_;
-    const uint32_t took_us = std::max({microseconds(now - begun_), sending_us_, 1u});
+    const DurationNs took = std::max({now - begun_, sending_, DurationNs{1}});
+    const double rate = (una - una_) / static_cast<double>(static_cast<int64_t>(took));
     // A program that sends little proves only that the path carries as much.
-    if (!starved_in_sample_ || uint64_t{bytes} * interval_us_ >= uint64_t{bytes_} * took_us) {
-      bytes_ = bytes;
-      interval_us_ = took_us;
+    if (!starved_in_sample_ || rate >= rate_) {
+      rate_ = rate;
       starved_ever_ = starved_in_sample_;
     }
     starved_in_sample_ = false;
@@ -55,9 +54,7 @@ class Delivery {
     since_ = now;
   }
 
-  uint64_t bytes_per_second() const {
-    return interval_us_ == 0 ? 0 : uint64_t{bytes_} * (kSecond / kMicrosecond) / interval_us_;
-  }
+  uint64_t bytes_per_second() const { return static_cast<uint64_t>(rate_ * kSecond + 0.5); }
   bool rate_is_the_programs() const { return starved_ever_; }
   // Until `since`; from then on it is limit().
   DurationNs waited(Limit limit) const { return waited_[place(limit)]; }
@@ -66,15 +63,11 @@ class Delivery {
 
  private:
   static size_t place(Limit limit) { return static_cast<size_t>(limit) - 1; }
-  static uint32_t microseconds(DurationNs time) {
-    return static_cast<uint32_t>(std::min<DurationNs>(time / kMicrosecond, UINT32_MAX));
-  }
 
   TimeNs begun_ = 0;  // the sample under way
+  DurationNs sending_ = 0;
+  double rate_ = 0;  // bytes a nanosecond
   uint32_t una_ = 0;
-  uint32_t sending_us_ = 0;
-  uint32_t bytes_ = 0;  // the rate: so many in so much time
-  uint32_t interval_us_ = 0;
   bool starved_ = false;
   bool starved_in_sample_ = false;
   bool starved_ever_ = false;

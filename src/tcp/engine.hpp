@@ -157,8 +157,12 @@ struct Tcp::Impl {
   void fill_payload(ConnectionId id, const ControlBlock& b, uint32_t seq, uint32_t bytes, uint32_t mss,
                     SegmentOut& out);
   uint32_t syn_window(ConnectionId id) const;
-  uint32_t right_edge(ConnectionId id) const;
-  uint16_t announce_window(ConnectionId id);
+  // As far as the peer may send, were it told now.
+  uint32_t right_edge(ConnectionId id, const ControlBlock& b) const {
+    const uint32_t edge = beyond(b.rx_limit, b.rcv_nxt - b.rx_read);
+    return b.rcv_nxt + (way_holds == 0 ? edge : std::min(edge, most_on_its_way(id)));
+  }
+  uint16_t announce_window(ConnectionId id, ControlBlock& b);
   void add_urgent(ConnectionId id, ControlBlock& b, TcpHeader& header);
   void add_sack_blocks(ConnectionId id, ControlBlock& b, TcpOptions& options);
 

@@ -68,7 +68,7 @@ void Tcp::Impl::fill_header(TimeNs now, ConnectionId id, ControlBlock& b, uint32
   header.ack = (flags & kTcpAck) != 0 ? b.rcv_nxt : 0;
   header.flags = flags;
   header.checksum = header.urgent = 0;
-  header.window = announce_window(id);
+  header.window = announce_window(id, b);
   TcpOptions& options = header.options;
   options.has_mss = options.has_window_scale = options.sack_permitted = false;
   options.sack_count = 0;
@@ -101,18 +101,10 @@ uint32_t Tcp::Impl::syn_window(ConnectionId id) const {
   return std::min({blocks[id].rx_limit, most, uint32_t{UINT16_MAX}});
 }
 
-// As far as the peer may send, were it told now.
-uint32_t Tcp::Impl::right_edge(ConnectionId id) const {
-  const ControlBlock& b = blocks[id];
-  const uint32_t unread = b.rcv_nxt - b.rx_read;
-  return b.rcv_nxt + std::min(beyond(b.rx_limit, unread), most_on_its_way(id));
-}
-
 // The window field, and the promise that goes with it. Receiver silly-window avoidance (RFC 9293 section
 // 3.8.6.2.2): the right edge moves by a full segment or half the buffer, or not at all; it never moves back.
-uint16_t Tcp::Impl::announce_window(ConnectionId id) {
-  ControlBlock& b = blocks[id];
-  const uint32_t edge = right_edge(id);
+uint16_t Tcp::Impl::announce_window(ConnectionId id, ControlBlock& b) {
+  const uint32_t edge = right_edge(id, b);
   const uint32_t step = beyond(edge, b.rcv_adv);
   const bool worth_it = step >= std::min<uint32_t>(b.rcv_mss, b.rx_limit / 2);
   const uint32_t window = beyond(worth_it ? edge : b.rcv_adv, b.rcv_nxt);

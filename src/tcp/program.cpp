@@ -143,7 +143,7 @@ bool Tcp::Impl::read(TimeNs now, ConnectionId id, uint32_t rx_read) {
   if (b.state < State::established || b.has(kPeerFin)) return true;
   // A window update goes out when it at least doubles the window (as Linux does) and is no silly step: one
   // that matters does not wait for a delayed ACK.
-  const uint32_t step = beyond(right_edge(id), b.rcv_adv);
+  const uint32_t step = beyond(right_edge(id, b), b.rcv_adv);
   const uint32_t left = b.rcv_adv - b.rcv_nxt;
   if (step >= left && step >= std::min<uint32_t>(b.rcv_mss, b.rx_limit / 2)) acknowledge_now(id, b);
   return true;
