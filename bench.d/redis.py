@@ -21,11 +21,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lab import peers
-from lab.filtered import STATEFUL, Filtered, name_of
+from lab.filtered import NONE, STATEFUL, RulesInTurn, name_of
 from lab.on_a_wire import SkerryOnAWire
 from lab.plain import PlainLinux
 from lab.proc import cpu_ns
 from lab.process import Failure, Running
+from lab.skerry import Skerry
 from side_by_side import options, runs
 
 CASES = {"get_p1": ("get", 1), "set_p1": ("set", 1), "get_p16": ("get", 16), "set_p16": ("set", 16)}
@@ -117,13 +118,25 @@ def case_name(name, connections, hog):
     return name + (f"_c{connections}" if connections != 50 else "") + ("_hog" if hog else "")
 
 
+def run_filtered(chosen):
+    """get_p1 without rules and with so many, in turn on one server, and what each costs."""
+    with Skerry() as skerry:
+        turns = RulesInTurn(skerry, SERVER, SERVER_CORE, CLIENT_CORE)
+        names = {"ours": NONE} | {name_of(which): which for which in chosen.filter}
+        case = runs.interleave(runs.Case("redis", "get_p1", "req/s"),
+                               {name: lambda which=which: turns.measure(which, chosen.seconds) for name, which in names.items()}, chosen.rounds)
+    tell_losses(case, chosen.filter)
+    return [case]
+
+
 def run_cases(chosen):
+    if chosen.filter:
+        return run_filtered(chosen)
     cases = []
     with contextlib.ExitStack() as stack:
         sides = options.chosen_sides(chosen, stack)
         if chosen.peers:
             sides += [stack.enter_context(peer()) for peer in peers.installed()]
-        sides += [stack.enter_context(Filtered(count)) for count in chosen.filter]
         for connections in chosen.connections:
             for name in chosen.cases:
                 if name == AFXDP:
@@ -139,8 +152,6 @@ def run_cases(chosen):
                     finally:
                         for redis in servers.values():
                             redis.stop()
-    for case in cases if chosen.filter else []:
-        tell_losses(case, chosen.filter)
     if AFXDP in chosen.cases and 50 in chosen.connections and not chosen.hog:
         cases.append(run_afxdp(chosen))
     return cases

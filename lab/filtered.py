@@ -1,9 +1,13 @@
-"""Skerry with rules in the server's stack, to see what they cost."""
+"""redis-server behind rules in its stack, to see what they cost."""
 
+import re
+import statistics
+import time
 from pathlib import Path
 
 from lab import host_rules
-from lab.skerry import Skerry
+from lab.proc import cpu_ns
+from lab.process import Failure
 
 
 def five_field_rules(count):
@@ -15,6 +19,7 @@ def five_field_rules(count):
 
 
 STATEFUL = "stateful"
+NONE = 0
 
 
 def name_of(which):
@@ -36,17 +41,37 @@ ip daddr 169.254.0.0/16 reject
 """
 
 
-class Filtered(Skerry):
-    """The same as Skerry, with so many rules at both hooks of the server's stack, or with STATEFUL ones."""
+def rules(which):
+    """The text for a number of rules, none of them, or STATEFUL."""
+    return stateful_rules(6379) if which == STATEFUL else five_field_rules(which) if which else ""
 
-    def __init__(self, which):
-        super().__init__()
-        self.name = name_of(which)
-        self.text = stateful_rules(6379) if which == STATEFUL else five_field_rules(which)
 
-    def start(self, role, core, argv):
-        if role != "server":
-            return super().start(role, core, argv)
-        rules = Path(self.folder.name, "rules.nft")
-        rules.write_text(self.text)
-        return self.begin("run", "--uplink", "none", "--core", core, "--address", self.address(role), "--filter", str(rules), "--", *argv)
+class RulesInTurn:
+    """One redis-server whose rules change while one redis-benchmark asks without end, so that what is compared differs in nothing
+    else: two servers would also lie elsewhere in memory, and start at other moments."""
+
+    SETTLE_S = .3  # after a change, so that flows are remembered again and what was is taken apart
+
+    def __init__(self, skerry, argv, server_core, client_core):
+        self.skerry, self.name = skerry, Path(argv[0]).name
+        self.server = skerry.start("server", server_core, argv)
+        self.server.wait_for("Ready to accept connections", timeout_s=20)
+        self.pids = skerry.server_pids(self.server)
+        self.client = skerry.start("client", client_core, ["redis-benchmark", "-h", skerry.address("server"), "-t", "get", "-n", "2000000000", "-c", "50"])
+        self.client.wait_for("rps=", timeout_s=20)
+
+    def measure(self, which, seconds):
+        """Requests a second and the server's processor time for each, behind these rules."""
+        file = Path(self.skerry.folder.name, "rules.nft")
+        file.write_text(rules(which))
+        self.skerry.command("filter", "load", self.name, str(file), timeout_s=60)
+        time.sleep(self.SETTLE_S)
+        told, began, cpu = len(self.client.output()), time.monotonic(), cpu_ns(self.pids)
+        time.sleep(seconds)
+        cpu, took = cpu_ns(self.pids) - cpu, time.monotonic() - began
+        # The first of its lines, four a second, tells of a time that began before.
+        rates = [float(rate) for rate in re.findall(r"rps=([0-9.]+)", self.client.output()[told:])][1:]
+        if self.client.process.poll() is not None or not rates:
+            raise Failure(f"{self.client} stopped telling its rate:\n{self.client.output()[-500:]}")
+        rate = statistics.mean(rates)
+        return {"value": rate, "cpu_us": cpu / 1000 / (rate * took)}
