@@ -83,9 +83,6 @@ uint32_t kept_bytes(uint32_t socket) {
   const uint32_t kept = state.names[socket].kept_back.load(std::memory_order_relaxed);
   return kept == 0 ? 0 : kept - 1;
 }
-bool keeps_something(uint32_t socket) {
-  return state.names[socket].kept_back.load(std::memory_order_relaxed) != 0;
-}
 void keep(uint32_t socket, uint32_t bytes) {
   state.names[socket].kept_back.store(bytes + 1, std::memory_order_relaxed);
 }
@@ -168,6 +165,10 @@ int begin(uint32_t socket, const Endpoint* to, const Outfit& outfit, DatagramHea
 
 }  // namespace
 
+bool keeps_something(uint32_t socket) {
+  return state.names[socket].kept_back.load(std::memory_order_relaxed) != 0;
+}
+
 Received receive_datagram(uint32_t socket, Pieces& to, int flags) {
   const Begun begun(socket);
   IntoPieces sink{to, false};
@@ -238,6 +239,24 @@ void send_what_is_kept_back(uint32_t socket) {
   FromPieces from{nothing};
   DatagramHeader header;
   put(socket, from, header, true, false);
+}
+
+// It writes its way over that of what is kept back, the address to send from too (__ip4_datagram_connect).
+void redirect_what_is_kept_back(uint32_t socket, const Endpoint& peer) {
+  if (!keeps_something(socket)) return;
+  SocketIn& in = state.in[socket];
+  const Lock lock(in.tx_lock);
+  if (!lock || !keeps_something(socket)) return;
+  const uint32_t place =
+      (in.tx_written.load(std::memory_order_relaxed) - in.tx_base.load(std::memory_order_relaxed)) &
+      (capacity() - 1);
+  DatagramHeader header;
+  auto* const bytes = reinterpret_cast<uint8_t*>(&header);
+  ring_load(bytes, tx_ring(socket), capacity(), place, sizeof header);
+  header.peer = peer.address;
+  header.peer_port = peer.port;
+  header.local = {};
+  ring_store(tx_ring(socket), capacity(), place, bytes, sizeof header);
 }
 
 uint32_t next_datagram_bytes(uint32_t socket) {

@@ -27,11 +27,21 @@ ssize_t send_to(uint32_t socket, Pieces& pieces, const sockaddr* address, sockle
   FromPieces from{pieces};
   // A connected stream ignores the address (tcp_sendmsg). Where Linux does not open fast it says so.
   if (is_stream(socket)) return flags & MSG_FASTOPEN ? -EOPNOTSUPP : send_stream(socket, from, flags);
+  bool v6 = state.names[socket].v6 != 0;
+  if (v6 && address != nullptr && length >= sizeof(sa_family_t)) {  // udpv6_sendmsg
+    if (address->sa_family == AF_UNSPEC)
+      address = nullptr;
+    else if (address->sa_family == AF_INET)
+      v6 = false;
+    else if (address->sa_family != AF_INET6)
+      return -EINVAL;
+  }
   if (address == nullptr) return send_datagram(socket, from, nullptr, outfit, flags);
   Endpoint to;
-  if (const int result = from_sockaddr(address, length, state.names[socket].v6 != 0, to); result < 0)
-    return result;
-  if (const int result = destination(to); result < 0) return result;
+  int wrong = from_sockaddr(address, length, v6, to);
+  if (wrong == 0) wrong = destination(to);
+  // While something is kept back nobody reads where the rest shall go (udp_sendmsg).
+  if (wrong < 0 && (v6 || !keeps_something(socket))) return wrong;
   return send_datagram(socket, from, &to, outfit, flags);
 }
 

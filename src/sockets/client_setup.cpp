@@ -5,6 +5,7 @@
 
 #include "sockets/client_address.hpp"
 #include "sockets/client_call.hpp"
+#include "sockets/client_datagram.hpp"
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_level.hpp"
 #include "sockets/client_options.hpp"
@@ -180,6 +181,7 @@ int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
   }
   if (const int result = destination(request.endpoint); result < 0) return result;
   const int result = call(request);
+  if (result == 0 && !stream) redirect_what_is_kept_back(socket, state.names[socket].remote);
   if (result < 0 || !stream) return result;
   return finish_connect(socket, begun, -EINPROGRESS);
 }

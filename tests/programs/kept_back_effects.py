@@ -5,6 +5,7 @@ Run by options_test.py on both. Nothing here is about time: what shall not be th
 """
 
 import contextlib
+import ctypes
 import select
 import socket
 import struct
@@ -39,6 +40,42 @@ def datagrams_are_kept_back():
     yield third.recv(100)
     near, _ = connection()
     yield attempt(near.setsockopt, socket.IPPROTO_UDP, UDP_CORK, 1), attempt(near.getsockopt, socket.IPPROTO_UDP, UDP_CORK)
+
+
+def connect_leads_them_elsewhere():
+    for family, prefix in ((socket.AF_INET, ""), (socket.AF_INET6, "::ffff:")):
+        peers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+        for peer in peers:
+            peer.bind(("127.0.0.1", 0))
+            peer.settimeout(20)
+        first, second = ((prefix + peer.getsockname()[0], peer.getsockname()[1]) for peer in peers)
+        one = socket.socket(family, socket.SOCK_DGRAM)
+        one.connect(first)
+        yield one.send(b"for the second", socket.MSG_MORE), one.connect(second), one.send(b" one"), peers[1].recv(100)
+        # A connect() that names nobody changes nothing of it.
+        yield one.send(b"still", socket.MSG_MORE), disconnect(one), attempt(one.send, b" there"), peers[1].recv(100)
+        yield one.sendto(b"still", socket.MSG_MORE, first), one.connect((prefix + "127.0.0.1", 9)), disconnect(one), one.connect(second), one.sendto(b" second", first), peers[1].recv(100)
+        one.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 1)
+        yield one.send(b"corked"), one.connect(first), one.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 0), peers[0].recv(100)
+        yield [says(peer, select.POLLIN) for peer in peers]
+
+
+def disconnect(one):
+    """connect() to AF_UNSPEC, which Python has no words for."""
+    return ctypes.CDLL(None).connect(one.fileno(), bytes(16), 16)
+
+
+def where_the_rest_shall_go_is_not_read():
+    libc = ctypes.CDLL(None, use_errno=True)
+    for family, prefix in ((socket.AF_INET, ""), (socket.AF_INET6, "::ffff:")):
+        for of, length in ((77, 28), (socket.AF_INET, 16), (socket.AF_INET, 3), (socket.AF_UNSPEC, 16), (socket.AF_INET6, 28), (socket.AF_INET6, 10)):
+            one, other = datagrams()
+            one = socket.socket(family, socket.SOCK_DGRAM)
+            address = struct.pack("H26x", of)
+            alone = libc.sendto(one.fileno(), b"x", 1, 0, address, length), ctypes.get_errno()
+            one.sendto(b"the beginning", socket.MSG_MORE, (prefix + other.getsockname()[0], other.getsockname()[1]))
+            sent = libc.sendto(one.fileno(), b" and the rest", 13, 0, address, length)
+            yield alone, sent, other.recv(100) if sent > 0 else ctypes.get_errno()
 
 
 def a_close_lingers():

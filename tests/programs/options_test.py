@@ -49,7 +49,7 @@ class Options(Compared):
         self.compare("bind_effects.py", 4, 60)
 
     def test_keep_back_and_linger_as_on_linux(self):
-        self.compare("kept_back_effects.py", 2, 10)
+        self.compare("kept_back_effects.py", 4, 20)
 
     def test_take_and_give_what_they_do_on_linux(self):
         """Each number in each state of a socket, but those for which option_values_known.py has a reason."""

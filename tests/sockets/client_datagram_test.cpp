@@ -98,6 +98,28 @@ TEST_P(DatagramTest, EachGoesToThePeerOfItsTime) {
   os->close(c);
 }
 
+// As Linux does it: connect() writes its way over that of what is kept back.
+TEST_P(DatagramTest, WhatIsKeptBackGoesToThePeerOfTheLastConnect) {
+  uint16_t c_port = 0;
+  const int c = bound(c_port);
+  const sockaddr_in first = loopback(b_port), second = loopback(c_port);
+  sockaddr_in nobody{};
+  nobody.sin_family = AF_UNSPEC;
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_EQ(os->connect(a, as_sockaddr(first), sizeof first), 0);
+    ASSERT_EQ(os->send(a, "on", 2, MSG_MORE), 2);
+    ASSERT_EQ(os->connect(a, as_sockaddr(second), sizeof second), 0);
+    ASSERT_EQ(send(a, "ce"), 2);
+    ASSERT_EQ(receive(c), "once");
+    ASSERT_EQ(os->send(a, "tw", 2, MSG_MORE), 2);
+    ASSERT_EQ(os->connect(a, as_sockaddr(nobody), sizeof nobody), 0);
+    ASSERT_EQ(send(a, "ice"), 3);
+    ASSERT_EQ(receive(c), "twice");
+  }
+  EXPECT_EQ(receive(b, 1, MSG_DONTWAIT), "error 11");
+  os->close(c);
+}
+
 TEST_P(DatagramTest, LargestAndTooLarge) {
   EXPECT_EQ(send_to(a, b_port, std::string(65508, 'x')), -EMSGSIZE);
   const std::string large(60'000, 'y');
