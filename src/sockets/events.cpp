@@ -80,6 +80,8 @@ int Server::failure(uint32_t id) const {
 
 void Server::publish_reads(uint32_t id) {
   SocketOut& out = view_.out(id);
+  // Stored first, so that who reads what came sees it.
+  out.rx_tell_at.store(tcp_.tell_at(id), std::memory_order_relaxed);
   out.rx_base.store(tcp_.rx_base(id), std::memory_order_relaxed);
   out.rx_written.store(tcp_.rx_written(id), std::memory_order_release);
 }
@@ -116,7 +118,6 @@ uint32_t Server::accept_all(TimeNs now, uint32_t listener) {
       continue;
     }
     begin(*child, Kind::stream, kConnected);
-    view_.out(*child).rx_tell_at.store(window_step(*child), std::memory_order_relaxed);
     view_.out(*child).long_rings.store(tcp_.long_rings(*child), std::memory_order_relaxed);
     publish_send_buffer(*child);
     publish_urgent(*child);
@@ -150,11 +151,6 @@ void Server::set_status(uint32_t id, uint32_t set, uint32_t clear) {
   uint32_t& status = sockets_[id].status;
   status = (status & ~clear) | set;
   view_.out(id).status.store(status, std::memory_order_release);
-}
-
-// A quarter of the window: often enough to keep it open, seldom enough to cost nothing.
-uint32_t Server::window_step(uint32_t id) const {
-  return std::max(tcp_.receive_buffer(id) / 4, 1u);
 }
 
 // A socket begins its life: all of its words as a new one has them.

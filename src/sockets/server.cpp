@@ -73,7 +73,7 @@ void Server::take_positions(TimeNs now, uint32_t id) {
   const uint32_t urgent = in.tx_urgent_count.load(std::memory_order_relaxed);
   if (urgent != sockets_[id].tx_urgent_count) [[unlikely]]
     if (tcp_.urgent(id, in.tx_urgent.load(std::memory_order_relaxed))) sockets_[id].tx_urgent_count = urgent;
-  view_.out(id).rx_tell_at.store(read + window_step(id), std::memory_order_relaxed);
+  view_.out(id).rx_tell_at.store(tcp_.tell_at(id), std::memory_order_relaxed);
 }
 
 void Server::fault(TimeNs now, uint32_t id) {

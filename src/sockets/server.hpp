@@ -131,7 +131,6 @@ class Server {
   void clear_positions(uint32_t id);
   void publish_send_buffer(uint32_t id);
   void publish_urgent(uint32_t id);
-  uint32_t window_step(uint32_t id) const;
 
   // server.cpp: from the program
   void look_at(TimeNs now, uint32_t id);

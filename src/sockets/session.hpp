@@ -104,7 +104,7 @@ struct alignas(64) SocketOut {
   std::atomic<uint32_t> tx_limit;    // how much of it may be filled: SO_SNDBUF
   std::atomic<int32_t> error;        // SO_ERROR; the program takes it with exchange(0)
   std::atomic<uint32_t>
-      rx_tell_at;  // streams: the program sets the dirty bit once rx_read reaches this (window updates)
+      rx_tell_at;  // streams: the program sets the dirty bit once rx_read reaches this (windows, ACKs)
   std::atomic<uint32_t> rx_drops;  // datagrams that found no room
   // Streams: how many urgent bytes the peer has announced, and the position of the latest, which is stored
   // first and may not have come yet.

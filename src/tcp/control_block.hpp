@@ -122,6 +122,10 @@ struct ControlBlock {
   TimeNs last_data_heard = 0;
   uint32_t data_segments_in = 0;
 
+  // What says how long an ACK may wait: see Tcp::Impl::awaits_reader().
+  bool pushed = false;     // of what is not acknowledged, something ended with PSH
+  bool ping_pong = false;  // data of ours answers the peer's soon, and carries the ACKs
+
   bool has(uint32_t flag) const { return (flags & flag) != 0; }
   uint8_t rcv_scale() const { return scales >> 4; }
   uint8_t snd_scale() const { return scales & 15; }

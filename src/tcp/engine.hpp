@@ -83,6 +83,14 @@ struct Tcp::Impl {
   void take_urgent(ConnectionId id, const TcpHeader& header);
   void acknowledge_later(TimeNs now, ConnectionId id, ControlBlock& b);
   void acknowledge_now(ConnectionId id, ControlBlock& b);
+  // Whether the ACK that is delayed goes out once the program has read everything (Linux tcp_cleanup_rbuf):
+  // the peer has no more for now, perhaps because Nagle makes it wait, and no answer has carried ACKs lately.
+  static bool awaits_reader(const ControlBlock& b) {
+    return (b.flags & (kAckDelayed | kAckNow)) == kAckDelayed && b.pushed && !b.ping_pong;
+  }
+  static void note_push(ControlBlock& b, const TcpHeader& header) {
+    b.pushed = header.has(kTcpPsh) || (b.pushed && b.has(kAckDelayed));
+  }
   void measure_from_echo(TimeNs now, ConnectionId id, const ControlBlock& b, const SegmentIn& segment);
   static void settle_out_of_order(ControlBlock& b, const ColdBlock& c);
   static void note_arrival(ColdBlock& c, uint32_t seq);

@@ -72,6 +72,7 @@ bool Tcp::Impl::receive_predicted(TimeNs now, ConnectionId id, ControlBlock& b, 
   update_window(id, b, header);
   if (length > 0) {
     if (length >= b.rcv_mss) measure_from_echo(now, id, b, segment);
+    note_push(b, header);
     take_in_order(now, id, b, segment.payload);
   }
   return true;
@@ -163,6 +164,7 @@ void Tcp::Impl::receive_synchronized(TimeNs now, ConnectionId id, const SegmentI
   if (header.has(kTcpUrg)) take_urgent(id, header);
   if (payload.empty() && !fin) return;
   if (payload.size() >= b.rcv_mss) measure_from_echo(now, id, b, segment);
+  note_push(b, header);
   receive_data(now, id, seq, payload, fin);
 }
 

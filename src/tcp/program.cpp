@@ -145,7 +145,8 @@ bool Tcp::Impl::read(TimeNs now, ConnectionId id, uint32_t rx_read) {
   // that matters does not wait for a delayed ACK.
   const uint32_t step = beyond(right_edge(id, b), b.rcv_adv);
   const uint32_t left = b.rcv_adv - b.rcv_nxt;
-  if (step >= left && step >= std::min<uint32_t>(b.rcv_mss, b.rx_limit / 2)) acknowledge_now(id, b);
+  const bool opens = step >= left && step >= std::min<uint32_t>(b.rcv_mss, b.rx_limit / 2);
+  if (opens || (b.rx_read == b.rcv_nxt && awaits_reader(b))) acknowledge_now(id, b);
   return true;
 }
 

@@ -255,6 +255,8 @@ class Tcp {
   uint32_t rx_written(ConnectionId id) const;
   uint32_t rx_base(ConnectionId id) const;
   uint32_t tx_acked(ConnectionId id) const;
+  // The position from which on read() matters: to the window, or to a peer that waits for its ACK.
+  uint32_t tell_at(ConnectionId id) const;
   // How many urgent bytes the peer has announced, and the position of the latest.
   struct Urgent {
     uint32_t count, position;

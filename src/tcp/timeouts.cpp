@@ -21,6 +21,7 @@ void Tcp::Impl::expire_connection(TimeNs now, ConnectionId id) {
   ControlBlock& b = blocks[id];
   if (b.has(kAckDelayed) && b.ack_deadline <= now) {
     b.flags &= ~kAckDelayed;
+    b.ping_pong = false;  // no answer came in time (Linux tcp_delack_timer_handler)
     acknowledge_now(id, b);
   }
   if (b.has(kScoreboard) && cold[id].reorder_deadline <= now) {

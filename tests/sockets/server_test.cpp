@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "one_stack.hpp"
 
 namespace skerry::sockets {
@@ -42,6 +44,34 @@ TEST_F(ServerTest, SmallRequestsStayAtTheBeginningOfTheirRings) {
   EXPECT_EQ(view_.out(server).rx_written.load(), 100'000u);
   EXPECT_EQ(view_.out(server).rx_written.load() - view_.out(server).rx_base.load(), 1000u);
   for (uint32_t at = 1000; at < OneStack::kSize.stream_bytes; ++at) ASSERT_EQ(view_.rx(server)[at], 0) << at;
+}
+
+// Nagle holds each back until the one before is acknowledged, which no answer does: the reader's read does.
+TEST_F(ServerTest, SmallWritesThatNobodyAnswersWaitForNoTimer) {
+  const auto [listener, client, server] = stack_.connected();
+  std::string got;
+  for (int i = 0; i < 50; ++i) {
+    stack_.write(client, "x");
+    stack_.settle();
+    got += stack_.read(server);
+    stack_.settle();
+    ASSERT_EQ(got.size(), i + 1u);
+  }
+}
+
+TEST_F(ServerTest, RequestsAndAnswersCarryEachOthersAcks) {
+  const auto [listener, client, server] = stack_.connected();
+  uint64_t before = 0;
+  for (int i = 0; i < 51; ++i) {
+    if (i == 1) before = stack_.tcp().counters().segments_out;  // from here on both know
+    for (const auto& [from, to] : {std::pair(client, server), std::pair(server, client)}) {
+      stack_.write(from, "x");
+      stack_.settle();
+      ASSERT_EQ(stack_.read(to), "x");
+      stack_.settle();  // it thinks
+    }
+  }
+  EXPECT_EQ(stack_.tcp().counters().segments_out - before, 100u);
 }
 
 TEST_F(ServerTest, CloseGivesTheIndicesBack) {
