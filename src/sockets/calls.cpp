@@ -168,7 +168,8 @@ int32_t Server::connect(TimeNs now, Call& request) {
   set_status(id, kConnecting, kHungUp | kPeerClosed);
   Endpoint to = request.endpoint;
   if (to.address.is_unspecified()) to.address = IpAddress::v4(kThisHost);
-  const int error = tcp_.connect(now, id, to);
+  const uint64_t flags = request.value[0];
+  const int error = tcp_.connect(now, id, to, reuses_address(flags), reuses_port(flags));
   if (error != 0) {
     set_status(id, 0, kConnecting);
     return -error;

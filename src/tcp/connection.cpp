@@ -253,6 +253,8 @@ void Tcp::Impl::enter_time_wait(TimeNs now, ConnectionId id) {
   entry.timestamps = b.has(kTimestamps);
   entry.ts_recent = b.ts_recent;
   entry.ts_offset = b.ts_offset;
+  entry.reuse_address = cold[id].reuse_address;
+  entry.reuse_port = cold[id].reuse_port;
   entry.since = now;
   entry.deadline = now + kTimeWait;
   finish(id);

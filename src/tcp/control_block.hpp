@@ -146,9 +146,9 @@ struct ColdBlock {
   uint32_t rcv_rtt = 0;       // as the receiver sees it, in 1/8 microseconds; 0: no sample yet
   uint32_t rcv_rtt_echo = 0;  // TSecr of the segment that it was measured with last
   Options options;
-  Endpoint bound;  // what bind() said; port 0: not bound
-  bool reuse_address = false;
-  bool acknowledged = false;  // in SYN-RECEIVED: but there is nothing to read yet (TCP_DEFER_ACCEPT)
+  Endpoint bound;              // what bind() said; port 0: not bound
+  bool reuse_address = false;  // of its port; a connection that was accepted has its listener's
+  bool acknowledged = false;   // in SYN-RECEIVED: but there is nothing to read yet (TCP_DEFER_ACCEPT)
   bool reuse_port = false;
   bool port_was_picked = false;         // nobody asked for bound.port
   bool shares_way = false;              // its Path holds little: see Tcp::Impl::most_on_its_way()

@@ -222,8 +222,9 @@ struct Tcp::Impl {
 
   // ---- program.cpp, buffers.cpp
   int bind(ConnectionId id, Endpoint& local, bool reuse_address, bool reuse_port);
+  bool connections_forbid(const Endpoint& local, bool reuse_address, bool reuse_port) const;
   int listen(ConnectionId id, uint32_t backlog, bool reuse_address, bool reuse_port);
-  int connect(TimeNs now, ConnectionId id, const Endpoint& remote);
+  int connect(TimeNs now, ConnectionId id, const Endpoint& remote, bool reuse_address, bool reuse_port);
   bool pick_port(TimeNs now, Flow& flow, uint32_t& least_iss);
   bool flow_is_free(TimeNs now, const Flow& flow, uint32_t& least_iss);
   std::optional<ConnectionId> accept(ConnectionId listener);

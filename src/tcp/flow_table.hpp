@@ -26,6 +26,12 @@ class FlowTable {
     return kNoIndex;
   }
 
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (const Slot& slot : slots_)
+      if (slot.index != kNoIndex) visit(slot.index);
+  }
+
   void insert(uint32_t hash, uint32_t index) {
     uint32_t at = hash & mask_;
     while (slots_[at].index != kNoIndex) at = (at + 1) & mask_;

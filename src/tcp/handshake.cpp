@@ -74,6 +74,8 @@ void Tcp::Impl::receive_listen(TimeNs now, ConnectionId listener, const SegmentI
   ControlBlock& b = blocks[id];
   ColdBlock& c = cold[id];
   c.options = cold[listener].options;
+  c.reuse_address = cold[listener].reuse_address;
+  c.reuse_port = cold[listener].reuse_port;
   apply_options(id);
   b.flags &= ~kOwned;
   uint32_t iss = initial_sequence(now, flow);

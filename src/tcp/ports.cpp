@@ -19,11 +19,11 @@ int match(const IpAddress& bound, const IpAddress& destination) {
   return 1;  // :: also means every IPv4 address
 }
 
-bool overlap(const IpAddress& a, const IpAddress& b) {
+}  // namespace
+
+bool Ports::overlap(const IpAddress& a, const IpAddress& b) {
   return match(a, b) > 0 || match(b, a) > 0;
 }
-
-}  // namespace
 
 Ports::Ports(const ControlBlock* blocks, const ColdBlock* cold, uint32_t connections)
     : blocks_(blocks),
@@ -37,13 +37,13 @@ Ports::Ports(const ControlBlock* blocks, const ColdBlock* cold, uint32_t connect
 int Ports::bind(ConnectionId id, const Endpoint& local, bool reuse_address, bool reuse_port) {
   for (uint32_t other = first_bound(local.port); other != kNoIndex; other = next_bound(other, local.port)) {
     const ColdBlock& held = cold_[other];
+    if (blocks_[other].state >= State::syn_sent) continue;  // a connection, which stands at one address
     if (!overlap(held.bound.address, local.address)) continue;
     const bool listening = blocks_[other].state == State::listen;
     if (reuse_port && held.reuse_port) continue;
     if (reuse_address && held.reuse_address && !listening) continue;
     return EADDRINUSE;
   }
-  if (connections_[local.port] > 0 && !reuse_address && !reuse_port) return EADDRINUSE;
   links_.push_back(bucket(local.port), id);
   return 0;
 }

@@ -1,5 +1,6 @@
 // Which local ports are taken, by whom, and who listens (bind(2), SO_REUSEADDR and SO_REUSEPORT as Linux
-// means them). Sockets with a bound port form one list per port; connections and TIME-WAITs are only counted.
+// means them). Sockets with a bound port form one list per port; connections and TIME-WAITs are only counted:
+// what they forbid is for who has them all to see (Tcp::Impl::bind()).
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,9 @@ class Ports {
   ConnectionId listener(const Endpoint& local, uint32_t spread) const;
 
   bool is_bound(uint16_t port) const { return first_bound(port) != kNoIndex; }
+  bool has_connections(uint16_t port) const { return connections_[port] > 0; }
+  // 0.0.0.0 stands for every IPv4 address, :: for all.
+  static bool overlap(const IpAddress& a, const IpAddress& b);
   void connection_opened(uint16_t port) { ++connections_[port]; }
   void connection_closed(uint16_t port) { --connections_[port]; }
 

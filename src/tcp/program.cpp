@@ -14,6 +14,7 @@ int Tcp::Impl::bind(ConnectionId id, Endpoint& local, bool reuse_address, bool r
   if (c.bound.port != 0 || blocks[id].state != State::closed) return EINVAL;
   const uint16_t port = local.port != 0 ? local.port : ports.pick(random);
   if (port == 0) return EADDRINUSE;
+  if (connections_forbid({local.address, port}, reuse_address, reuse_port)) return EADDRINUSE;
   const int error = ports.bind(id, {local.address, port}, reuse_address, reuse_port);
   if (error != 0) return error;
   c.port_was_picked = local.port == 0;
@@ -22,6 +23,20 @@ int Tcp::Impl::bind(ConnectionId id, Endpoint& local, bool reuse_address, bool r
   c.reuse_address = reuse_address;
   c.reuse_port = reuse_port;
   return 0;
+}
+
+// Who is not bound, but connected from that port, or was until lately, must share it as whoever is bound
+// there (Linux inet_bind_conflict()).
+bool Tcp::Impl::connections_forbid(const Endpoint& local, bool reuse_address, bool reuse_port) const {
+  if (!ports.has_connections(local.port)) return false;
+  bool found = false;
+  const auto look_at = [&](const Flow& flow, const auto& its) {
+    if (flow.local_port != local.port || !Ports::overlap(flow.local, local.address)) return;
+    found |= !(reuse_address && its.reuse_address) && !(reuse_port && its.reuse_port);
+  };
+  table.for_each([&](uint32_t id) { look_at(blocks[id].flow, cold[id]); });
+  time_wait.for_each([&](const TimeWaitEntry& entry) { look_at(entry.flow, entry); });
+  return found;
 }
 
 int Tcp::Impl::listen(ConnectionId id, uint32_t backlog, bool reuse_address, bool reuse_port) {
@@ -41,7 +56,8 @@ int Tcp::Impl::listen(ConnectionId id, uint32_t backlog, bool reuse_address, boo
   return 0;
 }
 
-int Tcp::Impl::connect(TimeNs now, ConnectionId id, const Endpoint& remote) {
+int Tcp::Impl::connect(TimeNs now, ConnectionId id, const Endpoint& remote, bool reuse_address,
+                       bool reuse_port) {
   use(id);
   ControlBlock& b = blocks[id];
   ColdBlock& c = cold[id];
@@ -59,6 +75,10 @@ int Tcp::Impl::connect(TimeNs now, ConnectionId id, const Endpoint& remote) {
     if (!flow_is_free(now, flow, least_iss)) return EADDRNOTAVAIL;
   } else if (!pick_port(now, flow, least_iss)) {
     return EADDRNOTAVAIL;
+  }
+  if (c.bound.port == 0) {
+    c.reuse_address = reuse_address;
+    c.reuse_port = reuse_port;
   }
   reuse_block(id);
   uint32_t iss = initial_sequence(now, flow);

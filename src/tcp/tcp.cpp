@@ -72,8 +72,8 @@ int Tcp::listen(ConnectionId id, uint32_t backlog, bool reuse_address, bool reus
   return impl_->listen(id, backlog, reuse_address, reuse_port);
 }
 
-int Tcp::connect(TimeNs now, ConnectionId id, const Endpoint& remote) {
-  return impl_->connect(now, id, remote);
+int Tcp::connect(TimeNs now, ConnectionId id, const Endpoint& remote, bool reuse_address, bool reuse_port) {
+  return impl_->connect(now, id, remote, reuse_address, reuse_port);
 }
 
 std::optional<ConnectionId> Tcp::accept(ConnectionId listener) {

@@ -222,10 +222,11 @@ class Tcp {
   // ---- from the program. The int results are 0 or an errno value. `id` is an index that the caller holds
   // from the pool; TCP itself takes indices for passive opens and hands them over with accept(). Binds to an
   // address and port; port 0 picks one (written back). An unspecified address matches all; :: also IPv4.
-  // Who listens without a port gets one, which others may reuse as they may one that was bound.
+  // Who listens or connects without a port gets one, which others may reuse as they may one that was bound.
   int bind(ConnectionId id, Endpoint& local, bool reuse_address, bool reuse_port);
   int listen(ConnectionId id, uint32_t backlog, bool reuse_address = false, bool reuse_port = false);
-  int connect(TimeNs now, ConnectionId id, const Endpoint& remote);
+  int connect(TimeNs now, ConnectionId id, const Endpoint& remote, bool reuse_address = false,
+              bool reuse_port = false);
   // The oldest completed connection of the listener; the caller now holds its index.
   std::optional<ConnectionId> accept(ConnectionId listener);
   // The program's write position, and the base that holds if TCP's view of the ring was empty. False: the
@@ -254,9 +255,9 @@ class Tcp {
   bool has_events() const;
   uint32_t rx_written(ConnectionId id) const;
   uint32_t rx_base(ConnectionId id) const;
-  uint32_t tx_acked(ConnectionId id) const;
   // The position from which on read() matters: to the window, or to a peer that waits for its ACK.
   uint32_t tell_at(ConnectionId id) const;
+  uint32_t tx_acked(ConnectionId id) const;
   // How many urgent bytes the peer has announced, and the position of the latest.
   struct Urgent {
     uint32_t count, position;

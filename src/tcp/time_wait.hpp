@@ -24,7 +24,8 @@ struct TimeWaitEntry {
   uint8_t rcv_scale = 0;
   bool timestamps = false;
   bool in_use = false;
-  TimeNs since = 0;  // when the last segment that counts arrived (RFC 6191)
+  bool reuse_address = false, reuse_port = false;  // as the connection had them
+  TimeNs since = 0;                                // when the last segment that counts arrived (RFC 6191)
   TimeNs deadline = 0;
   TimeNs last_invalid_ack = 0;  // for the rate limit on answers
 };

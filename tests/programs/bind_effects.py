@@ -57,6 +57,39 @@ def who_may_bind_to_a_port_that_nobody_asked_for():
         yield seen
 
 
+def accepted(way):
+    with make(socket.SOCK_STREAM, way) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        far = socket.create_connection(listener.getsockname())
+        return listener.accept()[0], far
+
+
+def connected(way):
+    with make(socket.SOCK_STREAM, ()) as listener, make(socket.SOCK_STREAM, way) as one:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        one.connect(listener.getsockname())
+        return one.dup(), listener.accept()[0]
+
+
+def who_may_bind_where_a_connection_is():
+    """An accepted one and one that has connected, whose way is that of its listener or its own; then in TIME-WAIT."""
+    for begin, waits in itertools.product((accepted, connected), (False, True)):
+        for place in ("127.0.0.1", "127.0.0.2", "0.0.0.0"):
+            seen = ""
+            for first, second in itertools.product(WAYS, WAYS):
+                near, far = begin(first)
+                port = near.getsockname()[1]
+                if waits:
+                    near.close()
+                    far.recv(1)
+                    far.close()
+                with near, far, make(socket.SOCK_STREAM, second) as other:
+                    seen += {None: ".", "EADDRINUSE": "U"}[attempt(other.bind, (place, port))]
+            yield seen
+
+
 def a_port_after_a_send_that_may_be_refused():
     peer = ("127.0.0.1", 9)
     for size, flags, to in ((1, 0, peer), (70000, 0, peer), (1, socket.MSG_OOB, peer), (1, 0, ("127.0.0.1", 0)), (1, 0, None)):

@@ -145,12 +145,10 @@ void Sequence::name_calls(Random& random, int slot) {
   switch (random.below(8)) {
     case 0: {
       if (random.one_in(4)) return bind_beside(random, slot);
-      // Not compared: SO_REUSEADDR, and of streams SO_REUSEPORT, beside who has it not, who may be a
-      // connection. A port that nobody holds, or a socket of the other protocol, may by chance be one that
-      // waits for late segments of a sequence before. Which of two that share a port gets something is drawn
-      // by Linux.
-      const bool shares =
-          has(of.fd, SO_REUSEPORT) && (is_stream(of.fd) || has(slots_[other].fd, SO_REUSEPORT));
+      // Not compared: SO_REUSEADDR, which others may have changed since they had their ports. A port that
+      // nobody holds, or a socket of the other protocol, may by chance be one that waits for late segments of
+      // a sequence before. Which of two that share a port gets something is drawn by Linux.
+      const bool shares = has(of.fd, SO_REUSEPORT) && has(slots_[other].fd, SO_REUSEPORT);
       const bool taken = random.one_in(3) && !has(of.fd, SO_REUSEADDR) && !shares &&
                          lives(slots_[other].fd) && other != slot &&
                          is_stream(of.fd) == is_stream(slots_[other].fd);
@@ -208,13 +206,11 @@ void Sequence::name_calls(Random& random, int slot) {
   }
 }
 
-// Another one for a moment where a socket is, by SO_REUSEPORT or without. Not compared: by SO_REUSEPORT where
-// a connection is that has it not.
+// Another one for a moment where a socket is, by SO_REUSEPORT or without.
 void Sequence::bind_beside(Random& random, int slot) {
   const Slot& of = slots_[slot];
-  const bool stream = is_stream(of.fd), may_share = has(of.fd, SO_REUSEPORT) || has(of.fd, SO_ACCEPTCONN);
-  const bool shares = !random.one_in(3) && may_share;
-  if (!lives(of.fd) || has(of.fd, SO_REUSEADDR)) return line_.say("nobody beside s%d", slot);
+  const bool stream = is_stream(of.fd), shares = !random.one_in(3);
+  if (!lives(of.fd)) return line_.say("nobody beside s%d", slot);
   const int fd = socket(of.v6 ? AF_INET6 : AF_INET, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
   set_int(fd, SOL_SOCKET, SO_REUSEPORT, shares);
   socklen_t length = 0;

@@ -98,7 +98,7 @@ TEST_F(Program, PortZeroPicksAFreeOne) {  // RFC 6056
 }
 
 TEST_F(Program, APortIsFreeAgainAfterItsConnections) {
-  const ConnectionId listener = host_.listen(80);
+  const ConnectionId listener = host_.listen(80);  // with SO_REUSEADDR
   const ConnectionId id = peer_.connect(now_, listener).value();
   host_.tcp.close(now_, listener, false);
   host_.take_events();
