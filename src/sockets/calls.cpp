@@ -17,6 +17,7 @@ bool reuses_port(uint64_t flags) {
   return (flags & kReusePort) != 0;
 }
 
+constexpr uint64_t kUsualBuffer = 212992;      // of datagrams, bytes: net.core.rmem_default
 constexpr Ipv4Address kThisHost = 0x7f000001;  // what connecting to 0.0.0.0 means on Linux
 
 }  // namespace
@@ -92,6 +93,8 @@ int32_t Server::perform(TimeNs now, Call& request) {
                       .may_be_cut = (bits & kMayBeCut) != 0,
                       .trusts_link = (bits & kTrustsLink) != 0};
       socket.receives_errors = (bits & kReceiveErrors) != 0;
+      const uint64_t buffer = 2 * request.value[kOptionReceiveBuffer];  // as the kernel counts
+      socket.receive_buffer = buffer < kUsualBuffer ? static_cast<uint32_t>(buffer) : 0;
       if (stream) {
         set_options(now, request);
       } else if (!socket.receives_errors) {

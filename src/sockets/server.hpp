@@ -111,6 +111,7 @@ class Server {
     bool receives_errors = false;  // datagram sockets: IP_RECVERR
     bool notes_arrival = false;    // streams: SO_TIMESTAMP
     stack::DatagramRules rules;    // datagram sockets
+    uint32_t receive_buffer = 0;   // datagram sockets: SO_RCVBUF where it is less than the usual, else 0
     IpAddress bound_address;       // what bind() said, which a disconnected stream has again
     uint32_t tx_limit = 0;         // streams: as published
     uint32_t tx_urgent_count = 0;  // streams: urgent bytes that TCP knows of
@@ -161,6 +162,7 @@ class Server {
   void sweep(TimeNs now);
 
   // datagrams.cpp
+  bool has_room_for(uint32_t id, uint32_t read, uint32_t payload_bytes) const;
   void fail(uint32_t id, int error);
   int32_t take_error(Call& request);
   void begin_sending(uint32_t id);

@@ -1,5 +1,5 @@
-// SO_RCVBUF below a quarter of the ring: the stack must hear of reading more often, or the window stays
-// closed.
+// SO_RCVBUF. Of a stream, below a quarter of the ring: the stack must hear of reading more often, or the
+// window stays closed.
 #include <gtest/gtest.h>
 
 #include "one_stack.hpp"
@@ -55,6 +55,40 @@ TEST_F(SmallReceiveBuffer, SetInMidLife) {
   EXPECT_EQ(carried(client, server), kTotal);
   stack_.set_receive_buffer(server, kBuffer / 4);
   EXPECT_EQ(carried(client, server), kTotal);
+}
+
+// What Linux 6.18 keeps waiting on its loopback; the buffer is what getsockopt() shows.
+TEST(ReceiveBufferOfDatagrams, KeepsAsManyWaitingAsLinux) {
+  constexpr struct {
+    uint32_t buffer, payload, many;
+  } kRows[] = {{2304, 0, 2},    {2304, 1000, 1}, {2304, 8000, 1},  {8192, 1, 9},     {8192, 400, 6},
+               {8192, 1000, 3}, {32768, 1, 39},  {32768, 400, 25}, {32768, 1000, 14}};
+  for (const auto& row : kRows) {
+    OneStack stack;
+    const uint32_t id = stack.open(false);
+    stack.set_receive_buffer(id, row.buffer / 2);
+    const std::vector<uint8_t> payload(row.payload);
+    const auto arrives = [&] {
+      return stack.server().deliver(kSecond, id, {IpAddress::v4(kLoopback), 9}, {}, {}, payload);
+    };
+    uint32_t many = 0;
+    while (many < 1000 && arrives()) ++many;
+    EXPECT_EQ(many, row.many) << row.buffer << " of " << row.payload;
+    for (int i = 0; i < 100; ++i) {  // round the ring
+      stack.view().in(id).rx_read += datagram_bytes(row.payload);
+      EXPECT_TRUE(arrives());
+      EXPECT_FALSE(arrives());
+    }
+  }
+}
+
+TEST(ReceiveBufferOfDatagrams, AMoreThanUsualOneIsAsLongAsTheRing) {
+  OneStack stack;
+  const uint32_t id = stack.open(false);
+  stack.set_receive_buffer(id, 212992);
+  uint32_t many = 0;
+  while (stack.server().deliver(kSecond, id, {IpAddress::v4(kLoopback), 9}, {}, {}, {})) ++many;
+  EXPECT_EQ(many, OneStack::kSize.stream_bytes / datagram_bytes(0));
 }
 
 }  // namespace
