@@ -3,7 +3,6 @@
 // passes on has the library again, and what the cell has told it.
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdarg>
@@ -13,6 +12,7 @@
 #include "preload/interpose.hpp"
 #include "preload/strict.hpp"
 #include "sockets/client_exec.hpp"
+#include "sockets/client_room.hpp"
 #include "sockets/client_state.hpp"
 
 namespace skerry::preload {
@@ -86,7 +86,7 @@ class Environment {
     }
     const bool has_library = theirs != nullptr && std::strstr(theirs, our_entry + kNameBytes) != nullptr;
     if (has_library && knows_strict) return;
-    char** entries = room(count + 3);
+    char** entries = room_.take(count + 3);
     if (entries == nullptr) return;
     size_t used = 0;
     entries[used++] = has_library ? const_cast<char*>(theirs - kNameBytes) : join(theirs);
@@ -96,27 +96,12 @@ class Environment {
     entries[used] = nullptr;
     result_ = entries;
   }
-  ~Environment() {
-    if (bytes_ != 0) system_call(SYS_munmap, word(many_), static_cast<long>(bytes_));
-  }
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
   char* const* get() const { return result_; }
 
  private:
-  // In pages of its own where they are many, because nothing here may call malloc.
-  char** room(size_t entries) {
-    if (entries <= kFew) return few_;
-    const size_t bytes = entries * sizeof(char*);
-    const long mapped = system_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped < 0 && mapped > -4096) return nullptr;
-    bytes_ = bytes;
-    many_ = reinterpret_cast<char**>(mapped);
-    return many_;
-  }
-
   // Ours first, then theirs if there is room for both.
   char* join(const char* theirs) {
     const size_t ours = std::strlen(our_entry);
@@ -128,12 +113,9 @@ class Environment {
     return joined_;
   }
 
-  static constexpr size_t kFew = 256;
   char* const* result_;
-  char* few_[kFew];
-  char** many_ = nullptr;
-  size_t bytes_ = 0;
   char joined_[sizeof our_entry];
+  client::Room<char*, 256> room_;
 };
 
 int execute(const char* path, char* const* arguments, char* const* environment) {
@@ -147,6 +129,29 @@ int execute_by_name(const char* file, char* const* arguments, char* const* envir
   const client::Executing executing;
   return next_execvpe(file, arguments, Environment(environment).get());
 }
+
+// A number that is nobody else's meanwhile.
+class KeptNumber {
+ public:
+  KeptNumber() : undo_([](void* kept) { static_cast<KeptNumber*>(kept)->give_back(); }, this) {
+    const client::NoHandlers none;
+    number_ = static_cast<int>(system_call(SYS_pidfd_open, system_call(SYS_getpid), 0));
+  }
+  ~KeptNumber() { give_back(); }
+  KeptNumber(const KeptNumber&) = delete;
+  KeptNumber& operator=(const KeptNumber&) = delete;
+
+  int error() const { return number_ < 0 ? -number_ : 0; }
+  void give_back() {
+    const client::NoHandlers none;
+    if (number_ >= 0) client::close_descriptor(number_);
+    number_ = -1;
+  }
+
+ private:
+  int number_ = -1;
+  client::Undo undo_;
+};
 
 // The arguments of execl() and its relatives as an array on the caller's stack.
 #define SKERRY_ARGUMENTS(first, list)                                                             \
@@ -246,14 +251,16 @@ SKERRY_EXPORT int posix_spawnp(pid_t* child, const char* file, const posix_spawn
 }
 
 // Since glibc 2.39. libc's asks for the pidfd with the child; ours asks afterwards, so a child that another
-// thread has waited for by then is ESRCH. Who has no number left for it hears so before there is a child.
+// thread has waited for by then is ESRCH. Who has no number left for it hears so before there is a child,
+// unless another thread takes the number that was kept just when it is given back.
 template <class Start>
 static int spawn_with_pidfd(int* pidfd, Start start) {
-  const auto kept_free = static_cast<int>(system_call(SYS_pidfd_open, system_call(SYS_getpid), 0));
-  if (kept_free < 0) return -kept_free;
+  KeptNumber kept;
+  if (kept.error() != 0) return kept.error();
   pid_t born = 0;
   const int spawned = start(&born);
-  client::close_descriptor(kept_free);
+  const client::NoHandlers none;
+  kept.give_back();
   if (spawned != 0) return spawned;
   const auto asked = static_cast<int>(system_call(SYS_pidfd_open, born, 0));
   if (asked < 0) return -asked;

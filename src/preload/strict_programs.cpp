@@ -12,6 +12,7 @@
 
 #include "base/program_image.hpp"
 #include "preload/strict.hpp"
+#include "sockets/client_handlers.hpp"
 #include "sockets/client_system.hpp"
 
 namespace skerry::preload {
@@ -54,6 +55,7 @@ bool is_loader(long file) {
 
 // Of what cannot be read, and of what is no program, exec() knows more.
 bool is_static(int folder, const char* path) {
+  const client::NoHandlers none;  // who leaves here would leave the file open
   Path interpreter;
   for (int depth = 0; depth < kMaxInterpreters; ++depth) {
     const bool is_open = path[0] == 0;  // execveat(2) with AT_EMPTY_PATH

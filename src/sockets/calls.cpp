@@ -72,7 +72,12 @@ int32_t Server::perform(TimeNs now, Call& request) {
       const uint32_t most = view_.size().stream_bytes / 4;
       const auto backlog = static_cast<uint32_t>(std::min<uint64_t>(request.value[0], most));
       const uint64_t flags = request.value[1];
-      const int error = tcp_.listen(id, backlog, reuses_address(flags), reuses_port(flags));
+      const bool reuse_address = reuses_address(flags), reuse_port = reuses_port(flags);
+      Endpoint nowhere{kNowhere, 0};
+      int error = 0;
+      if ((flags & kV6Only) != 0 && tcp_.local(id).port == 0)
+        error = tcp_.bind(id, nowhere, reuse_address, reuse_port);
+      if (error == 0) error = tcp_.listen(id, backlog, reuse_address, reuse_port);
       if (error != 0) return -error;
       socket.listening = true;
       view_.names(id).local.port = tcp_.local(id).port;  // its address is the one that the program bound

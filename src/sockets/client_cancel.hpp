@@ -5,6 +5,10 @@
 
 #include <pthread.h>
 
+#include <utility>
+
+#include "sockets/client_handlers.hpp"
+
 // libc's older pair: unlike what pthread_cleanup_push() has become, siglongjmp() knows of it.
 extern "C" void _pthread_cleanup_push(_pthread_cleanup_buffer*, void (*)(void*), void*);
 extern "C" void _pthread_cleanup_pop(_pthread_cleanup_buffer*, int);
@@ -15,12 +19,24 @@ namespace skerry::sockets::client {
 // stack, the last made the first destroyed.
 class Undo {
  public:
-  Undo(void (*undo)(void*), void* argument) { _pthread_cleanup_push(&buffer_, undo, argument); }
+  Undo(void (*undo)(void*), void* argument) : undo_(undo), argument_(argument) {
+    _pthread_cleanup_push(&buffer_, run, this);
+  }
   ~Undo() { _pthread_cleanup_pop(&buffer_, 0); }
   Undo(const Undo&) = delete;
   Undo& operator=(const Undo&) = delete;
 
  private:
+  // Whole and once, though another handler may come meanwhile and leap too: its siglongjmp() begins again
+  // with the first that there is to be undone.
+  static void run(void* self) {
+    const NoHandlers none;
+    auto& undo = *static_cast<Undo*>(self);
+    if (auto* const what = std::exchange(undo.undo_, nullptr)) what(undo.argument_);
+  }
+
+  void (*undo_)(void*);
+  void* argument_;
   _pthread_cleanup_buffer buffer_;
 };
 

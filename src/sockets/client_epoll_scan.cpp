@@ -19,9 +19,8 @@ void take_notes(const Wake& wake) {
   std::atomic<uint64_t>* ready = state.view.ready(wake.waiter);
   for (uint32_t i = 0; i < summary_words(); ++i) {
     if (waiter.ready_summary[i].load(std::memory_order_relaxed) == 0) continue;
-    // No locked instruction: who writes it holds the lock.
-    wake.set.notes_taken.store(wake.set.notes_taken.load(std::memory_order_relaxed) + 1,
-                               std::memory_order_relaxed);
+    std::atomic<uint32_t>& taken = wake.set.notes_taken;
+    taken.store(taken.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     uint64_t words = waiter.ready_summary[i].exchange(0, std::memory_order_seq_cst);
     std::atomic<uint64_t>& summary = wake.set.look_summary[i];
     summary.store(summary.load(std::memory_order_relaxed) | words, std::memory_order_relaxed);

@@ -96,31 +96,6 @@ void leave_sleep(const Wake& wake, uint32_t life) {
     disarm(wake.waiter);
 }
 
-// A thread's sleep, from which it may not come back. It may have been the one that was woken then.
-struct Asleep {
-  const Wake& wake;
-  bool entered = false;
-  Sleep sleep{};
-
-  void enter(bool for_kernel) {
-    const NoHandlers none;
-    sleep = enter_sleep(wake, for_kernel);
-    entered = true;
-  }
-  void leave() {
-    const Lock lock(wake.set.lock);
-    leave_sleep(wake, sleep.life);
-    entered = false;
-  }
-  static void undo(void* asleep) {
-    Asleep& self = *static_cast<Asleep*>(asleep);
-    if (!self.entered) return;
-    self.leave();
-    const Lock lock(self.wake.set.lock);
-    nudge(self.wake);
-  }
-};
-
 // So that who cannot take a ring looks a thousand times a second, and does not spin. 0 or -EINTR.
 int pause_briefly(const sigset_t* mask) {
   const timespec pause = to_timespec(kMillisecond);
@@ -145,41 +120,78 @@ int sleep_in_kernel(const Wake& wake, epoll_event* events, int max, TimeNs deadl
   return rang_in_vain(wake, events, static_cast<int>(count)) ? pause_briefly(mask) : 0;
 }
 
-// Sleeps unless something is noted after arming. What the kernel reported meanwhile (>= 0), -ETIMEDOUT,
-// -EINTR.
-int sleep(const Wake& wake, epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
-  Asleep asleep{wake};
-  const Undo undo(Asleep::undo, &asleep);
-  asleep.enter(mask != nullptr);
-  long result = 0;
-  if (!has_notes(wake) && !has_ready_nested(wake)) {
-    if (asleep.sleep.how == kPipe) {
-      result = sleep_in_kernel(wake, events, max, deadline, mask);
-    } else {
-      const auto sleep_here = [&] {
-        return futex_wait(&state.view.waiter(wake.waiter).armed, kFutex, ended_by_any_handler(deadline));
-      };
-      result = sleep_cancellably(sleep_here);
-    }
-    if (result == -EAGAIN) result = 0;
-  }
-  asleep.leave();
-  return static_cast<int>(result);
+// Threads that sleep hear of what this one leaves.
+void hand_on(const Wake& wake) {
+  if (wake.set.sleepers.load() == 0 || !has_notes(wake)) return;
+  const Lock lock(wake.set.lock);
+  nudge(wake);
 }
 
-int wait(const Wake& wake, epoll_event* events, int max, DurationNs timeout_ns, const sigset_t* mask) {
-  const HandlersRun handlers = handlers_run();
-  int count = take_both(wake, events, max);
-  if (count != 0 || timeout_ns == 0) return count;
+// A thread that may sleep, and may not come back from there, nor from anywhere behind it. It may have been
+// the one that was woken.
+class Sleeper {
+ public:
+  explicit Sleeper(const Wake& wake)
+      : wake_(wake), undo_([](void* sleeper) { static_cast<Sleeper*>(sleeper)->vanish(); }, this) {}
+  ~Sleeper() { hand_on(wake_); }
+  Sleeper(const Sleeper&) = delete;
+  Sleeper& operator=(const Sleeper&) = delete;
+
+  // Unless something is noted after arming. What the kernel reported meanwhile (>= 0), -ETIMEDOUT, -EINTR.
+  int sleep(epoll_event* events, int max, TimeNs deadline, const sigset_t* mask) {
+    enter(mask != nullptr);
+    long result = 0;
+    if (!has_notes(wake_) && !has_ready_nested(wake_)) {
+      if (sleep_.how == kPipe) {
+        result = sleep_in_kernel(wake_, events, max, deadline, mask);
+      } else {
+        const auto sleep_here = [&] {
+          return futex_wait(&state.view.waiter(wake_.waiter).armed, kFutex, ended_by_any_handler(deadline));
+        };
+        result = sleep_cancellably(sleep_here);
+      }
+      if (result == -EAGAIN) result = 0;
+    }
+    leave();
+    return static_cast<int>(result);
+  }
+
+ private:
+  void enter(bool for_kernel) {
+    const NoHandlers none;
+    sleep_ = enter_sleep(wake_, for_kernel);
+    entered_ = true;
+  }
+  void leave() {
+    const Lock lock(wake_.set.lock);
+    leave_sleep(wake_, sleep_.life);
+    entered_ = false;
+  }
+  void vanish() {
+    if (entered_) leave();
+    const Lock lock(wake_.set.lock);
+    nudge(wake_);
+  }
+
+  const Wake& wake_;
+  bool entered_ = false;
+  Sleep sleep_{};
+  Undo undo_;
+};
+
+// Nothing was ready at first. `handlers`: when the call began.
+int wait(const Wake& wake, epoll_event* events, int max, DurationNs timeout_ns, const sigset_t* mask,
+         const HandlersRun& handlers) {
   const TimeNs deadline = timeout_ns == kNever ? kNever : monotonic_ns() + timeout_ns;
+  Sleeper sleeper(wake);
   for (;;) {
     for (Yields yields; !has_notes(wake) && yields.again();) {
     }
     const int slept = has_notes(wake)           ? 0
                       : has_run_since(handlers) ? -EINTR
-                                                : sleep(wake, events, max, deadline, mask);
+                                                : sleeper.sleep(events, max, deadline, mask);
     if (slept == -EINTR) return -EINTR;
-    count =
+    const int count =
         slept > 0 ? slept + take_sockets(wake, events + slept, max - slept) : take_both(wake, events, max);
     if (count != 0) return count;
     if (slept < 0 && slept != -ETIMEDOUT) return slept;
@@ -192,12 +204,11 @@ int wait(const Wake& wake, epoll_event* events, int max, DurationNs timeout_ns, 
 int wait_epoll(int epoll_fd, epoll_event* events, int max, DurationNs timeout_ns, const sigset_t* mask) {
   if (max <= 0 || events == nullptr) return max <= 0 ? -EINVAL : -EFAULT;
   const Wake wake = wake_of(epoll_fd);
-  const int result = wait(wake, events, max, timeout_ns, mask);
-  if (wake.set.sleepers.load() != 0 && has_notes(wake)) {
-    const Lock lock(wake.set.lock);
-    nudge(wake);
-  }
-  return result;
+  const HandlersRun handlers = handlers_run();
+  const int count = take_both(wake, events, max);
+  if (count == 0 && timeout_ns != 0) return wait(wake, events, max, timeout_ns, mask, handlers);
+  hand_on(wake);
+  return count;
 }
 
 void arm_set(const Wake& wake) {

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <utility>
+
 #include "sockets/client_anchor.hpp"
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_session.hpp"
@@ -30,7 +32,7 @@ bool is_this_process() {
 
 }  // namespace
 
-Executing::Executing() {
+Executing::Executing() : undo_([](void* executing) { static_cast<Executing*>(executing)->end(); }, this) {
   if (!state.attached || few_calls || !is_this_process()) return;
   const Lock table = lock_table();
   std::atomic<uint64_t>* kept = state.view.kept(state.slot);
@@ -51,8 +53,9 @@ Executing::Executing() {
 }
 
 // It failed. First the word, then the end of the connection, which means what the word says.
-Executing::~Executing() {
-  if (!begun_) return;
+void Executing::end() {
+  const NoHandlers none;
+  if (!std::exchange(begun_, false)) return;
   state.view.process(state.slot).executing = 0;
   const Lock table = lock_table();
   if (connection_ >= 0) forget_internal(connection_);

@@ -12,13 +12,16 @@ namespace skerry::sockets::client {
 class Executing {
  public:
   Executing();
-  ~Executing();
+  ~Executing() { end(); }
   Executing(const Executing&) = delete;
   Executing& operator=(const Executing&) = delete;
 
  private:
+  void end();
+
   bool begun_ = false;
   int connection_ = -1;
+  Undo undo_;
 };
 
 // Around posix_spawn(): the child finds what it inherits, whatever the parent closes meanwhile. The functions

@@ -2,7 +2,7 @@
 
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_level.hpp"
-#include "sockets/client_pollfds.hpp"
+#include "sockets/client_room.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace skerry::sockets::client {
@@ -172,9 +172,10 @@ bool has_ours(const pollfd* fds, nfds_t count) {
 
 int wait_poll(pollfd* fds, nfds_t count, DurationNs timeout_ns, const sigset_t* mask) {
   const HandlersRun handlers = handlers_run();
-  PollFds room(count + 1);
-  if (room.get() == nullptr) return -ENOMEM;
-  Poll poll{fds, count, room.get(), handlers};
+  PollFds room;
+  pollfd* const kernel = room.take(count + 1);
+  if (kernel == nullptr) return -ENOMEM;
+  Poll poll{fds, count, kernel, handlers};
   split(poll);
   int ready = look_at_both(poll);
   if (ready != 0 || timeout_ns == 0) return ready;

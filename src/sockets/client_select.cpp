@@ -1,6 +1,6 @@
 // select(2) as a poll: which bits of poll make a descriptor ready in which set is fs/select.c's.
 #include "sockets/client_poll.hpp"
-#include "sockets/client_pollfds.hpp"
+#include "sockets/client_room.hpp"
 
 namespace skerry::sockets::client {
 namespace {
@@ -46,8 +46,8 @@ bool has_ours(int count, const fd_set* read, const fd_set* write, const fd_set* 
 int wait_select(int count, fd_set* read, fd_set* write, fd_set* except, DurationNs timeout_ns,
                 const sigset_t* mask) {
   if (count < 0) return -EINVAL;
-  PollFds room(static_cast<size_t>(count));
-  pollfd* fds = room.get();
+  PollFds room;
+  pollfd* fds = room.take(static_cast<size_t>(count));
   if (fds == nullptr) return -ENOMEM;
   int used = 0;
   for (int fd = 0; fd < count; ++fd) {

@@ -31,7 +31,8 @@ enum class Op : uint32_t {
 enum BindFlag : uint64_t {
   kReuseAddress = 1,
   kReusePort = 2,
-  kV6Only = 4,  // IPV6_V6ONLY: the socket takes no IPv4, so it does not collide with one that does
+  // IPV6_V6ONLY, of bind() and listen(): the socket takes no IPv4, so it does not collide with one that does.
+  kV6Only = 4,
 };
 
 // value[] of Op::set_options: the whole set at once, as the program wants it now.

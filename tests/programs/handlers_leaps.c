@@ -78,6 +78,20 @@ static void leaps_out_of_starts(void) {
   pthread_join(other, NULL);
 }
 
+// No connection of an attempt is left, of which the stack would hear when a later one succeeds.
+static void leaps_out_of_execs(void) {
+  char* const words[] = {"nothing", NULL};
+  struct Storm own;
+  begin_leaps(&own);
+  sigsetjmp(start, 1);
+  while (jumps < kOften) {
+    armed = 1;
+    EXPECT(execve("/nowhere/nothing", words, environ) < 0 && errno == ENOENT);
+  }
+  armed = 0;
+  end_storm(&own);
+}
+
 static void leave(int signal) {
   (void)signal;
   siglongjmp(start, 1);
@@ -148,6 +162,7 @@ int main(void) {
   alarm(90);
   run("leaps", leaps);
   run("leaps out of starts", leaps_out_of_starts);
+  run("leaps out of execs", leaps_out_of_execs);
   run("leaps out of a close", leaps_out_of_a_close);
   run("leaps out of a passing", leaps_out_of_a_passing);
   return 0;

@@ -99,7 +99,7 @@ class Threads(Compared):
         self.compare_compiled("handlers_calls.c", 7, 500)
 
     def test_leave_calls_out_of_a_handler(self):
-        self.compare_compiled("handlers_leaps.c", 4, 9)
+        self.compare_compiled("handlers_leaps.c", 5, 9)
 
     def test_are_interrupted_where_they_wait(self):
         self.compare_compiled("interrupted.c", 152, 500)

@@ -54,6 +54,17 @@ TEST_F(StreamLifeTest, AListenerIsShownWhereItWasBound) {
   EXPECT_NE(view_.names(unbound).local.port, 0);
 }
 
+TEST_F(StreamLifeTest, AListenerOfIpv6AloneTakesNoIpv4ThoughItWasNotBound) {
+  const uint32_t id = stack_.open(true), client = stack_.open(true);
+  view_.call(0).value[1] = kV6Only;
+  ASSERT_EQ(stack_.call(Op::listen, id, nullptr, 4), 0);
+  view_.call(0).value[1] = 0;
+  EXPECT_EQ(view_.names(id).local.address, IpAddress{});
+  stack_.connect(client, view_.names(id).local.port);
+  stack_.settle();
+  EXPECT_EQ(view_.out(client).error.load(), ECONNREFUSED);
+}
+
 TEST_F(StreamLifeTest, AResetAfterTheLastByteOnlyStopsTheWriter) {
   const auto [listener, client, server] = stack_.connected();
   stack_.close(server);
