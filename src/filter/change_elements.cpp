@@ -102,7 +102,7 @@ std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
       return refused(EEXIST, "set " + set.name + " has an element that this contradicts");
   }
   if (change == Change::remove) {
-    for (const GivenElement& each : given) elements.remove(each.key.data(), now);
+    for (const GivenElement& each : given) forget(elements.remove(each.key.data(), now));
     return std::nullopt;
   }
   if (fresh > elements.make_room(fresh, now))

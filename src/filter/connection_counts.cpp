@@ -41,7 +41,6 @@ uint32_t ConnectionCounts::count(uint32_t list) const {
   return place == kNone ? 0 : memory_->lists[place].count;
 }
 
-// What is in it is not open for anybody, and goes when its room is needed: there may be much of it.
 void ConnectionCounts::drop(uint32_t list) {
   const uint32_t place = place_of(list);
   if (place == kNone) return;
@@ -187,6 +186,17 @@ void ConnectionCounts::take_over(uint32_t list, const ConnectionCounts& other, u
     memory_->lists[place].owner = owner_;
     memory_->lists[place].number = list;
   }
+}
+
+void ConnectionCounts::give_back(uint32_t list, ConnectionCounts& other, uint32_t to) {
+  const uint32_t place = place_of(list);
+  if (place != kNone && other.place_of(to) == place) {
+    memory_->lists[place].owner = other.owner_;
+    memory_->lists[place].number = to;
+  } else {
+    drop(list);
+  }
+  places_[list] = {};
 }
 
 }  // namespace skerry::filter

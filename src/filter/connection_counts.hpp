@@ -32,6 +32,9 @@ class ConnectionCounts {
   void take_apart(const Pause& pause);
   // The list of that number is there from now on, and empty.
   void begin(uint32_t list);
+  // Nobody counts in it any more. What is in it is not open for anybody, and goes when its room is needed:
+  // there may be much of it.
+  void drop(uint32_t list);
   // Counts a flow, or with null one more that nobody tracks. True: those that are open are more than `most`.
   // `full`: there is no room to count it.
   bool exceeds(uint32_t list, const Flow* flow, uint32_t most, TimeNs now, bool& full);
@@ -44,6 +47,9 @@ class ConnectionCounts {
   // What is in a list now is in this one too. What the other counts later in one that is empty now, or that
   // it begins anew, is not.
   void take_over(uint32_t list, const ConnectionCounts& other, uint32_t from);
+  // What was taken over is the other's alone again, and nobody's if that has begun its list anew. Whoever
+  // counts in it meanwhile finds it open all the time.
+  void give_back(uint32_t list, ConnectionCounts& other, uint32_t to);
 
  private:
   static constexpr uint32_t kNobody = 0;
@@ -82,7 +88,6 @@ class ConnectionCounts {
   uint32_t find(uint32_t place, const Flow& flow);
   bool add(uint32_t list, const Flow& flow);
   void remove(uint32_t index);
-  void drop(uint32_t list);
   void sweep(uint32_t list, const Flow* except, TimeNs now);
   void sweep_all(const Flow* except, TimeNs now);
 

@@ -150,8 +150,10 @@ void DynamicSet::take_apart(const Pause& pause) {
   pause.clear(noted_);
 }
 
-void DynamicSet::remove(const uint8_t* key, TimeNs now) {
-  if (const Element* element = find(key, now)) release(static_cast<uint32_t>(element - elements_.data()));
+const Element* DynamicSet::remove(const uint8_t* key, TimeNs now) {
+  const Element* const element = find(key, now);
+  if (element != nullptr) release(static_cast<uint32_t>(element - elements_.data()));
+  return element;
 }
 
 }  // namespace skerry::filter

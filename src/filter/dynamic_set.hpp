@@ -39,7 +39,8 @@ class DynamicSet {
   }
   // From `now` on again; 0: as long as it was given. An element that stays for ever does so.
   void renew(const Element& element, TimeNs now, DurationNs timeout);
-  void remove(const uint8_t* key, TimeNs now);
+  // The element that was there, for what it counted; null: there was none.
+  const Element* remove(const uint8_t* key, TimeNs now);
   // Whatever it was given before: `left` of this time from `now` on; 0: all of it.
   void give_time(const Element& element, TimeNs now, DurationNs timeout, DurationNs left);
   // Free places; fewer than `wanted` only if all whose time is over have been taken out, for which every
@@ -54,19 +55,24 @@ class DynamicSet {
   //   take_over(old, taken, …);               with pauses, as long as much has changed
   //
   // Ends with what was noted until then taken without a pause. `now` is the same all the time. Calls
-  // copied(here, there) for each element, of some more than once.
+  // copied(here, there) for each element, of some more than once: then left(here, there) comes between, and
+  // behind the last time if the other has it no more.
   using TakenOver = std::vector<uint32_t>;  // by slot of the other: the slot here; kNone: it was not taken
   TakenOver begin_taking(const Pause& pause);
   size_t changed() const { return changed_.size(); }
-  template <class Copied>
-  void take_over(DynamicSet& other, TakenOver& taken, TimeNs now, Copied copied, const Pause& pause = {}) {
+  template <class Copied, class Left>
+  void take_over(DynamicSet& other, TakenOver& taken, TimeNs now, Copied copied, Left left,
+                 const Pause& pause = {}) {
     std::vector<uint32_t> changed;
     changed.swap(other.changed_);
     other.changed_.reserve(other.elements_.size());
     // All at once: a slot that gets the key of another in a pause is noted again as that one is.
     std::fill(other.noted_.begin(), other.noted_.end(), uint8_t{0});
     for (const uint32_t slot : changed) {  // before any comes: its key may have another slot now
-      if (taken[slot] != kNone) release(taken[slot]);
+      if (taken[slot] != kNone) {
+        left(elements_[taken[slot]], other.elements_[slot]);
+        release(taken[slot]);
+      }
       taken[slot] = kNone;
       pause();
     }

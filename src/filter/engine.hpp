@@ -181,6 +181,12 @@ class Engine {
  private:
   struct Run;
   void begin(uint32_t stateful);
+  // Of an element that has been taken out; null: there was none.
+  void forget(const Element* element) {
+    if (element == nullptr) return;
+    for (const uint32_t own : element->counters)
+      if (ruleset_.stateful[own].kind == StatefulKind::connections) connections_.drop(own);
+  }
   // engine_ahead.cpp
   void look_at(const Action& action);
   void track_counted(const Pause& pause);
@@ -205,6 +211,7 @@ class Engine {
     uint32_t there, here;  // indices of the same thing, in the ruleset before and in this one
   };
   void take_over_tally(uint32_t here, const Engine& old, uint32_t there);
+  void give_back_tally(uint32_t here, Engine& old, uint32_t there);
   void take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeNs now, const Pause& pause);
   void look_ahead(const Pause& pause);
   void make_dynamic_sets(TimeNs now, const Pause& pause);

@@ -18,6 +18,24 @@ namespace skerry::filter {
 inline constexpr uint32_t kMessageHead = 20;                      // bytes of nlmsghdr and nfgenmsg
 inline constexpr uint64_t kMostMilliseconds = uint64_t{1} << 40;  // of a timeout: 35 years
 
+// Of what has state, in a rule or with a name.
+constexpr uint32_t attributes_of(StatefulKind kind) {
+  using namespace nft;
+  switch (kind) {
+    case StatefulKind::counter:
+      return known({kCounterBytes, kCounterPackets});
+    case StatefulKind::limit:
+      return known({kLimitRate, kLimitUnit, kLimitBurst, kLimitType, kLimitFlags});
+    case StatefulKind::quota:
+      return known({kQuotaBytes, kQuotaFlags, kQuotaConsumed});
+    case StatefulKind::connections:
+      return known({kConnlimitCount, kConnlimitFlags});
+    case StatefulKind::helper:
+      return known({kHelperName, kHelperFamily, kHelperProtocol});
+  }
+  return 0;
+}
+
 class Import {
  public:
   Import(Ruleset& ruleset, const Limits& limits, const Pause& pause)

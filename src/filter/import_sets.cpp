@@ -222,8 +222,7 @@ bool Import::new_object(uint8_t family, ConstBytes attributes) {
         nest[nft::kObjectType].at, EOPNOTSUPP,
         "only counters, quotas, limits and ct helpers can be named, " + object.name + " is neither");
   Stateful begins;
-  const uint32_t attributes_of_all = known({1, 2, 3, 4, 5});
-  if (!reader_.nest(nest[kObjectData], attributes_of_all, data) ||
+  if (!reader_.nest(nest[kObjectData], attributes_of(*kind), data) ||
       !(kind == StatefulKind::helper ? helper(ruleset_.tables[object.table].family, data, begins)
                                      : stateful(*kind, data, begins)))
     return false;

@@ -1,4 +1,5 @@
 // What outlives a reload: the state behind names.
+#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -27,6 +28,12 @@ bool alike(const Set& one, const Set& other) {
          one.key_bytes == other.key_bytes && one.fields == other.fields && one.maps == other.maps &&
          one.maps_verdict == other.maps_verdict && one.maps_object == other.maps_object &&
          one.data_bytes == other.data_bytes && one.element_expressions == other.element_expressions;
+}
+
+bool counts_connections(const Set& set) {
+  const auto& all = set.element_expressions;
+  return std::any_of(all.begin(), all.end(),
+                     [](const Stateful& each) { return each.kind == StatefulKind::connections; });
 }
 
 }  // namespace
@@ -89,12 +96,20 @@ void Engine::take_over_tally(uint32_t here, const Engine& old, uint32_t there) {
     connections_.take_over(here, old.connections_, there);
 }
 
+void Engine::give_back_tally(uint32_t here, Engine& old, uint32_t there) {
+  if (ruleset_.stateful[here].kind == StatefulKind::connections)
+    connections_.give_back(here, old.connections_, there);
+}
+
 // First all, then what has changed meanwhile, until that is so little that it is done at once. Where a pause
 // brings more changes than are taken over between two of them, pauses become rarer from round to round, until
 // they do not: so what is done at once is no more than some times what the packets of a pause change.
 void Engine::take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeNs now, const Pause& pause) {
   constexpr size_t kAtOnce = 256;
-  if (!sets.empty()) connections_.join(old.connections_, pause);
+  const bool counts = std::any_of(sets.begin(), sets.end(), [&](const Pair& each) {
+    return counts_connections(ruleset_.sets[each.here]);
+  });
+  if (counts) connections_.join(old.connections_, pause);
   std::vector<DynamicSet::TakenOver> taken;
   for (const Pair& each : sets) taken.push_back(old.dynamic_of_[each.there]->begin_taking(pause));
   bool last = false;
@@ -111,6 +126,10 @@ void Engine::take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeN
           [&](const Element& to, const Element& from) {
             for (size_t k = 0; k < to.counters.size(); ++k)
               take_over_tally(to.counters[k], old, from.counters[k]);
+          },
+          [&](const Element& to, const Element& from) {
+            for (size_t k = 0; k < to.counters.size(); ++k)
+              give_back_tally(to.counters[k], old, from.counters[k]);
           },
           rarer);
     }

@@ -287,7 +287,7 @@ struct Engine::Run {
     DynamicSet& set = *engine.dynamic_of_[action.set];
     const Set& declared = engine.ruleset_.sets[action.set];
     const uint8_t* key = at(action.key);
-    if (action.update == SetUpdate::remove) return set.remove(key, now);
+    if (action.update == SetUpdate::remove) return engine.forget(set.remove(key, now));
     Element* element = set.find(key, now);
     if (element == nullptr) {
       const DurationNs timeout = action.timeout_ns != 0 ? action.timeout_ns : declared.timeout_ns;

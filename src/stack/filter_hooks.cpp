@@ -32,7 +32,7 @@ void FilterHooks::changed() {
   const size_t most = std::max(seen_bytes_, kMostBytes);
   copy_.resize(kLinkBytes + (ingress_ || reads_lines() ? most : seen_bytes_));
   leaving_.resize(kLinkBytes + (reads_lines() ? most : seen_bytes_));
-  came_.reserve(changes_packets() ? copy_.size() : 0);
+  came_.reserve(changes_packets() || reads_lines() ? copy_.size() : 0);
 }
 
 // As much as TCP and UDP look at; the rest follows where rules have to be run.
@@ -73,8 +73,10 @@ void FilterHooks::copy_rest() {
   open(whole);
 }
 
-// Of a flow whose lines are read all is looked at behind the rules, and an announcement may grow.
+// Of a flow whose lines are read all is looked at behind the rules, and an announcement may grow, also where
+// these rules change nothing: older ones may have translated the flow.
 void FilterHooks::copy_all() {
+  if (!changes_packets()) keep();
   copy_once(copy_.data() + kLinkBytes + copied_, whole_.data() + copied_, whole_.size() - copied_);
   copied_ = whole_.size();
   packet_.bytes = Bytes(copy_).subspan(kLinkBytes, copied_);
@@ -83,8 +85,10 @@ void FilterHooks::copy_all() {
 
 // What rules change must be known as it was.
 void FilterHooks::keep_as_it_came() {
-  if (changes_packets())
-    came_.assign(copy_.begin(), copy_.begin() + static_cast<ptrdiff_t>(kLinkBytes + copied_));
+  if (changes_packets()) keep();
+}
+void FilterHooks::keep() {
+  came_.assign(copy_.begin(), copy_.begin() + static_cast<ptrdiff_t>(kLinkBytes + copied_));
 }
 void FilterHooks::undo() {
   std::copy(came_.begin(), came_.end(), copy_.begin());

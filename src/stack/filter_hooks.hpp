@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "filter/announcement.hpp"
 #include "filter/in_force.hpp"
 #include "stack/drop_reason.hpp"
 #include "stack/routes.hpp"
@@ -54,10 +55,11 @@ class FilterHooks final : public filter::InForce {
   // --- the way out: at both hooks. What passes may have been changed. `unfinished`: its checksum is left
   // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's
   // connection, though rules may have kept that from beginning.
-  // `summed`: it is finished, though it loops. `room`: bytes behind it by which it may grow.
+  // `summed`: it is finished, though it loops. `room`: bytes behind it by which it may grow;
+  // `room_on_link`: the same if rules lead it from the loopback to the link.
   struct Leaving {
     bool loops = false, unfinished = false, answers = false, summed = false;
-    size_t room = 0;
+    size_t room = 0, room_on_link = 0;
   };
   bool passes_out(Bytes packet, const Leaving& how, TimeNs now);
   // The last that passed is for somebody else now: the way that was found for it is not its way.
@@ -105,6 +107,7 @@ class FilterHooks final : public filter::InForce {
   void copy_rest();
   void copy_all();
   void keep_as_it_came();
+  void keep();
   void undo();
   void open(size_t whole);
   bool is_known(TimeNs now);

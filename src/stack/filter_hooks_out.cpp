@@ -60,7 +60,8 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   if (filter::Conntrack::is_helped(leaving)) [[unlikely]] {  // as in copy_all()
     copy_once(leaving_.data() + seen, packet.data() + seen, packet.size() - seen);
     leaving.bytes = Bytes(leaving_).first(packet.size());
-    leaving.room = std::min(how.room, leaving_.size() - packet.size());
+    const bool to_link = how.loops && leaving.out == &network_;
+    leaving.room = std::min(to_link ? how.room_on_link : how.room, leaving_.size() - packet.size());
   }
   if (!judge(leaving, filter::Hook::postrouting, now)) {
     lacks_room_ = leaving.lacks_room;

@@ -66,7 +66,8 @@ class Ip {
         identification_(static_cast<uint16_t>(random.next())),
         loopback_(settings.loopback_frames),
         small_bytes_(std::min(facts_.mtu + uint32_t{EthernetHeader::kBytes}, facts_.max_frame)),
-        large_bytes_(cuts_segments() ? facts_.max_frame : small_bytes_) {}
+        large_bytes_(cuts_segments() ? facts_.max_frame : small_bytes_),
+        small_room_(std::min(small_bytes_ + filter::kMostGrowth, large_bytes_)) {}
   Ip(const Ip&) = delete;
   Ip& operator=(const Ip&) = delete;
 
@@ -129,7 +130,7 @@ class Ip {
   // The longest transport segment in one packet on the way, header included.
   uint32_t transport_mtu(const Way& way) const { return transport_mtu(way.loops()); }
   // The same as far as ICMP has told: the whole path.
-  uint32_t path_mtu(TimeNs now, const Way& way) const;
+  uint32_t path_mtu(TimeNs now, const Way& way) const { return path_mtu(now, way.destination, way.loops()); }
   // A router said so, about a packet that we did send.
   void learn_path_mtu(TimeNs now, Ipv4Address destination, uint16_t mtu) {
     path_mtus_.learn(now, destination, mtu);
@@ -169,6 +170,7 @@ class Ip {
     bool kept = false;
   };
 
+  uint32_t path_mtu(TimeNs now, Ipv4Address destination, bool looped) const;
   uint32_t transport_mtu(bool looped) const {
     return (looped ? Loopback::kMtu : facts_.mtu) - uint32_t{Ipv4Header::kMinBytes};
   }
@@ -218,7 +220,7 @@ class Ip {
   // `answers`: as in FilterHooks::passes_out().
   bool send(TimeNs now, Way& way, const Outgoing& out, bool answers);
   bool send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet, bool answers);
-  uint32_t most_bytes(TimeNs now, const Way& way, const Outgoing& out) const;
+  uint32_t room(TimeNs now, const Way& way, const Outgoing& out, bool looped) const;
   void dispatch(TimeNs now, Way& way, const Outgoing& out);
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
   [[gnu::cold, gnu::noinline]] void refused_out(ConstBytes packet);
@@ -268,8 +270,8 @@ class Ip {
 
   uint32_t small_bytes_;  // a frame for any packet of the MTU
   uint32_t large_bytes_;  // a frame for super-frames, if the link cuts them
-  std::optional<Frame> small_;
-  std::optional<Frame> large_;
+  uint32_t small_room_;   // what there is in a small one, where a segment that the link cuts may grow
+  std::optional<Frame> small_, large_;
   bool starved_ = false;  // a reserve said 0 in this breath
   TimeNs retry_at_ = 0;
   Carrier carrier_;  // of what is behind the link
@@ -280,8 +282,7 @@ class Ip {
   uint32_t tx_count_ = 0;
   uint32_t judged_ = 0;  // of them by rules at the link
 
-  // Last, so that what every packet needs lies together: without rules only the beginning of this is looked
-  // at.
+  // Last, so that what every packet needs lies together: without rules only its beginning is looked at.
   FilterHooks filter_{routes_};
   std::array<uint32_t, kTxQueue + 1> marks_{};  // of tx_ from judged_ on, if rules stand at the link
   Way elsewhere_{IpProtocol::kTcp};             // of packets that rules sent to another than they were for

@@ -1,8 +1,6 @@
 // Ip and rules: what becomes of a packet that they refuse. Included by ip.hpp alone.
 #pragma once
 
-#include "filter/announcement.hpp"
-
 namespace skerry::stack {
 
 // Of TCP, UDP and ICMP. What is not known yet, because the packet is a piece, is not held against it.
@@ -52,26 +50,36 @@ auto Ip<L>::refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, Con
   return {std::nullopt, true};
 }
 
-// How long the segment may become: in its frame, and on its way unless the link cuts it.
+// By how much the segment may grow: in its frame, and on its way unless the link cuts it. `looped`: where it
+// goes, which for one that loops may be the link (send_elsewhere()).
 template <Link L>
-uint32_t Ip<L>::most_bytes(TimeNs now, const Way& way, const Outgoing& out) const {
-  if (out.looped) return kMaxTransportBytes;
-  const bool is_cut = (out.frame->flags & kSegmentTcp4) != 0;
-  const uint32_t frame = (out.frame->length > small_bytes_ ? large_bytes_ : small_bytes_) - kHeaderBytes;
-  return std::max(out.transport_bytes, is_cut ? frame : std::min(frame, path_mtu(now, way)));
+uint32_t Ip<L>::room(TimeNs now, const Way& way, const Outgoing& out, bool looped) const {
+  uint32_t most = kMaxTransportBytes;
+  if (!looped) {
+    const bool is_cut = (out.frame->flags & kSegmentTcp4) != 0;
+    const uint32_t frame = (out.frame->length > small_bytes_ ? large_bytes_ : small_room_) - kHeaderBytes;
+    most = is_cut ? frame : std::min(frame, path_mtu(now, way.destination, false));
+  }
+  return most - std::min(most, out.transport_bytes);
 }
 
 // `packet` is the frame's, complete.
 template <Link L>
 bool Ip<L>::send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet, bool answers) {
   const bool unfinished = (out.frame->flags & kChecksumNeeded) != 0;
-  const size_t room = filter_.reads_lines() ? most_bytes(now, way, out) - out.transport_bytes : 0;
-  if (!filter_.passes_out(packet, {out.looped, unfinished, answers, false, room}, now)) {
+  FilterHooks::Leaving how{out.looped, unfinished, answers};
+  if (filter_.reads_lines()) {
+    how.room = room(now, way, out, out.looped);
+    how.room_on_link = room(now, way, out, false);
+  }
+  if (!filter_.passes_out(packet, how, now)) {
     refused_out(packet);
     if (filter_.lacks_room()) {
       // As Linux tells of what does not fit (ip_fragment()), but with a size that lets it fit when it is sent
-      // again.
-      const auto mtu = path_mtu(now, way) + uint32_t{Ipv4Header::kMinBytes} - filter::kMostGrowth;
+      // again. What a path takes is learned by where packets were for, not by where rules led them.
+      const bool leaves = filter_.goes_elsewhere() && find_elsewhere() && !elsewhere_.loops();
+      const uint32_t path = path_mtu(now, way.destination, out.looped && !leaves);
+      const auto mtu = path + uint32_t{Ipv4Header::kMinBytes} - filter::kMostGrowth;
       tell_ourselves({.type = IcmpType::kDestinationUnreachable,
                       .code = kFragmentationNeeded,
                       .sequence = static_cast<uint16_t>(mtu)},

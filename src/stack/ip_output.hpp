@@ -44,9 +44,9 @@ void Ip<L>::forget_frames() {
 }
 
 template <Link L>
-uint32_t Ip<L>::path_mtu(TimeNs now, const Way& way) const {
-  const uint32_t link = transport_mtu(way);
-  const uint32_t path = way.loops() ? UINT32_MAX : path_mtus_.find(now, way.destination);
+uint32_t Ip<L>::path_mtu(TimeNs now, Ipv4Address destination, bool looped) const {
+  const uint32_t link = transport_mtu(looped);
+  const uint32_t path = looped ? UINT32_MAX : path_mtus_.find(now, destination);
   return path == UINT32_MAX ? link : std::min(link, path - uint32_t{Ipv4Header::kMinBytes});
 }
 
@@ -58,7 +58,7 @@ uint32_t Ip<L>::transport_super_frame(const Way& way) const {
 
 template <Link L>
 uint32_t Ip<L>::reserve_link() {
-  if (has_tx_room() && !small_) small_ = link_.allocate(small_bytes_);
+  if (has_tx_room() && !small_) small_ = link_.allocate(small_room_);
   if (!has_tx_room() || !small_) {
     starved_ = true;
     return 0;
@@ -123,7 +123,7 @@ Outgoing Ip<L>::open(const Way& way, uint32_t transport_bytes) {
   frame.length = bytes;
   out.transport = link_.data(frame).data() + kHeaderBytes;
   // The next spare right away: by the time it is used its lines have arrived.
-  spare = link_.allocate(bytes <= small_bytes_ ? small_bytes_ : large_bytes_);
+  spare = link_.allocate(bytes <= small_bytes_ ? small_room_ : large_bytes_);
   return out;
 }
 
@@ -268,7 +268,7 @@ void Ip<L>::send_arp(TimeNs now) {
     uint8_t arp[ArpPacket::kBytes];
     packet->packet.emit(arp);
     if (filter_.judges_arp() && !judge_arp_out(now, arp)) continue;
-    if (!small_) small_ = link_.allocate(small_bytes_);
+    if (!small_) small_ = link_.allocate(small_room_);
     if (!small_ || !has_tx_room()) {
       drops_.count(DropReason::no_memory);
       continue;

@@ -25,8 +25,8 @@ class TcpComponent {
   uint32_t rx(TimeNs now) {
     now_ = now;
     for (const TransportError& error : ip_.tcp_errors().view()) {
-      const bool believed =
-          tcp_.unreachable(now, error.local, error.remote, error.tcp_seq, error.error, error.next_hop_mtu);
+      const bool believed = tcp_.unreachable(now, error.local, error.remote, error.tcp_seq, error.error,
+                                             error.next_hop_mtu, error.own);
       if (believed && error.next_hop_mtu != 0 && !error.own)
         ip_.learn_path_mtu(now, error.remote.address.as_v4(), error.next_hop_mtu);
     }

@@ -58,7 +58,8 @@ struct Tcp::Impl {
   bool receive_predicted(TimeNs now, ConnectionId id, ControlBlock& b, const SegmentIn& segment);
   void receive_synchronized(TimeNs now, ConnectionId id, const SegmentIn& segment);
   void challenge(TimeNs now, ConnectionId id);
-  bool unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int error, uint16_t next_hop_mtu);
+  bool unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int error, uint16_t next_hop_mtu,
+                   bool own);
 
   // ---- handshake.cpp
   void receive_unknown(TimeNs now, const SegmentIn& segment, const Flow& flow, uint32_t hash);

@@ -181,8 +181,8 @@ void Tcp::Impl::challenge(TimeNs now, ConnectionId id) {
 }
 
 // RFC 5927: an ICMP error counts only if it quotes something that is in flight.
-bool Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int error,
-                            uint16_t next_hop_mtu) {
+bool Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int error, uint16_t next_hop_mtu,
+                            bool own) {
   const ConnectionId id = find(hasher(flow), flow);
   if (id == kNoConnection) return false;
   ControlBlock& b = blocks[id];
@@ -190,7 +190,8 @@ bool Tcp::Impl::unreachable(TimeNs now, const Flow& flow, uint32_t sequence, int
   if (before(sequence, b.snd_una) || !before(sequence, b.snd_nxt)) return false;
   if (next_hop_mtu != 0) {
     const uint32_t headers = flow.remote.is_v4() ? 40 : 60;
-    if (next_hop_mtu < kLeastPathMtu || next_hop_mtu - headers >= c.path_mss) return true;
+    const uint32_t least = own ? headers + kLeastMss : kLeastPathMtu;
+    if (next_hop_mtu < least || next_hop_mtu - headers >= c.path_mss) return true;
     use_path_mss(now, id, static_cast<uint16_t>(next_hop_mtu - headers));
     if (b.state == State::syn_sent || b.state == State::syn_received) return true;
     // What is in flight was too large: it is sent again at once, and congestion is not to blame (RFC 1191

@@ -43,9 +43,9 @@ void Tcp::receive(TimeNs now, const SegmentIn& segment) {
 }
 
 bool Tcp::unreachable(TimeNs now, const Endpoint& local, const Endpoint& remote, uint32_t sequence, int error,
-                      uint16_t next_hop_mtu) {
+                      uint16_t next_hop_mtu, bool own) {
   return impl_->unreachable(now, {local.address, remote.address, local.port, remote.port}, sequence, error,
-                            next_hop_mtu);
+                            next_hop_mtu, own);
 }
 
 bool Tcp::next_segment(TimeNs now, const Room& room, SegmentOut& out) {

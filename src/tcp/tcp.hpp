@@ -200,9 +200,10 @@ class Tcp {
   // ---- from the wire
   void receive(TimeNs now, const SegmentIn& segment);
   // An ICMP error about a segment of ours, checked against the window (RFC 5927). `error` is an errno value;
-  // `next_hop_mtu` is not 0 for "fragmentation needed" (RFC 1191). True: it was about what is in flight.
+  // `next_hop_mtu` is not 0 for "fragmentation needed" (RFC 1191). `own`: our own stack says so, not a
+  // stranger. True: it was about what is in flight.
   bool unreachable(TimeNs now, const Endpoint& local, const Endpoint& remote, uint32_t sequence, int error,
-                   uint16_t next_hop_mtu);
+                   uint16_t next_hop_mtu, bool own = false);
 
   // The link was away and is back: what waits for an answer asks again now instead of after its back-off,
   // which says how long the link was away and nothing about the path (RFC 6069 section 3).

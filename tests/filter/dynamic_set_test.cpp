@@ -105,8 +105,8 @@ TEST(DynamicSet, WhoseSlotChangesInAPauseIsTakenOver) {
   for (const Octets* key : {&one, &two, &three}) ASSERT_NE(old.add(key->data(), 0, 0), nullptr);
   DynamicSet::TakenOver taken = old.begin_taking(Pause());
   const auto take = [&](const Pause& pause) {
-    here.take_over(
-        old, taken, 0, [](const Element&, const Element&) {}, pause);
+    const auto nothing = [](const Element&, const Element&) {};
+    here.take_over(old, taken, 0, nothing, nothing, pause);
   };
   take(Pause());
   old.find(two.data(), 0);

@@ -253,6 +253,37 @@ TEST(Load, NamesThePlaceInTheMessage) {
   EXPECT_EQ(found->attribute, before + counter().size());
 }
 
+// As in a rule.
+TEST(Load, NothingIsGivenToAnObjectThatItsKindDoesNotHave) {
+  const Octets helper = join(attribute(nft::kHelperName, text("ftp")), attribute(nft::kHelperProtocol, {6}));
+  const Octets limit = join(attribute(nft::kLimitRate, be64(1)), attribute(nft::kLimitUnit, be64(1)));
+  struct Kind {
+    nft::ObjectType type;
+    Octets data;
+    std::vector<uint16_t> unknown;
+  };
+  const std::vector<Kind> all = {{nft::kObjectCounter, {}, {3, 4, 5, 6, 31}},
+                                 {nft::kObjectQuota, attribute(nft::kQuotaBytes, be64(1)), {3, 5, 6, 31}},
+                                 {nft::kObjectLimit, limit, {6, 31}},
+                                 {nft::kObjectHelper, helper, {4, 5, 6, 31}}};
+  for (const Kind& kind : all) {
+    const auto object = [&](const Octets& more) {
+      return nft_message(nft::kNewObject,
+                         join(attribute(nft::kObjectTable, text("t")), attribute(nft::kObjectName, text("o")),
+                              attribute(nft::kObjectType, be32(kind.type)),
+                              attribute(nft::kObjectData, join(kind.data, more))));
+    };
+    EXPECT_FALSE(refusal(batch(table(), object({})))) << kind.type;
+    for (const uint16_t type : kind.unknown) {
+      const Octets more = attribute(type, be32(0)), bytes = object(more);
+      const auto found = refusal(batch(table(), bytes));
+      ASSERT_TRUE(found) << kind.type << " " << type;
+      EXPECT_EQ(found->error, EOPNOTSUPP);
+      EXPECT_EQ(found->attribute, bytes.size() - more.size());
+    }
+  }
+}
+
 TEST(Load, JumpsGoSixteenChainsDeepAndNoFurther) {
   for (const int depth : {15, 16, 17, 40}) {
     Octets chains, rules;

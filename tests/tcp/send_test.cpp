@@ -421,6 +421,22 @@ TEST_F(Send, ASmallerPathIsUsedAtOnce) {  // RFC 1191 section 6.5
   EXPECT_EQ(drain().size(), 1u);
 }
 
+// A stranger who says that the path takes next to nothing would cost us dear; our own stack knows.
+TEST_F(Send, OfAPathThatTakesLittleOnlyOurOwnStackIsBelieved) {
+  start();
+  write(1000);
+  drain();
+  const auto takes = [&](uint16_t mtu, bool own) {
+    host_->tcp.unreachable(now_, host_->tcp.local(id_), host_->tcp.remote(id_), peer_->our_isn + 1, 90, mtu,
+                           own);
+    return info().mss;
+  };
+  EXPECT_EQ(takes(551, false), 1460U);
+  EXPECT_EQ(takes(552, false), 512U);
+  EXPECT_EQ(takes(540, true), 500U);
+  EXPECT_EQ(takes(40 + kLeastMss - 1, true), 500U) << "less than leaves room for payload";
+}
+
 TEST_F(Send, APathThatBecameWiderIsFoundOut) {  // RFC 1191 section 6.3
   start();
   write(2000);
