@@ -125,7 +125,7 @@ class FilterHooks final : public filter::InForce {
   const filter::Interface loopback_ = filter::loopback_interface(), network_ = filter::network_interface();
   std::vector<uint8_t> copy_;             // link header and beginning of the packet taken last
   size_t seen_bytes_ = 0;                 // of each packet, unless its headers reach farther
-  std::vector<uint8_t> came_;             // what is in copy_ as it came, if rules change packets
+  std::vector<uint8_t> came_;             // what is in copy_ as it came, if it may change
   std::vector<uint8_t> leaving_;          // beginning of the last one on its way out
   bool goes_elsewhere_ = false;           // and it is for somebody else
   bool lacks_room_ = false;               // or did not pass for that

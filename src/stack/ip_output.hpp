@@ -250,8 +250,8 @@ void Ip<L>::send_held(TimeNs now) {
   }
 }
 
-// As Linux does by an ICMP message to itself. `packet` is ours, and did not leave; `copy` is what nobody else
-// can write of it.
+// As Linux does by an ICMP message to itself. `packet` is ours, and did not leave; `copy` is its
+// beginning as its sender knows it.
 template <Link L>
 void Ip<L>::tell_ourselves(const IcmpHeader& header, ConstBytes copy, ConstBytes packet) {
   auto notice = read_icmp_error(header, copy);
