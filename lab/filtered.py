@@ -57,6 +57,8 @@ class RulesInTurn:
         self.server = skerry.start("server", server_core, argv)
         self.server.wait_for("Ready to accept connections", timeout_s=20)
         self.pids = skerry.server_pids(self.server)
+        setting = skerry.start("client", client_core, ["redis-benchmark", "-h", skerry.address("server"), "-t", "set", "-n", "1000"])
+        setting.wait(timeout_s=20)  # so that there is something to get
         self.client = skerry.start("client", client_core, ["redis-benchmark", "-h", skerry.address("server"), "-t", "get", "-n", "2000000000", "-c", "50"])
         self.client.wait_for("rps=", timeout_s=20)
 

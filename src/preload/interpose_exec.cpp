@@ -75,7 +75,7 @@ constinit char our_entry[4096] = {};  // as the cell gave it to this process; em
 // The environment that was given, with our library in it. Valid as long as this lives.
 class Environment {
  public:
-  explicit Environment(char* const* given) : result_(given) {
+  explicit Environment(char* const* given) : result_(given), room_(client::is_this_process()) {
     if (!state.attached || our_entry[0] == 0) return;
     size_t count = 0;
     const char* theirs = nullptr;

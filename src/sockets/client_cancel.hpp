@@ -16,13 +16,17 @@ extern "C" void _pthread_cleanup_pop(_pthread_cleanup_buffer*, int);
 namespace skerry::sockets::client {
 
 // undo(argument) runs if the thread ends where this lives, or a handler leaves it by siglongjmp(). On the
-// stack, the last made the first destroyed.
+// stack, the last made the first destroyed. `comes_back`: not in a child that shares our memory and becomes
+// another program here: its parent's thread would keep what lies on that child's stack in its list.
 class Undo {
  public:
-  Undo(void (*undo)(void*), void* argument) : undo_(undo), argument_(argument) {
-    _pthread_cleanup_push(&buffer_, run, this);
+  Undo(void (*undo)(void*), void* argument, bool comes_back = true)
+      : undo_(undo), argument_(argument), told_(comes_back) {
+    if (told_) _pthread_cleanup_push(&buffer_, run, this);
   }
-  ~Undo() { _pthread_cleanup_pop(&buffer_, 0); }
+  ~Undo() {
+    if (told_) _pthread_cleanup_pop(&buffer_, 0);
+  }
   Undo(const Undo&) = delete;
   Undo& operator=(const Undo&) = delete;
 
@@ -37,6 +41,7 @@ class Undo {
 
   void (*undo_)(void*);
   void* argument_;
+  const bool told_;
   _pthread_cleanup_buffer buffer_;
 };
 

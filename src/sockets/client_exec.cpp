@@ -25,15 +25,17 @@ uint32_t next_attempt() {
   return process_id() << 10 | (attempts.fetch_add(1) & 1023);
 }
 
-// Not a child that shares our memory until it executes something (clone(2) with CLONE_VM).
-bool is_this_process() {
-  return state.view.process_ids()[state.slot].load(std::memory_order_relaxed) == process_id();
-}
-
 }  // namespace
 
-Executing::Executing() : undo_([](void* executing) { static_cast<Executing*>(executing)->end(); }, this) {
-  if (!state.attached || few_calls || !is_this_process()) return;
+bool is_this_process() {
+  return state.attached &&
+         state.view.process_ids()[state.slot].load(std::memory_order_relaxed) == process_id();
+}
+
+Executing::Executing()
+    : is_ours_(is_this_process()),
+      undo_([](void* executing) { static_cast<Executing*>(executing)->end(); }, this, is_ours_) {
+  if (!is_ours_ || few_calls) return;
   const Lock table = lock_table();
   std::atomic<uint64_t>* kept = state.view.kept(state.slot);
   for (uint32_t word = 0; word < state.size.sockets / 64; ++word) kept[word] = 0;

@@ -6,6 +6,10 @@
 
 namespace skerry::sockets::client {
 
+// Not a child that shares our memory until it executes something (clone(2) with CLONE_VM), nor one without a
+// session.
+bool is_this_process();
+
 // Around exec(), which comes back only if it failed. A program without our library never says what it holds,
 // so the stack is told before, and told by the kernel that it has come to be: a connection of this process's
 // own ends with close-on-exec.
@@ -19,6 +23,7 @@ class Executing {
  private:
   void end();
 
+  const bool is_ours_;
   bool begun_ = false;
   int connection_ = -1;
   Undo undo_;

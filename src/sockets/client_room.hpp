@@ -14,7 +14,9 @@ namespace skerry::sockets::client {
 template <class T, size_t kFew>
 class Room {
  public:
-  Room() : undo_([](void* room) { static_cast<Room*>(room)->give_back(); }, this) {}
+  // `comes_back`: see Undo.
+  explicit Room(bool comes_back = true)
+      : undo_([](void* room) { static_cast<Room*>(room)->give_back(); }, this, comes_back) {}
   ~Room() { give_back(); }
   Room(const Room&) = delete;
   Room& operator=(const Room&) = delete;

@@ -194,6 +194,7 @@ void Tcp::Impl::send_new(TimeNs now, ConnectionId id, uint32_t bytes, bool fin, 
     cold[id].recovery.note_new_data(send_window(b));
     cold[id].recovery.note_sent(bytes);
   }
+  if (bytes > 0 && b.data_segments_in != 0 && now - b.last_data_heard < kDelayedAck) b.ping_pong = true;
   note_data_sent(now, id, b);
 }
 
@@ -250,7 +251,6 @@ bool Tcp::Impl::may_send_small(const ControlBlock& b) {
 
 void Tcp::Impl::note_data_sent(TimeNs now, ConnectionId id, ControlBlock& b) {
   b.last_sent = now;
-  if (b.data_segments_in != 0 && now - b.last_data_heard < kDelayedAck) b.ping_pong = true;
   if (b.retransmit_deadline == kNever || b.has(kPersist)) {
     if (b.has(kPersist)) cold[id].retries = cold[id].doublings = 0;
     b.flags &= ~kPersist;

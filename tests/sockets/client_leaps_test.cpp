@@ -2,10 +2,13 @@
 // another leap is undone: nothing is left behind. And signals that come both at once while handlers are kept
 // off: none is lost.
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -137,6 +140,36 @@ TEST_P(LeapsTest, OutOfAnExec) {
   leave_often(execute_for_ever);
   EXPECT_EQ(descriptors(), before);
   EXPECT_EQ(client::state.view.process(client::state.slot).executing.load(), 0u);
+}
+
+int become_another_program(void*) {
+  const client::Executing executing;
+  char name[] = "true";
+  char* const words[] = {name, nullptr};
+  ::execv("/bin/true", words);
+  ::_exit(1);
+}
+
+[[gnu::noinline]] int status_of_a_child_on_our_stack() {
+  alignas(16) char stack[32 << 10];
+  const int child =
+      ::clone(become_another_program, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+[[gnu::noinline]] void leave_from_below() {
+  volatile char used[64 << 10];
+  for (volatile char& each : used) each = '\xff';
+  ::raise(SIGUSR1);
+}
+
+// Its stack is gone then, and with it what would be undone.
+TEST_P(LeapsTest, BehindAChildThatSharedOurMemoryAndBecameAnotherProgram) {
+  ASSERT_EQ(status_of_a_child_on_our_stack(), 0);
+  may_leave = 1;
+  if (sigsetjmp(place, 1) == 0) leave_from_below();
+  EXPECT_EQ(may_leave, 0);
 }
 
 std::atomic<uint32_t>* set_lock = nullptr;

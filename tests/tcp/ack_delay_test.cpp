@@ -119,6 +119,9 @@ TEST_F(AckDelay, WhatComesLateIsNoAnswer) {
 }
 
 TEST_F(AckDelay, WhoHasClosedItsOwnDirectionReadsOn) {
+  says("piece");
+  read();
+  EXPECT_EQ(acks(), 1u);
   host_.tcp.shutdown_write(now_, id_);
   EXPECT_EQ(peer_.drain(now_).size(), 1u);
   ack_ = 2;
