@@ -195,7 +195,11 @@ struct ColdBlock {
   TimeNs reorder_deadline = kNever;  // with kScoreboard: when more may be lost (RFC 8985 section 6.3)
   Recovery recovery;
   Cubic cubic;
+
+  uint8_t padding[64] = {};
 };
+// Were it an even number of cache lines, those of `delivery` would share a few sets of a processor's cache.
+static_assert(sizeof(ColdBlock) / 64 % 2 == 1);
 static_assert(std::is_trivially_copyable_v<ColdBlock>);
 
 }  // namespace skerry::tcp
