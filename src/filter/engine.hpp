@@ -102,20 +102,29 @@ class Engine {
 
   // --- packets alike (verdict_memory.hpp). For both hooks of a packet's way together:
   //
-  //   if (tracks_first()) track(); if (look = look(…) and recall(*look, …)) it passes;
-  //   else record(); judge() at both; if they let it pass: remember(*look)
+  //   if (tracks_first()) track(); if (look(…, look) and recall(look, …)) it passes;
+  //   else record(); judge() at both; if they let it pass: remember(look)
   //
   // Packets are tracked, and no rule is run before they are.
   bool tracks_first() const { return tracks() && tracks_before_rules_; }
   void track(Hook hook, Packet& packet, TimeNs now);
-  // `packet` is the beginning of an IPv4 packet that is not for many. None: it is to be judged.
+  // Of an IPv4 packet that is not for many, of `length` bytes, what VerdictMemory::look() wants. False: it is
+  // to be judged.
+  bool look(const uint8_t* header, const uint8_t* transport, size_t length, bool leaves, bool loops,
+            const Tracked& tracked, VerdictMemory::Look& look) const {
+    if (length < VerdictMemory::kSeenBytes) return false;
+    if (tracks() && (!tracks_before_rules_ || tracked.state != CtState::established)) return false;
+    if (tracks() && tracked.flow == nullptr) return false;  // it looped, and its flow is gone
+    if (tracks() && (tracked.flow->status & (Flow::kTranslated | Flow::kHelped)) != 0) return false;
+    return memory_.look(header, transport, leaves, loops, tracked, look);
+  }
+  // The same of one whose beginning lies in one piece.
   std::optional<VerdictMemory::Look> look(ConstBytes packet, bool leaves, bool loops,
                                           const Tracked& tracked) const {
-    if (packet.size() < VerdictMemory::kSeenBytes) return std::nullopt;
-    if (tracks() && (!tracks_before_rules_ || tracked.state != CtState::established)) return std::nullopt;
-    if (tracks() && tracked.flow == nullptr) return std::nullopt;  // it looped, and its flow is gone
-    if (tracks() && (tracked.flow->status & (Flow::kTranslated | Flow::kHelped)) != 0) return std::nullopt;
-    return memory_.look(packet.data(), leaves, loops, tracked);
+    VerdictMemory::Look seen;
+    const uint8_t* const transport = packet.data() + VerdictMemory::kHeaderBytes;
+    if (!look(packet.data(), transport, packet.size(), leaves, loops, tracked, seen)) return std::nullopt;
+    return seen;
   }
   // True: one like it has passed, and this one of `length` bytes has counted where that did.
   bool recall(const VerdictMemory::Look& look, uint32_t length, TimeNs now) {

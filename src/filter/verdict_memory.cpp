@@ -13,10 +13,10 @@ VerdictMemory::VerdictMemory() {
 
 void VerdictMemory::watch(const LoadPayload& load) {
   if (!is_of_flow(load)) return;
-  const size_t begin = load.offset + (load.base == HeaderBase::transport ? kTransport : 0);
-  std::array<uint8_t, kSeenBytes> bytes{};
+  const size_t begin = load.offset + (load.base == HeaderBase::transport ? kHeaderBytes : 0);
+  static constexpr size_t kPlaces[] = {0, 8, 16, 32};  // of the words of a Look
+  std::array<uint8_t, 40> bytes{};
   std::fill_n(bytes.begin() + begin, load.length, uint8_t{0xff});
-  static constexpr size_t kPlaces[] = {0, 8, 16, 32};
   for (size_t i = 0; i < std::size(kPlaces); ++i) {
     uint64_t word;
     std::memcpy(&word, bytes.data() + kPlaces[i], 8);

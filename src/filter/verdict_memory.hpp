@@ -21,8 +21,8 @@ namespace skerry::filter {
 
 class VerdictMemory {
  public:
-  // Of an IPv4 header without options, and what follows it.
-  static constexpr size_t kSeenBytes = 40;
+  // Of an IPv4 header without options, and what follows it: ports, and of TCP header length and flags.
+  static constexpr size_t kHeaderBytes = 20, kSeenBytes = 34;
   // The bytes of those that rules may look at, then from where the packet came and what tracking says.
   using Look = std::array<uint64_t, 5>;
   // What a packet does on its way: a rule or policy that it hits, or with kTally a counter that it touches.
@@ -43,30 +43,36 @@ class VerdictMemory {
   // Some rule loads this: it is compared from now on, if packets of a flow have the same there.
   void watch(const LoadPayload& load);
   static bool is_of_flow(const LoadPayload& load) {
-    const size_t begin = load.offset + (load.base == HeaderBase::transport ? kTransport : 0);
+    const size_t begin = load.offset + (load.base == HeaderBase::transport ? kHeaderBytes : 0);
     if (load.base == HeaderBase::link || begin + load.length > kSeenBytes) return false;
     const uint64_t bytes = ((uint64_t{1} << load.length) - 1) << begin;
     return (bytes & ~kOfFlow) == 0;
   }
 
-  // `packet`: kSeenBytes of it. None: a packet of this kind is not remembered.
-  std::optional<Look> look(const uint8_t* packet, bool leaves, bool loops, const Tracked& tracked) const {
+  // `header`: kHeaderBytes of the packet, of which length and checksum are never looked at; `transport`: as
+  // much of what follows as makes kSeenBytes, which is read once. False: a packet of this kind is not
+  // remembered.
+  //
+  // Each load lies within what one store of the packet's writer wrote a moment ago. One that straddles two
+  // waits until both have left for the cache, and behind them all that was written before.
+  bool look(const uint8_t* header, const uint8_t* transport, bool leaves, bool loops, const Tracked& tracked,
+            Look& look) const {
     constexpr uint8_t kTcp = 6, kUdp = 17;
-    if (passed_.empty() || packet[0] != 0x45 || (load_be16(packet + 6) & 0x3fff) != 0) return std::nullopt;
-    if (packet[9] != kTcp && packet[9] != kUdp) return std::nullopt;
-    Look look;
-    // Never across what was just written in two pieces: a load waits until both have left for the cache.
-    uint32_t destination, ports;
-    std::memcpy(&look[0], packet, 8);
-    std::memcpy(&look[1], packet + 8, 8);
-    std::memcpy(&destination, packet + 16, 4);
-    std::memcpy(&ports, packet + 20, 4);
-    std::memcpy(&look[3], packet + 32, 8);
-    look[2] = destination | uint64_t{ports} << 32;
-    for (size_t i = 0; i < mask_.size(); ++i) look[i] &= mask_[i];
+    if (passed_.empty() || header[0] != 0x45 || (load_be16(header + 6) & 0x3fff) != 0) return false;
+    if (header[9] != kTcp && header[9] != kUdp) return false;
+    uint64_t first, second;
+    uint32_t destination;
+    std::memcpy(&first, header, 8);
+    std::memcpy(&second, header + 8, 8);
+    std::memcpy(&destination, header + 16, 4);
+    const uint64_t ports = load_once(transport) | uint32_t{load_once(transport + 2)} << 16;
+    look[0] = first & mask_[0];
+    look[1] = second & mask_[1];
+    look[2] = (destination | ports << 32) & mask_[2];
+    look[3] = load_once(transport + 12) & mask_[3];
     look[4] = 1U | unsigned{leaves} << 1 | unsigned{loops} << 2 | unsigned{tracked.reply} << 3 |
               static_cast<unsigned>(tracked.state) << 4;
-    return look;
+    return true;
   }
   const Passed* find(const Look& look) const {
     const Passed* const first = &passed_[place_of(look)];
@@ -91,11 +97,18 @@ class VerdictMemory {
   void forget_all() { passed_.assign(passed_.size(), {}); }
 
  private:
-  static constexpr size_t kTransport = 20, kPairBits = 10, kPairs = size_t{1} << kPairBits;
+  static constexpr size_t kPairBits = 10, kPairs = size_t{1} << kPairBits;
   // Version and header length, type of service, flags, time to live, protocol, addresses, ports, and of TCP
   // header length and flags.
   static constexpr uint64_t kOfFlow = 0x3 | 0x3 << 6 | 0x3 << 8 | 0xfff << 12 | uint64_t{0x3} << 32;
 
+  // Two bytes in their order in memory. The compiler does not join it with a neighbouring one.
+  static uint16_t load_once(const uint8_t* from) {
+    uint16_t value;
+    std::memcpy(&value, from, sizeof value);
+    asm volatile("" : "+r"(value));
+    return value;
+  }
   static bool alike(const Look& a, const Look& b) {
     return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4])) == 0;
   }

@@ -42,7 +42,7 @@ void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes pa
   to_many_ = broadcast;
   damaged_ = packet_.translated = false;
   known_ = !ip_;
-  look_.reset();
+  has_look_ = false;
   header_bytes_ = header.size();
   frame_ = whole_ = packet;
   if (ingress_ && !looped_) {  // it is all here
@@ -145,8 +145,10 @@ bool FilterHooks::is_known(TimeNs now) {
     tracked = packet_.tracked;
   }
   if (to_many_ || (!looped_ && came_mark_ != 0)) return false;
-  look_ = engine_.look(ConstBytes(copy_).subspan(kLinkBytes, copied_), false, looped_, tracked);
-  return look_ && engine_.recall(*look_, length, now);
+  const uint8_t* const header = copy_.data() + kLinkBytes;
+  has_look_ = engine_.look(header, header + filter::VerdictMemory::kHeaderBytes, copied_, false, looped_,
+                           tracked, look_);
+  return has_look_ && engine_.recall(look_, length, now);
 }
 
 bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
@@ -165,7 +167,7 @@ bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
     return false;
   }
   if (packet_.translated) copied_ = packet_.bytes.size();
-  if (hook == filter::Hook::input && look_) engine_.remember(*look_);
+  if (hook == filter::Hook::input && has_look_) engine_.remember(look_);
   return true;
 }
 

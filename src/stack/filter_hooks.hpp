@@ -55,10 +55,12 @@ class FilterHooks final : public filter::InForce {
   // --- the way out: at both hooks. What passes may have been changed. `unfinished`: its checksum is left
   // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's
   // connection, though rules may have kept that from beginning.
-  // `summed`: it is finished, though it loops. `room`: bytes behind it by which it may grow;
-  // `room_on_link`: the same if rules lead it from the loopback to the link.
+  // `summed`: it is finished, though it loops. `header`: the packet's IPv4 header but for its length and
+  // checksum, where no neighbour can write; null: it is known from the packet alone. `room`: bytes behind it
+  // by which it may grow; `room_on_link`: the same if rules lead it from the loopback to the link.
   struct Leaving {
     bool loops = false, unfinished = false, answers = false, summed = false;
+    const uint8_t* header = nullptr;
     size_t room = 0, room_on_link = 0;
   };
   bool passes_out(Bytes packet, const Leaving& how, TimeNs now);
@@ -135,9 +137,10 @@ class FilterHooks final : public filter::InForce {
   ConstBytes frame_;                      // the packet while the rest of it is there alone, else empty
   ConstBytes whole_;                      // the packet
   bool looped_ = false, to_many_ = false, damaged_ = false;
-  bool known_ = false;                               // one like it passed both hooks
-  std::optional<filter::VerdictMemory::Look> look_;  // to remember it by
-  filter::Packet packet_;                            // once all is copied
+  bool known_ = false;                // one like it passed both hooks
+  bool has_look_ = false;             // and if it passes it is remembered
+  filter::VerdictMemory::Look look_;  // by this
+  filter::Packet packet_;             // once all is copied
   filter::Hook hook_{};
   filter::Realm realm_{};
 };

@@ -17,17 +17,16 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   left_length_ = length;
   goes_elsewhere_ = lacks_room_ = false;
   if (!ip_) return true;
-  constexpr size_t kSeen = filter::VerdictMemory::kSeenBytes;
-  std::optional<filter::VerdictMemory::Look> look;
-  size_t copied = 0;
-  if (!engine_.tracks() && length >= kSeen) [[likely]] {
-    copy_once(leaving_.data(), packet.data(), kSeen);
-    copied = kSeen;
-    look = engine_.look(ConstBytes(leaving_).first(kSeen), true, how.loops, {});
-    if (look && engine_.recall(*look, length, now)) return true;
+  constexpr size_t kHeader = filter::VerdictMemory::kHeaderBytes;
+  filter::VerdictMemory::Look look;
+  if (!engine_.tracks() && how.header != nullptr) [[likely]] {
+    const uint8_t* const transport = packet.data() + kHeader;
+    if (engine_.look(how.header, transport, length, true, how.loops, {}, look) &&
+        engine_.recall(look, length, now))
+      return true;
   }
   const size_t seen = std::min(packet.size(), seen_bytes_);
-  copy_once(leaving_.data() + copied, packet.data() + copied, seen - copied);
+  copy_once(leaving_.data(), packet.data(), seen);
   left_bytes_ = seen;
   filter::Packet leaving;
   leaving.out = how.loops ? &loopback_ : &network_;
@@ -40,13 +39,13 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
     judgement_ = {};
     return false;
   }
-  if (engine_.tracks_first()) {
-    engine_.track(filter::Hook::output, leaving, now);
-    look = engine_.look(leaving.bytes, true, how.loops, leaving.tracked);
-    if (look && engine_.recall(*look, length, now)) {
-      left_ = leaving.tracked;
-      return true;
-    }
+  if (engine_.tracks_first()) engine_.track(filter::Hook::output, leaving, now);
+  // Of the copy, which is what will have been judged: the packet may be another by now.
+  const uint8_t* const copy = leaving_.data();
+  const bool has_look = engine_.look(copy, copy + kHeader, seen, true, how.loops, leaving.tracked, look);
+  if (has_look && engine_.recall(look, length, now)) {
+    left_ = leaving.tracked;
+    return true;
   }
   engine_.record();
   const Ipv4Address to = load_be32(leaving.bytes.data() + kDestinationOffset);
@@ -69,7 +68,7 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   }
   left_mark_ = leaving.mark;
   // Of one that is remembered it is not known.
-  if (look && (!egress_ || left_mark_ == 0)) engine_.remember(*look);
+  if (has_look && (!egress_ || left_mark_ == 0)) engine_.remember(look);
   left_ = leaving.tracked;
   left_bytes_ = leaving.bytes.size();
   if (!leaving.translated) return true;

@@ -68,6 +68,7 @@ template <Link L>
 bool Ip<L>::send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet, bool answers) {
   const bool unfinished = (out.frame->flags & kChecksumNeeded) != 0;
   FilterHooks::Leaving how{out.looped, unfinished, answers};
+  how.header = way.headers.data() + EthernetHeader::kBytes;
   if (filter_.reads_lines()) {
     how.room = room(now, way, out, out.looped);
     how.room_on_link = room(now, way, out, false);

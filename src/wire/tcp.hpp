@@ -168,8 +168,7 @@ struct TcpHeader {
     store_be16(to + 2, destination_port);
     store_be32(to + 4, seq);
     store_be32(to + 8, ack);
-    to[12] = static_cast<uint8_t>(length / 4 << 4);
-    to[13] = flags;
+    store_be16(to + 12, static_cast<uint16_t>(length / 4 << 12 | flags));
     store_be16(to + 14, window);
     store_be16(to + kChecksumOffset, checksum);
     store_be16(to + 18, urgent);

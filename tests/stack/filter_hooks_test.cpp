@@ -500,6 +500,26 @@ TEST_F(FilterHooksTest, WhatIsNoPacketDoesNotGoOut) {
   EXPECT_FALSE(ip_.filter().reject());
 }
 
+// What is remembered is what was judged, also if a neighbour writes into the packet in between: here its
+// header was another when it was looked up.
+TEST_F(FilterHooksTest, WhatPassedIsRememberedAsItWasJudged) {
+  use(at(filter::Hook::output,
+         join(filter::payload(1, 16, 4), filter::cmp(0, be32(kPeer)), filter::verdict(kDrop))));
+  const auto packet_to = [](Ipv4Address to) {
+    Packet packet(60);
+    Ipv4Header ip;
+    ip.source = kOurs;
+    ip.destination = to;
+    ip.protocol = IpProtocol::kTcp;
+    ip.total_bytes = 60;
+    ip.emit(packet.data());
+    return packet;
+  };
+  Packet refused = packet_to(kPeer), other = packet_to(kPeer + 1);
+  EXPECT_TRUE(ip_.filter().passes_out(other, {.header = refused.data()}, now_));
+  EXPECT_FALSE(ip_.filter().passes_out(refused, {.header = refused.data()}, now_));
+}
+
 TEST_F(FilterHooksTest, WhoSendsWhatIsRejectedHearsOfIt) {
   use(at(filter::Hook::output, reject(0, 3)));
   ASSERT_TRUE(stack_sends(kPeer, bytes_of("x")));
