@@ -121,7 +121,7 @@ std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
     element = elements.add(each.key.data(), now, timeout, DynamicSet::Giver::control);
     if (timeout != 0) elements.give_time(*element, now, timeout, each.expires_ns);
     element->data = each.data;
-    for (const uint32_t own : element->counters) begin(own);
+    begin(set, element->counters);
   }
   return std::nullopt;
 }
@@ -139,7 +139,7 @@ std::vector<uint32_t> Engine::new_counters(Set& set) {
       tallies_.emplace_back();
     }
   }
-  for (const uint32_t own : counters) begin(own);
+  begin(set, counters);
   return counters;
 }
 
@@ -152,7 +152,10 @@ std::optional<Refusal> Engine::remove_static(uint32_t number, std::span<const Gi
     if (element == kNone || !there.insert(element).second)
       return refused(ENOENT, "set " + set.name + " has no such element");
   }
-  for (const uint32_t element : there) take_out(set, index, element);
+  for (const uint32_t element : there) {
+    forget(&set.elements[element]);
+    take_out(set, index, element);
+  }
   elements_ -= there.size();
   return std::nullopt;
 }

@@ -190,11 +190,18 @@ class Engine {
  private:
   struct Run;
   void begin(uint32_t stateful);
-  // Of an element that has been taken out; null: there was none.
+  // Of an element that is new: as its set says, whatever the one said that had its places before.
+  void begin(const Set& set, const std::vector<uint32_t>& counters) {
+    for (size_t k = 0; k < counters.size(); ++k) {
+      ruleset_.stateful[counters[k]] = set.element_expressions[k];
+      begin(counters[k]);
+    }
+  }
+  // Of an element that is taken out; null: there was none.
   void forget(const Element* element) {
     if (element == nullptr) return;
     for (const uint32_t own : element->counters)
-      if (ruleset_.stateful[own].kind == StatefulKind::connections) connections_.drop(own);
+      if (counts_connections(ruleset_.stateful[own])) connections_.drop(own);
   }
   // engine_ahead.cpp
   void look_at(const Action& action);

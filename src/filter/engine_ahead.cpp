@@ -88,14 +88,13 @@ void Engine::track_helped(const Pause& pause) {
 // Who counts connections has them tracked. That elements of a set do is said by the set, by a rule that adds
 // to it, or by an element.
 void Engine::track_counted(const Pause& pause) {
-  const auto is_one = [](const Stateful& each) { return each.kind == StatefulKind::connections; };
-  if (std::none_of(ruleset_.stateful.begin(), ruleset_.stateful.end(), is_one)) return;
+  if (!count_connections(ruleset_.stateful)) return;
   std::vector<bool> counting;
   for (const Set& set : ruleset_.sets) {
-    const auto& all = set.element_expressions;
-    bool counts = std::any_of(all.begin(), all.end(), is_one);
+    bool counts = count_connections(set.element_expressions);
     for (const Element& element : set.elements) {
-      for (const uint32_t own : element.counters) counts = counts || is_one(ruleset_.stateful[own]);
+      for (const uint32_t own : element.counters)
+        counts = counts || counts_connections(ruleset_.stateful[own]);
       pause();
     }
     counting.push_back(counts);
@@ -108,7 +107,7 @@ void Engine::track_counted(const Pause& pause) {
         const auto* const update = std::get_if<UpdateSet>(&expression.action);
         const auto* const touch = std::get_if<Touch>(&expression.action);
         if ((lookup != nullptr && counting[lookup->set]) || (update != nullptr && counting[update->set]) ||
-            (touch != nullptr && is_one(ruleset_.stateful[touch->stateful])))
+            (touch != nullptr && counts_connections(ruleset_.stateful[touch->stateful])))
           track_family(ruleset_.tables[chain.table].family);
       }
     }
@@ -138,14 +137,17 @@ void Engine::make_dynamic_sets(TimeNs now, const Pause& pause) {
     if (ruleset_.stateful[i].kind == StatefulKind::connections) connections_.make_room(places, pause);
     begin(i);
   }
-  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {  // what the text says that elements have counted
+  for (uint32_t i = 0; i < ruleset_.sets.size();
+       ++i) {  // what the text says of elements, and that they counted
     if (dynamic_of_[i] == nullptr) continue;
     const Set& set = ruleset_.sets[i];
     for (const Element& given : set.elements) {
       pause();
       const Element* element = dynamic_of_[i]->find(&set.keys[given.key], now);
-      for (size_t k = 0; element != nullptr && k < given.counters.size(); ++k)
+      for (size_t k = 0; element != nullptr && k < given.counters.size(); ++k) {
+        ruleset_.stateful[element->counters[k]] = ruleset_.stateful[given.counters[k]];
         tallies_[element->counters[k]] = tallies_[given.counters[k]];
+      }
     }
   }
 }

@@ -72,6 +72,7 @@ class Import {
   bool new_set(uint8_t family, ConstBytes attributes);
   bool set_description(const Nest& nest, Set& set);
   bool set_dynamics(const Nest& nest, uint32_t flags, Set& set);
+  bool may_count(const Set& set, const std::vector<Stateful>& elements, uint32_t at);
   bool expressions_of_elements(const Nest& nest, uint16_t one, uint16_t several, std::vector<Stateful>& into);
   bool set_data(const Nest& nest, uint32_t flags, Set& set);
   bool new_elements(uint8_t family, ConstBytes attributes);

@@ -191,6 +191,7 @@ bool Import::set_dynamics(const Nest& nest, uint32_t flags, Set& set) {
   if (timeout > kMostMilliseconds)
     return reader_.refuse(nest[kSetTimeout].at, ERANGE, "the time of a set is too long");
   set.timeout_ns = timeout * 1'000'000;
+  if (!may_count(set, set.element_expressions, nest[kSetFlags].at)) return false;
   if (!set.dynamic) return true;
   if (set.shape != SetShape::exact || set.maps_object || set.maps_verdict || set.anonymous || set.constant)
     return reader_.refuse(
@@ -202,6 +203,13 @@ bool Import::set_dynamics(const Nest& nest, uint32_t flags, Set& set) {
     return reader_.refuse(nest.at, E2BIG,
                           "sets that change have room for too many elements: give them a smaller size");
   return true;
+}
+
+// As in Linux (nft_set_elem_expr_alloc()).
+bool Import::may_count(const Set& set, const std::vector<Stateful>& elements, uint32_t at) {
+  return !set.has_timeout || !count_connections(elements) ||
+         reader_.refuse(at, EOPNOTSUPP,
+                        "set " + set.name + " has the flag timeout, its elements cannot have ct count");
 }
 
 bool Import::new_object(uint8_t family, ConstBytes attributes) {

@@ -176,6 +176,7 @@ bool Import::dynset(uint32_t table, const Nest& nest, Action& action) {
   if (!given.empty() && !set.takes_expressions)
     return reader_.refuse(nest.at, EINVAL,
                           "set " + set.name + " has not the flag dynamic, its elements cannot count");
+  if (!may_count(set, given, nest.at)) return false;
   update.update = static_cast<SetUpdate>(operation);
   update.has_data = nest.has(kDynsetData);
   update.inverted = (flags & kInverted) != 0;

@@ -7,6 +7,7 @@
 // sixteen, and every expression reads only what an earlier one of its rule wrote.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -287,6 +288,12 @@ struct Stateful {
 
   friend bool operator==(const Stateful&, const Stateful&) = default;
 };
+inline bool counts_connections(const Stateful& stateful) {
+  return stateful.kind == StatefulKind::connections;
+}
+inline bool count_connections(const std::vector<Stateful>& all) {
+  return std::any_of(all.begin(), all.end(), counts_connections);
+}
 
 struct LogText {
   std::string prefix;

@@ -30,12 +30,6 @@ bool alike(const Set& one, const Set& other) {
          one.data_bytes == other.data_bytes && one.element_expressions == other.element_expressions;
 }
 
-bool counts_connections(const Set& set) {
-  const auto& all = set.element_expressions;
-  return std::any_of(all.begin(), all.end(),
-                     [](const Stateful& each) { return each.kind == StatefulKind::connections; });
-}
-
 }  // namespace
 
 void Engine::take_over(Engine& old, TimeNs now, const Pause& pause) {
@@ -92,13 +86,11 @@ void Engine::take_over(Engine& old, TimeNs now, const Pause& pause) {
 
 void Engine::take_over_tally(uint32_t here, const Engine& old, uint32_t there) {
   tallies_[here] = old.tallies_[there];
-  if (ruleset_.stateful[here].kind == StatefulKind::connections)
-    connections_.take_over(here, old.connections_, there);
+  if (counts_connections(ruleset_.stateful[here])) connections_.take_over(here, old.connections_, there);
 }
 
 void Engine::give_back_tally(uint32_t here, Engine& old, uint32_t there) {
-  if (ruleset_.stateful[here].kind == StatefulKind::connections)
-    connections_.give_back(here, old.connections_, there);
+  if (counts_connections(ruleset_.stateful[here])) connections_.give_back(here, old.connections_, there);
 }
 
 // First all, then what has changed meanwhile, until that is so little that it is done at once. Where a pause
@@ -107,7 +99,7 @@ void Engine::give_back_tally(uint32_t here, Engine& old, uint32_t there) {
 void Engine::take_over_dynamic(Engine& old, const std::vector<Pair>& sets, TimeNs now, const Pause& pause) {
   constexpr size_t kAtOnce = 256;
   const bool counts = std::any_of(sets.begin(), sets.end(), [&](const Pair& each) {
-    return counts_connections(ruleset_.sets[each.here]);
+    return count_connections(ruleset_.sets[each.here].element_expressions);
   });
   if (counts) connections_.join(old.connections_, pause);
   std::vector<DynamicSet::TakenOver> taken;

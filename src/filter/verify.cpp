@@ -45,17 +45,16 @@ class RuleVerifier {
                         "or ip6");
   }
   bool check_sets(const Pause& pause) {
-    const auto counts = [](const Stateful& each) { return each.kind == StatefulKind::connections; };
     for (const Set& set : ruleset_.sets) {
       table_ = set.table;
       at_ = set.origin;
       pause();
       if (knows_flows()) continue;
       for (const Stateful& each : set.element_expressions)
-        if (counts(each) && !need_flows()) return false;
+        if (counts_connections(each) && !need_flows()) return false;
       for (const Element& element : set.elements) {
         for (const uint32_t own : element.counters)
-          if (counts(ruleset_.stateful[own]) && !need_flows()) return false;
+          if (counts_connections(ruleset_.stateful[own]) && !need_flows()) return false;
         pause();
       }
     }

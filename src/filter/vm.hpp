@@ -301,7 +301,7 @@ struct Engine::Run {
         element->data.length = declared.data_bytes;
         std::memcpy(element->data.bytes.data(), at(action.data), declared.data_bytes);
       }
-      for (const uint32_t own : element->counters) engine.begin(own);
+      engine.begin(declared, element->counters);
     } else if (action.update == SetUpdate::renew) {
       set.renew(*element, now, action.timeout_ns);
     }

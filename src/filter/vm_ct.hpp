@@ -109,8 +109,7 @@ inline void Engine::Run::count_connection(uint32_t list, const Stateful& most) {
 // Elements that rules have put in to count connections, and that have none any more (nft_connlimit_gc()).
 inline void Engine::Run::release_idle(DynamicSet& set, const Set& declared) {
   const auto& all = declared.element_expressions;
-  const auto counts = std::find_if(
-      all.begin(), all.end(), [](const Stateful& each) { return each.kind == StatefulKind::connections; });
+  const auto counts = std::find_if(all.begin(), all.end(), counts_connections);
   if (counts == all.end()) return;
   const auto place = static_cast<size_t>(counts - all.begin());
   set.release_idle([&](const Element& element) {

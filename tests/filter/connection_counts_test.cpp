@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include <array>
+#include <cerrno>
 #include <map>
 #include <memory>
 
@@ -102,6 +103,67 @@ TEST_F(ConnectionCountsTest, ElementsCountTheirOwnAndGoOnAfterAReload) {
   next.take_over(engine, now_);
   EXPECT_FALSE(passes(next, datagram(3, 1)));
   EXPECT_TRUE(passes(next, datagram(1, 1)));
+}
+
+// Who has the place of one that was given another number has none of it.
+TEST_F(ConnectionCountsTest, AnElementMayHaveANumberOfItsOwn) {
+  constexpr int kOwn = 1, kUsual = 2;
+  const Octets given = elements(element({10, 0, 0, kOwn}, own_count(nft::kElementExpression, 2)));
+  const Octets update = expression(
+      "dynset", join(attribute(nft::kDynsetName, text("s")), attribute(nft::kDynsetOperation, be32(0)),
+                     attribute(nft::kDynsetKey, be32(1))));
+  for (const bool dynamic : {false, true}) {
+    const uint32_t flags = dynamic ? static_cast<uint32_t>(nft::kSetEval) : 0;
+    const Octets size = attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, be32(1)));
+    Engine engine = engine_of(
+        batch(table(), set({.flags = flags, .more = join(own_count(nft::kSetExpression, 1), size)}), given,
+              base_chain(), rule("in", join(payload(1, 12, 4), dynamic ? update : lookup(), verdict(0)))));
+    for (const int port : {1, 2}) EXPECT_TRUE(passes(engine, datagram(port, kOwn)));
+    EXPECT_FALSE(passes(engine, datagram(3, kOwn)));
+    GivenElement element;
+    element.key = {10, 0, 0, kOwn};
+    ASSERT_EQ(engine.change(0, Change::remove, {&element, 1}, now_), std::nullopt);
+    element.key[3] = kUsual;
+    if (!dynamic) {
+      ASSERT_EQ(engine.change(0, Change::add, {&element, 1}, now_), std::nullopt);
+    }
+    EXPECT_TRUE(passes(engine, datagram(1, kUsual)));
+    EXPECT_FALSE(passes(engine, datagram(2, kUsual))) << dynamic;
+    if (!dynamic) continue;
+    ASSERT_EQ(engine.change(0, Change::remove, {&element, 1}, now_), std::nullopt);
+    element.key[3] = kOwn;
+    ASSERT_EQ(engine.change(0, Change::add, {&element, 1}, now_), std::nullopt);
+    EXPECT_TRUE(passes(engine, datagram(1, kOwn)));
+    EXPECT_FALSE(passes(engine, datagram(2, kOwn))) << "given by hand it has the usual one";
+  }
+}
+
+// As in Linux (nft_set_elem_expr_alloc()): nobody says that a time is over, and what was counted would stay.
+TEST(ConnectionCounts, WhatHasATimeCountsNone) {
+  const auto refused = [](const Octets& bytes) {
+    Ruleset ruleset;
+    return load(bytes, ruleset);
+  };
+  const Octets add = expression(
+      "dynset", join(attribute(nft::kDynsetName, text("s")), attribute(nft::kDynsetOperation, be32(0)),
+                     attribute(nft::kDynsetKey, be32(1)), own_count(nft::kDynsetExpression, 1)));
+  const Octets taken = rule("in", join(payload(1, 12, 4), add, verdict(0)));
+  const Octets declares = own_count(nft::kSetExpression, 1);
+  for (const uint32_t eval : {0U, static_cast<uint32_t>(nft::kSetEval)}) {
+    const auto found = refused(batch(table(), set({.flags = nft::kSetHasTimeout | eval, .more = declares})));
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->error, EOPNOTSUPP);
+    EXPECT_NE(found->sentence.find("ct count"), std::string::npos) << found->sentence;
+    EXPECT_NE(found->attribute, 0U);
+    EXPECT_FALSE(refused(batch(table(), set({.flags = eval, .more = declares}))));
+  }
+  const auto found =
+      refused(batch(table(), set({.flags = nft::kSetEval | nft::kSetHasTimeout}), base_chain(), taken));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->error, EOPNOTSUPP);
+  EXPECT_NE(found->sentence.find("ct count"), std::string::npos) << found->sentence;
+  EXPECT_NE(found->attribute, 0U);
+  EXPECT_FALSE(refused(batch(table(), set({.flags = nft::kSetEval}), base_chain(), taken)));
 }
 
 // However many there are: it is done between two packets.

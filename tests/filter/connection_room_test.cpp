@@ -43,6 +43,12 @@ class FullOfConnections : public ConnectionCountsTest {
     echo[9] = kProtocolIcmp;
     EXPECT_TRUE(passes(engine_, echo));
   }
+  bool second_has_room() {
+    bool has_room = false;
+    for (int port = 40'000; port < 40'040; ++port)
+      has_room = has_room || passes(engine_, datagram(port, kSecond));
+    return has_room;
+  }
   // A connection that is open already, in a list that it is not in: it passes if there is room.
   bool has_room(Engine& engine) {
     for (uint32_t i = 0; i < 2 * ConnectionCounts::kMostCounted / ConnectionCounts::kMostSwept; ++i)
@@ -55,14 +61,23 @@ class FullOfConnections : public ConnectionCountsTest {
 
 TEST_F(FullOfConnections, AnElementThatIsTakenOutMakesRoom) {
   fill();
-  const auto second_has_room = [&] {
-    bool has_room = false;
-    for (int port = 40'000; port < 40'040; ++port)
-      has_room = has_room || passes(engine_, datagram(port, kSecond));
-    return has_room;
-  };
   EXPECT_FALSE(second_has_room());
   take_first_out();
+  EXPECT_TRUE(second_has_room());
+}
+
+TEST_F(FullOfConnections, AlsoOneOfASetThatOnlyPeopleChange) {
+  Octets all;
+  for (int from = kFirst; from <= kSecond + kFew; ++from)
+    all = join(all, element({10, 0, static_cast<uint8_t>(from >> 8), static_cast<uint8_t>(from)}));
+  engine_ = engine_of(
+      batch(table(), set({.more = own_count(nft::kSetExpression, ConnectionCounts::kMostCounted)}),
+            elements(all), base_chain(), rule("in", join(payload(1, 12, 4), lookup(), verdict(0)))));
+  fill();
+  EXPECT_FALSE(second_has_room());
+  GivenElement first;
+  first.key = {10, 0, 0, kFirst};
+  ASSERT_EQ(engine_.change(0, Change::remove, {&first, 1}, now_), std::nullopt);
   EXPECT_TRUE(second_has_room());
 }
 

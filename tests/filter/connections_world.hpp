@@ -19,6 +19,13 @@ inline Octets ct_count(uint32_t most, uint32_t flags = kOver) {
   return expression("connlimit", join(attribute(nft::kConnlimitCount, be32(most)),
                                       attribute(nft::kConnlimitFlags, be32(flags))));
 }
+// The same of a set, of an element or of a rule that adds one.
+inline Octets own_count(uint16_t type, uint32_t most) {
+  return attribute(type,
+                   join(attribute(nft::kExpressionName, text("connlimit")),
+                        attribute(nft::kExpressionData, join(attribute(nft::kConnlimitCount, be32(most)),
+                                                             attribute(nft::kConnlimitFlags, be32(kOver))))));
+}
 inline Octets counts(uint32_t most) {
   return batch(table(), base_chain(), rule("in", join(ct_count(most), verdict(0))));
 }
@@ -52,12 +59,7 @@ inline Octets segment(bool reply, uint16_t port, uint8_t flags, uint32_t seq, ui
 inline Octets one_each(uint32_t size, const Octets& first = {}, uint32_t most = 1) {
   const Octets add = expression(
       "dynset", join(attribute(nft::kDynsetName, text("s")), attribute(nft::kDynsetOperation, be32(0)),
-                     attribute(nft::kDynsetKey, be32(1)),
-                     attribute(nft::kDynsetExpression,
-                               join(attribute(nft::kExpressionName, text("connlimit")),
-                                    attribute(nft::kExpressionData,
-                                              join(attribute(nft::kConnlimitCount, be32(most)),
-                                                   attribute(nft::kConnlimitFlags, be32(kOver))))))));
+                     attribute(nft::kDynsetKey, be32(1)), own_count(nft::kDynsetExpression, most)));
   return batch(table(),
                set({.flags = nft::kSetEval,
                     .more = attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, be32(size)))}),
