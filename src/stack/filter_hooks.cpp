@@ -33,6 +33,7 @@ void FilterHooks::changed() {
   copy_.resize(kLinkBytes + (ingress_ || reads_lines() ? most : seen_bytes_));
   leaving_.resize(kLinkBytes + (reads_lines() ? most : seen_bytes_));
   came_.reserve(changes_packets() || reads_lines() ? copy_.size() : 0);
+  sent_.reserve(changes_packets() || reads_lines() ? seen_bytes_ : 0);
 }
 
 // As much as TCP and UDP look at; the rest follows where rules have to be run.

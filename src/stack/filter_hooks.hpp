@@ -7,6 +7,7 @@
 // on with the packet takes its headers from that copy, never again from memory that a neighbour can write.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -57,19 +58,23 @@ class FilterHooks final : public filter::InForce {
   // connection, though rules may have kept that from beginning.
   // `summed`: it is finished, though it loops. `header`: the packet's IPv4 header but for its length and
   // checksum, where no neighbour can write; null: it is known from the packet alone. `room`: bytes behind it
-  // by which it may grow; `room_on_link`: the same if rules lead it from the loopback to the link.
+  // by which it may grow where it goes, the loopback or the link; asked of packets alone whose lines are
+  // read. Empty: none.
   struct Leaving {
     bool loops = false, unfinished = false, answers = false, summed = false;
     const uint8_t* header = nullptr;
-    size_t room = 0, room_on_link = 0;
+    std::function<size_t(bool loops)> room{};
   };
   bool passes_out(Bytes packet, const Leaving& how, TimeNs now);
   // The last that passed is for somebody else now: the way that was found for it is not its way.
   bool goes_elsewhere() const { return goes_elsewhere_; }
-  // The private copy of its beginning, as it passed: where it lies a neighbour may have written since.
+  // The private copy of its beginning, as it passed, or as it was sent if it did not: where it lies a
+  // neighbour may have written since. Of what passed because one like it did there is none.
   ConstBytes leaving() const { return ConstBytes(leaving_).first(left_bytes_); }
-  // What did not pass is an announcement that would have passed with kMostGrowth bytes of room.
+  // What did not pass is an announcement that would have passed with kMostGrowth bytes of room where it was
+  // going: to the loopback, or to the link.
   bool lacks_room() const { return lacks_room_; }
+  bool lacks_it_on_loopback() const { return loops_; }
   // How long it is now, from its IP header on.
   uint32_t left_length() const { return left_length_; }
   // What rules have marked it with, which those at the link see.
@@ -115,6 +120,8 @@ class FilterHooks final : public filter::InForce {
   bool is_known(TimeNs now);
   bool asks(filter::Hook hook, TimeNs now);
   bool routes(filter::Packet& leaving, TimeNs now);
+  void keep_as_sent();
+  bool refuse(const filter::Packet& leaving);
   void lose(filter::Packet& packet, Bytes as_it_was, size_t whole, TimeNs now);
   bool begins(const filter::Packet& packet, filter::Hook hook) const override;
 
@@ -129,8 +136,10 @@ class FilterHooks final : public filter::InForce {
   size_t seen_bytes_ = 0;                 // of each packet, unless its headers reach farther
   std::vector<uint8_t> came_;             // what is in copy_ as it came, if it may change
   std::vector<uint8_t> leaving_;          // beginning of the last one on its way out
+  std::vector<uint8_t> sent_;             // the same as it was sent, if it may change
   bool goes_elsewhere_ = false;           // and it is for somebody else
   bool lacks_room_ = false;               // or did not pass for that
+  bool loops_ = false;                    // of one whose lines were read: it did not go to the link
   size_t left_bytes_ = 0;                 // of it in leaving_
   uint32_t left_length_ = 0;              // all of them
   size_t copied_ = 0, header_bytes_ = 0;  // of the packet in copy_

@@ -48,23 +48,25 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
     return true;
   }
   engine_.record();
+  if (changes_packets()) keep_as_sent();
   const Ipv4Address to = load_be32(leaving.bytes.data() + kDestinationOffset);
   const size_t header_bytes = leaving.transport;
-  if (!judge(leaving, filter::Hook::output, now)) return false;
+  if (!judge(leaving, filter::Hook::output, now)) return refuse(leaving);
   // What a rule writes into the header leads nowhere, as in a chain of Linux that is not of type route.
   const filter::Flow* const flow = leaving.tracked.flow;
   const bool led = flow != nullptr && (flow->status & filter::Flow::kTranslated) != 0;
   goes_elsewhere_ = led && load_be32(leaving.bytes.data() + kDestinationOffset) != to;
-  if (engine_.translates() && !routes(leaving, now)) return false;
+  if (engine_.translates() && !routes(leaving, now)) return refuse(leaving);
   if (filter::Conntrack::is_helped(leaving)) [[unlikely]] {  // as in copy_all()
+    if (!changes_packets()) keep_as_sent();
     copy_once(leaving_.data() + seen, packet.data() + seen, packet.size() - seen);
     leaving.bytes = Bytes(leaving_).first(packet.size());
-    const bool to_link = how.loops && leaving.out == &network_;
-    leaving.room = std::min(to_link ? how.room_on_link : how.room, leaving_.size() - packet.size());
+    loops_ = how.loops && leaving.out == &loopback_;
+    leaving.room = std::min(how.room ? how.room(loops_) : 0, leaving_.size() - packet.size());
   }
   if (!judge(leaving, filter::Hook::postrouting, now)) {
     lacks_room_ = leaving.lacks_room;
-    return false;
+    return refuse(leaving);
   }
   left_mark_ = leaving.mark;
   // Of one that is remembered it is not known.
@@ -75,12 +77,24 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   left_length_ = leaving.length;
   const auto header = Ipv4Header::parse(leaving.bytes);
   if (!header || header->total_bytes != left_length_ || header->header_bytes != header_bytes) {
-    copy_once(leaving_.data(), packet.data(), seen);
+    refuse(leaving);
     lose(leaving, Bytes(leaving_).first(seen), length, now);
     return false;
   }
   std::memcpy(packet.data(), leaving_.data(), left_bytes_);
   return true;
+}
+
+void FilterHooks::keep_as_sent() {
+  sent_.assign(leaving_.begin(), leaving_.begin() + static_cast<ptrdiff_t>(left_bytes_));
+}
+
+// Whoever sent it is told in his own words.
+bool FilterHooks::refuse(const filter::Packet& leaving) {
+  if (!leaving.translated) return false;
+  std::copy(sent_.begin(), sent_.end(), leaving_.begin());
+  left_bytes_ = sent_.size();
+  return false;
 }
 
 // Where it goes now, and who it would seem to come from if it were masqueraded: as what Linux sees as the

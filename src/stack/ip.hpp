@@ -223,13 +223,13 @@ class Ip {
   uint32_t room(TimeNs now, const Way& way, const Outgoing& out, bool looped) const;
   void dispatch(TimeNs now, Way& way, const Outgoing& out);
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
-  [[gnu::cold, gnu::noinline]] void refused_out(ConstBytes packet);
+  [[gnu::cold, gnu::noinline]] void refused_out();
   [[gnu::cold, gnu::noinline]] void send_elsewhere(TimeNs now, const Outgoing& out);
   bool find_elsewhere();
   [[gnu::cold, gnu::noinline]] void send_resets(TimeNs now);
   void loop_reset(const TcpReset& reset);
   void send_icmp(TimeNs now);
-  void tell_ourselves(const IcmpHeader& header, ConstBytes copy, ConstBytes packet);
+  void tell_ourselves(const IcmpHeader& header, ConstBytes packet);
   ErrorQueue& errors_of(IpProtocol transport) {
     return transport == IpProtocol::kTcp ? tcp_errors_ : udp_errors_;
   }

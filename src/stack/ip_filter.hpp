@@ -67,24 +67,19 @@ uint32_t Ip<L>::room(TimeNs now, const Way& way, const Outgoing& out, bool loope
 template <Link L>
 bool Ip<L>::send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet, bool answers) {
   const bool unfinished = (out.frame->flags & kChecksumNeeded) != 0;
-  FilterHooks::Leaving how{out.looped, unfinished, answers};
-  how.header = way.headers.data() + EthernetHeader::kBytes;
-  if (filter_.reads_lines()) {
-    how.room = room(now, way, out, out.looped);
-    how.room_on_link = room(now, way, out, false);
-  }
-  if (!filter_.passes_out(packet, how, now)) {
-    refused_out(packet);
+  const auto room_if = [&](bool loops) { return room(now, way, out, loops); };
+  const uint8_t* const header = way.headers.data() + EthernetHeader::kBytes;
+  if (!filter_.passes_out(packet, {out.looped, unfinished, answers, false, header, std::ref(room_if)}, now)) {
+    refused_out();
     if (filter_.lacks_room()) {
       // As Linux tells of what does not fit (ip_fragment()), but with a size that lets it fit when it is sent
       // again. What a path takes is learned by where packets were for, not by where rules led them.
-      const bool leaves = filter_.goes_elsewhere() && find_elsewhere() && !elsewhere_.loops();
-      const uint32_t path = path_mtu(now, way.destination, out.looped && !leaves);
+      const uint32_t path = path_mtu(now, way.destination, filter_.lacks_it_on_loopback());
       const auto mtu = path + uint32_t{Ipv4Header::kMinBytes} - filter::kMostGrowth;
       tell_ourselves({.type = IcmpType::kDestinationUnreachable,
                       .code = kFragmentationNeeded,
                       .sequence = static_cast<uint16_t>(mtu)},
-                     packet, packet);
+                     filter_.leaving());
     }
     cancel(out);
     return false;
@@ -103,14 +98,15 @@ bool Ip<L>::send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet,
 // A packet of our own: whoever sent it gets the answer as if it had come from where the packet should have
 // gone.
 template <Link L>
-void Ip<L>::refused_out(ConstBytes packet) {
+void Ip<L>::refused_out() {
   drops_.count(filter_.reason());
   const auto& reject = filter_.reject();
+  const ConstBytes packet = filter_.leaving();
   const auto ip = Ipv4Header::parse(packet);
   if (reject && ip && reject->kind == filter::RejectKind::tcp_reset) {
     if (const auto reset = reset_for(*ip, packet.subspan(ip->header_bytes))) resets_.promise(*reset);
   } else if (reject) {
-    tell_ourselves({IcmpType::kDestinationUnreachable, icmp_code_of(*reject)}, packet, packet);
+    tell_ourselves({IcmpType::kDestinationUnreachable, icmp_code_of(*reject)}, packet);
   }
 }
 

@@ -142,7 +142,7 @@ int Ip<L>::send_in_pieces(TimeNs now, Way& way, std::span<const ConstBytes> segm
   Way* on = &way;
   if (filter_.is_active()) {
     if (!filter_.passes_out({whole, end}, {.loops = way.loops(), .summed = true}, now)) {
-      refused_out({whole, end});
+      refused_out();
       return EPERM;
     }
     ip.read({whole, Ipv4Header::kMinBytes});  // it may have been changed

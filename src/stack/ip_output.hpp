@@ -238,11 +238,12 @@ void Ip<L>::send_held(TimeNs now) {
   }
   while (const auto failed = neighbours.next_failed(now)) {
     while (const auto frame = neighbours.take_held(*failed)) {
-      uint8_t copy[Ipv4Header::kMinBytes + 8];
+      uint8_t copy[Ipv4Header::kMinBytes + UdpHeader::kBytes + TransportError::kQuoteBytes];
       const ConstBytes packet = link_.data(*frame).subspan(EthernetHeader::kBytes);
-      std::memcpy(copy, packet.data(), sizeof copy);  // every transport header is that long
-      filter_.translate_back(copy, now);
-      tell_ourselves({IcmpType::kDestinationUnreachable, kHostUnreachable}, copy, packet);
+      const size_t copied = std::min(packet.size(), sizeof copy);
+      copy_once(copy, packet.data(), copied);
+      filter_.translate_back(Bytes(copy, copied), now);
+      tell_ourselves({IcmpType::kDestinationUnreachable, kHostUnreachable}, {copy, copied});
       drops_.count(DropReason::unresolved);
       link_.give_back(*frame);
     }
@@ -250,11 +251,11 @@ void Ip<L>::send_held(TimeNs now) {
   }
 }
 
-// As Linux does by an ICMP message to itself. `packet` is ours, and did not leave; `copy` is its
-// beginning as its sender knows it.
+// As Linux does by an ICMP message to itself. `packet` is the beginning of one of ours that did not leave, as
+// its sender knows it, in a private copy.
 template <Link L>
-void Ip<L>::tell_ourselves(const IcmpHeader& header, ConstBytes copy, ConstBytes packet) {
-  auto notice = read_icmp_error(header, copy);
+void Ip<L>::tell_ourselves(const IcmpHeader& header, ConstBytes packet) {
+  auto notice = read_icmp_error(header, packet);
   if (!notice) return;
   notice->error.own = true;
   notice->note_quote(notice->error.local.address.as_v4(), packet);

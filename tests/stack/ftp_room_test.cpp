@@ -63,6 +63,22 @@ TEST_F(FtpRoom, AlsoOneThatRulesLeadFromTheLoopbackToTheLink) {
   expect_sent_again_in_a_smaller_one(inside, 1000);
 }
 
+// It takes a look at what is known of the path.
+TEST_F(FtpRoom, IsAskedOfPacketsAloneWhoseLinesAreRead) {
+  const auto asked = [&](const Ends& ends) {
+    int times = 0;
+    Octets packet = said(ends, 1008, 5000, "NOOP\r\n");
+    const auto room = [&](bool) {
+      ++times;
+      return size_t{99};
+    };
+    EXPECT_TRUE(ip_.filter().passes_out(packet, {.room = std::ref(room)}, now_));
+    return times;
+  };
+  EXPECT_EQ(asked(kInside), 1);
+  EXPECT_EQ(asked({kOurs, kPeer, 40000, 80}), 0);
+}
+
 TEST_F(FtpClientInMemory, ASuperFrameGrowsBecauseTheLinkCutsIt) {
   const Seen seen = we_say(said(kInside, 1008, 5000, lines(2920)), 1460);
   EXPECT_EQ(seen.payload().size(), 2920U + 40U + 2U);
