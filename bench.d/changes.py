@@ -4,7 +4,7 @@
 command, from the text on, and the longest slice of all loads, which is what packets waited for. Rounds with a load and without
 one take turns, so that what it costs the server shows: requests a second.
 
-Then, without a stack, the same and sets of 100 to 100 000 elements in our engine: what compiling and loading take, the longest slice of a
+Then, without a stack, the same, an address limit that counts 50 000 flows and goes on with them, and sets of 100 to 100 000 elements in our engine: what compiling and loading take, the longest slice of a
 load, and how long one element takes that comes or goes (the middle of a thousand, and the longest). Microseconds of processor time.
 """
 
@@ -25,6 +25,7 @@ from lab.process import Failure
 from lab.skerry import Skerry
 
 RULES = 10_000
+COUNTED = "counted flows"
 SETS = ("hash set", "interval set", "concatenated ranges")
 SERVER = ["redis-server", "--save", "", "--protected-mode", "no", "--bind", "0.0.0.0"]
 READY = "Ready to accept connections"
@@ -33,6 +34,13 @@ READY = "Ready to accept connections"
 def input_rules(count):
     """As ./bench filter has them, where packets meet them and pass."""
     return ruleset("ip", "five fields", count).replace("hook prerouting priority 0; policy drop", "hook input priority 0; policy accept")
+
+
+def rules(kind, count):
+    if kind != COUNTED:
+        return ruleset("ip", kind, count)
+    return ("table ip bench {\n set clients { type ipv4_addr; flags dynamic; size 65535; }\n"
+            " chain input {\n  type filter hook input priority 0; policy accept;\n  add @clients { ip saddr ct count over 20 } drop\n }\n}\n")
 
 
 class Loads:
@@ -98,7 +106,7 @@ def engine(kind, count, rounds, folder):
     """Medians, and the worst of what is the longest, in microseconds."""
     runs = {"compile": [], "load": [], "longest slice": [], "add": [], "add longest": [], "delete": [], "delete longest": []}
     for _ in range(rounds):
-        batch, compiled = batch_of(ruleset("ip", kind, count), folder)
+        batch, compiled = batch_of(rules(kind, count), folder)
         runs["compile"].append(compiled)
         names = ["load", "longest slice"]
         values = measured("load", batch)
@@ -131,12 +139,12 @@ def main():
               f"{middle['rate with loads'] / 1000:.0f} k requests/s meanwhile, {middle['rate'] / 1000:.0f} k without", flush=True)
         tell({"case": "under_load", "unit": "ms, us, 1/s", **seen})
         print(f"{'':27}{'compile':>9}{'load':>9}{'longest slice':>15}{'add':>9}{'longest':>9}{'delete':>9}{'longest':>9}   [µs]")
-        for kind, count in [("five fields", RULES), ("mixed masks", RULES), *((kind, count) for kind in SETS for count in (100, 1000, 10_000, 100_000))]:
+        for kind, count in [("five fields", RULES), ("mixed masks", RULES), (COUNTED, 50_000), *((kind, count) for kind in SETS for count in (100, 1000, 10_000, 100_000))]:
             runs = engine(kind, count, rounds, folder)
             cells = [f"{max(values) if 'longest' in name else statistics.median(values):{15 if name == 'longest slice' else 9}.{0 if name in ('compile', 'load', 'longest slice') else 1}f}"
                      for name, values in runs.items() if values]
             print(f"{count:>7} {kind:19}{''.join(cells)}", flush=True)
-            tell({"case": f"{SHORT[kind]}_{count}", "unit": "us", **{name + " runs": values for name, values in runs.items()}})
+            tell({"case": f"{SHORT.get(kind, 'counted')}_{count}", "unit": "us", **{name + " runs": values for name, values in runs.items()}})
 
 
 if __name__ == "__main__":

@@ -43,6 +43,11 @@ class FullOfConnections : public ConnectionCountsTest {
     echo[9] = kProtocolIcmp;
     EXPECT_TRUE(passes(engine_, echo));
   }
+  void people_take_first_out() {
+    GivenElement first;
+    first.key = {10, 0, 0, kFirst};
+    EXPECT_EQ(engine_.change(0, Change::remove, {&first, 1}, now_), std::nullopt);
+  }
   bool second_has_room() {
     bool has_room = false;
     for (int port = 40'000; port < 40'040; ++port)
@@ -66,6 +71,13 @@ TEST_F(FullOfConnections, AnElementThatIsTakenOutMakesRoom) {
   EXPECT_TRUE(second_has_room());
 }
 
+TEST_F(FullOfConnections, AlsoOneThatPeopleTakeOut) {
+  fill();
+  EXPECT_FALSE(second_has_room());
+  people_take_first_out();
+  EXPECT_TRUE(second_has_room());
+}
+
 TEST_F(FullOfConnections, AlsoOneOfASetThatOnlyPeopleChange) {
   Octets all;
   for (int from = kFirst; from <= kSecond + kFew; ++from)
@@ -75,31 +87,37 @@ TEST_F(FullOfConnections, AlsoOneOfASetThatOnlyPeopleChange) {
             elements(all), base_chain(), rule("in", join(payload(1, 12, 4), lookup(), verdict(0)))));
   fill();
   EXPECT_FALSE(second_has_room());
-  GivenElement first;
-  first.key = {10, 0, 0, kFirst};
-  ASSERT_EQ(engine_.change(0, Change::remove, {&first, 1}, now_), std::nullopt);
+  people_take_first_out();
   EXPECT_TRUE(second_has_room());
 }
 
-// Others are still to be taken over then, and its place is another's.
+// Others are still to be taken over then. Where another comes it has the place, and a list of its own.
 TEST_F(FullOfConnections, AnElementThatIsTakenOutAfterItWasTakenOverMakesRoom) {
-  fill();
-  Engine next = engine_of(rules(true));
-  bool taken_out = false;
-  next.take_over(engine_, now_,
-                 Pause(
-                     [&] {
-                       size_t taken = 0;
-                       next.dynamic_set(0)->for_each(now_, [&](const uint8_t*, const Element&) { ++taken; });
-                       if (taken < kFew || std::exchange(taken_out, true)) return;
-                       take_first_out();
-                     },
-                     1));
-  ASSERT_TRUE(taken_out);
-  EXPECT_FALSE(has_room(next));
-  engine_.take_apart(Pause());
-  EXPECT_TRUE(has_room(next));
-  EXPECT_TRUE(comes(next, 1, kSecond)) << "and the others count as before";
+  for (const bool another_comes : {false, true}) {
+    SCOPED_TRACE(another_comes);
+    now_ += 100 * kSecond;  // all that was before is over
+    engine_ = engine_of(rules());
+    fill();
+    Engine next = engine_of(rules(true));
+    bool taken_out = false;
+    const auto in_a_pause = [&] {
+      size_t taken = 0;
+      next.dynamic_set(0)->for_each(now_, [&](const uint8_t*, const Element&) { ++taken; });
+      if (taken < kFew || std::exchange(taken_out, true)) return;
+      take_first_out();
+      if (another_comes) {
+        EXPECT_FALSE(comes(engine_, 1, kSecond + kFew + 1));
+      }
+    };
+    next.take_over(engine_, now_, Pause(in_a_pause, 1));
+    ASSERT_TRUE(taken_out);
+    if (!another_comes) {
+      EXPECT_FALSE(has_room(next));
+    }
+    engine_.take_apart(Pause());
+    EXPECT_TRUE(has_room(next));
+    EXPECT_TRUE(comes(next, 1, kSecond)) << "and the others count as before";
+  }
 }
 
 // Sets that change for another reason have nothing to do with it.
