@@ -122,7 +122,7 @@ void Tcp::Impl::begin(TimeNs now, ConnectionId id, const Flow& flow, uint32_t ha
   use_path_mss(now, id, path.mss);
   b.cwnd = b.mss;
   table.insert(hash, id);
-  ports.connection_opened(flow.local_port);
+  ports.connection_opened(flow.local_port, c.reuse_address, c.reuse_port);
 }
 
 void Tcp::Impl::use_path_mss(TimeNs now, ConnectionId id, uint16_t path_mss) {
@@ -260,7 +260,7 @@ void Tcp::Impl::enter_time_wait(TimeNs now, ConnectionId id) {
   finish(id);
   acknowledge_from(now, entry);
   TimeWaitEntry dropped;
-  ports.connection_opened(entry.flow.local_port);
+  ports.connection_opened(entry.flow.local_port, entry.reuse_address, entry.reuse_port);
   if (time_wait.add(hasher(entry.flow), entry, dropped, hasher))
     ports.connection_closed(dropped.flow.local_port);
 }

@@ -1,6 +1,6 @@
 // Which local ports are taken, by whom, and who listens (bind(2), SO_REUSEADDR and SO_REUSEPORT as Linux
 // means them). Sockets with a bound port form one list per port; connections and TIME-WAITs are only counted:
-// what they forbid is for who has them all to see (Tcp::Impl::bind()).
+// what they forbid at one address is for who has them all to see (Tcp::Impl::bind()).
 #pragma once
 
 #include <cstdint>
@@ -30,13 +30,28 @@ class Ports {
   ConnectionId listener(const Endpoint& local, uint32_t spread) const;
 
   bool is_bound(uint16_t port) const { return first_bound(port) != kNoIndex; }
-  bool has_connections(uint16_t port) const { return connections_[port] > 0; }
+  // Of connections and TIME-WAITs: whether there is one, and whether each of them lets who binds share the
+  // port.
+  bool has_connections(uint16_t port) const { return connections_[port] != 0; }
+  bool connections_share(uint16_t port, bool reuse_address, bool reuse_port) const {
+    const uint32_t use = connections_[port];
+    return (reuse_address && (use & kAddressAlone) == 0) || (reuse_port && (use & kPortAlone) == 0);
+  }
   // 0.0.0.0 stands for every IPv4 address, :: for all.
   static bool overlap(const IpAddress& a, const IpAddress& b);
-  void connection_opened(uint16_t port) { ++connections_[port]; }
-  void connection_closed(uint16_t port) { --connections_[port]; }
+  void connection_opened(uint16_t port, bool reuse_address, bool reuse_port) {
+    uint32_t& use = connections_[port];
+    use = (use + 1) | (reuse_address ? 0 : kAddressAlone) | (reuse_port ? 0 : kPortAlone);
+  }
+  void connection_closed(uint16_t port) {
+    uint32_t& use = connections_[port];
+    if ((--use & ~(kAddressAlone | kPortAlone)) == 0) use = 0;
+  }
 
  private:
+  // Some connection since there was none does not share by SO_REUSEADDR, or by SO_REUSEPORT.
+  static constexpr uint32_t kAddressAlone = 1u << 31, kPortAlone = 1u << 30;
+
   struct Free {
     void operator()(uint32_t* memory) const { std::free(memory); }
   };
@@ -53,7 +68,8 @@ class Ports {
   const ControlBlock* blocks_;
   const ColdBlock* cold_;
   std::vector<IndexList> bound_;
-  // By port. From calloc, so that pages of ports that are never used cost no memory.
+  // By port: how many there are, and the bits above. From calloc, so that pages of ports that are never used
+  // cost no memory.
   std::unique_ptr<uint32_t[], Free> connections_;
   IndexLinks links_;
 };

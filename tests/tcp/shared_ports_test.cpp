@@ -83,5 +83,25 @@ TEST_P(SharedPorts, OneThatHasConnectedSharesItAsItIsAllowedTo) {
   }
 }
 
+TEST_P(SharedPorts, OfSeveralEachMustShareAndNoneThatIsGone) {
+  host_.emplace(kOurAddress, HostSettings{});
+  peer_.emplace(*host_);
+  accepted({true, true});
+  const ConnectionId first = id_;
+  peer_.emplace(*host_, PeerSettings{.port = 8081});
+  accepted({true, false});
+  if (GetParam()) close();
+  for (const IpAddress& where : {host_->address, IpAddress::v4(0), IpAddress{}}) {
+    for (const Way& way : kWays) EXPECT_EQ(bind(where, 80, way), way.address ? 0 : EADDRINUSE);
+  }
+  EXPECT_EQ(bind(IpAddress::v4(kOurAddress + 1), 80, {false, false}), 0) << "another address";
+  if (GetParam()) return;
+  host_->tcp.close(now_, id_, true);
+  EXPECT_EQ(bind(IpAddress::v4(0), 80, {false, true}), 0);
+  EXPECT_EQ(bind(IpAddress::v4(0), 80, {false, false}), EADDRINUSE);
+  host_->tcp.close(now_, first, true);
+  EXPECT_EQ(bind(IpAddress::v4(0), 80, {false, false}), 0);
+}
+
 }  // namespace
 }  // namespace skerry::tcp
