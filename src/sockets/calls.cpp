@@ -80,7 +80,7 @@ int32_t Server::perform(TimeNs now, Call& request) {
       if (error == 0) error = tcp_.listen(id, backlog, reuse_address, reuse_port);
       if (error != 0) return -error;
       socket.listening = true;
-      view_.names(id).local.port = tcp_.local(id).port;  // its address is the one that the program bound
+      view_.names(id).local = {socket.bound_address, tcp_.local(id).port};
       set_status(id, kListening, kReadShut | kWriteShut);
       return 0;
     }

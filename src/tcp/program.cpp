@@ -53,6 +53,7 @@ int Tcp::Impl::listen(ConnectionId id, uint32_t backlog, bool reuse_address, boo
       if (const int error = bind(id, any, reuse_address, reuse_port)) return error;
     }
     if (!ports.may_listen(id)) return EADDRINUSE;
+    b.flow = {};  // of an attempt to connect that failed
     b.state = State::listen;
   }
   c.backlog = backlog;

@@ -54,6 +54,19 @@ TEST_F(StreamLifeTest, AListenerIsShownWhereItWasBound) {
   EXPECT_NE(view_.names(unbound).local.port, 0);
 }
 
+TEST_F(StreamLifeTest, AListenerIsShownWhereItListensThoughAConnectWasRefusedBefore) {
+  const uint32_t id = stack_.open(true), client = stack_.open(true);
+  ASSERT_EQ(stack_.connect(id, 9), 0);
+  stack_.settle();
+  ASSERT_EQ(view_.out(id).error.load(), ECONNREFUSED);
+  ASSERT_EQ(stack_.call(Op::listen, id, nullptr, 4), 0);
+  EXPECT_EQ(view_.names(id).local.address, IpAddress{});
+  EXPECT_EQ(stack_.connect(client, view_.names(id).local.port), 0);
+  stack_.settle();
+  EXPECT_EQ(view_.out(client).error.load(), 0);
+  EXPECT_TRUE(stack_.accept(id).has_value());
+}
+
 TEST_F(StreamLifeTest, AListenerOfIpv6AloneTakesNoIpv4ThoughItWasNotBound) {
   const uint32_t id = stack_.open(true), client = stack_.open(true);
   view_.call(0).value[1] = kV6Only;
