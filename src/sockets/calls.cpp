@@ -100,6 +100,7 @@ int32_t Server::perform(TimeNs now, Call& request) {
       socket.receives_errors = (bits & kReceiveErrors) != 0;
       const uint64_t buffer = 2 * request.value[kOptionReceiveBuffer];  // as the kernel counts
       socket.receive_buffer = buffer < kUsualBuffer ? static_cast<uint32_t>(buffer) : 0;
+      socket.counts_held = false;
       if (stream) {
         set_options(now, request);
       } else if (!socket.receives_errors) {

@@ -22,22 +22,35 @@ constexpr uint32_t kernel_bytes(uint32_t payload_bytes) {
 
 }  // namespace
 
-// One is always taken, as on Linux. There are few to count where SO_RCVBUF is small, and what their headers
-// say is the program's own loss.
-bool Server::has_room_for(uint32_t id, uint32_t read, uint32_t payload_bytes) const {
-  const Socket& socket = sockets_[id];
-  if (socket.receive_buffer == 0) return true;
+// What SO_RCVBUF counts of the datagrams between two positions; what their headers say is the program's own
+// loss.
+uint32_t Server::counted_bytes(uint32_t id, uint32_t at, uint32_t end) const {
   const uint32_t capacity = view_.size().stream_bytes;
-  uint32_t waiting = 0, at = read;
-  while (at != socket.rx_written && waiting <= socket.receive_buffer) {
+  uint32_t bytes = 0;
+  while (at != end) {
     DatagramHeader header;
     ring_load(reinterpret_cast<uint8_t*>(&header), view_.rx(id), capacity,
-              (at - socket.rx_base) & (capacity - 1), sizeof header);
+              (at - sockets_[id].rx_base) & (capacity - 1), sizeof header);
     const uint32_t length = std::min(header.payload_bytes, kMaxDatagram);
-    waiting += kernel_bytes(length);
-    at += std::min(datagram_bytes(length), socket.rx_written - at);
+    bytes += kernel_bytes(length);
+    at += std::min(datagram_bytes(length), end - at);
   }
-  return waiting == 0 || waiting + kernel_bytes(payload_bytes) <= socket.receive_buffer;
+  return bytes;
+}
+
+// One is always taken, as on Linux. What waits is counted when it comes and looked at once more when it has
+// been read, before anything is written over it; all of it only after set_options(), or a lie.
+bool Server::has_room_for(uint32_t id, uint32_t read, uint32_t payload_bytes) {
+  Socket& socket = sockets_[id];
+  if (socket.receive_buffer == 0) return true;
+  const uint32_t waits = socket.rx_written - read;
+  if (socket.counts_held && waits <= socket.rx_written - socket.held_from)
+    socket.held_bytes -= counted_bytes(id, socket.held_from, read);
+  else
+    socket.held_bytes = counted_bytes(id, read, socket.rx_written);
+  socket.counts_held = true;
+  socket.held_from = read;
+  return waits == 0 || socket.held_bytes + kernel_bytes(payload_bytes) <= socket.receive_buffer;
 }
 
 bool Server::deliver(TimeNs now, uint32_t id, const Endpoint& from, const Endpoint& to,
@@ -74,6 +87,7 @@ bool Server::deliver(TimeNs now, uint32_t id, const Endpoint& from, const Endpoi
   ring_store(ring, capacity, at & mask, reinterpret_cast<const uint8_t*>(&header), sizeof header);
   ring_store(ring, capacity, (at + static_cast<uint32_t>(sizeof header)) & mask, payload.data(), length);
   socket.rx_written += datagram_bytes(length);
+  if (socket.counts_held) socket.held_bytes += kernel_bytes(length);
   out.rx_written.store(socket.rx_written, std::memory_order_release);
   wakeups_.touch_input(id);
   return true;

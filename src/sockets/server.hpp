@@ -112,6 +112,9 @@ class Server {
     bool notes_arrival = false;    // streams: SO_TIMESTAMP
     stack::DatagramRules rules;    // datagram sockets
     uint32_t receive_buffer = 0;   // datagram sockets: SO_RCVBUF where it is less than the usual, else 0
+    bool counts_held = false;      // with it: it counts `held_bytes` from `held_from` on
+    uint32_t held_bytes = 0;
+    uint32_t held_from = 0;        // rx_read, as has_room_for() last saw it
     IpAddress bound_address;       // what bind() said, which a disconnected stream has again
     uint32_t tx_limit = 0;         // streams: as published
     uint32_t tx_urgent_count = 0;  // streams: urgent bytes that TCP knows of
@@ -162,7 +165,8 @@ class Server {
   void sweep(TimeNs now);
 
   // datagrams.cpp
-  bool has_room_for(uint32_t id, uint32_t read, uint32_t payload_bytes) const;
+  uint32_t counted_bytes(uint32_t id, uint32_t at, uint32_t end) const;
+  bool has_room_for(uint32_t id, uint32_t read, uint32_t payload_bytes);
   void fail(uint32_t id, int error);
   int32_t take_error(Call& request);
   void begin_sending(uint32_t id);

@@ -2,6 +2,9 @@
 // window stays closed.
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstring>
+
 #include "one_stack.hpp"
 
 namespace skerry::sockets {
@@ -81,6 +84,64 @@ TEST(ReceiveBufferOfDatagrams, KeepsAsManyWaitingAsLinux) {
       EXPECT_FALSE(arrives());
     }
   }
+}
+
+// What waits is not looked at for each that comes: another header there would count for more.
+TEST(ReceiveBufferOfDatagrams, WhatWaitsIsCountedOnceWhenItCame) {
+  OneStack stack;
+  const uint32_t id = stack.open(false);
+  stack.set_receive_buffer(id, 8192 / 2);
+  const uint8_t byte = 0;
+  const auto arrives = [&] {
+    return stack.server().deliver(kSecond, id, {IpAddress::v4(kLoopback), 9}, {}, {}, {&byte, 1});
+  };
+  for (int i = 0; i < 8; ++i) EXPECT_TRUE(arrives());
+  const uint32_t longest = 65507;
+  for (uint32_t at = 0; at < 8 * datagram_bytes(1); at += datagram_bytes(1))
+    std::memcpy(stack.view().rx(id) + at + offsetof(DatagramHeader, payload_bytes), &longest, sizeof longest);
+  EXPECT_TRUE(arrives());
+  EXPECT_FALSE(arrives());
+}
+
+TEST(ReceiveBufferOfDatagrams, WhatWaitsCountsAlsoWhereTheBufferWasLargerThen) {
+  OneStack stack;
+  const uint32_t id = stack.open(false);
+  const uint8_t byte = 0;
+  const auto arrives = [&] {
+    return stack.server().deliver(kSecond, id, {IpAddress::v4(kLoopback), 9}, {}, {}, {&byte, 1});
+  };
+  const auto reads = [&](uint32_t many) { stack.view().in(id).rx_read += many * datagram_bytes(1); };
+  for (const int round : {0, 1}) {
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(arrives()) << round;
+    stack.set_receive_buffer(id, 8192 / 2);
+    EXPECT_FALSE(arrives()) << round;
+    reads(2);
+    EXPECT_TRUE(arrives()) << round;
+    EXPECT_FALSE(arrives()) << round;
+    stack.set_receive_buffer(id, 0);
+    stack.set_receive_buffer(id, 212992);
+    EXPECT_TRUE(arrives()) << round;
+    reads(10);
+  }
+}
+
+// Its own loss, and nobody's time: it is counted within the ring.
+TEST(ReceiveBufferOfDatagrams, AReaderThatGoesBackIsCountedAnew) {
+  OneStack stack;
+  const uint32_t id = stack.open(false);
+  stack.set_receive_buffer(id, 8192 / 2);
+  const uint8_t byte = 0;
+  const auto arrives = [&] {
+    return stack.server().deliver(kSecond, id, {IpAddress::v4(kLoopback), 9}, {}, {}, {&byte, 1});
+  };
+  for (int i = 0; i < 9; ++i) EXPECT_TRUE(arrives());
+  std::atomic<uint32_t>& read = stack.view().in(id).rx_read;
+  read += 3 * datagram_bytes(1) + 1;
+  EXPECT_TRUE(arrives());
+  read -= 2 * datagram_bytes(1) + 1;
+  EXPECT_FALSE(arrives());
+  read = 0;
+  EXPECT_FALSE(arrives());
 }
 
 TEST(ReceiveBufferOfDatagrams, AMoreThanUsualOneIsAsLongAsTheRing) {
