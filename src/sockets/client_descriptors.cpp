@@ -232,6 +232,10 @@ void set_entry(int fd, uint32_t entry) {
   state.fds[fd].store(entry, std::memory_order_release);
 }
 
+void forget_carrier(int number) {
+  if (entry_of(number) == kCarrierEntry) forget_internal(number);
+}
+
 void forget_lost_descriptors() {
   const uint32_t limit = state.view.process(state.slot).fd_limit.load(std::memory_order_relaxed);
   for (uint32_t fd = 0; fd < limit && fd < kMaxDescriptors; ++fd) {
@@ -282,7 +286,7 @@ void count_again_after_fork() {
   for (uint32_t fd = 0; fd < limit; ++fd) {
     const uint32_t entry = state.fds[fd].load(std::memory_order_relaxed);
     hold(entry);
-    if (entry == kCarrierEntry) forget_internal(static_cast<int>(fd));
+    forget_carrier(static_cast<int>(fd));
   }
   for_each_reference([](uint32_t socket) {
     if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);

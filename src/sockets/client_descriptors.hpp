@@ -39,6 +39,9 @@ int fcntl(int fd, int command, long argument);
 // A connection that carries a socket to another process (client_passing.hpp): internal, and not a forked
 // child's.
 inline constexpr uint32_t kCarrierEntry = fd_entry(FdKind::internal, 1);
+// Closes it, if it is one: a child that a handler forked meanwhile has closed it, and the number may be
+// another file's.
+void forget_carrier(int number);
 
 // ---- for the session
 void set_entry(int fd, uint32_t entry);

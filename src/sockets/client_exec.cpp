@@ -57,10 +57,10 @@ Executing::Executing()
 // It failed. First the word, then the end of the connection, which means what the word says.
 void Executing::end() {
   const NoHandlers none;
-  if (!std::exchange(begun_, false)) return;
+  if (!std::exchange(begun_, false) || !state.attached) return;
   state.view.process(state.slot).executing = 0;
   const Lock table = lock_table();
-  if (connection_ >= 0) forget_internal(connection_);
+  forget_carrier(connection_);
 }
 
 Spawning::Spawning()

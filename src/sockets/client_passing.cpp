@@ -83,7 +83,7 @@ Passing::Passing(const msghdr& message)
 
 void Passing::end() {
   const Lock table = lock_table();
-  for (uint32_t i = 0; i < count_; ++i) forget_internal(carriers_[i]);
+  for (uint32_t i = 0; i < count_; ++i) forget_carrier(carriers_[i]);
   count_ = 0;
 }
 
