@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "filter/nf_tables.hpp"
 #include "filter/ruleset.hpp"
 
