@@ -55,7 +55,7 @@ class ConditionReader {
   bool state_stays_ = true;
 };
 
-// What is known about a packet beside its bytes, as the loads of vm.hpp leave it in registers.
+// What is known about a packet beside its bytes, as loads (vm_loads.hpp, vm_ct.hpp) leave it in registers.
 struct Facts {
   uint8_t nfproto, l4proto, type, unused;
   uint32_t state;

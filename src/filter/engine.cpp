@@ -8,6 +8,7 @@
 #include "filter/translation.hpp"
 #include "filter/vm.hpp"
 #include "filter/vm_ct.hpp"
+#include "filter/vm_loads.hpp"
 #include "filter/vm_numbers.hpp"
 #include "filter/vm_socket.hpp"
 #include "filter/vm_write.hpp"
