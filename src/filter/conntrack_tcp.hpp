@@ -112,12 +112,14 @@ class TcpFlow {
  private:
   enum class Place : uint8_t { inside, ignored, invalid };
 
+  // conntrack_window.cpp
   Place place(const TcpSegment& segment, bool reply);
+  static void start_side(TcpSide& sender, TcpSide& receiver, const TcpSegment& segment, bool reply);
+
   Fate reset(const TcpSegment& segment, bool reply, const Known& known, TcpState& next, bool& judged) const;
   bool ignore(const TcpSegment& segment, bool reply, TcpState& before, TcpState& next);
   DurationNs shorten_life(const TcpSegment& segment, bool reply, const Known& known);
   DurationNs timeout(const TcpSegment& segment) const;
-  static void start_side(TcpSide& sender, TcpSide& receiver, const TcpSegment& segment, bool reply);
 
   static constexpr uint8_t kChallengeExpected = 64, kSimultaneous = 128;
 
