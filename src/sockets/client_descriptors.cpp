@@ -8,18 +8,13 @@
 #include <iterator>
 
 #include "sockets/client_anchor.hpp"
-#include "sockets/client_call.hpp"
 #include "sockets/client_epoll.hpp"
-#include "sockets/client_options.hpp"
+#include "sockets/client_references.hpp"
 #include "sockets/client_session.hpp"
-#include "sockets/client_setup.hpp"
 #include "sockets/client_wait.hpp"
 
 namespace skerry::sockets::client {
 namespace {
-
-// How many descriptors of each socket this process holds.
-constinit std::atomic<uint32_t> descriptor_count[kMaxSockets] = {};
 
 // Against fork() only: the entries themselves are exchanged one by one.
 constinit std::atomic<uint32_t> table_lock = 0;
@@ -33,57 +28,6 @@ constinit std::atomic<uint32_t> guest_count = 0;
 bool is_guest() {
   return guest_count.load(std::memory_order_relaxed) != 0 &&
          std::find(std::begin(guests), std::end(guests), process_id()) != std::end(guests);
-}
-
-std::atomic<uint64_t>& ref_word(uint32_t socket) {
-  return state.refs[socket / 64];
-}
-uint64_t ref_bit(uint32_t socket) {
-  return uint64_t{1} << (socket % 64);
-}
-
-void hold(uint32_t entry) {
-  const uint32_t index = fd_index(entry);
-  if (fd_kind(entry) == FdKind::epoll) hold_epoll(index);
-  if (fd_kind(entry) != FdKind::socket) return;
-  if (descriptor_count[index].fetch_add(1, std::memory_order_relaxed) == 0)
-    ref_word(index).fetch_or(ref_bit(index), std::memory_order_seq_cst);
-}
-
-void let_go_of_socket(uint32_t socket) {
-  forget_in_epoll(socket);
-  Request request{.op = Op::close, .socket = socket};
-  request.value[0] = aborts_on_close(socket) ? 1 : 0;
-  ref_word(socket).fetch_and(~ref_bit(socket), std::memory_order_seq_cst);
-  post(request);
-}
-
-// Unless it was sent to us while it lingered.
-void let_go_if_last(uint32_t socket) {
-  if (descriptor_count[socket].load() == 0) let_go_of_socket(socket);
-}
-
-void drop(uint32_t entry) {
-  const uint32_t index = fd_index(entry);
-  if (fd_kind(entry) == FdKind::epoll) drop_epoll(index);
-  if (fd_kind(entry) != FdKind::socket) return;
-  if (descriptor_count[index].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (lingers_ns(index) != 0) [[unlikely]] {
-    forget_in_epoll(index);  // who waits there waits for a descriptor
-    uint32_t socket = index;
-    const Undo undo([](void* left) { let_go_if_last(*static_cast<uint32_t*>(left)); }, &socket);
-    const HandlersMayRun may_run;
-    linger(index);
-  }
-  let_go_if_last(index);
-}
-
-// Visits the sockets of which this process has a reference.
-template <class Visit>
-void for_each_reference(Visit visit) {
-  for (uint32_t first = 0; first < state.size.sockets; first += 64)
-    for (uint64_t bits = ref_word(first).load(std::memory_order_relaxed); bits != 0; bits &= bits - 1)
-      visit(first + static_cast<uint32_t>(__builtin_ctzll(bits)));
 }
 
 // A number that the kernel just gave us now is what `entry` says.
@@ -130,7 +74,7 @@ void install_over(int fd, uint32_t socket, bool close_on_exec) {
     const long installed = system_call(SYS_dup3, state.anchor, fd, close_on_exec ? O_CLOEXEC : 0);
     if (installed >= 0) place(installed, fd_entry(FdKind::socket, socket));
   }
-  if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
+  let_go_if_last(socket);
 }
 
 void install_epoll(int fd, uint32_t waiter) {
@@ -248,9 +192,7 @@ void forget_lost_descriptors() {
     else
       state.fds[fd].store(0, std::memory_order_relaxed);
   }
-  for_each_reference([](uint32_t socket) {
-    if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
-  });
+  let_go_of_lost_sockets();
   let_go_of_lost_sets();
   release_waiters_of(state.slot);
 }
@@ -280,7 +222,7 @@ void copy_entries_to(uint32_t slot) {
 }
 
 void count_again_after_fork() {
-  for_each_reference([](uint32_t socket) { descriptor_count[socket].store(0, std::memory_order_relaxed); });
+  count_sockets_from_nothing();
   count_sets_from_nothing();
   const uint32_t limit = fd_limit();
   for (uint32_t fd = 0; fd < limit; ++fd) {
@@ -288,9 +230,7 @@ void count_again_after_fork() {
     hold(entry);
     forget_carrier(static_cast<int>(fd));
   }
-  for_each_reference([](uint32_t socket) {
-    if (descriptor_count[socket].load(std::memory_order_relaxed) == 0) let_go_of_socket(socket);
-  });
+  let_go_of_lost_sockets();
   let_go_of_lost_sets();
 }
 
