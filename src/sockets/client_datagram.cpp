@@ -130,6 +130,7 @@ ssize_t put(uint32_t socket, Source& from, DatagramHeader& header, bool more_of_
     return filled;
   }
   keep_nothing(socket);
+  if (appends && header.peer.is_unspecified()) return filled;  // a connect() has lost it
   in.tx_written.store(written + datagram_bytes(header.payload_bytes), std::memory_order_release);
   publish(socket);
   return filled;

@@ -25,7 +25,7 @@ template <class Source>  // of client_transfer.hpp
 ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const Outfit& outfit, int flags);
 // UDP_CORK was switched off.
 void send_what_is_kept_back(uint32_t socket);
-// connect() has named another peer.
+// connect() has named another peer, or has failed on its way to one (Endpoint{}): then it is lost.
 void redirect_what_is_kept_back(uint32_t socket, const Endpoint& peer);
 // MSG_MORE or UDP_CORK keeps the beginning of a datagram back: where the rest goes is decided.
 bool keeps_something(uint32_t socket);

@@ -39,9 +39,10 @@ ssize_t send_to(uint32_t socket, Pieces& pieces, const sockaddr* address, sockle
   if (address == nullptr) return send_datagram(socket, from, nullptr, outfit, flags);
   Endpoint to;
   int wrong = from_sockaddr(address, length, v6, to);
-  if (wrong == 0) wrong = destination(to);
+  if (wrong < 0 && v6) return wrong;
+  if (wrong == 0) wrong = destination(socket, to);
   // While something is kept back nobody reads where the rest shall go (udp_sendmsg).
-  if (wrong < 0 && (v6 || !keeps_something(socket))) return wrong;
+  if (wrong < 0 && !keeps_something(socket)) return wrong;
   return send_datagram(socket, from, &to, outfit, flags);
 }
 

@@ -207,10 +207,14 @@ void inherit_options(uint32_t listener, uint32_t accepted) {
   if (known_to_stack) tell_stack(accepted);
 }
 
+bool is_v6_only(uint32_t socket) {
+  return state.names[socket].v6 != 0 && has_option(socket, kOptV6Only);
+}
+
 uint64_t bind_flags(uint32_t socket) {
   return (has_option(socket, kOptReuseAddress) ? uint64_t{kReuseAddress} : 0) |
          (has_option(socket, kOptReusePort) ? uint64_t{kReusePort} : 0) |
-         (state.names[socket].v6 != 0 && has_option(socket, kOptV6Only) ? uint64_t{kV6Only} : 0);
+         (is_v6_only(socket) ? uint64_t{kV6Only} : 0);
 }
 
 uint32_t least_input(uint32_t socket) {

@@ -48,6 +48,8 @@ inline bool has_option(uint32_t socket, uint64_t bit) {
 int set_option(uint32_t socket, int level, int name, const void* value, socklen_t length);
 int get_option(uint32_t socket, int level, int name, void* value, socklen_t* length);
 
+bool is_v6_only(uint32_t socket);
+
 // What bind() is told of the options, and whoever else gives the socket a port: BindFlag.
 uint64_t bind_flags(uint32_t socket);
 

@@ -115,9 +115,11 @@ int open(int domain, int type, int protocol) {
   return fd;
 }
 
-int destination(Endpoint& endpoint) {
-  if (endpoint.address.is_unspecified()) endpoint.address = IpAddress::v4(INADDR_LOOPBACK);
-  return endpoint.address.is_v4() ? 0 : -ENETUNREACH;
+int destination(uint32_t socket, Endpoint& endpoint) {
+  IpAddress& address = endpoint.address;
+  if (address.is_v4() ? is_v6_only(socket) : !address.is_unspecified()) return -ENETUNREACH;
+  if (address.is_unspecified()) address = IpAddress::v4(INADDR_LOOPBACK);
+  return 0;
 }
 
 int bind(uint32_t socket, const sockaddr* address, socklen_t length) {
@@ -126,6 +128,7 @@ int bind(uint32_t socket, const sockaddr* address, socklen_t length) {
       result < 0)
     return result;
   if (!request.endpoint.address.is_v4() && !request.endpoint.address.is_unspecified()) return -EADDRNOTAVAIL;
+  if (request.endpoint.address.is_v4() && is_v6_only(socket)) return -EINVAL;
   request.value[0] = bind_flags(socket);
   return call(request);
 }
@@ -171,17 +174,20 @@ int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
   }
   Request request{.op = Op::connect, .socket = socket};
   request.value[0] = bind_flags(socket);
-  if (const int result = from_sockaddr(address, length, state.names[socket].v6 != 0, request.endpoint);
-      result < 0)
-    return result;
+  bool v6 = state.names[socket].v6 != 0;
+  if (v6 && !stream && address->sa_family == AF_INET) {  // __ip6_datagram_connect
+    if (is_v6_only(socket)) return -EAFNOSUPPORT;
+    v6 = false;
+  }
+  if (const int result = from_sockaddr(address, length, v6, request.endpoint); result < 0) return result;
   if (stream) {
     if (is_under_way(socket)) return finish_connect(socket, begun, -EALREADY);
     if (state.in[socket].flags.load(std::memory_order_relaxed) & kConnectDue) return outcome(socket);
     if (status & (kListening | kConnected)) return -EISCONN;
   }
-  if (const int result = destination(request.endpoint); result < 0) return result;
+  if (const int result = destination(socket, request.endpoint); result < 0) return result;
   const int result = call(request);
-  if (result == 0 && !stream) redirect_what_is_kept_back(socket, state.names[socket].remote);
+  if (!stream) redirect_what_is_kept_back(socket, result == 0 ? state.names[socket].remote : Endpoint{});
   if (result < 0 || !stream) return result;
   return finish_connect(socket, begun, -EINPROGRESS);
 }

@@ -24,8 +24,8 @@ void linger(uint32_t socket);
 int local_name(uint32_t socket, sockaddr* address, socklen_t* length);
 int remote_name(uint32_t socket, sockaddr* address, socklen_t* length);
 
-// Where bytes for `endpoint` go: 0.0.0.0 and :: mean this host (ip(7)); -ENETUNREACH for IPv6 that is not
-// v4-mapped.
-int destination(Endpoint& endpoint);
+// Where bytes of the socket for `endpoint` go: 0.0.0.0 and :: mean this host (ip(7)); -ENETUNREACH for IPv6
+// that is not v4-mapped, and for IPv4 of a socket with IPV6_V6ONLY.
+int destination(uint32_t socket, Endpoint& endpoint);
 
 }  // namespace skerry::sockets::client

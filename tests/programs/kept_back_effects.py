@@ -6,6 +6,8 @@ Run by options_test.py on both. Nothing here is about time: what shall not be th
 
 import contextlib
 import ctypes
+import errno
+import itertools
 import select
 import socket
 import struct
@@ -76,6 +78,36 @@ def where_the_rest_shall_go_is_not_read():
             one.sendto(b"the beginning", socket.MSG_MORE, (prefix + other.getsockname()[0], other.getsockname()[1]))
             sent = libc.sendto(one.fileno(), b" and the rest", 13, 0, address, length)
             yield alone, sent, other.recv(100) if sent > 0 else ctypes.get_errno()
+
+
+def connect_to_where_nothing_leads_loses_them():
+    libc = ctypes.CDLL(None, use_errno=True)
+    nowhere = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(9), socket.inet_aton("240.0.0.1"))
+    unreachable6 = struct.pack("=HHI16s4x", socket.AF_INET6, socket.htons(9), 0, socket.inet_pton(socket.AF_INET6, "2001:db8::1"))
+    for family, prefix in ((socket.AF_INET, ""), (socket.AF_INET6, "::ffff:")):
+        first, second = datagrams()
+        to_first, to_second = ((prefix + "127.0.0.1", peer.getsockname()[1]) for peer in (first, second))
+        # Of these the last three lose nothing.
+        for address, length in ((nowhere, 16), (nowhere, 8), (struct.pack("H26x", 77), 28), (unreachable6, 28)):
+            for connected, corked in itertools.product((False, True), (False, True)):
+                one = socket.socket(family, socket.SOCK_DGRAM)
+                if connected:
+                    one.connect(to_first)
+                one.setsockopt(socket.IPPROTO_UDP, UDP_CORK, corked)
+                kept = one.sendto(b"lost", 0 if corked else socket.MSG_MORE, to_first)
+                failed = libc.connect(one.fileno(), address, length), errno.errorcode[ctypes.get_errno()]
+                if corked:
+                    one.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 0)
+                rest = one.sendto(b" and", to_first)
+                after = one.sendto(b"after it", to_first), one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                got = []
+                while not got or got[-1] != b"after it":
+                    got.append(first.recv(100))
+                yield kept, failed, rest, after, got
+                # A peer that is found then gets it.
+                one.sendto(b"not", socket.MSG_MORE, to_first)
+                libc.connect(one.fileno(), address, length)
+                yield one.connect(to_second), one.send(b" lost"), second.recv(100), says(first, select.POLLIN)
 
 
 def a_close_lingers():

@@ -29,6 +29,9 @@ inline sockaddr_in loopback(uint16_t port) {
 inline const sockaddr* as_sockaddr(const sockaddr_in& address) {
   return reinterpret_cast<const sockaddr*>(&address);
 }
+inline const sockaddr* as_sockaddr(const sockaddr_in6& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
 
 // A process attaches once; a test does so again and again, each time to a new stack.
 class AttachedClient {

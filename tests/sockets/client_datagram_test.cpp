@@ -1,4 +1,5 @@
 // Datagrams as programs see them: every test runs on both.
+#include <arpa/inet.h>
 #include <sys/ioctl.h>
 
 #include <utility>
@@ -23,6 +24,8 @@ class DatagramTest : public OsCase {
   }
   int bound(uint16_t& port) {
     const int fd = os->socket(AF_INET, SOCK_DGRAM);
+    const timeval limit{.tv_sec = 20, .tv_usec = 0};
+    EXPECT_EQ(os->set_option(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
     const sockaddr_in any = loopback(0);
     EXPECT_EQ(os->bind(fd, as_sockaddr(any), sizeof any), 0);
     port = port_of(fd);
@@ -139,6 +142,67 @@ TEST_P(DatagramTest, PollSeesThem) {
   EXPECT_EQ(wait_for(b, POLLOUT), POLLOUT);
   send_to(a, b_port, "x");
   EXPECT_EQ(wait_for(b, POLLIN), POLLIN);
+}
+
+sockaddr_in6 mapped(uint16_t port, const char* address = "::ffff:127.0.0.1") {
+  sockaddr_in6 name{};
+  name.sin6_family = AF_INET6;
+  name.sin6_port = htons(port);
+  ::inet_pton(AF_INET6, address, &name.sin6_addr);
+  return name;
+}
+
+// ipv6(7): such a socket is for IPv6 alone.
+TEST_P(DatagramTest, WithV6OnlyNothingGoesToIpv4) {
+  for (const int only : {0, 1}) {
+    const int fd = os->socket(AF_INET6, SOCK_DGRAM), other = os->socket(AF_INET6, SOCK_DGRAM);
+    for (const int one : {fd, other})
+      ASSERT_EQ(os->set_option(one, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only), 0);
+    const sockaddr_in to = loopback(b_port);
+    const sockaddr_in6 to6 = mapped(b_port);
+    EXPECT_EQ(os->send(fd, "x", 1, 0, as_sockaddr(to), sizeof to), only ? -ENETUNREACH : 1);
+    EXPECT_EQ(os->send(fd, "x", 1, 0, as_sockaddr(to6), sizeof to6), only ? -ENETUNREACH : 1);
+    EXPECT_EQ(os->connect(fd, as_sockaddr(to), sizeof to), only ? -EAFNOSUPPORT : 0);
+    EXPECT_EQ(os->send(fd, "x", 1, 0), only ? -EDESTADDRREQ : 1);
+    EXPECT_EQ(os->connect(other, as_sockaddr(to6), sizeof to6), only ? -ENETUNREACH : 0);
+    EXPECT_EQ(os->send(other, "x", 1, 0), only ? -EDESTADDRREQ : 1);
+    for (int i = 0; i < (only ? 0 : 4); ++i) EXPECT_EQ(receive(b), "x");
+    os->close(fd);
+    os->close(other);
+    const int third = os->socket(AF_INET6, SOCK_DGRAM);
+    ASSERT_EQ(os->set_option(third, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only), 0);
+    const sockaddr_in6 any = mapped(0);
+    EXPECT_EQ(os->bind(third, as_sockaddr(any), sizeof any), only ? -EINVAL : 0);
+    os->close(third);
+  }
+  EXPECT_EQ(receive(b, 1, MSG_DONTWAIT), "error 11");
+}
+
+TEST_P(DatagramTest, AStreamOfIpv6AloneConnectsToNoIpv4) {
+  uint16_t port = 0;
+  const int on = 1, listening = listener(port);
+  const int fd = os->socket(AF_INET6, SOCK_STREAM);
+  ASSERT_EQ(os->set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on), 0);
+  const sockaddr_in to = loopback(port);
+  const sockaddr_in6 to6 = mapped(port);
+  EXPECT_EQ(os->connect(fd, as_sockaddr(to), sizeof to), -EINVAL);
+  EXPECT_EQ(os->connect(fd, as_sockaddr(to6), sizeof to6), -ENETUNREACH);
+  os->close(fd);
+  os->close(listening);
+}
+
+TEST_P(DatagramTest, WhereTheRestShallGoIsNotReadThoughNoPacketGetsThere) {
+  const int fd = os->socket(AF_INET6, SOCK_DGRAM);
+  const sockaddr_in6 to = mapped(b_port);
+  for (const char* const address : {"2001:db8::1", "::1", "fe80::1", "ff02::1", "::ffff:240.0.0.1"}) {
+    const sockaddr_in6 nowhere = mapped(9, address);
+    EXPECT_EQ(os->send(fd, "one", 3, MSG_MORE, as_sockaddr(to), sizeof to), 3);
+    ASSERT_EQ(os->send(fd, " piece", 6, 0, as_sockaddr(nowhere), sizeof nowhere), 6) << address;
+    EXPECT_EQ(receive(b, 100), "one piece") << address;
+  }
+  EXPECT_EQ(os->send(fd, "one", 3, MSG_MORE, as_sockaddr(to), sizeof to), 3);
+  EXPECT_EQ(os->send(fd, "x", 1, 0, as_sockaddr(to), 20), -EINVAL) << "too short to be one of IPv6";
+  os->close(fd);
 }
 
 TEST_P(DatagramTest, SilenceTimesOut) {
