@@ -126,11 +126,11 @@ std::optional<Refusal> Engine::change_dynamic(uint32_t index, Change change,
   return std::nullopt;
 }
 
-std::vector<uint32_t> Engine::new_counters(Set& set) {
-  std::vector<uint32_t> counters;
+OwnCounters Engine::new_counters(Set& set) {
+  OwnCounters counters;
   if (!set.declares_expressions) return counters;
   if (!set.spare_counters.empty()) {
-    counters = std::move(set.spare_counters.back());
+    counters = set.spare_counters.back();
     set.spare_counters.pop_back();
   } else {
     for (const Stateful& each : set.element_expressions) {

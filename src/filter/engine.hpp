@@ -191,7 +191,7 @@ class Engine {
   struct Run;
   void begin(uint32_t stateful);
   // Of an element that is new: as its set says, whatever the one said that had its places before.
-  void begin(const Set& set, const std::vector<uint32_t>& counters) {
+  void begin(const Set& set, const OwnCounters& counters) {
     for (size_t k = 0; k < counters.size(); ++k) {
       ruleset_.stateful[counters[k]] = set.element_expressions[k];
       begin(counters[k]);
@@ -210,7 +210,7 @@ class Engine {
   uint32_t draw();
   std::optional<Refusal> check(uint32_t set, Change change, const GivenElement& given) const;
   bool has_object(uint32_t table, StatefulKind kind, uint32_t stateful) const;
-  std::vector<uint32_t> new_counters(Set& set);
+  OwnCounters new_counters(Set& set);
   std::optional<Refusal> change_dynamic(uint32_t set, Change change, std::span<const GivenElement> given,
                                         TimeNs now);
   std::optional<Refusal> add_static(uint32_t set, std::span<const GivenElement> given,

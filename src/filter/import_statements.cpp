@@ -257,7 +257,7 @@ bool Import::element_expression(const Attribute& attribute, std::vector<Stateful
   if (!expression(kNone, attribute, one)) return false;
   in_element_ = false;
   const auto* touch = std::get_if<Touch>(&one.front().action);
-  if (touch == nullptr || touch->stateful < kept || into.size() >= 2)
+  if (touch == nullptr || touch->stateful < kept || into.size() >= OwnCounters::kMost)
     return reader_.refuse(attribute.at, EOPNOTSUPP,
                           "elements can have a counter, a limit, a quota, ct count, or two of them");
   into.push_back(ruleset_.stateful[touch->stateful]);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.hpp"
 #include "base/pause.hpp"
 #include "filter/expressions.hpp"
 #include "filter/hooks.hpp"
@@ -84,19 +85,40 @@ struct Chain {
   Origin origin;
 };
 
+// Stateful of an element's own, in order. Without memory of their own: what a hundred thousand elements had
+// in small pieces the allocator would put together again all at once.
+class OwnCounters {
+ public:
+  static constexpr size_t kMost = 2;
+
+  void push_back(uint32_t stateful) {
+    CHECK(count_ < kMost);
+    all_[count_++] = stateful;
+  }
+  const uint32_t* begin() const { return all_.data(); }
+  const uint32_t* end() const { return all_.data() + count_; }
+  uint32_t operator[](size_t index) const { return all_[index]; }
+  size_t size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+
+ private:
+  std::array<uint32_t, kMost> all_{};
+  uint32_t count_ = 0;
+};
+
 struct Element {
   uint32_t key = 0;      // bytes into Set::keys
   uint32_t key_end = 0;  // of a range its last key, which is one of it
   bool catchall = false;
-  bool gone = false;               // it was taken out; its place is in Set::free
-  bool added = false;              // by the control side, not by the text
-  Verdict verdict;                 // of a verdict map
-  Value data;                      // of a map
-  uint32_t stateful = kNone;       // of an object map
-  std::vector<uint32_t> counters;  // Stateful of its own, in order
-  bool counts = true;              // false: it has none, although others of its set have
-  uint64_t timeout_ns = 0;         // 0: it stays
-  uint64_t expires_ns = 0;         // how much of that is left at the beginning; 0: all
+  bool gone = false;          // it was taken out; its place is in Set::free
+  bool added = false;         // by the control side, not by the text
+  Verdict verdict;            // of a verdict map
+  Value data;                 // of a map
+  uint32_t stateful = kNone;  // of an object map
+  OwnCounters counters;
+  bool counts = true;       // false: it has none, although others of its set have
+  uint64_t timeout_ns = 0;  // 0: it stays
+  uint64_t expires_ns = 0;  // how much of that is left at the beginning; 0: all
 };
 
 enum class SetShape : uint8_t { exact, interval, concatenated_ranges };
@@ -129,12 +151,12 @@ struct Set {
   std::deque<Element> elements;
   std::vector<uint8_t> keys;
   std::vector<uint32_t> free, free_keys;
-  std::vector<uint32_t> targets;                      // chains that a verdict map leads to; sorted
-  std::vector<uint32_t> leading;                      // how many elements lead to each of them
-  std::vector<Stateful> element_expressions;          // what each element gets one of
-  bool declares_expressions = false;                  // by the set itself, else by the rules that add to it
-  bool added_to = false;                              // by a rule so far
-  std::vector<std::vector<uint32_t>> spare_counters;  // of elements that were taken out
+  std::vector<uint32_t> targets;              // chains that a verdict map leads to; sorted
+  std::vector<uint32_t> leading;              // how many elements lead to each of them
+  std::vector<Stateful> element_expressions;  // what each element gets one of
+  bool declares_expressions = false;          // by the set itself, else by the rules that add to it
+  bool added_to = false;                      // by a rule so far
+  std::vector<OwnCounters> spare_counters;    // of elements that were taken out
   Origin origin;
 
   size_t size() const { return elements.size() - free.size(); }

@@ -55,7 +55,7 @@ bool overlaps(const Set& set, const SetIndex& index, const GivenElement& given) 
   return !given.key.empty() && index.overlapping(set, given.key.data(), given.end().data()) != kNone;
 }
 
-uint32_t put_in(Set& set, SetIndex& index, const GivenElement& given, std::vector<uint32_t> counters) {
+uint32_t put_in(Set& set, SetIndex& index, const GivenElement& given, const OwnCounters& counters) {
   auto at = static_cast<uint32_t>(set.elements.size());
   if (set.free.empty()) {
     set.elements.emplace_back();
@@ -73,7 +73,7 @@ uint32_t put_in(Set& set, SetIndex& index, const GivenElement& given, std::vecto
   element.data = given.data;
   element.verdict = given.verdict;
   element.stateful = given.stateful;
-  element.counters = std::move(counters);
+  element.counters = counters;
   element.counts = !element.counters.empty();
   lead(set, given.verdict.chain);
   index.add(set, at);
@@ -84,7 +84,7 @@ void take_out(Set& set, SetIndex& index, uint32_t at) {
   index.remove(set, at);
   Element& element = set.elements[at];
   lead_no_more(set, element.verdict.chain);
-  if (!element.counters.empty()) set.spare_counters.push_back(std::move(element.counters));
+  if (!element.counters.empty()) set.spare_counters.push_back(element.counters);
   if (!element.catchall) {
     set.free_keys.push_back(element.key);
     if (element.key_end != element.key) set.free_keys.push_back(element.key_end);

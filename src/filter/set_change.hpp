@@ -39,7 +39,7 @@ bool same_target(const Element& element, const GivenElement& given);
 bool overlaps(const Set& set, const SetIndex& index, const GivenElement& given);
 
 // `given` fits the set's declaration, and overlaps nothing. Returns the element.
-uint32_t put_in(Set& set, SetIndex& index, const GivenElement& given, std::vector<uint32_t> counters);
+uint32_t put_in(Set& set, SetIndex& index, const GivenElement& given, const OwnCounters& counters);
 // What it counted by goes to Set::spare_counters.
 void take_out(Set& set, SetIndex& index, uint32_t element);
 

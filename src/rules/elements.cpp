@@ -174,7 +174,7 @@ void add_verdict(const filter::Ruleset& ruleset, const filter::Verdict& verdict,
   if (verdict.chain != kNone) row["chain"] = ruleset.chains[verdict.chain].name;
 }
 
-void add_tallies(const filter::Engine& engine, const std::vector<uint32_t>& counters, json& row) {
+void add_tallies(const filter::Engine& engine, const filter::OwnCounters& counters, json& row) {
   for (const uint32_t own : counters)
     if (json tally = tally_of(engine, own); !tally.is_null()) row["tallies"].push_back(std::move(tally));
 }

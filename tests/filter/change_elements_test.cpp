@@ -404,7 +404,7 @@ TEST(Elements, CountByThemselvesAndLeaveTheirRoom) {
   const Octets counts = attribute(nft::kSetExpression, attribute(nft::kExpressionName, text("counter")));
   Rules rules({.more = counts}, elements(element({10, 0, 0, 5})));
   const auto packets_of = [&](size_t index) {
-    return rules.engine().tally(rules.engine().ruleset().sets[0].elements[index].counters.at(0)).packets;
+    return rules.engine().tally(rules.engine().ruleset().sets[0].elements[index].counters[0]).packets;
   };
   ASSERT_EQ(rules.add({given(6)}), 0);
   rules.accepts(5), rules.accepts(6), rules.accepts(6);

@@ -61,7 +61,7 @@ std::map<Octets, Seen> in_set(const Engine& engine, TimeNs now) {
   std::map<Octets, Seen> elements;
   const DynamicSet& set = *engine.dynamic_set(0);
   set.for_each(now, [&](const uint8_t* key, const Element& element) {
-    const uint64_t packets = engine.tally(element.counters.at(0)).packets;
+    const uint64_t packets = engine.tally(element.counters[0]).packets;
     elements[Octets(key, key + 4)] = {packets, set.expires(element), set.timeout(element)};
   });
   return elements;
