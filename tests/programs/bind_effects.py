@@ -75,11 +75,15 @@ def connected(way):
 
 def who_may_bind_where_a_connection_is():
     """An accepted one and one that has connected, whose way is that of its listener or its own; then in TIME-WAIT."""
+    before = set()  # ports of others, which may be in TIME-WAIT still and forbid more
     for begin, waits in itertools.product((accepted, connected), (False, True)):
         for place in ("127.0.0.1", "127.0.0.2", "0.0.0.0"):
             seen = ""
             for first, second in itertools.product(WAYS, WAYS):
                 near, far = begin(first)
+                while before & {near.getsockname()[1], far.getsockname()[1]}:
+                    near, far = begin(first)
+                before |= {near.getsockname()[1], far.getsockname()[1]}
                 port = near.getsockname()[1]
                 if waits:
                     near.close()

@@ -114,6 +114,7 @@ def splice_of_datagrams():
     one.send(b"")
     comes(other)
     yield splice(other, into, 7), os.read(out, 100)
+    comes(other)
     other.settimeout(20)
     yield splice(other, into, 100), other.gettimeout()
 
