@@ -205,6 +205,7 @@ class Engine {
   }
   // engine_ahead.cpp
   void look_at(const Action& action);
+  bool sets_count_connections() const;
   void track_counted(const Pause& pause);
   void track_helped(const Pause& pause);
   uint32_t draw();

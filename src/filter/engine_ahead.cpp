@@ -85,10 +85,16 @@ void Engine::track_helped(const Pause& pause) {
   }
 }
 
+// Elements of some set do, or those that people add later will.
+bool Engine::sets_count_connections() const {
+  return std::any_of(ruleset_.sets.begin(), ruleset_.sets.end(),
+                     [](const Set& set) { return count_connections(set.element_expressions); });
+}
+
 // Who counts connections has them tracked. That elements of a set do is said by the set, by a rule that adds
 // to it, or by an element.
 void Engine::track_counted(const Pause& pause) {
-  if (!count_connections(ruleset_.stateful)) return;
+  if (!count_connections(ruleset_.stateful) && !sets_count_connections()) return;
   std::vector<bool> counting;
   for (const Set& set : ruleset_.sets) {
     bool counts = count_connections(set.element_expressions);
@@ -132,13 +138,14 @@ void Engine::make_dynamic_sets(TimeNs now, const Pause& pause) {
       ruleset_.stateful.insert(ruleset_.stateful.end(), set.element_expressions.begin(),
                                set.element_expressions.end());
   }
+  if (sets_count_connections()) connections_.make_room(places, pause);
   pause.resize(tallies_, places);
   for (uint32_t i = 0; i < tallies_.size(); ++i, pause()) {
     if (ruleset_.stateful[i].kind == StatefulKind::connections) connections_.make_room(places, pause);
     begin(i);
   }
-  for (uint32_t i = 0; i < ruleset_.sets.size();
-       ++i) {  // what the text says of elements, and that they counted
+  // What the text says of elements, and that they counted.
+  for (uint32_t i = 0; i < ruleset_.sets.size(); ++i) {
     if (dynamic_of_[i] == nullptr) continue;
     const Set& set = ruleset_.sets[i];
     for (const Element& given : set.elements) {

@@ -3,8 +3,10 @@
 // those of ARP (filter_hooks_link.cpp). What is refused stays in a short memory, so that a person can ask
 // why. Connections are tracked if rules ask about them, and known across rulesets.
 //
-// Read first: filter/in_force.hpp. Invariant: what is judged is a private copy. On the way in, whoever goes
-// on with the packet takes its headers from that copy, never again from memory that a neighbour can write.
+// Read first: filter/in_force.hpp. Invariant: what is judged is a private copy, and what is remembered of it
+// too; what leaves is first asked for among those that passed, by the header that the stack wrote and what
+// lies behind it, read once. On the way in, whoever goes on with the packet takes its headers from the copy,
+// never again from memory that a neighbour can write.
 #pragma once
 
 #include <functional>
@@ -107,13 +109,14 @@ class FilterHooks final : public filter::InForce {
   static constexpr size_t kLinkBytes = 14;             // of copy_, before the packet
   static constexpr size_t kMostBytes = 65535 + 64;     // of a packet, and a tag before it
   static constexpr uint8_t kToUs = 0, kBroadcast = 1;  // PACKET_HOST, PACKET_BROADCAST
-  static constexpr size_t kSourceOffset = 12, kDestinationOffset = 16;
+  static constexpr size_t kChecksumOffset = 10, kSourceOffset = 12, kDestinationOffset = 16;
 
   bool judge(filter::Packet& packet, filter::Hook hook, TimeNs now);
   void changed() override;
   void copy_rest();
   void copy_all();
   void keep_as_it_came();
+  void keep_header(const uint8_t* header, uint32_t length);
   void keep();
   void undo();
   void open(size_t whole);

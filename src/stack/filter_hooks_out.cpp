@@ -8,9 +8,19 @@
 
 namespace skerry::stack {
 
+// What the stack wrote, whatever is in the frame by now: so a neighbour cannot have the rules judge, or the
+// connections know, a packet between others. The checksum is only for who gets it.
+void FilterHooks::keep_header(const uint8_t* header, uint32_t length) {
+  uint8_t checksum[2];
+  std::memcpy(checksum, leaving_.data() + kChecksumOffset, sizeof checksum);
+  std::memcpy(leaving_.data(), header, Ipv4Header::kMinBytes);
+  std::memcpy(leaving_.data() + kChecksumOffset, checksum, sizeof checksum);
+  store_be16(leaving_.data() + 2, static_cast<uint16_t>(length));
+}
+
 bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
-  // It lies where a neighbour can write: the rules see it as it is now, and a fault of that neighbour's is
-  // refused.
+  // It lies where a neighbour can write: the rules see what is behind its header as it is now, and a fault of
+  // that neighbour's is refused.
   const auto length = static_cast<uint32_t>(packet.size());
   left_ = {};
   left_mark_ = 0;
@@ -27,6 +37,7 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   }
   const size_t seen = std::min(packet.size(), seen_bytes_);
   copy_once(leaving_.data(), packet.data(), seen);
+  if (how.header != nullptr && seen >= kHeader) keep_header(how.header, length);
   left_bytes_ = seen;
   filter::Packet leaving;
   leaving.out = how.loops ? &loopback_ : &network_;
@@ -42,7 +53,8 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   if (engine_.tracks_first()) engine_.track(filter::Hook::output, leaving, now);
   // Of the copy, which is what will have been judged: the packet may be another by now.
   const uint8_t* const copy = leaving_.data();
-  const bool has_look = engine_.look(copy, copy + kHeader, seen, true, how.loops, leaving.tracked, look);
+  const bool has_look =
+      engine_.look(copy, copy + kHeader, leaving.bytes.size(), true, how.loops, leaving.tracked, look);
   if (has_look && engine_.recall(look, length, now)) {
     left_ = leaving.tracked;
     return true;

@@ -105,6 +105,18 @@ TEST_F(ConnectionCountsTest, ElementsCountTheirOwnAndGoOnAfterAReload) {
   EXPECT_TRUE(passes(next, datagram(1, 1)));
 }
 
+// Nothing counts when the rules come into force.
+TEST_F(ConnectionCountsTest, ASetThatIsEmptyAtFirstCountsForWhomPeopleAdd) {
+  Engine engine = engine_of(batch(table(), set({.more = own_count(nft::kSetExpression, 1)}), base_chain(),
+                                  rule("in", join(payload(1, 12, 4), lookup(), verdict(0)))));
+  EXPECT_TRUE(engine.tracks());
+  GivenElement element;
+  element.key = {10, 0, 0, 1};
+  ASSERT_EQ(engine.change(0, Change::add, {&element, 1}, now_), std::nullopt);
+  EXPECT_TRUE(passes(engine, datagram(1)));
+  EXPECT_FALSE(passes(engine, datagram(2)));
+}
+
 // Who has the place of one that was given another number has none of it.
 TEST_F(ConnectionCountsTest, AnElementMayHaveANumberOfItsOwn) {
   constexpr int kOwn = 1, kUsual = 2;

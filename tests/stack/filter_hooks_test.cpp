@@ -500,24 +500,34 @@ TEST_F(FilterHooksTest, WhatIsNoPacketDoesNotGoOut) {
   EXPECT_FALSE(ip_.filter().reject());
 }
 
-// What is remembered is what was judged, also if a neighbour writes into the packet in between: here its
-// header was another when it was looked up.
-TEST_F(FilterHooksTest, WhatPassedIsRememberedAsItWasJudged) {
+// A segment to a port, as it lies in a frame.
+Packet leaving(Ipv4Address to, uint16_t port, uint16_t says_bytes = 60) {
+  Packet packet(60);
+  Ipv4Header ip;
+  ip.source = kOurs;
+  ip.destination = to;
+  ip.protocol = IpProtocol::kTcp;
+  ip.total_bytes = says_bytes;
+  ip.emit(packet.data());
+  store_be16(packet.data() + Ipv4Header::kMinBytes + 2, port);
+  return packet;
+}
+
+// Whoever writes to a frame while it is judged does not have another header judged, or less of the packet.
+TEST_F(FilterHooksTest, TheHeaderOfWhatLeavesIsTheOneThatTheStackWrote) {
   use(at(filter::Hook::output,
-         join(filter::payload(1, 16, 4), filter::cmp(0, be32(kPeer)), filter::verdict(kDrop))));
-  const auto packet_to = [](Ipv4Address to) {
-    Packet packet(60);
-    Ipv4Header ip;
-    ip.source = kOurs;
-    ip.destination = to;
-    ip.protocol = IpProtocol::kTcp;
-    ip.total_bytes = 60;
-    ip.emit(packet.data());
-    return packet;
-  };
-  Packet refused = packet_to(kPeer), other = packet_to(kPeer + 1);
-  EXPECT_TRUE(ip_.filter().passes_out(other, {.header = refused.data()}, now_));
-  EXPECT_FALSE(ip_.filter().passes_out(refused, {.header = refused.data()}, now_));
+         join(filter::payload(1, 16, 4), filter::cmp(0, be32(kPeer)), port_is(25), filter::verdict(kDrop))));
+  const Packet wrote = leaving(kPeer, 25);
+  Packet another = leaving(kPeer + 1, 25), cut = leaving(kPeer, 25, 20);
+  EXPECT_FALSE(ip_.filter().passes_out(another, {.header = wrote.data()}, now_));
+  EXPECT_FALSE(ip_.filter().passes_out(cut, {.header = wrote.data()}, now_));
+}
+
+TEST_F(FilterHooksTest, WhatPassedIsRememberedAsItWasJudged) {
+  use(at(filter::Hook::output, join(port_is(25), filter::verdict(kDrop))));
+  Packet cut = leaving(kPeer, 25, 20), whole = leaving(kPeer, 25);
+  EXPECT_TRUE(ip_.filter().passes_out(cut, {}, now_)) << "it has no port";
+  EXPECT_FALSE(ip_.filter().passes_out(whole, {.header = whole.data()}, now_));
 }
 
 TEST_F(FilterHooksTest, WhoSendsWhatIsRejectedHearsOfIt) {
