@@ -142,7 +142,8 @@ int32_t Server::bind(Call& request) {
   const bool reuse_address = reuses_address(request.value[0]), reuse_port = reuses_port(request.value[0]);
   const int error = sockets_[id].kind == Kind::stream ? tcp_.bind(id, local, reuse_address, reuse_port)
                                                       : udp_.bind(id, local, reuse_address, reuse_port);
-  if (error == EADDRINUSE) view_.names(id).local.address = {};  // one of a connection before (__inet_bind)
+  // One of before goes (__inet_bind).
+  if (error == EADDRINUSE) view_.names(id).local.address = sockets_[id].bound_address = {};
   if (error != 0) return -error;
   request.endpoint.port = local.port;
   view_.names(id).local = request.endpoint;

@@ -74,6 +74,7 @@ void Tcp::Impl::receive_listen(TimeNs now, ConnectionId listener, const SegmentI
   ControlBlock& b = blocks[id];
   ColdBlock& c = cold[id];
   c.options = cold[listener].options;
+  c.bound.address = cold[listener].bound.address;
   c.reuse_address = cold[listener].reuse_address;
   c.reuse_port = cold[listener].reuse_port;
   apply_options(id);

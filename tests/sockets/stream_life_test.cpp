@@ -67,6 +67,33 @@ TEST_F(StreamLifeTest, AListenerIsShownWhereItListensThoughAConnectWasRefusedBef
   EXPECT_TRUE(stack_.accept(id).has_value());
 }
 
+// The address outlives the port, as on Linux; but not a bind() that found the port taken (__inet_bind()).
+TEST_F(StreamLifeTest, AListenerHearsWhereItIsShownThoughItsPortWasGivenBack) {
+  constexpr Ipv4Address kElsewhere = 0x0a000002;
+  for (const bool taken : {false, true}) {
+    const uint32_t id = stack_.open(true), near = stack_.open(true), far = stack_.open(true);
+    Endpoint at{IpAddress::v4(kLoopback), 0};
+    ASSERT_EQ(stack_.call(Op::bind, id, &at), 0);
+    ASSERT_EQ(stack_.connect(id, 9), 0);
+    stack_.settle();
+    ASSERT_EQ(view_.out(id).error.load(), ECONNREFUSED);
+    if (taken) {
+      stack_.listener(7);
+      Endpoint other{IpAddress::v4(kElsewhere), 7};
+      ASSERT_EQ(stack_.call(Op::bind, id, &other), -EADDRINUSE);
+    }
+    ASSERT_EQ(stack_.call(Op::listen, id, nullptr, 4), 0);
+    EXPECT_EQ(view_.names(id).local.address, taken ? IpAddress{} : IpAddress::v4(kLoopback));
+    const uint16_t port = view_.names(id).local.port;
+    Endpoint to{IpAddress::v4(kElsewhere), port};
+    EXPECT_EQ(stack_.connect(near, port), 0);
+    EXPECT_EQ(stack_.call(Op::connect, far, &to), 0);
+    stack_.settle();
+    EXPECT_EQ(view_.out(near).error.load(), 0);
+    EXPECT_EQ(view_.out(far).error.load(), taken ? 0 : ECONNREFUSED);
+  }
+}
+
 TEST_F(StreamLifeTest, AListenerOfIpv6AloneTakesNoIpv4ThoughItWasNotBound) {
   const uint32_t id = stack_.open(true), client = stack_.open(true);
   view_.call(0).value[1] = kV6Only;

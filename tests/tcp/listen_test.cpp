@@ -91,6 +91,35 @@ TEST_F(Listen, HalfOpenConnectionsAreLimited) {
   EXPECT_TRUE(host_.accept(listener));
 }
 
+// As on Linux, where only what connect() chose goes with it.
+TEST_F(Listen, WhatWasAConnectionListensAtTheAddressThatItWasBoundTo) {
+  const ConnectionId listener = host_.open();
+  Endpoint local{host_.address, 80};
+  ASSERT_EQ(host_.tcp.bind(listener, local, false, false), 0);
+  ASSERT_EQ(host_.tcp.listen(listener, 8), 0);
+  Peer peer(host_);
+  const ConnectionId accepted = peer.connect(now_, listener).value();
+  host_.tcp.disconnect(now_, accepted);
+  peer.drain(now_);
+
+  const ConnectionId refused = host_.open(), in_vain = host_.open();
+  for (const ConnectionId id : {refused, in_vain}) {
+    local = {host_.address, 0};
+    ASSERT_EQ(host_.tcp.bind(id, local, false, false), 0);
+    ASSERT_EQ(host_.tcp.connect(now_, id, {IpAddress::v4(kPeerAddress), 8080}), 0);
+    peer.our_port = local.port;
+    peer.drain(now_);
+    peer.send(now_, kTcpRst | kTcpAck, 0, 1);
+    ASSERT_EQ(host_.tcp.error(id), ECONNREFUSED);
+  }
+  local = {host_.address, 80};
+  ASSERT_EQ(host_.tcp.bind(in_vain, local, false, false), EADDRINUSE);
+  for (const ConnectionId id : {accepted, refused, in_vain}) {
+    ASSERT_EQ(host_.tcp.listen(id, 8), 0);
+    EXPECT_EQ(host_.tcp.local(id).address, id == in_vain ? IpAddress{} : host_.address) << id;
+  }
+}
+
 TEST_F(Listen, NoIndexLeft) {
   HostSettings settings;
   settings.connections = 2;
