@@ -176,8 +176,15 @@ void set_entry(int fd, uint32_t entry) {
   state.fds[fd].store(entry, std::memory_order_release);
 }
 
+int connect_carrier() {
+  return place(connect_anchor(), kCarrierEntry);
+}
+
 void forget_carrier(int number) {
-  if (entry_of(number) == kCarrierEntry) forget_internal(number);
+  if (!state.attached)
+    close_descriptor(number);
+  else if (entry_of(number) == kCarrierEntry)
+    forget_internal(number);
 }
 
 void forget_lost_descriptors() {

@@ -39,8 +39,10 @@ int fcntl(int fd, int command, long argument);
 // A connection that carries a socket to another process (client_passing.hpp): internal, and not a forked
 // child's.
 inline constexpr uint32_t kCarrierEntry = fd_entry(FdKind::internal, 1);
+// In the table from its first moment on, or -errno; hold lock_table().
+int connect_carrier();
 // Closes it, if it is one: a child that a handler forked meanwhile has closed it, and the number may be
-// another file's.
+// another file's. A child without a session has closed none.
 void forget_carrier(int number);
 
 // ---- for the session

@@ -47,9 +47,8 @@ Executing::Executing()
   const uint32_t attempt = next_attempt();
   process.executing = attempt;
   begun_ = true;
-  connection_ = connect_anchor();
+  connection_ = connect_carrier();
   if (connection_ < 0) return;
-  set_entry(connection_, kCarrierEntry);
   tell_anchor(connection_,
               {.op = AnchorOp::execute, .slot = state.slot, .pid = process_id(), .attempt = attempt});
 }
@@ -57,8 +56,8 @@ Executing::Executing()
 // It failed. First the word, then the end of the connection, which means what the word says.
 void Executing::end() {
   const NoHandlers none;
-  if (!std::exchange(begun_, false) || !state.attached) return;
-  state.view.process(state.slot).executing = 0;
+  if (!std::exchange(begun_, false)) return;
+  if (state.attached) state.view.process(state.slot).executing = 0;
   const Lock table = lock_table();
   forget_carrier(connection_);
 }

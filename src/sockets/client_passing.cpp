@@ -39,9 +39,8 @@ int make_carrier(uint32_t socket) {
   int connection = -1;
   {
     const Lock table = lock_table();
-    connection = connect_anchor();
+    connection = connect_carrier();
     if (connection < 0) return connection;
-    set_entry(connection, kCarrierEntry);
   }
   AnchorReply reply;
   const AnchorRequest request{
