@@ -39,7 +39,9 @@ uint32_t Server::counted_bytes(uint32_t id, uint32_t at, uint32_t end) const {
 }
 
 // One is always taken, as on Linux. What waits is counted when it comes and looked at once more when it has
-// been read, before anything is written over it; all of it only after set_options(), or a lie.
+// been read, before anything is written over it; all of it after set_options(), and for who goes back or
+// passes the end. Whatever a program says costs a look at each header that its ring can hold, no more, for
+// each datagram that comes; what it makes of its headers is its own loss, until all has been read.
 bool Server::has_room_for(uint32_t id, uint32_t read, uint32_t payload_bytes) {
   Socket& socket = sockets_[id];
   if (socket.receive_buffer == 0) return true;
@@ -48,6 +50,7 @@ bool Server::has_room_for(uint32_t id, uint32_t read, uint32_t payload_bytes) {
     socket.held_bytes -= counted_bytes(id, socket.held_from, read);
   else
     socket.held_bytes = counted_bytes(id, read, socket.rx_written);
+  if (waits == 0) socket.held_bytes = 0;  // whatever was made of the headers meanwhile
   socket.counts_held = true;
   socket.held_from = read;
   return waits == 0 || socket.held_bytes + kernel_bytes(payload_bytes) <= socket.receive_buffer;

@@ -144,6 +144,22 @@ TEST(ReceiveBufferOfDatagrams, AReaderThatGoesBackIsCountedAnew) {
   EXPECT_FALSE(arrives());
 }
 
+TEST(ReceiveBufferOfDatagrams, WhoChangesWhatWaitsHearsAsManyAsEverOnceAllIsRead) {
+  OneStack stack;
+  const uint32_t id = stack.open(false);
+  stack.set_receive_buffer(id, 8192 / 2);
+  const uint8_t byte = 0;
+  const auto arrives = [&] {
+    return stack.server().deliver(kSecond, id, {IpAddress::v4(kLoopback), 9}, {}, {}, {&byte, 1});
+  };
+  for (int i = 0; i < 9; ++i) EXPECT_TRUE(arrives());
+  const uint32_t longest = 65507;
+  std::memcpy(stack.view().rx(id) + offsetof(DatagramHeader, payload_bytes), &longest, sizeof longest);
+  stack.view().in(id).rx_read += 9 * datagram_bytes(1);
+  for (int i = 0; i < 9; ++i) EXPECT_TRUE(arrives()) << i;
+  EXPECT_FALSE(arrives());
+}
+
 TEST(ReceiveBufferOfDatagrams, AMoreThanUsualOneIsAsLongAsTheRing) {
   OneStack stack;
   const uint32_t id = stack.open(false);
