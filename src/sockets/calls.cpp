@@ -154,17 +154,19 @@ int32_t Server::bind(Call& request) {
 int32_t Server::connect(TimeNs now, Call& request) {
   const uint32_t id = request.socket;
   Socket& socket = sockets_[id];
+  Endpoint to = request.endpoint;
+  if (to.address.is_unspecified()) to.address = IpAddress::v4(kThisHost);
+  const uint64_t flags = request.value[0];
   if (socket.kind == Kind::datagram) {
-    const IpAddress& to = request.endpoint.address;
-    if (!to.is_v4() && !to.is_unspecified()) return -ENETUNREACH;
-    const stack::Route route = routes_.lookup(to.is_unspecified() ? kThisHost : to.as_v4(), 0);
+    if (!to.address.is_v4()) return -ENETUNREACH;
+    const stack::Route route = routes_.lookup(to.address.as_v4(), 0);
     if (route.kind == stack::Route::Kind::none) return -ENETUNREACH;
-    const uint64_t flags = request.value[0];
-    const int error = udp_.connect(id, request.endpoint, IpAddress::v4(route.source), reuses_address(flags),
-                                   reuses_port(flags));
+    if (route.kind == stack::Route::Kind::broadcast && !socket.rules.may_broadcast) return -EACCES;
+    const int error =
+        udp_.connect(id, to, IpAddress::v4(route.source), reuses_address(flags), reuses_port(flags));
     if (error != 0) return -error;
     view_.names(id).local = udp_.local(id);
-    view_.names(id).remote = request.endpoint;
+    view_.names(id).remote = to;
     set_status(id, kConnected);
     return 0;
   }
@@ -176,9 +178,6 @@ int32_t Server::connect(TimeNs now, Call& request) {
   }
   // A failed attempt left its marks; a new one begins without them, as on Linux.
   set_status(id, kConnecting, kHungUp | kPeerClosed);
-  Endpoint to = request.endpoint;
-  if (to.address.is_unspecified()) to.address = IpAddress::v4(kThisHost);
-  const uint64_t flags = request.value[0];
   const int error = tcp_.connect(now, id, to, reuses_address(flags), reuses_port(flags));
   if (error != 0) {
     set_status(id, 0, kConnecting);
@@ -196,8 +195,10 @@ int32_t Server::disconnect(TimeNs now, uint32_t id) {
     return 0;
   }
   udp_.disconnect(id);
-  view_.names(id).local = udp_.local(id);
-  view_.names(id).remote = Endpoint{};
+  SocketNames& names = view_.names(id);
+  names.local = udp_.local(id);
+  if (names.local.address == kNowhere) names.local.address = {};
+  names.remote = Endpoint{};
   set_status(id, 0, kConnected);
   return 0;
 }

@@ -136,15 +136,6 @@ ssize_t put(uint32_t socket, Source& from, DatagramHeader& header, bool more_of_
   return filled;
 }
 
-// Linux has given the socket a port before it looks at what to send, and to whom (inet_send_prepare()).
-void take_any_port(uint32_t socket) {
-  if (state.names[socket].local.port != 0) return;
-  Request request{.op = Op::bind, .socket = socket};
-  request.endpoint.address = state.names[socket].local.address;
-  request.value[0] = bind_flags(socket) & ~uint64_t{kV6Only};  // it sends IPv4 and is answered so
-  call(request);
-}
-
 // Whether a datagram may begin, and where it goes; 0 or -errno.
 int begin(uint32_t socket, const Endpoint* to, const Outfit& outfit, DatagramHeader& header) {
   Endpoint peer;
@@ -155,16 +146,26 @@ int begin(uint32_t socket, const Endpoint* to, const Outfit& outfit, DatagramHea
     return -EDESTADDRREQ;
   } else {  // the peer of now: before the stack gets here, connect() may have named another
     peer = state.names[socket].remote;
+    if (peer.port == 0 && state.names[socket].v6 != 0) return -EINVAL;  // it names that to udp_sendmsg
   }
   header.peer = peer.address;
   header.peer_port = peer.port;
   if (outfit.error != 0) return outfit.error;
+  if (!fits(header.payload_bytes)) return -EMSGSIZE;
   if (const int error = take_error(socket); error != 0) return error;
   // A signal is for streams.
   return state.out[socket].status.load(std::memory_order_acquire) & kWriteShut ? -EPIPE : 0;
 }
 
 }  // namespace
+
+void take_any_port(uint32_t socket) {
+  if (state.names[socket].local.port != 0) return;
+  Request request{.op = Op::bind, .socket = socket};
+  request.endpoint.address = state.names[socket].local.address;
+  request.value[0] = bind_flags(socket);
+  call(request);
+}
 
 bool keeps_something(uint32_t socket) {
   return state.names[socket].kept_back.load(std::memory_order_relaxed) != 0;
@@ -205,8 +206,8 @@ template <class Source>
 ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const Outfit& outfit, int flags) {
   const Begun begun(socket);
   take_any_port(socket);
+  if (from.left() > 65535) return -EMSGSIZE;
   if (flags & MSG_OOB) return -EOPNOTSUPP;
-  if (!fits(from.left())) return -EMSGSIZE;
   const auto payload = static_cast<uint32_t>(from.left());
   const bool keep_back = (flags & MSG_MORE) || has_option(socket, kOptUdpCork);
   TimeNs deadline = 0;

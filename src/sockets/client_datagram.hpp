@@ -23,6 +23,9 @@ Received take_datagram(uint32_t socket, IntoPipe& to);
 // source if nothing is sent.
 template <class Source>  // of client_transfer.hpp
 ssize_t send_datagram(uint32_t socket, Source& from, const Endpoint* to, const Outfit& outfit, int flags);
+// Linux has given a socket a port before it looks at what to send and to whom, or with whom to connect
+// (inet_send_prepare(), inet_dgram_connect()).
+void take_any_port(uint32_t socket);
 // UDP_CORK was switched off.
 void send_what_is_kept_back(uint32_t socket);
 // connect() has named another peer, or has failed on its way to one (Endpoint{}): then it is lost.

@@ -7,6 +7,7 @@
 #include "sockets/client_ancillary.hpp"
 #include "sockets/client_datagram.hpp"
 #include "sockets/client_error_queue.hpp"
+#include "sockets/client_options.hpp"
 #include "sockets/client_setup.hpp"
 #include "sockets/client_stream.hpp"
 
@@ -27,8 +28,10 @@ ssize_t send_to(uint32_t socket, Pieces& pieces, const sockaddr* address, sockle
   FromPieces from{pieces};
   // A connected stream ignores the address (tcp_sendmsg). Where Linux does not open fast it says so.
   if (is_stream(socket)) return flags & MSG_FASTOPEN ? -EOPNOTSUPP : send_stream(socket, from, flags);
+  take_any_port(socket);
   bool v6 = state.names[socket].v6 != 0;
   if (v6 && address != nullptr && length >= sizeof(sa_family_t)) {  // udpv6_sendmsg
+    if (address->sa_family == AF_INET && is_v6_only(socket)) return -ENETUNREACH;
     if (address->sa_family == AF_UNSPEC)
       address = nullptr;
     else if (address->sa_family == AF_INET)

@@ -88,6 +88,34 @@ int finish_connect(uint32_t socket, const Begun& begun, int not_yet) {
   return outcome(socket);
 }
 
+int connect_stream(uint32_t socket, const Begun& begun, const sockaddr* address, socklen_t length) {
+  // What it is counts before what the address says (__inet_stream_connect).
+  if (is_under_way(socket)) return finish_connect(socket, begun, -EALREADY);
+  if (state.in[socket].flags.load(std::memory_order_relaxed) & kConnectDue) return outcome(socket);
+  if (status_of(socket) & (kListening | kConnected)) return -EISCONN;
+  Request request{.op = Op::connect, .socket = socket};
+  request.value[0] = bind_flags(socket);
+  int result = from_sockaddr(address, length, state.names[socket].v6 != 0, request.endpoint);
+  if (result == 0) result = destination(socket, request.endpoint);
+  if (result == 0) result = call(request);
+  return result < 0 ? result : finish_connect(socket, begun, -EINPROGRESS);
+}
+
+int connect_datagram(uint32_t socket, const sockaddr* address, socklen_t length) {
+  Request request{.op = Op::connect, .socket = socket};
+  request.value[0] = bind_flags(socket);
+  bool v6 = state.names[socket].v6 != 0;
+  if (v6 && address->sa_family == AF_INET) {  // __ip6_datagram_connect
+    if (is_v6_only(socket)) return -EAFNOSUPPORT;
+    v6 = false;
+  }
+  if (const int result = from_sockaddr(address, length, v6, request.endpoint); result < 0) return result;
+  if (const int result = destination(socket, request.endpoint); result < 0) return result;
+  const int result = call(request);
+  redirect_what_is_kept_back(socket, result == 0 ? state.names[socket].remote : Endpoint{});
+  return result;
+}
+
 }  // namespace
 
 bool serves(int domain) {
@@ -117,7 +145,7 @@ int open(int domain, int type, int protocol) {
 
 int destination(uint32_t socket, Endpoint& endpoint) {
   IpAddress& address = endpoint.address;
-  if (address.is_v4() ? is_v6_only(socket) : !address.is_unspecified()) return -ENETUNREACH;
+  if (is_v6_only(socket) || !(address.is_v4() || address.is_unspecified())) return -ENETUNREACH;
   if (address.is_unspecified()) address = IpAddress::v4(INADDR_LOOPBACK);
   return 0;
 }
@@ -162,8 +190,6 @@ int accept(uint32_t socket, sockaddr* address, socklen_t* length, int flags) {
 
 int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
   const Begun begun(socket);
-  const uint32_t status = status_of(socket);
-  const bool stream = status & kStream;
   if (address == nullptr || length < sizeof(sa_family_t)) return -EINVAL;
   if (address->sa_family == AF_UNSPEC) {
     Request request{.op = Op::disconnect, .socket = socket};
@@ -172,24 +198,10 @@ int connect(uint32_t socket, const sockaddr* address, socklen_t length) {
     if (result == 0) state.in[socket].flags.fetch_and(~uint32_t{kConnectDue}, std::memory_order_relaxed);
     return result;
   }
-  Request request{.op = Op::connect, .socket = socket};
-  request.value[0] = bind_flags(socket);
-  bool v6 = state.names[socket].v6 != 0;
-  if (v6 && !stream && address->sa_family == AF_INET) {  // __ip6_datagram_connect
-    if (is_v6_only(socket)) return -EAFNOSUPPORT;
-    v6 = false;
-  }
-  if (const int result = from_sockaddr(address, length, v6, request.endpoint); result < 0) return result;
-  if (stream) {
-    if (is_under_way(socket)) return finish_connect(socket, begun, -EALREADY);
-    if (state.in[socket].flags.load(std::memory_order_relaxed) & kConnectDue) return outcome(socket);
-    if (status & (kListening | kConnected)) return -EISCONN;
-  }
-  if (const int result = destination(socket, request.endpoint); result < 0) return result;
-  const int result = call(request);
-  if (!stream) redirect_what_is_kept_back(socket, result == 0 ? state.names[socket].remote : Endpoint{});
-  if (result < 0 || !stream) return result;
-  return finish_connect(socket, begun, -EINPROGRESS);
+  if (is_stream(socket)) return connect_stream(socket, begun, address, length);
+  const int result = connect_datagram(socket, address, length);
+  if (result < 0) take_any_port(socket);  // one that fails has it too
+  return result;
 }
 
 int shutdown(uint32_t socket, int how) {
@@ -234,6 +246,7 @@ int local_name(uint32_t socket, sockaddr* address, socklen_t* length) {
 int remote_name(uint32_t socket, sockaddr* address, socklen_t* length) {
   if (address == nullptr || length == nullptr) return -EFAULT;
   if ((status_of(socket) & (kConnected | kOver)) != kConnected) return -ENOTCONN;
+  if (state.names[socket].remote.port == 0) return -ENOTCONN;  // of datagrams, with a whole host
   to_sockaddr(state.names[socket].remote, state.names[socket].v6, address, length);
   return 0;
 }

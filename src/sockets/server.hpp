@@ -24,7 +24,7 @@ namespace skerry::sockets {
 // once.
 struct DatagramOut {
   uint32_t socket = kNoSocket;
-  Endpoint to;       // port 0: the connected peer
+  Endpoint to;       // Endpoint{}: the connected peer
   IpAddress source;  // unspecified: the socket's own
   stack::DatagramRules rules;
   ConstBytes payload[2];

@@ -189,7 +189,7 @@ enum DescriptionFlag : uint32_t {
 // wrap.
 struct DatagramHeader {
   uint32_t payload_bytes = 0;  // 0 to 65507
-  uint16_t peer_port = 0;      // rx: who sent it; tx: to whom (0: the connected peer)
+  uint16_t peer_port = 0;      // rx: who sent it; tx: to whom (0 at no address: the connected peer)
   // rx: what it came with; tx: what it leaves with (ttl 0: the default).
   uint8_t ttl = 0;
   uint8_t type_of_service = 0;

@@ -107,9 +107,13 @@ int Udp::score(const Socket& socket, const Endpoint& local, const Endpoint& remo
     if (socket.local.address != local.address) return 0;
     score += 1;
   }
-  if (socket.remote.port != 0) {
-    if (socket.remote != remote) return 0;
+  if (socket.is_connected()) {
+    if (socket.remote.address != remote.address) return 0;
     score += 2;
+  }
+  if (socket.remote.port != 0) {
+    if (socket.remote.port != remote.port) return 0;
+    score += 1;
   }
   return score;
 }
@@ -125,7 +129,7 @@ std::optional<SocketId> Udp::match(const Endpoint& local, const Endpoint& remote
       best = id;
       equals = 1;
     } else if (its_score == best_score && its_score > 0 && sockets_[id].reuse_port &&
-               sockets_[*best].reuse_port && sockets_[id].remote.port == 0) {
+               sockets_[*best].reuse_port && !sockets_[id].is_connected()) {
       // Reservoir choice driven by the sender: each of n equals is chosen for one sender in n.
       const uint32_t sender = load_be32(&remote.address.bytes[12]) + (uint32_t{remote.port} << 16) + ++equals;
       if ((sender * 0x9e3779b1u >> 16) % equals == 0) best = id;

@@ -35,8 +35,9 @@ class Udp {
   // Binds to any port of the socket's address unless it is bound; others may reuse it as they may one that
   // was bound. EADDRINUSE: none is free.
   int take_port(SocketId id, bool reuse_address = false, bool reuse_port = false);
-  // From now on only datagrams from `remote` come in, and its errors do. Binds first if need be; a socket
-  // without an address of its own takes `source`. EADDRINUSE: no port is free.
+  // From now on only datagrams from `remote` come in, and its errors do; with port 0, from each of its ports.
+  // Binds first if need be; a socket without an address of its own takes `source`. EADDRINUSE: no port is
+  // free.
   int connect(SocketId id, const Endpoint& remote, const IpAddress& source, bool reuse_address = false,
               bool reuse_port = false);
   // Undoes connect; an address that came from connect goes, and so does a port that nobody asked for.
@@ -44,7 +45,7 @@ class Udp {
   void close(SocketId id);
 
   bool is_bound(SocketId id) const { return sockets_[id].local.port != 0; }
-  bool is_connected(SocketId id) const { return sockets_[id].remote.port != 0; }
+  bool is_connected(SocketId id) const { return sockets_[id].is_connected(); }
   const Endpoint& local(SocketId id) const { return sockets_[id].local; }
   const Endpoint& remote(SocketId id) const { return sockets_[id].remote; }
 
@@ -64,12 +65,14 @@ class Udp {
 
   struct Socket {
     Endpoint local;   // port 0: not bound
-    Endpoint remote;  // port 0: not connected
+    Endpoint remote;  // unspecified address: not connected; port 0: with all ports there
     SocketId next = kNone;
     bool reuse_address = false;
     bool reuse_port = false;
     bool address_from_connect = false;
     bool port_was_picked = false;
+
+    bool is_connected() const { return !remote.address.is_unspecified(); }
   };
 
   static int score(const Socket& socket, const Endpoint& local, const Endpoint& remote);

@@ -100,14 +100,14 @@ class UdpSender {
  public:
   UdpSender(I& ip, Udp& udp) : ip_(ip), udp_(udp) {}
 
-  // Sends a datagram whose payload lies in two pieces, as in a ring. `to` with port 0 means the connected
-  // peer; `source` that is not unspecified takes the place of the socket's address. Binds the socket if need
-  // be. What is longer than the path takes is cut. 0 or an errno value; EAGAIN: not now, in a later breath;
-  // EMSGSIZE: one packet does not hold it, and it is to stay whole, or no packet does; EINVAL: `source` is
-  // not ours; EPERM: a rule of the filter refuses it.
+  // Sends a datagram whose payload lies in two pieces, as in a ring. `to` that is nowhere means the
+  // connected peer; `source` that is not unspecified takes the place of the socket's address. Binds the
+  // socket if need be. What is longer than the path takes is cut. 0 or an errno value; EAGAIN: not now, in a
+  // later breath; EMSGSIZE: one packet does not hold it, and it is to stay whole, or no packet does; EINVAL:
+  // `source` is not ours; EPERM: a rule of the filter refuses it.
   int send(TimeNs now, SocketId id, Endpoint to, IpAddress source, const DatagramRules& rules,
            ConstBytes first, ConstBytes second) {
-    if (to.port == 0) {
+    if (to.port == 0 && to.address.is_unspecified()) {
       if (!udp_.is_connected(id)) return EDESTADDRREQ;
       to = udp_.remote(id);
     }

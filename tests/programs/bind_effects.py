@@ -4,6 +4,7 @@ Linux.
 Run by options_test.py on both. Nothing here is about time: what shall not be there yet is looked at when something later is.
 """
 
+import ctypes
 import itertools
 import select
 import socket
@@ -55,6 +56,40 @@ def who_may_bind_to_a_port_that_nobody_asked_for():
                 take(one)
                 seen += {None: ".", "EADDRINUSE": "U"}[attempt(other.bind, ("127.0.0.1", one.getsockname()[1]))]
         yield seen
+
+
+def what_was_a_connection_listens_where_it_was_bound():
+    """Its port is given back and its address is not, but by a bind() that fails."""
+    near, far = accepted(())
+    refused, in_vain = socket.socket(), socket.socket()
+    for one in refused, in_vain:
+        one.bind(("127.0.0.1", 0))
+        yield attempt(one.connect, ("127.0.0.1", 1))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield attempt(in_vain.bind, taken.getsockname())
+    ctypes.CDLL(None).connect(near.fileno(), bytes(16), 16)
+    for one in near, refused, in_vain:
+        one.listen(5)
+        where, port = one.getsockname()
+        yield where, [attempt(socket.socket().connect, (to, port)) for to in ("127.0.0.1", "127.0.0.2")]
+
+
+def a_port_of_ipv6_alone_is_free_for_ipv4():
+    with make(socket.SOCK_DGRAM, (), ("::", 1)) as one, make(socket.SOCK_DGRAM, ()) as other:
+        yield attempt(one.sendto, b"x", ("::ffff:127.0.0.1", 9))
+        port = one.getsockname()[1]
+        yield port != 0, attempt(other.bind, ("0.0.0.0", port))
+
+
+def who_is_connected_to_port_0_hears_one_host():
+    one, other, third = (make(socket.SOCK_DGRAM, ()) for _ in range(3))
+    for each, where in ((one, "0.0.0.0"), (other, "127.0.0.1"), (third, "127.0.0.2")):
+        each.bind((where, 0))
+    one.settimeout(20)
+    one.connect(("127.0.0.1", 0))
+    here = "127.0.0.1", one.getsockname()[1]
+    yield one.getsockname()[0], attempt(one.getpeername)
+    yield other.sendto(b"heard", here), third.sendto(b"unheard", here), other.sendto(b"too", here), one.recv(100), one.recv(100)
 
 
 def accepted(way):

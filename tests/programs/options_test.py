@@ -46,7 +46,7 @@ class Options(Compared):
         self.compare("ancillary_effects.py", 9, 20)
 
     def test_let_bind_who_may_on_linux(self):
-        self.compare("bind_effects.py", 5, 100)
+        self.compare("bind_effects.py", 8, 100)
 
     def test_keep_back_and_linger_as_on_linux(self):
         self.compare("kept_back_effects.py", 4, 20)

@@ -2,6 +2,7 @@
 // kernel and the client.
 #pragma once
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <unistd.h>
@@ -25,6 +26,13 @@ inline sockaddr_in loopback(uint16_t port) {
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   return address;
+}
+inline sockaddr_in6 mapped(uint16_t port, const char* address = "::ffff:127.0.0.1") {
+  sockaddr_in6 name{};
+  name.sin6_family = AF_INET6;
+  name.sin6_port = htons(port);
+  ::inet_pton(AF_INET6, address, &name.sin6_addr);
+  return name;
 }
 inline const sockaddr* as_sockaddr(const sockaddr_in& address) {
   return reinterpret_cast<const sockaddr*>(&address);

@@ -87,6 +87,30 @@ TEST_P(ConnectTest, SecondConnectIsRefused) {
   os->close(b);
 }
 
+// __inet_stream_connect().
+TEST_P(ConnectTest, WhatASocketIsCountsBeforeWhatTheAddressSays) {
+  uint16_t port = 0;
+  const int listening = listener(port), one = connect_to(port);
+  const int fresh = os->socket(AF_INET, SOCK_STREAM);
+  const sockaddr_in to = loopback(port);
+  sockaddr_in stranger = to;
+  stranger.sin_family = 77;
+  for (const int fd : {listening, one}) {
+    EXPECT_EQ(os->connect(fd, as_sockaddr(to), 8), -EISCONN);
+    EXPECT_EQ(os->connect(fd, as_sockaddr(stranger), sizeof stranger), -EISCONN);
+    EXPECT_EQ(os->connect(fd, as_sockaddr(to), 1), -EINVAL);
+  }
+  EXPECT_EQ(os->connect(fresh, as_sockaddr(to), 8), -EINVAL);
+  EXPECT_EQ(os->connect(fresh, as_sockaddr(stranger), sizeof stranger), -EAFNOSUPPORT);
+  if (is_client()) {
+    const int silent = connect_to(FakeStack::kSilentPort, SOCK_NONBLOCK);
+    EXPECT_EQ(os->connect(silent, as_sockaddr(to), 8), -EALREADY);
+    EXPECT_EQ(os->connect(silent, as_sockaddr(stranger), sizeof stranger), -EALREADY);
+    os->close(silent);
+  }
+  for (const int fd : {listening, one, fresh}) os->close(fd);
+}
+
 TEST_P(ConnectTest, SixSocketShowsMappedAddresses) {
   const int listening = os->socket(AF_INET6, SOCK_STREAM);
   sockaddr_in6 any{};

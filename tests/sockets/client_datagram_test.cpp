@@ -1,5 +1,4 @@
 // Datagrams as programs see them: every test runs on both.
-#include <arpa/inet.h>
 #include <sys/ioctl.h>
 
 #include <utility>
@@ -142,14 +141,6 @@ TEST_P(DatagramTest, PollSeesThem) {
   EXPECT_EQ(wait_for(b, POLLOUT), POLLOUT);
   send_to(a, b_port, "x");
   EXPECT_EQ(wait_for(b, POLLIN), POLLIN);
-}
-
-sockaddr_in6 mapped(uint16_t port, const char* address = "::ffff:127.0.0.1") {
-  sockaddr_in6 name{};
-  name.sin6_family = AF_INET6;
-  name.sin6_port = htons(port);
-  ::inet_pton(AF_INET6, address, &name.sin6_addr);
-  return name;
 }
 
 // ipv6(7): such a socket is for IPv6 alone.

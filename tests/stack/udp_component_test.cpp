@@ -82,6 +82,17 @@ TEST_F(UdpComponentTest, SendsFromTwoPieces) {
   EXPECT_EQ(Packet(datagram.begin(), datagram.end()), udp_datagram(kOurs, kPeer, 7, 9, bytes_of("hello")));
 }
 
+TEST_F(UdpComponentTest, Port0IsAPortToSendTo) {
+  ASSERT_EQ(udp_.connect(0, {IpAddress::v4(kPeer), 0}, IpAddress::v4(kOurs)), 0);
+  ASSERT_EQ(send(0, udp_.remote(0), bytes_of("one")), 0);
+  ASSERT_EQ(send(0, {}, bytes_of("two")), 0);
+  breathe_all();
+  const auto seen = peer_receives();
+  ASSERT_EQ(seen.size(), 2u);
+  for (const auto& packet : seen)
+    EXPECT_EQ(UdpHeader::parse(packet.payload().subspan(20))->destination_port, 0);
+}
+
 TEST_F(UdpComponentTest, SendErrors) {
   EXPECT_EQ(send(0, {}, bytes_of("x")), EDESTADDRREQ);
   EXPECT_EQ(send(0, peer_endpoint_, Packet(65508)), EMSGSIZE);

@@ -64,6 +64,23 @@ TEST_F(UdpTest, AConnectedSocketHearsOnlyItsPeer) {
   EXPECT_EQ(udp_.match({kOne, 53}, kStranger), 1u);
 }
 
+TEST_F(UdpTest, WhoIsConnectedToPort0HearsAllPortsOfThatAddress) {  // Linux compute_score()
+  ASSERT_EQ(udp_.connect(0, {kRemote.address, 0}, kOne), 0);
+  EXPECT_TRUE(udp_.is_connected(0));
+  const Endpoint local = udp_.local(0);
+  EXPECT_EQ(udp_.match(local, kRemote), 0u);
+  EXPECT_EQ(udp_.match(local, {kRemote.address, 5001}), 0u);
+  EXPECT_FALSE(udp_.match(local, kStranger));
+  udp_.disconnect(0);
+  EXPECT_FALSE(udp_.is_connected(0));
+  for (SocketId id = 1; id < 4; ++id) ASSERT_EQ(bind(id, kAny, 53, true), 0);
+  ASSERT_EQ(udp_.connect(1, kRemote, kOne), 0);
+  ASSERT_EQ(udp_.connect(2, {kRemote.address, 0}, kOne), 0);
+  EXPECT_EQ(udp_.match({kOne, 53}, kRemote), 1u) << "one port before any";
+  EXPECT_EQ(udp_.match({kOne, 53}, {kRemote.address, 5001}), 2u);
+  EXPECT_EQ(udp_.match({kOne, 53}, kStranger), 3u);
+}
+
 TEST_F(UdpTest, ReconnectingTakesTheNewSource) {
   ASSERT_EQ(udp_.connect(0, kRemote, kOne), 0);
   ASSERT_EQ(udp_.connect(0, kStranger, kTwo), 0);
