@@ -291,6 +291,9 @@ int main(int count, char** words) {
   ::signal(SIGPIPE, SIG_IGN);
   connect_as_allowed(internet(words[2], words[3]));
   if (std::strcmp(words[1], "scribble") == 0 && count == 5) {
+    // A datagram, which is refused: so that the words which call the stack are among the pages too.
+    const sockaddr_in to = internet(words[2], words[3]);
+    ::sendto(::socket(AF_INET, SOCK_DGRAM, 0), "x", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
     scribble(std::strtoull(words[4], nullptr, 10));
     return 0;
   }
