@@ -35,6 +35,21 @@ def does_not_wait_for_ever():
         return attempt(one.connect, ("127.0.0.1", NOBODY_ANSWERS)), attempt(one.connect, ("127.0.0.1", NOBODY_ANSWERS)), says(one, ALL)
 
 
+def ourselves_answer_at_once(listens):
+    seen = []
+    for _ in range(50):
+        with socket.socket() as listener, socket.socket() as one:
+            listener.bind(("127.0.0.1", 0))
+            if listens:
+                listener.listen(1)
+            listener.setblocking(False)
+            one.setblocking(False)
+            first = attempt(one.connect, listener.getsockname())
+            told = says(one, ALL, 0), says(listener, ALL, 0)
+            seen.append((first, told, attempt(one.connect, listener.getsockname())))
+    return sorted(set(seen))
+
+
 def an_epoll_set_tells():
     with socket.socket() as one, select.epoll() as epoll:
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
@@ -48,6 +63,8 @@ def an_epoll_set_tells():
 ATTEMPTS = {
     "refused": lambda: ends(NOBODY_LISTENS, True),
     "refused, not waited for": lambda: ends(NOBODY_LISTENS, False),
+    "refused by ourselves": lambda: ourselves_answer_at_once(False),
+    "accepted by ourselves": lambda: ourselves_answer_at_once(True),
     "timed out": lambda: ends(NOBODY_ANSWERS, True),
     "timed out, not waited for": lambda: ends(NOBODY_ANSWERS, False),
     "timed out by the user": lambda: ends(NOBODY_ANSWERS, True, [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 500)]),

@@ -109,7 +109,7 @@ class Connects(Compared):
     def test_fail_as_on_linux(self):
         rules = self.folder / "rules.nft"
         rules.write_text(DROP_PORT_9)
-        self.compare("connect_outcomes.py", 7, 7, prepare=("nft", "-f", rules), options=("--filter", str(rules)))
+        self.compare("connect_outcomes.py", 9, 9, prepare=("nft", "-f", rules), options=("--filter", str(rules)))
 
 
 if __name__ == "__main__":
