@@ -152,8 +152,6 @@ class Server {
   int32_t disconnect(TimeNs now, uint32_t id);
   void disconnect_stream(TimeNs now, uint32_t id);
   int32_t shutdown(TimeNs now, const Call& request);
-  void set_options(TimeNs now, const Call& request);
-  void tell_if_enough(uint32_t id, uint32_t receive_low);
   void info(TimeNs now, Call& request) const;
   bool is_held(uint32_t id) const;
   bool waits_in_queue(const Socket& socket) const;
@@ -163,6 +161,11 @@ class Server {
   void abandon_queue(TimeNs now, uint32_t listener);
   void free_index(uint32_t id);
   void sweep(TimeNs now);
+
+  // options.cpp
+  void set_options(TimeNs now, const Call& request);
+  void set_stream_options(TimeNs now, const Call& request);
+  void tell_if_enough(uint32_t id, uint32_t receive_low);
 
   // datagrams.cpp
   uint32_t counted_bytes(uint32_t id, uint32_t at, uint32_t end) const;
