@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filter_kernel import IFF_NO_PI, IFF_TAP, SKIPPED, TUNSETIFF, command, must
+from filter_kernel import IFF_NO_PI, IFF_TAP, SKIPPED, TUNSETIFF, command, listing, must
 from filter_link_kernel import LinkComparison
 from filter_link_rules import BridgeRules, PORTS, bridged
 
@@ -84,10 +84,7 @@ class BridgeKernel:
         return left
 
     def result(self):
-        _, output, errors = command(["nft", "-j", "list", "ruleset"])
-        if not output:
-            raise SystemExit(f"nft cannot list: {errors}")
-        return json.loads(output)["nftables"]
+        return listing()
 
 
 class BridgeComparison(LinkComparison):
@@ -140,7 +137,7 @@ def main():
     folder = chosen.folder or tempfile.mkdtemp(prefix="skerry-filter-")
     comparison = BridgeComparison(chosen.bench_switch, BridgeKernel(), folder)
     for seed in range(chosen.seed, chosen.seed + chosen.rulesets):
-        comparison.ruleset(seed, chosen.packets)
+        comparison.attempt(comparison.ruleset, seed, chosen.packets)
     print(json.dumps(comparison.counts))
 
 

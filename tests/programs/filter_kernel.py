@@ -14,6 +14,7 @@ import json
 import os
 import random
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -74,6 +75,20 @@ def must(*words):
     code, _, errors = command(words)
     if code:
         raise SystemExit(f"{' '.join(words)}: {errors.strip()}")
+
+
+class NftAborts(Exception):
+    """nft 1.0.6 meets an assertion of its own where it lists some rules that it has loaded."""
+
+
+def listing():
+    """The kernel's rules, with what they have counted."""
+    code, output, errors = command(["nft", "-j", "list", "ruleset"])
+    if code == -signal.SIGABRT:
+        raise NftAborts(errors)
+    if not output:
+        raise SystemExit(f"nft cannot list: {errors}")
+    return json.loads(output)["nftables"]
 
 
 class Kernel:
@@ -145,10 +160,7 @@ class Kernel:
             os.write(self.tap, each)
 
     def result(self):
-        _, output, errors = command(["nft", "-j", "list", "ruleset"])
-        if not output:
-            raise SystemExit(f"nft cannot list: {errors}")
-        return json.loads(output)["nftables"]
+        return listing()
 
 
 def passed(listing, name):
@@ -231,6 +243,15 @@ class Comparison:
 
     def differs(self, what):
         raise SystemExit(f"DIFFERENCE: {what}\nthe rules and packets are in {self.folder}")
+
+    def attempt(self, compare, *arguments):
+        """compare(), which counts nothing where nft does not say what the kernel has counted."""
+        before = self.counts.copy()
+        try:
+            compare(*arguments)
+        except NftAborts:
+            self.counts = before
+            self.counts["rulesets that nft does not list"] += 1
 
     def engine(self):
         return command([self.skerry, "filter", "test", f"{self.folder}/rules.nft", "--pcap", f"{self.folder}/packets.pcap", "--json"])
@@ -344,7 +365,7 @@ def main():
     folder = chosen.folder or tempfile.mkdtemp(prefix="skerry-filter-")
     comparison = Comparison(chosen.skerry, Kernel(), folder)
     for seed in range(chosen.seed, chosen.seed + chosen.rulesets):
-        comparison.ruleset(seed, chosen.packets)
+        comparison.attempt(comparison.ruleset, seed, chosen.packets)
     comparison.symmetric(chosen.seed, 1000)
     if chosen.connections and not comparison.kernel.tracks_as_we_do():
         chosen.connections = 0

@@ -72,7 +72,8 @@ class TheKernel(unittest.TestCase):
     def test_translates_as_we_do(self):
         counts = self.compared(NAT_WORKER, "skerry", self.TRANSLATIONS)
         self.enough_were_compared(counts, self.TRANSLATIONS)
-        self.assertLessEqual(counts.get("drawn ports", 0), counts["rulesets"] * .4, counts)
+        # After a port that both draw a ruleset is over, which more packets make likelier.
+        self.assertLessEqual(counts.get("drawn ports", 0), counts["rulesets"] * (1 - .6 ** (self.PACKETS / 300)), counts)
         self.assertGreaterEqual(counts["of IPv6"], self.TRANSLATIONS * .1, counts)
         self.assertGreaterEqual(counts["translated"], counts["packets"] * .1, counts)
         self.assertGreaterEqual(counts["counters of rules"], counts["rulesets"], counts)

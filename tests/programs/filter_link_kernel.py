@@ -189,13 +189,13 @@ def main():
     for seed in range(chosen.seed, chosen.seed + chosen.rulesets):
         kind = seed % 5
         if kind == 0:
-            comparison.arp_in(seed, chosen.packets)
+            comparison.attempt(comparison.arp_in, seed, chosen.packets)
         elif kind == 1:
-            comparison.arp_out(seed, min(chosen.packets, 100))
+            comparison.attempt(comparison.arp_out, seed, min(chosen.packets, 100))
         elif kind == 2 and "egress" in kernel.hooks:
-            comparison.link(seed, chosen.packets, "egress")
+            comparison.attempt(comparison.link, seed, chosen.packets, "egress")
         else:
-            comparison.link(seed, chosen.packets, "ingress")
+            comparison.attempt(comparison.link, seed, chosen.packets, "ingress")
     print(json.dumps(comparison.counts))
 
 
