@@ -66,7 +66,7 @@ struct Joined {
   Fd text;
   size_t file_lines = SIZE_MAX;
 };
-Result<Joined> join(const std::string& file, const std::string& allow_rules) {
+Result<Joined> join(const std::string& file, const std::string& allow_rules, const RulesPlace& place) {
   Joined joined;
   std::string text;
   if (!file.empty() || allow_rules.empty()) {
@@ -74,8 +74,12 @@ Result<Joined> join(const std::string& file, const std::string& allow_rules) {
     if (!opened) return opened.error();
     joined.text = std::move(*opened);
     if (allow_rules.empty()) return joined;
+    // Once: of a pipe nothing is left for a second time.
     Result<std::string> read = read_all(joined.text, file);
     if (!read) return read.error();
+    // By itself first, so that nobody reads of mistakes in what he did not write.
+    const Result<CompiledRules> alone = compile_text(*read, file, Complaints::printed, place);
+    if (!alone) return alone.error();
     text = std::move(*read) + "\n";
   }
   // Whoever added a rule to it would open it.
@@ -209,12 +213,7 @@ RulesPlace place_at_switch(const supervisor::Plan& plan, const std::string& netw
 
 Result<CompiledRules> compile_rules(const std::string& path, const std::string& allow_rules,
                                     const RulesPlace& place) {
-  // By itself first, so that nobody reads of mistakes in what he did not write.
-  if (!path.empty() && path != "-" && !allow_rules.empty()) {
-    Result<CompiledRules> alone = compile_rules(path);
-    if (!alone) return alone;
-  }
-  const Result<Joined> joined = join(path, allow_rules);
+  const Result<Joined> joined = join(path, allow_rules, place);
   if (!joined) return joined.error();
   Result<CompiledRules> rules =
       compile(joined->text, path.empty() ? "the allow-list" : path, Complaints::printed, place);

@@ -103,6 +103,22 @@ TEST_F(Run, TheProgramEndsWithItsNetwork) {
   EXPECT_EQ(ended.err, "skerry run: the network \"default\" has ended, and with it prog\n");
 }
 
+// A pipe can be read once, and what the list's rules stand behind must be in the result.
+TEST_F(Run, RulesFromAPipeHoldBesideAnAllowList) {
+  const FakeSupervisor net("default", launching("exit 0\n"));
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  Fd read_end(ends[0]), write_end(ends[1]);
+  const std::string rules =
+      "table ip mine {\n chain c {\n  type filter hook input priority 0;\n  tcp dport 80 drop\n }\n}\n";
+  ASSERT_EQ(::write(write_end.get(), rules.data(), rules.size()), static_cast<ssize_t>(rules.size()));
+  write_end.reset();
+  const std::string pipe = "/dev/fd/" + std::to_string(read_end.get());
+  const Ended ended = skerry({"run", "--filter", pipe, "--allow", "10.9.8.7:80", "--", "true"});
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_THAT(request_.filter_lines, testing::Contains(4U)) << "where the file's only rule stands";
+}
+
 TEST_F(Run, ARefusalIsOneSentence) {
   const FakeSupervisor net(
       "default", {{Command::run, [](const Request&) {
