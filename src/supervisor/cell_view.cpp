@@ -42,6 +42,15 @@ Result<void> empty_run_directories() {
   return {};
 }
 
+// Where a path leads, also by links to what is not there, at which weakly_canonical() ends.
+fs::path end_of_links(fs::path path) {
+  constexpr int kMostLinks = 40;  // as Linux follows
+  std::error_code ignored;
+  for (int links = 0; links < kMostLinks && fs::is_symlink(path, ignored); ++links)
+    path = path.parent_path() / fs::read_symlink(path, ignored);
+  return fs::weakly_canonical(path, ignored);
+}
+
 // Puts a text where a program looks for it. The place may be a link into the /run that has just become empty.
 Result<void> place_text(const std::string& path, const std::string& text) {
   const std::string source = "/run/skerry" + path;
@@ -49,7 +58,7 @@ Result<void> place_text(const std::string& path, const std::string& text) {
   fs::create_directories(fs::path(source).parent_path(), ignored);
   if (!(std::ofstream(source) << text)) return Error{"cannot write " + path + " for the cell"};
   ::chmod(source.c_str(), 0644);
-  const fs::path target = fs::weakly_canonical(path, ignored);
+  const fs::path target = end_of_links(path);
   if (!exists(target.string()) && lies_in(target.string(), "/run")) {
     fs::create_directories(target.parent_path(), ignored);
     fs::copy_file(source, target, ignored);
@@ -116,6 +125,10 @@ Result<void> make_view(const CellView& view) {
   if (done) done = hide_sockets(view);
   if (done) done = place_text("/etc/hosts", hosts);
   if (done) done = place_text("/etc/resolv.conf", resolver);
+  if (done && !view.resolver.empty() && !exists("/etc/resolv.conf"))
+    done = Error{
+        "the host has no /etc/resolv.conf, in whose place the cell's would name the program's resolver: make "
+        "one, an empty one will do"};
   if (done) done = put_back(*shares);
   // After the shares, because one of them may hold such a directory.
   for (const std::string& path : view.hidden_directories) {
