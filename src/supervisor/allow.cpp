@@ -117,8 +117,8 @@ std::string allow_defect(const Program& program, const Network& network,
                                        : "add \"host\" to joins, or leave the name out");
   if (program.name_servers.empty())
     return fmt::format(
-        "nobody can be asked for \"{}\", because /etc/resolv.conf names no server: name one as "
-        "resolver, 9.9.9.9 for one",
+        "nobody can be asked for \"{}\", because /etc/resolv.conf names no server that can be asked: name "
+        "one as resolver, 9.9.9.9 for one",
         asked->name);
   return "";
 }

@@ -2,9 +2,11 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <sstream>
@@ -19,6 +21,7 @@ constexpr uint16_t kDnsPort = 53;
 
 struct Server {
   std::string address;
+  std::string zone;  // RFC 4007: the interface that an address of a link belongs to; empty: of no link
   uint16_t port = kDnsPort;
   int family = AF_INET;
 };
@@ -26,6 +29,12 @@ struct Server {
 bool is_address(int family, const std::string& text) {
   in6_addr unused;  // room for either
   return ::inet_pton(family, text.c_str(), &unused) == 1;
+}
+
+bool is_zone(const std::string& text) {
+  return !text.empty() && text.size() < IFNAMSIZ && std::all_of(text.begin(), text.end(), [](char c) {
+    return c > ' ' && c < 0x7f && c != '/' && c != ':' && c != '%' && c != ']';
+  });
 }
 
 std::optional<Server> read_server(std::string_view text) {
@@ -49,6 +58,11 @@ std::optional<Server> read_server(std::string_view text) {
     server.port = static_cast<uint16_t>(*number);
   }
   server.family = server.address.find(':') == std::string::npos ? AF_INET : AF_INET6;
+  if (const size_t percent = server.address.find('%'); percent != std::string::npos) {
+    server.zone = server.address.substr(percent + 1);
+    server.address.resize(percent);
+    if (server.family != AF_INET6 || !is_zone(server.zone)) return std::nullopt;
+  }
   if (!is_address(server.family, server.address)) return std::nullopt;
   return server;
 }
@@ -61,7 +75,8 @@ Result<std::string> parse_name_server(std::string_view text) {
     return Error{
         fmt::format("\"{}\" is no name server's address: write one as 9.9.9.9 or 127.0.0.1:5353", text)};
   if (server->family == AF_INET) return fmt::format("{}:{}", server->address, server->port);
-  return fmt::format("[{}]:{}", server->address, server->port);
+  return fmt::format("[{}{}{}]:{}", server->address, server->zone.empty() ? "" : "%", server->zone,
+                     server->port);
 }
 
 std::vector<std::string> name_servers_in(const std::string& resolv_conf) {
@@ -101,6 +116,10 @@ Result<Fd> open_name_server(const std::string& text) {
   v4.sin_family = AF_INET;
   v6.sin6_family = AF_INET6;
   v4.sin_port = v6.sin6_port = htons(server->port);
+  if (!server->zone.empty()) {
+    v6.sin6_scope_id = ::if_nametoindex(server->zone.c_str());
+    if (v6.sin6_scope_id == 0) v6.sin6_scope_id = parse_number(server->zone, UINT32_MAX).value_or(0);
+  }
   const bool is_v4 = server->family == AF_INET;
   ::inet_pton(server->family, server->address.c_str(),
               is_v4 ? static_cast<void*>(&v4.sin_addr) : static_cast<void*>(&v6.sin6_addr));

@@ -15,8 +15,8 @@ namespace skerry::supervisor {
 
 inline constexpr size_t kMaxNameServers = 3;  // resolv.conf(5)
 
-// "9.9.9.9", "127.0.0.1:5353", "2620:fe::fe", "[::1]:5353"; the port is 53 unless it says so. Returns the
-// form with a port. Errors: one sentence.
+// "9.9.9.9", "127.0.0.1:5353", "2620:fe::fe", "[::1]:5353", "fe80::1%wlan0"; the port is 53 unless it says
+// so. Returns the form with a port. Errors: one sentence.
 Result<std::string> parse_name_server(std::string_view text);
 
 // What a resolv.conf(5) names, in that form.

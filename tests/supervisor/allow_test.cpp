@@ -1,21 +1,14 @@
-// Allow-lists and name servers as people write them, and what becomes of them in a plan.
+// Allow-lists as people write them, and what becomes of them in a plan.
 #include "supervisor/allow.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cerrno>
 
 #include <map>
 
 #include "fake_machine.hpp"
 #include "supervisor/address_text.hpp"
 #include "supervisor/attach.hpp"
-#include "supervisor/name_server.hpp"
 #include "supervisor/rights.hpp"
 
 namespace skerry::supervisor {
@@ -70,58 +63,6 @@ TEST(Allow, WhatIsNoneIsToldInOneSentence) {
     EXPECT_THAT(parsed.error().message, HasSubstr(why));
     EXPECT_THAT(parsed.error().message, Not(HasSubstr("\n")));
   }
-}
-
-TEST(NameServer, IsAnAddressWithOrWithoutAPort) {
-  const auto parsed = [](std::string_view text) {
-    const Result<std::string> server = parse_name_server(text);
-    return server ? *server : "none";
-  };
-  EXPECT_EQ(parsed("9.9.9.9"), "9.9.9.9:53");
-  EXPECT_EQ(parsed("127.0.0.1:5353"), "127.0.0.1:5353");
-  EXPECT_EQ(parsed("2620:fe::fe"), "[2620:fe::fe]:53");
-  EXPECT_EQ(parsed("[::1]:5353"), "[::1]:5353");
-  EXPECT_EQ(parsed("2620:fe::"), "[2620:fe::]:53");
-  for (const char* wrong :
-       {"", "quad9", "9.9.9", "9.9.9.9:", "9.9.9.9:0", "9.9.9.9:x", "[::1]", "[9.9.9.9", ":53"})
-    EXPECT_EQ(parsed(wrong), "none") << wrong;
-  EXPECT_THAT(
-      name_servers_in("# nameserver 1.1.1.1\nsearch example.org\nnameserver 127.0.0.53\n"
-                      "nameserver fe80::1%eth0\nnameserver\t::1\nnameserver 8.8.8.8\nnameserver 9.9.9.9\n"),
-      ElementsAre("127.0.0.53:53", "[::1]:53", "8.8.8.8:53"));
-}
-
-TEST(Hosts, AreReadByName) {
-  const auto known = hosts_in(
-      "127.0.0.1\tlocalhost NAS.home\n# 10.0.0.1 no\n::1 localhost\n0.0.0.0 ads.example\n10.0.0.2 nas.home # "
-      "it\nbad x\n\n");
-  EXPECT_THAT(known, testing::UnorderedElementsAre(testing::Pair("localhost", 0x7f000001u),
-                                                   testing::Pair("nas.home", 0x7f000001u),
-                                                   testing::Pair("nas.home", 0x0a000002u)));
-}
-
-TEST(NameServer, WithoutAWayThereItsSocketLeadsNowhere) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) ::_exit(99);
-    for (const char* server : {"9.9.9.9:53", "127.0.0.1:53", "[2620:fe::fe]:53"}) {
-      const Result<Fd> socket = open_name_server(server);
-      if (!socket || ::send(socket->get(), "x", 1, MSG_DONTWAIT) >= 0 || errno != ENOTCONN) ::_exit(1);
-    }
-    ::_exit(0);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(WEXITSTATUS(status), 0) << "99: no namespaces here";
-}
-
-TEST(NameServer, ASocketHearsItsServerAlone) {
-  const Result<Fd> socket = open_name_server("127.0.0.1:5353");
-  ASSERT_TRUE(socket) << socket.error().message;
-  sockaddr_storage peer{};
-  socklen_t length = sizeof peer;
-  EXPECT_EQ(::getpeername(socket->get(), reinterpret_cast<sockaddr*>(&peer), &length), 0)
-      << "it is connected";
 }
 
 Plan lan(Uplink uplink = Uplink::user) {
@@ -235,7 +176,7 @@ TEST(AllowList, ThatCannotBeKeptIsRefused) {
   EXPECT_THAT(defect(inside, Uplink::user), HasSubstr("add \"host\" to joins"));
   Program without = program("curl", {"api.example.org:443"});
   without.name_servers.clear();
-  EXPECT_THAT(defect(without, Uplink::user), HasSubstr("/etc/resolv.conf names no server"));
+  EXPECT_THAT(defect(without, Uplink::user), HasSubstr("/etc/resolv.conf names no server that can be asked"));
   Program much = program("curl");
   much.allow.assign(65, allow("1.2.3.4:5"));
   EXPECT_THAT(defect(much, Uplink::user), HasSubstr("room for 64 entries"));
