@@ -1,7 +1,8 @@
 // What every command of `skerry` has: options that it adds to the command line, and an outcome.
 //
-// Exit status: 0 done, 1 it did not work, 2 the command line is wrong. `skerry run`
-// returns the program's own, 125 for a failure of ours, 126 and 127 as shells do, 128 + n after signal n.
+// Exit status: 0 done, 1 it did not work, 2 the command line is wrong. `skerry filter diff` ends as diff(1).
+// `skerry run` returns the program's own, 125 for a failure of ours, 126 and 127 as shells do, 128 + n after
+// signal n.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -18,7 +19,8 @@ inline constexpr int kRunFailed = 125, kRunNotExecutable = 126, kRunNotFound = 1
 
 struct Outcome {
   int status = 0;
-  std::string complaint;  // sentences for stderr, one a line; empty if there are none
+  std::string complaint;    // sentences for stderr, one a line; empty if there are none
+  int unwritten = kFailed;  // the status if the output cannot be written, unless the other is higher
 };
 
 inline Outcome failed(const Error& error) {

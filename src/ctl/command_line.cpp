@@ -76,13 +76,12 @@ std::pair<std::string, std::string> wrong_subcommand(const CLI::App& app,
   return {words, fmt::format("say what to do: {}", fmt::join(names, ", "))};
 }
 
-int obey(int argc, char** argv) {
+int obey(int argc, char** argv, Outcome& outcome) {
   CLI::App app("Skerry gives every program its own network stack, in its own process.", "skerry");
   app.set_version_flag("--version", "skerry " SKERRY_VERSION);
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);
   app.footer("Example: skerry run -- redis-server          (skerry COMMAND --help has more)");
-  Outcome outcome;
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   std::vector<std::string> program;
   if (!arguments.empty() && arguments.front() == "run") program = split_program(arguments);
@@ -122,8 +121,9 @@ int obey(int argc, char** argv) {
 
 int execute(int argc, char** argv) {
   int status = 0, reason = 0;
+  Outcome outcome;
   try {
-    status = obey(argc, argv);
+    status = obey(argc, argv, outcome);
     errno = 0;
     std::cout.flush();  // CLI11 writes its help there
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout) reason = errno != 0 ? errno : EIO;
@@ -135,7 +135,7 @@ int execute(int argc, char** argv) {
   }
   if (reason == 0) return status;
   complain("", fmt::format("cannot write the output: {}", std::strerror(reason)));
-  return status != 0 ? status : kFailed;
+  return std::max(status, outcome.unwritten);
 }
 
 }  // namespace skerry::ctl

@@ -24,7 +24,7 @@ struct DiffOptions {
 };
 
 Outcome trouble(const Error& error) {
-  return {kTrouble, error.message};
+  return {kTrouble, error.message, kTrouble};
 }
 
 // One of the two rulesets, by which a packet is judged.
@@ -91,7 +91,7 @@ Outcome diff(const DiffOptions& options) {
       fmt::print("{}  {}\n< {}  {}\n> {}  {}\n", number, text, from, by_old, to, by_new);
     }
   }
-  return {different > 0 ? kDifferent : 0, ""};
+  return {different > 0 ? kDifferent : 0, "", kTrouble};
 }
 
 }  // namespace
@@ -111,7 +111,10 @@ void add_filter_diff(CLI::App& filter, Outcome& outcome) {
       "rules (<) and in the new ones (>). Ends with 0 if there is none, 1 if there are some, 2 if it did not "
       "work.\n"
       "Example: skerry filter diff web.nft new.nft --pcap redis.pcapng --address 10.77.0.2");
-  command->callback([&outcome, options] { outcome = diff(*options); });
+  command->callback([&outcome, options] {
+    outcome.unwritten = kTrouble;  // before what may end in the middle of its output
+    outcome = diff(*options);
+  });
 }
 
 }  // namespace skerry::ctl

@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "ctl/capture_file.hpp"
 #include "fake_supervisor.hpp"
 #include "supervisor/rights.hpp"
 
@@ -17,6 +18,31 @@ using testing::StartsWith;
 using Answer = FakeSupervisor::Answer;
 
 class Commands : public WithCommand {};
+
+// 1 would say that there are some, of rules that nobody has compared to the end.
+TEST_F(Commands, ADifferenceThatCannotBeWrittenIsTrouble) {
+  const std::string table = "table ip t {\n chain c {\n type filter hook input priority 0; policy ";
+  std::ofstream(folder_ + "/old.nft") << table << "accept;\n}\n}\n";
+  std::ofstream(folder_ + "/new.nft") << table << "drop;\n}\n}\n";
+  const uint8_t datagram[] = {0x45, 0, 0,  28, 0, 1, 0,  0,   64, 17, 0, 0, 10, 0,
+                              0,    1, 10, 0,  0, 2, 19, 136, 0,  53, 0, 8, 0,  0};
+  // So few that they are written at the end, and so many that writing fails in the middle.
+  for (const size_t count : {1, 10'000}) {
+    const std::vector<CapturedPacket> packets(count, {0, CaptureLink::raw_ip, datagram, sizeof datagram});
+    const std::vector<uint8_t> capture = *write_pcap(packets);
+    std::ofstream(folder_ + "/p.pcap", std::ios::binary)
+        .write(reinterpret_cast<const char*>(capture.data()), static_cast<std::streamsize>(capture.size()));
+    const auto diff = [&](const std::string& to) {
+      return std::system(("cd " + folder_ +
+                          " && " SKERRY_COMMAND " filter diff old.nft new.nft --pcap p.pcap >" + to +
+                          " 2>err")
+                             .c_str());
+    };
+    EXPECT_EQ(WEXITSTATUS(diff("out")), 1);
+    EXPECT_EQ(WEXITSTATUS(diff("/dev/full")), 2) << count;
+    EXPECT_THAT(RunningCommand::read(folder_ + "/err"), HasSubstr("cannot write the output: No space"));
+  }
+}
 
 struct Wrong {
   std::vector<std::string> words;
