@@ -50,7 +50,8 @@ Result<std::vector<CapturedPacket>> read_pcap(ConstBytes file, Numbers numbers, 
   for (file = file.subspan(24); !file.empty();) {
     if (file.size() < 16) return kDamaged;
     const uint64_t seconds = numbers.u32(file.data()), fraction = numbers.u32(file.data() + 4);
-    const uint32_t captured = numbers.u32(file.data() + 8), original = numbers.u32(file.data() + 12);
+    const uint32_t captured = numbers.u32(file.data() + 8);
+    const uint32_t original = std::max(captured, numbers.u32(file.data() + 12));
     file = file.subspan(16);
     if (captured > file.size() || captured > kMostPacketBytes) return kDamaged;
     packets.push_back({seconds * kSecond + fraction * (nanoseconds ? 1 : kMicrosecond), *link,
@@ -118,7 +119,8 @@ Result<std::vector<CapturedPacket>> read_pcapng(ConstBytes file) {
       if (body.size() < 20 || numbers.u32(body.data()) >= interfaces.size()) return kDamaged;
       const CaptureInterface& interface = interfaces[numbers.u32(body.data())];
       const uint64_t stamp = uint64_t{numbers.u32(body.data() + 4)} << 32 | numbers.u32(body.data() + 8);
-      const uint32_t captured = numbers.u32(body.data() + 12), original = numbers.u32(body.data() + 16);
+      const uint32_t captured = numbers.u32(body.data() + 12);
+      const uint32_t original = std::max(captured, numbers.u32(body.data() + 16));
       if (captured > body.size() - 20) return kDamaged;
       packets.push_back(
           {to_ns(stamp, interface.resolution), interface.link, body.subspan(20, captured), original});

@@ -26,7 +26,7 @@ struct CapturedPacket {
   TimeNs at = 0;  // since 1970, or whatever the writer's clock counted from
   CaptureLink link{};
   ConstBytes bytes;             // of `file`
-  uint32_t original_bytes = 0;  // of the packet; a capture may hold fewer
+  uint32_t original_bytes = 0;  // of the packet; a capture may hold fewer, and never more
 };
 
 // In the order of the file. Errors: not a capture, damaged, or of a link type that is none of the above.
