@@ -68,7 +68,7 @@ Result<bool> NotedCapture::add(const json& row) {
   const std::vector<uint8_t> bytes = bytes_of(row.is_object() ? row.value("bytes", std::string()) : "");
   if (bytes.empty()) return false;
   const std::string note = note_of(row), hook = text_of(row, "hook");
-  const bool leaves = hook == "output" || hook == "postrouting";
+  const bool leaves = hook == "output" || hook == "postrouting" || hook == "egress";
   const TimeNs now = wall_clock();
   const auto ago =
       static_cast<TimeNs>(std::min<uint64_t>(number_of(row, "ago_ns"), static_cast<uint64_t>(now)));

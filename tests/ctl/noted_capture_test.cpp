@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "ctl/capture_file.hpp"
+#include "link/pcapng.hpp"
 
 namespace skerry::ctl {
 namespace {
@@ -48,6 +49,25 @@ TEST_F(NotedCaptureTest, HoldsThePacketAndWhatIsSaidOfIt) {
   EXPECT_GE(packets->back().at, first.at);
   EXPECT_THAT(std::string(written.begin(), written.end()),
               HasSubstr("drop at input by inet mine in handle 5, /w.nft:6"));
+}
+
+TEST_F(NotedCaptureTest, KnowsWhatLeaves) {
+  for (const auto& [hook, direction] : {std::pair{"ingress", CaptureDirection::kInbound},
+                                        {"prerouting", CaptureDirection::kInbound},
+                                        {"input", CaptureDirection::kInbound},
+                                        {"output", CaptureDirection::kOutbound},
+                                        {"postrouting", CaptureDirection::kOutbound},
+                                        {"egress", CaptureDirection::kOutbound}}) {
+    Result<NotedCapture> capture = NotedCapture::open(path_, "web.stack");
+    ASSERT_TRUE(capture);
+    ASSERT_TRUE(*capture->add({{"what", "drop"}, {"hook", hook}, {"bytes", "4500002801"}}));
+    const std::vector<uint8_t> written = file();
+    // epb_flags, of 4 bytes
+    const uint32_t option[] = {2 | 4 << 16, static_cast<uint32_t>(direction)};
+    EXPECT_THAT(std::string(written.begin(), written.end()),
+                HasSubstr(std::string(reinterpret_cast<const char*>(option), sizeof option)))
+        << hook;
+  }
 }
 
 TEST_F(NotedCaptureTest, SaysWhereItCannotWrite) {
