@@ -95,6 +95,7 @@ void Names::asked(TimeNs now, const Asked& asked, Neighbours& neighbours) {
   if (question->type != static_cast<uint16_t>(DnsType::address))
     return answer(DnsCode::no_error);  // there is nothing else of it
   if (name->until > now) {
+    if (name->nowhere) refuse(*name->nowhere, name->known.name, neighbours);
     // Again, because the stack may be another by now.
     if (allow(*name, now, neighbours)) reply(*name, now, asked.asker, query, neighbours);
     return;
@@ -134,7 +135,7 @@ void Names::resume(TimeNs now, Neighbours& neighbours) {
 void Names::begin(Name& name, TimeNs now, Neighbours& neighbours) {
   name.again_at = kNever;
   silent_since_ = std::min(silent_since_, now);
-  if (servers_ == 0) return settle(name, Kind::failure, now, kFailureHolds, neighbours);
+  if (servers_ == 0) return fail(name, now, neighbours);
   name.open = true;  // to the server that answered last
   name.tries = name.aliases = 0;
   name.ttl_s = UINT32_MAX;
@@ -163,7 +164,7 @@ void Names::ask(Name& name, TimeNs now, Neighbours& neighbours) {
 
 // Another server, from the name itself on.
 void Names::ask_next(Name& name, TimeNs now, Neighbours& neighbours) {
-  if (++name.tries >= kRounds * servers_) return settle(name, Kind::failure, now, kFailureHolds, neighbours);
+  if (++name.tries >= kRounds * servers_) return fail(name, now, neighbours);
   name.server = (name.server + 1) % servers_;
   name.aliases = 0;
   name.ttl_s = UINT32_MAX;
@@ -219,30 +220,30 @@ void Names::take(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& ne
   name.addresses.clear();
   for (size_t i = 0; i < answer.count; ++i)
     if (is_public(answer.addresses[i], own_)) name.addresses.push_back(answer.addresses[i]);
-  if (name.addresses.empty()) {
-    if (is_waited_for(name)) refuse(NoAnswer::not_public, name.known.name, neighbours);
-    return settle(name, Kind::no_data, now, kShortest, neighbours);
-  }
+  if (name.addresses.empty())
+    return settle(name, Kind::no_data, now, kShortest, neighbours, NoAnswer::not_public);
   const DurationNs ttl = uint64_t{std::min(name.ttl_s, answer.ttl_s)} * kSecond;
   settle(name, Kind::addresses, now, std::clamp(ttl, kShortest, kLongest), neighbours);
 }
 
 // An alias alone came: what it leads to is asked for.
 void Names::follow(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours) {
-  if (++name.aliases > kAliasesMax) return settle(name, Kind::failure, now, kFailureHolds, neighbours);
+  if (++name.aliases > kAliasesMax) return fail(name, now, neighbours);
   name.ttl_s = std::min(name.ttl_s, answer.ttl_s);
   name.target = answer.canonical;
   ask(name, now, neighbours);
 }
 
-void Names::settle(Name& name, Kind kind, TimeNs now, DurationNs holds, Neighbours& neighbours) {
+void Names::settle(Name& name, Kind kind, TimeNs now, DurationNs holds, Neighbours& neighbours,
+                   std::optional<NoAnswer> nowhere) {
   name.again_at = now + std::max(holds, kShortest);
   name.open = false;
   name.patience_ends = kNever;
   name.kind = kind;
+  name.nowhere = nowhere;
   name.until = now + holds;
   const bool heard = allow(name, now, neighbours);  // who is not answered asks again
-  if (kind == Kind::failure && is_waited_for(name)) refuse(NoAnswer::unanswered, name.known.name, neighbours);
+  if (nowhere && is_waited_for(name)) refuse(*nowhere, name.known.name, neighbours);
   for (const Waiting& waits : waiting_)
     if (heard && waits.name == number_of(name))
       reply(name, now, waits.asker, {waits.query, waits.bytes}, neighbours);

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -84,6 +85,7 @@ class Names {
     KnownName known;
     // The last answer; before the first one, none that holds.
     DnsAnswer::Kind kind = DnsAnswer::Kind::not_ours;
+    std::optional<NoAnswer> nowhere;  // why it has no addresses, if whoever asks shall be seen to
     std::vector<Ipv4Address> addresses;
     TimeNs until = 0;
     TimeNs again_at = kNever;  // asked for without being asked
@@ -108,7 +110,11 @@ class Names {
   void ask_next(Name& name, TimeNs now, Neighbours& neighbours);
   void take(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours);
   void follow(Name& name, const DnsAnswer& answer, TimeNs now, Neighbours& neighbours);
-  void settle(Name& name, DnsAnswer::Kind kind, TimeNs now, DurationNs holds, Neighbours& neighbours);
+  void settle(Name& name, DnsAnswer::Kind kind, TimeNs now, DurationNs holds, Neighbours& neighbours,
+              std::optional<NoAnswer> nowhere = {});
+  void fail(Name& name, TimeNs now, Neighbours& neighbours) {
+    settle(name, DnsAnswer::Kind::failure, now, kFailureHolds, neighbours, NoAnswer::unanswered);
+  }
   // False: the stack has not heard of all of it.
   bool allow(const Name& name, TimeNs now, Neighbours& neighbours) const;
   void reply(const Name& name, TimeNs now, Asker asker, ConstBytes query, Neighbours& neighbours) const;

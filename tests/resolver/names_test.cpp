@@ -133,6 +133,23 @@ TEST_F(NamesTest, ANameThatLeadsInsideLeadsNowhere) {
   EXPECT_EQ(seen.refusals[0], std::pair(NoAnswer::not_public, std::string(kName)));
 }
 
+// The question that found it out may have been ours, when nobody waited.
+TEST_F(NamesTest, WhoAsksForANameThatLeadsInsideByNowIsSeen) {
+  ask(kName);
+  answer({{.owner = kName, .address = kAddress}});
+  advance(60 * kSecond);
+  answer({{.owner = kName, .address = "10.0.0.1"}});
+  EXPECT_TRUE(seen.refusals.empty()) << "nobody has asked";
+  ask(kName);
+  EXPECT_EQ(reply_to(kName).kind, DnsAnswer::Kind::no_data);
+  ASSERT_EQ(seen.refusals.size(), 1u);
+  EXPECT_EQ(seen.refusals[0], std::pair(NoAnswer::not_public, std::string(kName)));
+  advance(60 * kSecond);
+  answer({});
+  ask(kName);
+  EXPECT_EQ(seen.refusals.size(), 1u) << "that it leads nowhere at all is no refusal";
+}
+
 TEST_F(NamesTest, AliasesAreFollowedInOneAnswerOrSeveral) {
   ask(kName);
   answer({{.owner = kName, .target = "edge.cdn.example", .ttl_s = 40}});
