@@ -120,7 +120,10 @@ size_t to_text(const DnsName& name, char* text, size_t room) {
     const size_t length = name.bytes[at++];
     if (used + length + 2 > room) break;
     if (used != 0) text[used++] = '.';
-    for (size_t i = 0; i < length; ++i) text[used++] = static_cast<char>(name.bytes[at + i]);
+    for (size_t i = 0; i < length; ++i) {
+      const auto c = static_cast<char>(name.bytes[at + i]);
+      text[used++] = c == '.' ? '?' : c;  // it would look like two labels
+    }
     at += length;
   }
   if (room != 0) text[used] = 0;

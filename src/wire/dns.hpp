@@ -27,6 +27,7 @@ struct DnsName {
 // From "www.example.org" or "www.example.org."; false if it is no domain name.
 bool to_dns_name(std::string_view text, DnsName& name);
 // Writes "www.example.org" and a zero byte; `room` of 256 takes every name. The length without the zero byte.
+// A dot within a label becomes "?".
 size_t to_text(const DnsName& name, char* text, size_t room);
 
 // The name that an IPv4 address has, to be asked what it points to (RFC 1035 section 3.5).

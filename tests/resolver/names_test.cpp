@@ -150,6 +150,16 @@ TEST_F(NamesTest, WhoAsksForANameThatLeadsInsideByNowIsSeen) {
   EXPECT_EQ(seen.refusals.size(), 1u) << "that it leads nowhere at all is no refusal";
 }
 
+TEST_F(NamesTest, ADotWithinALabelIsNotShownAsOneBetweenThem) {
+  DnsName dotted = name("api-example.org");
+  dotted.bytes[4] = '.';
+  uint8_t message[kQuestionMax];
+  const size_t length = write_question(1, dotted, DnsType::address, message);
+  names.asked(now, {{0x7f000001, 40000}, {message, length}}, seen);
+  ASSERT_EQ(seen.refusals.size(), 1u);
+  EXPECT_EQ(seen.refusals[0], std::pair(NoAnswer::not_allowed, std::string("api?example.org")));
+}
+
 TEST_F(NamesTest, AliasesAreFollowedInOneAnswerOrSeveral) {
   ask(kName);
   answer({{.owner = kName, .target = "edge.cdn.example", .ttl_s = 40}});
