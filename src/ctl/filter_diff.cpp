@@ -54,6 +54,10 @@ struct Side {
   // Who said so.
   std::string by(const Fate& fate) const {
     const filter::Ruleset& ruleset = bench.engine().ruleset();
+    const uint32_t dropped_at = fate.judgement.chain;
+    // Translation and announcements drop behind all rules.
+    if (fate.kind == Fate::Kind::dropped && (dropped_at == filter::kNone || dropped_at != fate.decided.chain))
+      return fmt::format("{}: {}", file, filter::place_name(ruleset, dropped_at, fate.judgement.rule));
     if (fate.decided.chain == filter::kNone) return "no chain";
     return place_of_rule(ruleset, lines, file, fate.decided.chain, fate.decided.rule);
   }

@@ -2,10 +2,7 @@
 // runs.
 #include <gmock/gmock.h>
 
-#include <fstream>
-
-#include "base/bytes.hpp"
-#include "fake_supervisor.hpp"
+#include "filter_command.hpp"
 #include "run/confine.hpp"
 
 namespace skerry::ctl {
@@ -14,15 +11,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-class FilterCommand : public WithCommand {
- protected:
-  std::string file(const std::string& name, const std::string& content) {
-    std::ofstream(folder_ + "/" + name, std::ios::binary) << content;
-    return folder_ + "/" + name;
-  }
-  Ended check(const std::string& rules) { return skerry({"filter", "check", file("r.nft", rules)}); }
-};
 
 TEST_F(FilterCommand, CheckSaysWhatItUnderstood) {
   const Ended ended = check(
@@ -146,24 +134,6 @@ TEST_F(FilterCommand, AFileThatCannotBeReadIsNamed) {
   EXPECT_EQ(skerry({"filter"}).status, 2);
 }
 
-// One datagram over IPv4, raw, to a port.
-std::string packet(uint16_t port, uint8_t last_source_byte = 1) {
-  std::string bytes("\x45\0\0\x1c\0\1\0\0\x40\x11\0\0\x0a\0\0\1\x0a\0\0\2\x13\x88\0\0\0\x08\0\0", 28);
-  bytes[15] = static_cast<char>(last_source_byte);
-  store_be16(reinterpret_cast<uint8_t*>(bytes.data()) + 22, port);
-  return bytes;
-}
-
-std::string capture(const std::vector<std::string>& packets, uint32_t link = 101) {
-  const auto word = [](uint32_t value) { return std::string(reinterpret_cast<const char*>(&value), 4); };
-  std::string file = word(0xa1b2c3d4) + word(4 << 16 | 2) + word(0) + word(0) + word(65535) + word(link);
-  for (const std::string& each : packets) {
-    const auto length = static_cast<uint32_t>(each.size());
-    file += word(1) + word(0) + word(length) + word(length) + each;
-  }
-  return file;
-}
-
 TEST_F(FilterCommand, TestSaysWhatBecomesOfEachPacket) {
   const std::string rules = file(
       "r.nft",
@@ -262,28 +232,6 @@ TEST_F(FilterCommand, TestWritesWhatIsTranslatedAsItIsThen) {
   const std::string written(std::istreambuf_iterator<char>(stream), {});
   ASSERT_EQ(written.size(), 24U + 16 + 28);
   EXPECT_EQ(load_be16(reinterpret_cast<const uint8_t*>(written.data()) + 24 + 16 + 22), 5353);
-}
-
-TEST_F(FilterCommand, DiffSaysWhichPacketsFareOtherwiseAndByWhichRule) {
-  const std::string before = file("old.nft",
-                                  "table ip t {\n chain in {\n  type filter hook input priority 0; policy "
-                                  "drop;\n  udp dport 53 accept\n }\n}\n");
-  const std::string after = file("new.nft",
-                                 "table ip t {\n chain in {\n  type filter hook input priority 0;\n  udp "
-                                 "dport 53 accept\n\n  udp dport 54 reject\n }\n}\n");
-  const std::string packets = file("p.pcap", capture({packet(53), packet(54), packet(55)}));
-  const Ended differs = skerry({"filter", "diff", before, after, "--pcap", packets});
-  EXPECT_EQ(differs.status, 1) << differs.err;
-  EXPECT_EQ(differs.out, "2  udp 10.0.0.1:5000 > 10.0.0.2:54, 28 bytes\n< drop  " + before +
-                             ": ip t in policy\n> reject with icmp code 3  " + after +
-                             ":6\n3  udp 10.0.0.1:5000 > 10.0.0.2:55, 28 bytes\n< drop  " + before +
-                             ": ip t in policy\n> accept  " + after + ": ip t in policy\n");
-  const Ended same = skerry({"filter", "diff", before, before, "--pcap", packets});
-  EXPECT_EQ(same.status, 0);
-  EXPECT_EQ(same.out, "");
-  EXPECT_EQ(skerry({"filter", "diff", before, "/nowhere.nft", "--pcap", packets}).status, 2);
-  const Ended json = skerry({"filter", "diff", after, before, "--pcap", packets, "--json"});
-  EXPECT_EQ(nlohmann::json::parse(json.out.substr(0, json.out.find('\n')))["old"]["by"], after + ":6");
 }
 
 TEST_F(FilterCommand, TestRefusesWhatIsNoCapture) {
