@@ -55,7 +55,8 @@ struct Hits {
 };
 
 // On the way of a packet that somebody follows: a rule that held in all its parts, with what came of it, or
-// with `rule` kNone a policy that decided.
+// with `rule` kNone a policy that decided, or what drops without a rule (`chain` as in Judgement). With
+// Code::next and no chain: the packet came by.
 struct Step {
   uint32_t chain = kNone, rule = kNone;
   Verdict verdict;

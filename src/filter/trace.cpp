@@ -39,6 +39,11 @@ bool Trace::wants(Hook hook, Packet& packet, bool begins, TimeNs now) {
 
 void Trace::note(const Packet& packet, const Judgement& judgement, Hook hook, TimeNs now) {
   const Event about = Event::about(packet, hook, now);
+  // Translation and announcements drop behind all rules.
+  if (!judgement.accepted && (steps_.empty() || steps_.back().chain != judgement.chain)) {
+    if (steps_.size() == steps_.capacity()) steps_.pop_back();
+    steps_.push_back({judgement.chain, kNone, {Code::drop}});
+  }
   if (steps_.empty()) steps_.push_back({});  // it came by, and no chain is there
   for (const Step& step : steps_) {
     const bool rejected = judgement.reject && step.verdict.code == Code::drop;

@@ -35,7 +35,7 @@ json step_row(const filter::Ruleset& ruleset, const filter::TraceStep& step, Tim
            {"hook", filter::hook_name(step.about.hook)},
            {"ago_ms", (now - step.about.at) / kMillisecond},
            {"what", packet_text(step.about)}};
-  if (step.step.chain == filter::kNone) return row;
+  if (step.step.chain == filter::kNone && step.step.verdict.code != filter::Code::drop) return row;
   row["by"] = filter::place_name(ruleset, step.step.chain, step.step.rule);
   row["verdict"] = verdict_text(ruleset, step);
   if (step.step.rule != filter::kNone) row["index"] = rule_number(ruleset, step.step.chain, step.step.rule);

@@ -1,0 +1,102 @@
+// What a person hears who follows packets, or asks what was refused.
+#include "rules/rules.hpp"
+
+#include <gtest/gtest.h>
+
+#include "filter/ftp_world.hpp"
+
+namespace skerry {
+namespace {
+
+using filter::Hook;
+using filter::join;
+using filter::Octets;
+
+class Here : public filter::InForce {
+ public:
+  // False: it was dropped.
+  bool comes(Octets bytes, TimeNs now) {
+    filter::Packet packet;
+    EXPECT_TRUE(packet.read(bytes));
+    store_be32(packet.address.data(), filter::kHost);
+    return judge(packet, Hook::prerouting, now) && judge(packet, Hook::input, now);
+  }
+  bool leaves(Octets bytes, TimeNs now) {
+    filter::Packet packet;
+    EXPECT_TRUE(packet.read(bytes));
+    return judge(packet, Hook::output, now) && judge(packet, Hook::postrouting, now);
+  }
+
+ private:
+  void changed() override {}
+  bool begins(const filter::Packet&, Hook hook) const override {
+    return hook == Hook::prerouting || hook == Hook::output;
+  }
+};
+
+class RulesTest : public testing::Test {
+ protected:
+  static filter::Engine engine_of(const Octets& bytes) {
+    filter::Ruleset ruleset;
+    const auto refused = filter::load(bytes, ruleset);
+    EXPECT_FALSE(refused) << refused->sentence;
+    return filter::Engine(std::move(ruleset));
+  }
+  // All that comes.
+  uint64_t follow() {
+    return here_.follow(engine_of(filter::batch(filter::table(), filter::chain("pre", filter::hook(0)),
+                                                filter::base_chain())),
+                        now_);
+  }
+  Result<nlohmann::json> ask(uint64_t follower) {
+    return rules_.trace({{"trace", follower}, {"first", 0}}, now_);
+  }
+  // That came last.
+  nlohmann::json last_step(uint64_t follower) {
+    Result<nlohmann::json> answer = ask(follower);
+    EXPECT_TRUE(answer && !answer->at("rows").empty());
+    return answer && !answer->at("rows").empty() ? answer->at("rows").back() : nlohmann::json();
+  }
+
+  TimeNs now_ = 1000 * kSecond;
+  Here here_;
+  Rules rules_{here_, filter::Place::stack, SipKey{}, [this] { return now_; }};
+};
+
+TEST_F(RulesTest, AnAnnouncementThatDropsIsTheLastStep) {
+  Octets rules;
+  for (size_t i = 0; i < filter::Trace::kMostSteps + 1; ++i)
+    rules = join(rules, filter::rule("in", filter::counter()));
+  here_.use(engine_of(filter::batch(filter::table(), filter::helper_object(filter::helper_words()),
+                                    filter::chain("pre", filter::hook(0)), filter::base_chain(),
+                                    filter::rule("pre", join(filter::port_is(21), filter::help())), rules)),
+            now_);
+  const filter::Ends control{filter::kPeer, filter::kHost, 40000, 21};
+  ASSERT_TRUE(here_.comes(filter::segment(control, filter::kSyn, 999), now_));
+  ASSERT_TRUE(here_.leaves(filter::segment(control.answer(), filter::kSyn | filter::kAck, 4999, 1000), now_));
+  ASSERT_TRUE(here_.comes(filter::segment(control, filter::kAck, 1000, 5000), now_));
+  ASSERT_TRUE(here_.comes(filter::said(control, 1000, 5000, "USER me\r\n"), now_));
+  const uint64_t follower = follow();
+  EXPECT_FALSE(here_.comes(filter::said(control, 1009, 5000, "PORT 10,0\r\n"), now_));
+  const nlohmann::json step = last_step(follower);
+  EXPECT_EQ(step.value("by", ""), "an announcement (ct helper)");
+  EXPECT_EQ(step.value("verdict", ""), "drop");
+  EXPECT_EQ(step.value("hook", ""), "input");
+  EXPECT_FALSE(step.contains("index"));
+  EXPECT_EQ(ask(follower)->at("next"), 1 + 1 + filter::Trace::kMostSteps) << "one chain's policy, and these";
+}
+
+TEST_F(RulesTest, TranslationThatDropsIsTheLastStep) {
+  here_.use(engine_of(filter::batch(filter::table(), filter::nat_chain("pre", Hook::prerouting),
+                                    filter::rule("pre", filter::redirect(8080)))),
+            now_);
+  const uint64_t follower = follow();
+  EXPECT_FALSE(
+      here_.comes(filter::v4(filter::kProtocolSctp, filter::kPeer, filter::kHost, Octets(16)), now_));
+  const nlohmann::json step = last_step(follower);
+  EXPECT_EQ(step.value("by", ""), "translation");
+  EXPECT_EQ(step.value("verdict", ""), "drop");
+}
+
+}  // namespace
+}  // namespace skerry
