@@ -58,7 +58,11 @@ Result<json> Rules::begin_trace(const Fd& memory, TimeNs now) {
 
 Result<json> Rules::trace(const json& request, TimeNs now) {
   filter::Trace* const trace = in_force_.trace();
-  if (trace == nullptr || trace->number() != request.at("trace").get<uint64_t>())
+  if (trace == nullptr)
+    return Error{
+        "nobody follows packets here now: that ends when nobody asks for three seconds, and with the "
+        "process; begin again"};
+  if (trace->number() != request.at("trace").get<uint64_t>())
     return Error{"somebody else follows packets here now"};
   trace->asked(now);
   const auto first = request.value("first", uint64_t{0});

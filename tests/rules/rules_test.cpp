@@ -1,7 +1,7 @@
 // What a person hears who follows packets, or asks what was refused.
 #include "rules/rules.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "filter/ftp_world.hpp"
 
@@ -11,6 +11,7 @@ namespace {
 using filter::Hook;
 using filter::join;
 using filter::Octets;
+using testing::HasSubstr;
 
 class Here : public filter::InForce {
  public:
@@ -63,6 +64,19 @@ class RulesTest : public testing::Test {
   Rules rules_{here_, filter::Place::stack, SipKey{}, [this] { return now_; }};
 };
 
+TEST_F(RulesTest, WhoHasNotAskedForLongHearsThatAndNotThatAnotherCame) {
+  const uint64_t first = follow();
+  ASSERT_TRUE(ask(first));
+  const uint64_t second = follow();
+  EXPECT_THAT(ask(first).error().message, HasSubstr("somebody else follows"));
+  ASSERT_TRUE(ask(second));
+  now_ += filter::Trace::kPatience + 1;
+  EXPECT_TRUE(here_.comes(filter::datagram(filter::kAsked), now_));
+  EXPECT_THAT(ask(second).error().message,
+              HasSubstr("nobody follows packets here now: that ends when nobody asks for three seconds"));
+}
+
+// Behind more rules than are told of, of which the last one lets it pass.
 TEST_F(RulesTest, AnAnnouncementThatDropsIsTheLastStep) {
   Octets rules;
   for (size_t i = 0; i < filter::Trace::kMostSteps + 1; ++i)
