@@ -73,6 +73,8 @@ class Why {
   void print(const json& row) {
     if (done()) return;
     ++printed_;
+    if (const uint64_t missed = number_of(row, "missed"); missed > 0)
+      fmt::print(stderr, "{} more names came faster than they are told\n", missed);
     if (options_.as_json) {
       fmt::print("{}\n", row.dump(-1, ' ', false, json::error_handler_t::replace));
     } else {

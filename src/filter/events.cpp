@@ -69,8 +69,8 @@ void Events::note(const Packet& packet, const Judgement& judgement, Hook hook, T
   add(event);
 }
 
-void Events::note_name(std::string_view name, NameEvent what, TimeNs now) {
-  Event event{.at = now, .name_event = what};
+void Events::note_name(std::string_view name, NameEvent what, uint64_t missed, TimeNs now) {
+  Event event{.at = now, .name_event = what, .missed = missed};
   const size_t length = name.copy(event.name.data(), event.name.size() - 1);
   // No terminal shall act on what a program has asked for.
   for (size_t i = 0; i < length; ++i)

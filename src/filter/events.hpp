@@ -22,6 +22,7 @@ struct Event {
   TimeNs at = 0;
   NameEvent name_event = NameEvent::none;  // not none: about a name, and only that counts
   std::array<char, 64> name{};             // its beginning; ends with a zero byte
+  uint64_t missed = 0;                     // names before it that came too fast to be told
   Hook hook{};
   bool rejected = false;   // its sender is told
   uint32_t chain = kNone;  // of a refusal: who refused,
@@ -50,7 +51,8 @@ class Events {
 
   // `packet` was judged so.
   void note(const Packet& packet, const Judgement& judgement, Hook hook, TimeNs now);
-  void note_name(std::string_view name, NameEvent event, TimeNs now);
+  // `missed`: how many names before it are not told.
+  void note_name(std::string_view name, NameEvent event, uint64_t missed, TimeNs now);
   // Chains and rules that events speak of are no more.
   void forget() { first_ = next_; }
 

@@ -29,11 +29,13 @@ const char* why_no_answer(filter::NameEvent what) {
 }
 
 json name_row(const filter::Event& event, TimeNs now) {
-  return {{"what", "refuse"},
-          {"layer", "names"},
-          {"ago_ms", (now - event.at) / kMillisecond},
-          {"packet", fmt::format("name {}", event.name.data())},
-          {"by", why_no_answer(event.name_event)}};
+  json row{{"what", "refuse"},
+           {"layer", "names"},
+           {"ago_ms", (now - event.at) / kMillisecond},
+           {"packet", fmt::format("name {}", event.name.data())},
+           {"by", why_no_answer(event.name_event)}};
+  if (event.missed > 0) row["missed"] = event.missed;
+  return row;
 }
 
 json event_row(const filter::Ruleset& ruleset, const filter::Event& event, TimeNs now) {

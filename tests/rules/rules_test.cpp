@@ -112,5 +112,14 @@ TEST_F(RulesTest, TranslationThatDropsIsTheLastStep) {
   EXPECT_EQ(step.value("verdict", ""), "drop");
 }
 
+TEST_F(RulesTest, ANameSaysHowManyBeforeItAreNotTold) {
+  here_.events().note_name("one.example", filter::NameEvent::not_allowed, 0, now_);
+  here_.events().note_name("two.example", filter::NameEvent::not_allowed, 7, now_);
+  const nlohmann::json rows = rules_.events(nlohmann::json::object(), now_)["rows"];
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_FALSE(rows[0].contains("missed"));
+  EXPECT_EQ(rows[1].value("missed", 0), 7);
+}
+
 }  // namespace
 }  // namespace skerry
