@@ -125,10 +125,6 @@ Result<void> make_view(const CellView& view) {
   if (done) done = hide_sockets(view);
   if (done) done = place_text("/etc/hosts", hosts);
   if (done) done = place_text("/etc/resolv.conf", resolver);
-  if (done && !view.resolver.empty() && !exists("/etc/resolv.conf"))
-    done = Error{
-        "the host has no /etc/resolv.conf, in whose place the cell's would name the program's resolver: make "
-        "one, an empty one will do"};
   if (done) done = put_back(*shares);
   // After the shares, because one of them may hold such a directory.
   for (const std::string& path : view.hidden_directories) {

@@ -2,7 +2,7 @@
 // namespace.
 #include "supervisor/cell_view.hpp"
 
-#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -18,7 +18,6 @@ namespace skerry::supervisor {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
 
 constexpr int kNoNamespace = 99;
 
@@ -82,15 +81,14 @@ TEST(CellView, TheResolverIsNamedWhereverTheHostNamesIts) {
   }
 }
 
-TEST(CellView, AHostWithoutAPlaceForItIsToldSo) {
+TEST(CellView, WithoutAPlaceForItTheProgramStartsWithoutNames) {
   const std::vector<std::function<void()>> hosts = {
       [] {}, [] { fs::create_symlink("/etc/nowhere/resolv.conf", "/etc/resolv.conf"); },
       [] { fs::create_symlink("resolv.conf", "/etc/resolv.conf"); }};
   for (const auto& host : hosts) {
     const auto text = resolv_conf_in_cell(host, "10.77.0.1");
     if (!text) GTEST_SKIP() << "no mount namespaces here";
-    EXPECT_THAT(*text, HasSubstr("error: the host has no /etc/resolv.conf"));
-    EXPECT_EQ(resolv_conf_in_cell(host, ""), "") << "who asks nobody misses nothing";
+    EXPECT_EQ(*text, "");
   }
 }
 
