@@ -58,6 +58,38 @@ ssize_t take(uint32_t socket, Sink& to, int flags) {
   return bytes;
 }
 
+// Nothing is taken, so each look begins with the first byte again.
+ssize_t peek_stream(uint32_t socket, const Pieces& to, int flags) {
+  const Begun begun(socket);
+  const std::atomic<uint32_t>& written = state.out[socket].rx_written;
+  const auto is_over = [&] { return (level(socket, kLevelIn) & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0; };
+  const size_t least = flags & MSG_WAITALL ? to.left() : std::min<size_t>(to.left(), enough_input(socket));
+  TimeNs deadline = 0;
+  for (;;) {
+    const bool over = is_over();  // before the look: what was over then brings no more
+    const uint32_t until = written.load(std::memory_order_acquire);
+    Pieces pieces = to;
+    IntoPieces sink{pieces, (flags & MSG_TRUNC) != 0};
+    const ssize_t seen = take(socket, sink, flags);
+    if (seen == kLookAgain) continue;
+    const bool some = seen > 0;
+    if (!some && seen != -EAGAIN) return seen;
+    if (some && (over || static_cast<size_t>(seen) >= least || at_mark(socket, static_cast<uint32_t>(seen))))
+      return seen;
+    if (may_not_wait(socket, flags)) return seen;
+    if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
+    const auto has_more = [&] {
+      return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0 &&
+             (!some || written.load(std::memory_order_acquire) != until || is_over());
+    };
+    const int waited =
+        Wait(socket, begun)
+            .until(has_more, some || (flags & kNotTheFirst) ? ended_by_any_handler(deadline) : deadline);
+    if (to.left() == 0) return 0;  // as in receive_stream()
+    if (waited != 0) return some ? seen : waited;
+  }
+}
+
 bool can_send(uint32_t socket) {
   const SocketOut& out = state.out[socket];
   const uint32_t status = out.status.load(std::memory_order_acquire);
@@ -130,6 +162,7 @@ int broken_pipe(int flags) {
 ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
   if (flags & MSG_OOB) return receive_urgent(socket, to, flags);
   if (flags & MSG_ERRQUEUE) return -EAGAIN;
+  if (flags & MSG_PEEK) return peek_stream(socket, to, flags);
   const Begun begun(socket);
   IntoPieces sink{to, (flags & MSG_TRUNC) != 0};
   const size_t least = flags & MSG_WAITALL ? to.left() : std::min<size_t>(to.left(), low_water(socket));
@@ -144,7 +177,7 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
     if (got == kLookAgain) continue;
     if (got > 0) {
       done += got;
-      if (static_cast<size_t>(done) >= least || (flags & MSG_PEEK) || at_mark(socket)) return done;
+      if (static_cast<size_t>(done) >= least || at_mark(socket)) return done;
       continue;
     }
     if (got != -EAGAIN || may_not_wait(socket, flags)) return done > 0 ? done : got;

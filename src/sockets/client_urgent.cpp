@@ -70,8 +70,8 @@ uint32_t input_to_mark(uint32_t socket, uint32_t available) {
   return is_inline(socket) ? available : std::min(available, mark.distance);
 }
 
-bool at_mark(uint32_t socket) {
-  return has_urgent(socket) && mark_of(socket, read_position(socket)).distance == 0;
+bool at_mark(uint32_t socket, uint32_t ahead) {
+  return has_urgent(socket) && mark_of(socket, read_position(socket)).distance == ahead;
 }
 
 // Linux tcp_recv_urg().

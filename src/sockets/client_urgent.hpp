@@ -27,7 +27,8 @@ uint32_t readable_to_mark(uint32_t socket, uint32_t& read, uint32_t available, b
 // What FIONREAD says where there are `available` bytes.
 uint32_t input_to_mark(uint32_t socket, uint32_t available);
 
-bool at_mark(uint32_t socket);  // SIOCATMARK
+// SIOCATMARK; `ahead`: whether it lies so many bytes further on.
+bool at_mark(uint32_t socket, uint32_t ahead = 0);
 
 // recv(MSG_OOB).
 ssize_t receive_urgent(uint32_t socket, Pieces& to, int flags);
