@@ -55,11 +55,9 @@ ssize_t receive_error(uint32_t socket, msghdr& message) {
   const size_t copied = std::min(bytes, to.left());
   to.from_ring(payload, kRoom, 0, copied);
 
-  message.msg_flags = MSG_ERRQUEUE | (copied < bytes ? MSG_TRUNC : 0);
+  message.msg_flags |= MSG_ERRQUEUE | (copied < bytes ? MSG_TRUNC : 0);
   const bool v6 = state.names[socket].v6 != 0;
-  socklen_t length = message.msg_namelen;
-  to_sockaddr(error.destination, v6, static_cast<sockaddr*>(message.msg_name), &length);
-  message.msg_namelen = message.msg_name == nullptr ? 0 : length;
+  to_sockaddr(error.destination, v6, static_cast<sockaddr*>(message.msg_name), &message.msg_namelen);
   Ancillary ancillary(message);
   DatagramHeader header;
   header.local = error.local;

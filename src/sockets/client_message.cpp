@@ -23,6 +23,41 @@ bool is_end(const Received& received) {
   return received.header.peer.is_unspecified();
 }
 
+// Linux __copy_msghdr().
+int check(const msghdr& message) {
+  if (message.msg_name != nullptr && static_cast<int>(message.msg_namelen) < 0) return -EINVAL;
+  return message.msg_iovlen > IOV_MAX ? -EMSGSIZE : 0;
+}
+
+ssize_t receive_of_stream(uint32_t socket, msghdr& message, int flags) {
+  Pieces to(message.msg_iov, message.msg_iovlen);
+  const ssize_t result = receive_stream(socket, to, flags);
+  if (result < 0) return result;
+  if ((flags & MSG_OOB) && result > 0) message.msg_flags |= MSG_OOB;
+  message.msg_namelen = 0;
+  Ancillary ancillary(message);
+  if (result > 0 && !(flags & MSG_OOB))
+    ancillary.add_time(socket, state.names[socket].arrival_ns.load(std::memory_order_relaxed));
+  ancillary.add_input_left(socket);
+  return result;
+}
+
+ssize_t receive_of_datagrams(uint32_t socket, msghdr& message, int flags) {
+  Pieces to(message.msg_iov, message.msg_iovlen);
+  const Received received = receive_datagram(socket, to, flags);
+  if (received.result < 0) return received.result;
+  message.msg_flags |= received.flags;
+  Ancillary ancillary(message);
+  if (is_end(received)) {
+    message.msg_namelen = 0;
+    return 0;
+  }
+  to_sockaddr(peer_of(received.header), state.names[socket].v6 != 0, static_cast<sockaddr*>(message.msg_name),
+              &message.msg_namelen);
+  ancillary.add_packet(socket, received.header);
+  return received.result;
+}
+
 ssize_t send_to(uint32_t socket, Pieces& pieces, const sockaddr* address, socklen_t length,
                 const Outfit& outfit, int flags) {
   FromPieces from{pieces};
@@ -89,34 +124,17 @@ ssize_t receive(uint32_t socket, const iovec* pieces, size_t count, int flags, s
 
 ssize_t receive_message(uint32_t socket, msghdr* message, int flags) {
   if (message == nullptr) return -EFAULT;
-  if (message->msg_iovlen > IOV_MAX) return -EMSGSIZE;
-  Pieces to(message->msg_iov, message->msg_iovlen);
-  message->msg_flags = 0;
-  if (is_stream(socket)) {
-    const ssize_t result = receive_stream(socket, to, flags);
-    if ((flags & MSG_OOB) && result > 0) message->msg_flags = MSG_OOB;
-    message->msg_namelen = 0;
-    Ancillary ancillary(*message);
-    if (result > 0 && !(flags & (MSG_OOB | MSG_ERRQUEUE)))
-      ancillary.add_time(socket, state.names[socket].arrival_ns.load(std::memory_order_relaxed));
-    if (result >= 0 && !(flags & MSG_ERRQUEUE)) ancillary.add_input_left(socket);
-    return result;
-  }
-  if (flags & MSG_ERRQUEUE) return receive_error(socket, *message);
-  const Received received = receive_datagram(socket, to, flags);
-  if (received.result < 0) return received.result;
-  message->msg_flags = received.flags;
-  if (is_end(received)) {
-    message->msg_namelen = 0;
-    message->msg_controllen = 0;
-    return 0;
-  }
-  socklen_t length = message->msg_namelen;
-  to_sockaddr(peer_of(received.header), state.names[socket].v6 != 0,
-              static_cast<sockaddr*>(message->msg_name), &length);
-  message->msg_namelen = message->msg_name == nullptr ? 0 : length;
-  Ancillary(*message).add_packet(socket, received.header);
-  return received.result;
+  if (const int wrong = check(*message); wrong != 0) return wrong;
+  msghdr told = *message;  // a call that fails leaves the program's as it was
+  told.msg_flags = flags & MSG_CMSG_CLOEXEC;
+  const ssize_t result = is_stream(socket)      ? receive_of_stream(socket, told, flags)
+                         : flags & MSG_ERRQUEUE ? receive_error(socket, told)
+                                                : receive_of_datagrams(socket, told, flags);
+  if (result < 0) return result;
+  if (message->msg_name != nullptr) message->msg_namelen = told.msg_namelen;
+  message->msg_controllen = told.msg_controllen;
+  message->msg_flags = told.msg_flags;
+  return result;
 }
 
 int receive_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags, const timespec* timeout) {
@@ -153,11 +171,11 @@ ssize_t send(uint32_t socket, const iovec* pieces, size_t count, int flags, cons
 
 ssize_t send_message(uint32_t socket, const msghdr* message, int flags) {
   if (message == nullptr) return -EFAULT;
-  if (message->msg_iovlen > IOV_MAX) return -EMSGSIZE;
+  if (const int wrong = check(*message); wrong != 0) return wrong;
   Pieces from(message->msg_iov, message->msg_iovlen);
   const Outfit outfit = message->msg_controllen > 0 ? read_outfit(socket, *message) : Outfit{};
-  return send_to(socket, from, static_cast<const sockaddr*>(message->msg_name), message->msg_namelen, outfit,
-                 flags);
+  const void* const name = message->msg_namelen != 0 ? message->msg_name : nullptr;
+  return send_to(socket, from, static_cast<const sockaddr*>(name), message->msg_namelen, outfit, flags);
 }
 
 int send_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags) {

@@ -50,6 +50,12 @@ class KernelOs final : public Os {
     return result(::recvfrom(fd, b, n, flags, from, from_n));
   }
   ssize_t receive_message(int fd, msghdr* m, int flags) override { return result(::recvmsg(fd, m, flags)); }
+  int receive_messages(int fd, mmsghdr* m, unsigned count, int flags, timespec* timeout) override {
+    return result(::recvmmsg(fd, m, count, flags, timeout));
+  }
+  ssize_t send_message(int fd, const msghdr* m, int flags) override {
+    return result(::sendmsg(fd, m, flags));
+  }
   int close(int fd) override { return result(::close(fd)); }
   int dup(int fd) override { return result(::dup(fd)); }
   int dup2(int from, int to) override { return result(::dup2(from, to)); }
@@ -97,6 +103,12 @@ class ClientOs final : public Os {
   }
   ssize_t receive_message(int fd, msghdr* m, int flags) override {
     return client::receive_message(id(fd), m, flags);
+  }
+  int receive_messages(int fd, mmsghdr* m, unsigned count, int flags, timespec* timeout) override {
+    return client::receive_messages(id(fd), m, count, flags, timeout);
+  }
+  ssize_t send_message(int fd, const msghdr* m, int flags) override {
+    return client::send_message(id(fd), m, flags);
   }
   int close(int fd) override { return client::close(fd); }
   int dup(int fd) override { return client::dup(fd); }

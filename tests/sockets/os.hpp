@@ -31,6 +31,8 @@ class Os {
   virtual ssize_t receive(int fd, void* bytes, size_t length, int flags, sockaddr* from = nullptr,
                           socklen_t* from_length = nullptr) = 0;
   virtual ssize_t receive_message(int fd, msghdr* message, int flags) = 0;
+  virtual int receive_messages(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) = 0;
+  virtual ssize_t send_message(int fd, const msghdr* message, int flags) = 0;
   virtual int close(int fd) = 0;
   virtual int dup(int fd) = 0;
   virtual int dup2(int from, int to) = 0;
