@@ -54,9 +54,13 @@ int set_timeout(std::atomic<uint64_t>& timeout_ns, const void* value, socklen_t 
   if (length < sizeof time) return -EINVAL;
   std::memcpy(&time, value, sizeof time);
   if (time.tv_usec < 0 || time.tv_usec >= 1'000'000) return -EDOM;
-  timeout_ns = time.tv_sec < 0 ? 1
-                               : static_cast<uint64_t>(time.tv_sec) * kSecond +
-                                     static_cast<uint64_t>(time.tv_usec) * kMicrosecond;
+  const auto seconds = static_cast<uint64_t>(time.tv_sec);
+  if (time.tv_sec < 0)
+    timeout_ns = 1;
+  else if (seconds >= kFarAway / kSecond)
+    timeout_ns = 0;  // never
+  else
+    timeout_ns = seconds * kSecond + static_cast<uint64_t>(time.tv_usec) * kMicrosecond;
   return 0;
 }
 

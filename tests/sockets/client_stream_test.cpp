@@ -186,6 +186,30 @@ TEST_P(StreamTest, ReceiveTimeoutEndsTheWait) {
   os->close(b);
 }
 
+// sock_set_timeout(): what does not fit is never. The second is 2^64 ns and 3.3 s.
+TEST_P(StreamTest, ATimeoutOfAgesDoesNotPass) {
+  const auto [a, b] = connection();
+  for (const time_t seconds : {time_t{4'000'000'000}, time_t{18'446'744'077}, time_t{INT64_MAX}}) {
+    for (const int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+      timeval ages{.tv_sec = seconds, .tv_usec = 0};
+      socklen_t length = sizeof ages;
+      EXPECT_EQ(os->set_option(a, SOL_SOCKET, option, &ages, sizeof ages), 0);
+      EXPECT_EQ(os->get_option(a, SOL_SOCKET, option, &ages, &length), 0);
+      const bool is_never =
+          seconds == INT64_MAX || (is_client() && seconds > 5'000'000'000);  // docs/sockets.md
+      EXPECT_EQ(ages.tv_sec, is_never ? 0 : seconds);
+    }
+    std::thread other([&, fd = b] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      send(fd, "late");
+    });
+    EXPECT_EQ(receive(a), "late");
+    other.join();
+  }
+  os->close(a);
+  os->close(b);
+}
+
 TEST_P(StreamTest, ALongPathsRingsHoldMore) {
   if (!is_client()) return;
   const int server = os->socket(AF_INET, SOCK_STREAM), a = os->socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
