@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "sockets/client_options.hpp"
+#include "sockets/client_stream.hpp"
 
 namespace skerry::sockets::client {
 namespace {
@@ -63,6 +64,8 @@ int read_ip(cmsghdr* header, Outfit& outfit) {
 int read_one(uint32_t socket, cmsghdr* header, Outfit& outfit) {
   if (header->cmsg_level == SOL_SOCKET)
     return header->cmsg_type == SCM_RIGHTS || header->cmsg_type == SCM_CREDENTIALS ? 0 : -EINVAL;
+  if (is_stream(socket)) return 0;                        // tcp_sendmsg() reads no other level
+  if (header->cmsg_level == IPPROTO_UDP) return -EINVAL;  // segments (UDP_SEGMENT) would be one datagram here
   if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO && state.names[socket].v6) {
     if (header->cmsg_len < CMSG_LEN(sizeof(in6_pktinfo))) return -EINVAL;
     const auto info = value_of<in6_pktinfo>(header);

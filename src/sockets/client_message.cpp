@@ -62,7 +62,14 @@ ssize_t send_to(uint32_t socket, Pieces& pieces, const sockaddr* address, sockle
                 const Outfit& outfit, int flags) {
   FromPieces from{pieces};
   // A connected stream ignores the address (tcp_sendmsg). Where Linux does not open fast it says so.
-  if (is_stream(socket)) return flags & MSG_FASTOPEN ? -EOPNOTSUPP : send_stream(socket, from, flags);
+  if (is_stream(socket)) {
+    if (flags & MSG_FASTOPEN) return -EOPNOTSUPP;
+    if (outfit.error == 0) return send_stream(socket, from, flags);
+    Pieces nothing(nullptr, 0);  // what the connection has to say comes first
+    FromPieces from_nothing{nothing};
+    const ssize_t sent = send_stream(socket, from_nothing, flags);
+    return sent < 0 ? sent : outfit.error;
+  }
   take_any_port(socket);
   bool v6 = state.names[socket].v6 != 0;
   if (v6 && address != nullptr && length >= sizeof(sa_family_t)) {  // udpv6_sendmsg

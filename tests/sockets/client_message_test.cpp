@@ -103,5 +103,32 @@ TEST_P(MessageTest, ANegativeLengthOfANameIsRefused) {
   EXPECT_EQ(receive(other_, 4, MSG_DONTWAIT), "x");
 }
 
+TEST_P(MessageTest, OfUdpNoUnknownControlDataIsPassedOver) {
+  EXPECT_EQ(send_beside(one_, IPPROTO_UDP, 99, "1234"), -EINVAL);
+  EXPECT_EQ(send_beside(one_, IPPROTO_UDP, UDP_SEGMENT, "1"), -EINVAL);
+  EXPECT_EQ(send_beside(one_, IPPROTO_TCP, 99, "1234"), 1);
+  if (is_client()) {  // which has no segments: docs/sockets.md
+    EXPECT_EQ(send_beside(one_, IPPROTO_UDP, UDP_SEGMENT, std::string("\2\0", 2), "abcd"), -EINVAL);
+  }
+  wait_for(other_, POLLIN);
+  EXPECT_EQ(receive(other_, 4, MSG_DONTWAIT), "x");
+  EXPECT_EQ(receive(other_, 1, MSG_DONTWAIT), "error 11");
+}
+
+TEST_P(MessageTest, StreamsReadTheControlDataOfSocketsAlone) {
+  EXPECT_EQ(send_beside(a_, SOL_SOCKET, 255, "1234"), -EINVAL);
+  EXPECT_EQ(send_beside(a_, SOL_SOCKET, 255, "1234", ""), -EINVAL);
+  EXPECT_EQ(send_beside(a_, SOL_SOCKET, SCM_RIGHTS, ""), 1);
+  for (const int level : {int{IPPROTO_UDP}, int{IPPROTO_IP}, int{IPPROTO_IPV6}, int{IPPROTO_TCP}})
+    EXPECT_EQ(send_beside(a_, level, 99, "1234"), 1) << level;
+  EXPECT_EQ(receive(b_, 5, MSG_WAITALL), "xxxxx");
+  EXPECT_EQ(receive(b_, 1, MSG_DONTWAIT), "error 11");
+  os->shutdown(a_, SHUT_WR);
+  EXPECT_EQ(send_beside(a_, SOL_SOCKET, 255, "1234"), -EPIPE);
+  const int fresh = os->socket(AF_INET, SOCK_STREAM);
+  EXPECT_EQ(send_beside(fresh, SOL_SOCKET, 255, "1234"), -EPIPE);
+  os->close(fresh);
+}
+
 }  // namespace
 }  // namespace skerry::sockets
