@@ -144,11 +144,14 @@ ssize_t receive_message(uint32_t socket, msghdr* message, int flags) {
   return result;
 }
 
-int receive_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags, const timespec* timeout) {
-  const TimeNs deadline = timeout == nullptr
-                              ? kNever
-                              : monotonic_ns() + static_cast<TimeNs>(timeout->tv_sec) * kSecond +
-                                    static_cast<TimeNs>(timeout->tv_nsec);
+int receive_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
+  TimeNs deadline = kNever;
+  if (timeout != nullptr) {
+    const auto seconds = static_cast<uint64_t>(timeout->tv_sec);
+    const auto nanoseconds = static_cast<uint64_t>(timeout->tv_nsec);
+    if (timeout->tv_sec < 0 || nanoseconds >= kSecond) return -EINVAL;
+    if (seconds < kFarAway / kSecond) deadline = monotonic_ns() + seconds * kSecond + nanoseconds;
+  }
   if (!(flags & MSG_ERRQUEUE))
     if (const int error = take_error(socket); error != 0) return error;  // before what is there (do_recvmmsg)
   unsigned done = 0;
@@ -164,7 +167,10 @@ int receive_messages(uint32_t socket, mmsghdr* messages, unsigned count, int fla
     messages[done++].msg_len = static_cast<unsigned>(result);
     call_flags |= kNotTheFirst;
     if (flags & MSG_WAITFORONE) call_flags |= MSG_DONTWAIT;
-    if (deadline != kNever && monotonic_ns() >= deadline) break;
+    if (deadline == kNever) continue;
+    const TimeNs now = monotonic_ns();
+    *timeout = to_timespec(deadline > now ? deadline - now : 0);
+    if (now >= deadline) break;
   }
   return static_cast<int>(done);
 }

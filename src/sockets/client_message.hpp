@@ -13,8 +13,8 @@ namespace skerry::sockets::client {
 ssize_t receive(uint32_t socket, const iovec* pieces, size_t count, int flags, sockaddr* address = nullptr,
                 socklen_t* length = nullptr);
 ssize_t receive_message(uint32_t socket, msghdr* message, int flags);
-// As recvmmsg(2); `timeout` is looked at between messages, as there.
-int receive_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags, const timespec* timeout);
+// As recvmmsg(2); `timeout` is looked at between messages, as there, and what is left of it stored.
+int receive_messages(uint32_t socket, mmsghdr* messages, unsigned count, int flags, timespec* timeout);
 
 ssize_t send(uint32_t socket, const iovec* pieces, size_t count, int flags, const sockaddr* address = nullptr,
              socklen_t length = 0);

@@ -130,5 +130,40 @@ TEST_P(MessageTest, StreamsReadTheControlDataOfSocketsAlone) {
   os->close(fresh);
 }
 
+TEST_P(MessageTest, WhatIsLeftOfTheTimeIsWrittenBackOfSeveral) {
+  for (const bool some : {false, true}) {
+    if (some) {
+      send(one_, "x");
+      wait_for(other_, POLLIN);
+    }
+    Message message;
+    mmsghdr messages[1] = {{message.header, 0}};
+    timespec time{.tv_sec = 5, .tv_nsec = 0};
+    EXPECT_EQ(os->receive_messages(other_, messages, 1, MSG_DONTWAIT, &time), some ? 1 : -EAGAIN);
+    EXPECT_EQ(time.tv_sec, some ? 4 : 5);
+    EXPECT_EQ(time.tv_nsec != 0, some);
+  }
+  send(one_, "x");
+  send(one_, "y");
+  Message message;
+  mmsghdr messages[2] = {{message.header, 0}, {message.header, 0}};
+  timespec none{};
+  EXPECT_EQ(os->receive_messages(other_, messages, 2, 0, &none), 1);
+  EXPECT_EQ(none.tv_sec + none.tv_nsec, 0);
+}
+
+TEST_P(MessageTest, ATimeThatIsNoneIsRefused) {
+  Message message;
+  mmsghdr messages[1] = {{message.header, 0}};
+  send(one_, "x");
+  wait_for(other_, POLLIN);
+  for (const timespec wrong : {timespec{-1, 0}, timespec{0, -1}, timespec{0, 1'000'000'000}}) {
+    timespec time = wrong;
+    EXPECT_EQ(os->receive_messages(other_, messages, 1, MSG_DONTWAIT, &time), -EINVAL);
+  }
+  timespec longest{.tv_sec = INT64_MAX, .tv_nsec = 0};
+  EXPECT_EQ(os->receive_messages(other_, messages, 1, 0, &longest), 1);
+}
+
 }  // namespace
 }  // namespace skerry::sockets
