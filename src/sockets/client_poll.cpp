@@ -1,5 +1,7 @@
 #include "sockets/client_poll.hpp"
 
+#include <sys/resource.h>
+
 #include "sockets/client_epoll.hpp"
 #include "sockets/client_level.hpp"
 #include "sockets/client_room.hpp"
@@ -8,8 +10,8 @@
 namespace skerry::sockets::client {
 namespace {
 
-// One poll: the program's array, and the same array as the kernel sees it, with ours taken out and the
-// thread's doorbell at the end.
+// One poll: the program's array, and the same array as the kernel sees it, with ours taken out and, while the
+// thread sleeps, its doorbell in the place of one of them: the kernel takes no more than RLIMIT_NOFILE says.
 struct Poll {
   pollfd* fds;
   nfds_t count;
@@ -31,7 +33,6 @@ void split(Poll& poll) {
     if (kind == FdKind::socket || kind == FdKind::internal) poll.kernel[i].fd = -1;
     if (poll.kernel[i].fd >= 0) poll.has_kernel = true;
   }
-  poll.kernel[poll.count] = {.fd = -1, .events = POLLIN, .revents = 0};
 }
 
 // Our part: sets revents, counts what is ready. A number that another thread has closed or reused since it
@@ -127,11 +128,18 @@ int sleep_in_kernel(Poll& poll, TimeNs deadline, const sigset_t* mask) {
     left = to_timespec(deadline > now ? deadline - now : 0);
   }
   const auto sleep = [&] {
-    return system_call(SYS_ppoll, word(poll.kernel), static_cast<long>(poll.count + 1),
+    return system_call(SYS_ppoll, word(poll.kernel), static_cast<long>(poll.count),
                        deadline == kNever ? 0 : word(&left), word(mask), 8);
   };
   const long found = sleep_cancellably(sleep);
   return found == 0 ? -ETIMEDOUT : found < 0 ? static_cast<int>(found) : 0;
+}
+
+// Null: all of it is the kernel's by now, so the stack tells nothing of it.
+pollfd* free_place(Poll& poll) {
+  for (nfds_t i = 0; i < poll.count; ++i)
+    if (poll.kernel[i].fd < 0) return &poll.kernel[i];
+  return nullptr;
 }
 
 // Sleeps once, armed. 0: look again. Without a waiter of its own the thread looks a thousand times a second.
@@ -154,10 +162,14 @@ int sleep(Poll& poll, uint32_t waiter, TimeNs deadline, const sigset_t* mask) {
     const auto sleep = [&]() -> long { return sleep_armed(waiter, ended_by_any_handler(deadline)); };
     return static_cast<int>(sleep_cancellably(sleep));
   }
-  poll.kernel[poll.count].fd = pipe_end;
+  pollfd* const place = free_place(poll);
+  if (place != nullptr) *place = {.fd = pipe_end, .events = POLLIN, .revents = 0};
   const int slept = sleep_in_kernel(poll, deadline, mask);
   disarm(waiter);
-  if (poll.kernel[poll.count].revents != 0) drain(pipe_end);
+  if (place != nullptr) {
+    if (place->revents != 0) drain(pipe_end);
+    *place = {.fd = -1, .events = 0, .revents = 0};
+  }
   return slept;
 }
 
@@ -171,9 +183,18 @@ bool has_ours(const pollfd* fds, nfds_t count) {
 }
 
 int wait_poll(pollfd* fds, nfds_t count, DurationNs timeout_ns, const sigset_t* mask) {
+  constexpr nfds_t kFew = 128;  // no more calls for what nobody's limit is below
+  rlimit limit{};
+  if (count > kFew && !few_calls && system_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, word(&limit)) == 0 &&
+      count > limit.rlim_cur)
+    return -EINVAL;
+  return wait_any_number(fds, count, timeout_ns, mask);
+}
+
+int wait_any_number(pollfd* fds, nfds_t count, DurationNs timeout_ns, const sigset_t* mask) {
   const HandlersRun handlers = handlers_run();
   PollFds room;
-  pollfd* const kernel = room.take(count + 1);
+  pollfd* const kernel = room.take(count);
   if (kernel == nullptr) return -ENOMEM;
   Poll poll{fds, count, kernel, handlers};
   split(poll);

@@ -56,7 +56,7 @@ int wait_select(int count, fd_set* read, fd_set* write, fd_set* except, Duration
                        (has(except, fd) ? POLLPRI : 0);
     if (events != 0) fds[used++] = {.fd = fd, .events = static_cast<short>(events), .revents = 0};
   }
-  const int result = wait_poll(fds, static_cast<nfds_t>(used), timeout_ns, mask);
+  const int result = wait_any_number(fds, static_cast<nfds_t>(used), timeout_ns, mask);
   if (result < 0) return result;
   for (int i = 0; i < used; ++i)
     if (fds[i].revents & POLLNVAL) return -EBADF;

@@ -1,6 +1,7 @@
 // poll(2) and select(2) over sockets and the kernel's descriptors: every test runs on both.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "client_case.hpp"
 #include "sockets/client_epoll.hpp"
@@ -79,6 +80,32 @@ TEST_P(PollTest, ManyDescriptors) {
   fds.push_back({b, POLLOUT, 0});
   EXPECT_EQ(os->poll(fds.data(), fds.size(), 0), 1);
   EXPECT_EQ(fds.back().revents, POLLOUT);
+  os->close(a);
+  os->close(b);
+}
+
+// poll(2): as many entries as RLIMIT_NOFILE says, and no more.
+TEST_P(PollTest, TheLimitOfDescriptorsIsThatOfEntries) {
+  const auto [a, b] = connection();
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{.rlim_cur = 300, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  for (const int second : {b, pipe[0]}) {
+    std::vector<pollfd> fds(300, pollfd{a, POLLIN, 0});
+    fds[7].fd = second;
+    EXPECT_EQ(os->poll(fds.data(), fds.size(), 10), 0) << second;
+    std::thread other([&, fd = b] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      send(fd, "x");
+    });
+    EXPECT_EQ(os->poll(fds.data(), fds.size(), -1), 299) << second;
+    other.join();
+    EXPECT_EQ(receive(a), "x");
+    fds.push_back({a, POLLIN, 0});
+    EXPECT_EQ(os->poll(fds.data(), fds.size(), 0), -EINVAL) << second;
+  }
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
   os->close(a);
   os->close(b);
 }
