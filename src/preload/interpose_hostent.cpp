@@ -130,8 +130,11 @@ SKERRY_EXPORT int gethostbyname2_r(const char* name, int family, hostent* entry,
     return EAFNOSUPPORT;
   }
   const Resolved found = look_up(name, family);
-  *error = to_h_error(found.kind);
-  if (found.kind != Resolved::Kind::found) return 0;
+  if (found.kind != Resolved::Kind::found) {
+    h_errno = *error = to_h_error(found.kind);  // CPython looks at libc's own, as libc's functions set it too
+    return 0;
+  }
+  *error = NETDB_SUCCESS;
   if (const int failed =
           build({found.canonical, family, found.addresses, found.count}, {buffer, room}, *entry);
       failed != 0) {
@@ -169,8 +172,11 @@ SKERRY_EXPORT int gethostbyaddr_r(const void* address, socklen_t length, int fam
   else
     return EAFNOSUPPORT;
   const Resolved found = resolve_address(ip);
-  *error = to_h_error(found.kind);
-  if (found.kind != Resolved::Kind::found) return 0;
+  if (found.kind != Resolved::Kind::found) {
+    h_errno = *error = to_h_error(found.kind);  // CPython looks at libc's own, as libc's functions set it too
+    return 0;
+  }
+  *error = NETDB_SUCCESS;
   if (const int failed = build({found.canonical, family, &ip, 1}, {buffer, room}, *entry); failed != 0) {
     *error = NETDB_INTERNAL;
     return failed;

@@ -142,6 +142,7 @@ def main():
     for name in ("one.test", "here.test", "nobody.test", "longer.test", "fails.test", "unwilling.test"):
         print("gethostbyname", name, attempt(socket.gethostbyname_ex, name)[::2], flush=True)  # no aliases of hosts(5)
     print("gethostbyaddr", *(attempt(socket.gethostbyaddr, f"192.0.2.{last}")[::2] for last in (77, 1, 7, 98, 99)))
+    print("gethostbyaddr's reason", attempt(socket.gethostbyaddr, "192.0.2.99"))
     ask_servers()
     ask_at_once()
     print("getnameinfo", *(attempt(socket.getnameinfo, (f"192.0.2.{last}", 9), flags)
