@@ -117,7 +117,9 @@ int find_node(const char* node, const addrinfo& hints, Resolved& found) {
   }
   const int numeric = numeric_node(node, hints.ai_family, found);
   if (numeric == 0 || numeric == EAI_ADDRFAMILY || (hints.ai_flags & AI_NUMERICHOST)) return numeric;
-  found = resolve(node);
+  // What is mapped into AF_INET6 may come from lines of either family.
+  found = resolve(
+      node, hints.ai_family == AF_INET6 && (hints.ai_flags & AI_V4MAPPED) ? AF_UNSPEC : hints.ai_family);
   return from_kind(found.kind);
 }
 

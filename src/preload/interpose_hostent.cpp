@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "preload/interpose.hpp"
@@ -42,7 +43,7 @@ class Buffer {
 };
 
 struct Host {
-  const char* name;
+  const HostNames& names;
   int family;
   const IpAddress* addresses;
   size_t count;
@@ -51,22 +52,33 @@ struct Host {
 // 0, or ERANGE if the buffer is too small.
 int build(const Host& host, Buffer buffer, hostent& entry) {
   const size_t bytes = host.family == AF_INET ? 4 : 16;
-  const size_t name_bytes = std::strlen(host.name) + 1;
+  const HostNames& names = host.names;
+  const auto alias_count =
+      static_cast<size_t>(std::count(names.aliases, names.aliases + names.aliases_bytes, '\0'));
+  const size_t name_bytes = std::strlen(names.canonical) + 1;
   char* name = buffer.take(name_bytes);
-  char* aliases = buffer.take(sizeof(char*));
+  char* aliases = buffer.take((alias_count + 1) * sizeof(char*));
+  char* alias_text = buffer.take(names.aliases_bytes);
   char* list = buffer.take((host.count + 1) * sizeof(char*));
   char* data = buffer.take(host.count * bytes);
-  if (name == nullptr || aliases == nullptr || list == nullptr || data == nullptr) return ERANGE;
-  std::memcpy(name, host.name, name_bytes);
+  for (const char* part : {name, aliases, alias_text, list, data})
+    if (part == nullptr) return ERANGE;
+  std::memcpy(name, names.canonical, name_bytes);
+  std::memcpy(alias_text, names.aliases, names.aliases_bytes);
+  auto** other_names = reinterpret_cast<char**>(aliases);
+  for (size_t i = 0; i < alias_count; ++i) {
+    other_names[i] = alias_text;
+    alias_text += std::strlen(alias_text) + 1;
+  }
+  other_names[alias_count] = nullptr;
   auto** pointers = reinterpret_cast<char**>(list);
   for (size_t i = 0; i < host.count; ++i) {
     pointers[i] = data + i * bytes;
     std::memcpy(pointers[i], host.addresses[i].bytes.data() + (16 - bytes), bytes);
   }
   pointers[host.count] = nullptr;
-  *reinterpret_cast<char**>(aliases) = nullptr;
   entry = {.h_name = name,
-           .h_aliases = reinterpret_cast<char**>(aliases),
+           .h_aliases = other_names,
            .h_addrtype = host.family,
            .h_length = static_cast<int>(bytes),
            .h_addr_list = pointers};
@@ -105,14 +117,14 @@ Resolved look_up(const char* name, int family) {
     found.addresses[found.count++] = IpAddress::v4(ntohl(v4.s_addr));
     std::strncpy(found.canonical, name, sizeof found.canonical - 1);
   } else {
-    found = resolve(name);
+    found = resolve(name, family);
   }
   keep_family(found, family);
   return found;
 }
 
 // The buffers of the calls that return static data (not safe among threads, as they never were).
-char static_buffer[4096];
+char static_buffer[12288];  // as many aliases as there may be, of a letter each
 hostent static_entry;
 
 }  // namespace
@@ -135,8 +147,7 @@ SKERRY_EXPORT int gethostbyname2_r(const char* name, int family, hostent* entry,
     return 0;
   }
   *error = NETDB_SUCCESS;
-  if (const int failed =
-          build({found.canonical, family, found.addresses, found.count}, {buffer, room}, *entry);
+  if (const int failed = build({found, family, found.addresses, found.count}, {buffer, room}, *entry);
       failed != 0) {
     *error = NETDB_INTERNAL;
     return failed;
@@ -177,7 +188,7 @@ SKERRY_EXPORT int gethostbyaddr_r(const void* address, socklen_t length, int fam
     return 0;
   }
   *error = NETDB_SUCCESS;
-  if (const int failed = build({found.canonical, family, &ip, 1}, {buffer, room}, *entry); failed != 0) {
+  if (const int failed = build({found, family, &ip, 1}, {buffer, room}, *entry); failed != 0) {
     *error = NETDB_INTERNAL;
     return failed;
   }

@@ -95,6 +95,7 @@ Resolved::Kind ask_name(const ResolverConfig& config, Question asked, Resolved& 
         for (size_t i = 0; i < answer.count; ++i) resolved.addresses[i] = IpAddress::v4(answer.addresses[i]);
         resolved.count = answer.count;
         to_text(answer.canonical, resolved.canonical, sizeof resolved.canonical);
+        resolved.aliases_bytes = 0;
         return Resolved::Kind::found;
       case DnsAnswer::Kind::alias:
         asked.name = answer.canonical;
@@ -180,22 +181,22 @@ HostSources::Status status_of(Resolved::Kind kind) {
   return HostSources::notfound;
 }
 
-void set_one(Resolved& resolved, Ipv4Address address) {
-  resolved.kind = Resolved::Kind::found;
+void set_one(Resolved& resolved, Ipv4Address address, int family) {
+  resolved.kind = family == AF_INET6 ? Resolved::Kind::no_name : Resolved::Kind::found;
   resolved.addresses[0] = IpAddress::v4(address);
   resolved.count = 1;
 }
 
 // hosts(5), and what needs no line there.
-HostSources::Status look_here(std::string_view name, Resolved& resolved) {
-  const size_t count = find_in_hosts(name, resolved.addresses, kAddressesMax);
+HostSources::Status look_here(std::string_view name, int family, Resolved& resolved) {
+  const size_t count = find_in_hosts(name, family, resolved.addresses, kAddressesMax, resolved);
   resolved.kind = Resolved::Kind::found;
   if (count > 0) {
     resolved.count = count;
   } else if (is_localhost(name)) {
-    set_one(resolved, INADDR_LOOPBACK);
+    set_one(resolved, INADDR_LOOPBACK, family);
   } else if (is_own_name(name)) {
-    set_one(resolved, client::state.control->address);
+    set_one(resolved, client::state.control->address, family);
   } else {
     resolved.kind = Resolved::Kind::no_name;
     return HostSources::notfound;
@@ -217,14 +218,14 @@ void ask_sources(AskDns dns, LookHere here) {
 
 }  // namespace
 
-Resolved resolve(std::string_view name) {
+Resolved resolve(std::string_view name, int family) {
   Resolved resolved;
   std::memcpy(resolved.canonical, name.data(), std::min(name.size(), sizeof resolved.canonical - 1));
   const auto ask = [&] {
     ask_dns(name, resolved);
     return status_of(resolved.kind);
   };
-  ask_sources(ask, [&] { return look_here(name, resolved); });
+  ask_sources(ask, [&] { return look_here(name, family, resolved); });
   return resolved;
 }
 
@@ -240,7 +241,7 @@ Resolved resolve_address(const IpAddress& address) {
     return status();
   };
   const auto look = [&] {
-    const bool listed = find_name_in_hosts(address, resolved.canonical, sizeof resolved.canonical);
+    const bool listed = find_address_in_hosts(address, resolved);
     resolved.kind = listed ? Resolved::Kind::found : Resolved::Kind::no_name;
     return status();
   };

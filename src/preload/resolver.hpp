@@ -5,21 +5,22 @@
 #include <cstddef>
 #include <string_view>
 
+#include "preload/resolver_files.hpp"
 #include "wire/dns.hpp"
 
 namespace skerry::preload {
 
-struct Resolved {
+struct Resolved : HostNames {
   enum class Kind { found, no_name, no_data, try_again, failure };
   Kind kind = Kind::no_name;
   IpAddress addresses[kAddressesMax];
   size_t count = 0;
-  char canonical[256] = {};
 };
 
-// Blocks up to the time-outs of resolv.conf. Needs an attached session.
-Resolved resolve(std::string_view name);
-// The address's name in `canonical`, and no addresses.
+// Blocks up to the time-outs of resolv.conf. Needs an attached session. `family` says which lines of hosts(5)
+// count; what else is found is IPv4's, whichever it is.
+Resolved resolve(std::string_view name, int family);
+// The address's names, and no addresses.
 Resolved resolve_address(const IpAddress& address);
 
 }  // namespace skerry::preload

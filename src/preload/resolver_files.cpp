@@ -72,6 +72,19 @@ void read_action(std::string_view word, HostSources::One& source) {
   }
 }
 
+// The names of a line: of the first one that counts the host's own, and behind the aliases of another its own
+// name as one more, if it is another. False: there was no name.
+bool add_names(Words line, bool is_first, HostNames& names) {
+  const std::string_view own = line.next();
+  if (is_first) {
+    names.aliases_bytes = 0;
+    if (own.empty() || !copy_text(own, names.canonical, sizeof names.canonical)) return false;
+  }
+  for (std::string_view word = line.next(); !word.empty(); word = line.next()) names.add_alias(word);
+  if (own != names.canonical) names.add_alias(own);
+  return true;
+}
+
 // "80/tcp"
 bool read_port(std::string_view word, std::string_view protocol, uint16_t& port) {
   const size_t slash = word.find('/');
@@ -222,30 +235,36 @@ bool to_ipv4(std::string_view text, Ipv4Address& address) {
   return true;
 }
 
-size_t find_in_hosts(std::string_view name, IpAddress* addresses, size_t room) {
+void HostNames::add_alias(std::string_view name) {
+  if (copy_text(name, aliases + aliases_bytes, sizeof aliases - aliases_bytes))
+    aliases_bytes += name.size() + 1;
+}
+
+size_t find_in_hosts(std::string_view name, int family, IpAddress* addresses, size_t room, HostNames& names) {
   size_t count = 0;
   Lines lines("/etc/hosts");
   for (std::string_view line; count < room && lines.next(line);) {
     Words words(line);
     IpAddress address;
     if (!to_address(words.next(), address)) continue;
-    for (std::string_view word = words.next(); !word.empty(); word = words.next())
-      if (same_name(word, name)) {
-        addresses[count++] = address;
-        break;
-      }
+    if (family != AF_UNSPEC && address.is_v4() != (family == AF_INET)) continue;
+    bool is_listed = false;
+    Words rest = words;
+    for (std::string_view word = rest.next(); !word.empty(); word = rest.next())
+      is_listed = is_listed || same_name(word, name);
+    if (!is_listed) continue;
+    addresses[count++] = address;
+    add_names(words, count == 1, names);
   }
   return count;
 }
 
-bool find_name_in_hosts(const IpAddress& address, char* name, size_t room) {
+bool find_address_in_hosts(const IpAddress& address, HostNames& names) {
   Lines lines("/etc/hosts");
   for (std::string_view line; lines.next(line);) {
     Words words(line);
     IpAddress listed;
-    if (to_address(words.next(), listed) && listed == address && copy_text(words.next(), name, room) &&
-        name[0] != 0)
-      return true;
+    if (to_address(words.next(), listed) && listed == address && add_names(words, true, names)) return true;
   }
   return false;
 }

@@ -85,10 +85,20 @@ bool same_name(std::string_view a, std::string_view b);  // without regard to ca
 // A dotted quad; false otherwise.
 bool to_ipv4(std::string_view text, Ipv4Address& address);
 
-// Addresses that hosts(5) gives for a name, IPv4 and IPv6; how many, at most `room`.
-size_t find_in_hosts(std::string_view name, IpAddress* addresses, size_t room);
-// The first name of an address; false if there is none.
-bool find_name_in_hosts(const IpAddress& address, char* name, size_t room);
+// What a host is called: the name that it has itself, and others.
+struct HostNames {
+  char canonical[256] = {};
+  char aliases[2048];  // one behind the other, each with its 0; those without room are left out
+  size_t aliases_bytes = 0;
+
+  void add_alias(std::string_view name);
+};
+
+// Addresses of a family, or with AF_UNSPEC of both, that hosts(5) gives for a name; how many, at most `room`.
+// The names in `names` if there are any.
+size_t find_in_hosts(std::string_view name, int family, IpAddress* addresses, size_t room, HostNames& names);
+// The names of an address; false if there are none.
+bool find_address_in_hosts(const IpAddress& address, HostNames& names);
 
 // services(5): port in host byte order; `protocol` "tcp" or "udp".
 bool find_service(std::string_view name, std::string_view protocol, uint16_t& port);

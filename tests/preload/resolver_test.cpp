@@ -71,6 +71,18 @@ TEST(ResolverFiles, WordsAndNames) {
   EXPECT_FALSE(to_ipv4("192.0.2.1.example.org.is.long", address));
 }
 
+TEST(ResolverFiles, AliasesWithoutRoomAreLeftOut) {
+  HostNames names;
+  const std::string longest(sizeof names.aliases - 10, 'x');
+  for (const std::string& alias : {std::string("one"), longest, longest, std::string("four5")})
+    names.add_alias(alias);
+  EXPECT_EQ(std::string(names.aliases, names.aliases_bytes), std::string("one\0", 4) + longest + '\0');
+  names.add_alias("four");
+  EXPECT_EQ(names.aliases_bytes, sizeof names.aliases);
+  names.add_alias("");
+  EXPECT_EQ(names.aliases_bytes, sizeof names.aliases);
+}
+
 TEST(ResolverFiles, LinesOfEveryLength) {
   char path[] = "/tmp/skerry-lines-XXXXXX";
   const int file = ::mkstemp(path);

@@ -76,6 +76,42 @@ def addresses(name, family=socket.AF_INET):
         return problem.args[0]
 
 
+def listed(name, family=socket.AF_UNSPEC, kind=socket.SOCK_STREAM, protocol=0, flags=0, service=80):
+    found = attempt(socket.getaddrinfo, name, service, family, kind, protocol, flags)
+    return [(int(one[0]), int(one[1]), *one[2:]) for one in found] if isinstance(found, list) else found
+
+
+def ask_for_names():
+    for name in ("here", "OTHER", "many", "six", "192.0.2.1"):
+        print("canonical", name, listed(name, flags=socket.AI_CANONNAME), listed(name, socket.AF_INET, flags=socket.AI_CANONNAME), flush=True)
+    print("canonical mixed.test", listed("mixed.test", socket.AF_INET, flags=socket.AI_CANONNAME))
+
+
+class Host(ctypes.Structure):  # struct hostent
+    _fields_ = [("name", ctypes.c_char_p), ("aliases", ctypes.POINTER(ctypes.c_char_p)), ("family", ctypes.c_int), ("length", ctypes.c_int),
+                ("addresses", ctypes.POINTER(ctypes.POINTER(ctypes.c_ubyte)))]
+
+
+def in_growing_room(name):
+    """What gethostbyname_r(3) says until it has room enough, what it found then, and whether it has ever written more than it was given."""
+    host, found, reason, results, kept_in = Host(), ctypes.c_void_p(), ctypes.c_int(), set(), True
+    for room in range(0, 2000, 3):
+        buffer = ctypes.create_string_buffer(b"x" * 2000)
+        result = LIBC.gethostbyname_r(name, ctypes.byref(host), buffer, ctypes.c_size_t(room), ctypes.byref(found), ctypes.byref(reason))
+        kept_in = kept_in and not buffer.raw[room:2000].strip(b"x")
+        if found:
+            return results, host.name, list(iter_until_null(host.aliases)), [bytes(one[:4]) for one in iter_until_null(host.addresses)], kept_in
+        results.add(result)
+    return results, kept_in
+
+
+def iter_until_null(pointers):
+    at = 0
+    while pointers[at]:
+        yield pointers[at]
+        at += 1
+
+
 A, MX, SRV = 1, 15, 33
 EAI_INPROGRESS = -100
 LIBC = ctypes.CDLL(None)
@@ -139,10 +175,12 @@ def main():
         print(name, addresses(name), flush=True)
     for name in ("fails.test", "unable.test", "unwilling.test"):
         print(name, addresses(name, socket.AF_UNSPEC), flush=True)  # for AF_INET alone libc says that there is no such name
-    for name in ("one.test", "here.test", "nobody.test", "longer.test", "fails.test", "unwilling.test"):
-        print("gethostbyname", name, attempt(socket.gethostbyname_ex, name)[::2], flush=True)  # no aliases of hosts(5)
-    print("gethostbyaddr", *(attempt(socket.gethostbyaddr, f"192.0.2.{last}")[::2] for last in (77, 1, 7, 98, 99)))
-    print("gethostbyaddr's reason", attempt(socket.gethostbyaddr, "192.0.2.99"))
+    for name in ("one.test", "here.test", "OTHER", "many", "nobody.test", "longer.test", "fails.test", "unwilling.test"):
+        found = attempt(socket.gethostbyname_ex, name)
+        print("gethostbyname", name, found if len(found) == 3 else found[0], flush=True)  # the reason is getaddrinfo()'s, for AF_INET alone
+    print("gethostbyaddr", *(attempt(socket.gethostbyaddr, f"192.0.2.{last}") for last in (77, 79, 80, 1, 7, 99)), attempt(socket.gethostbyaddr, "192.0.2.98")[0])
+    print("gethostbyname_r", *map(in_growing_room, (b"here", b"many")), flush=True)
+    ask_for_names()
     ask_servers()
     ask_at_once()
     print("getnameinfo", *(attempt(socket.getnameinfo, (f"192.0.2.{last}", 9), flags)

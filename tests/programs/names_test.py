@@ -11,7 +11,8 @@ from skerry_case import SkerryCase, needs_root
 PROGRAM = ("/usr/bin/python3", str(Path(__file__).with_name("names_seen.py")))
 FILES = {
     "resolv.conf": "search search.test\noptions timeout:20 attempts:1\nnameserver %s\n",
-    "hosts": "127.0.0.1 localhost\n192.0.2.77 here.test here\n192.0.2.78 both.test\n",
+    "hosts": "127.0.0.1 localhost\n192.0.2.77 here.test here other\n192.0.2.78 both.test\n"
+             "192.0.2.79 Many.test many m2\n192.0.2.80 more.test many m3\n2001:db8::9 six.test six\n2001:db8::1 mixed.test\n192.0.2.81 four.test mixed.test\n",
 }
 
 
