@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <charconv>
+#include <cstdlib>
 #include <cstring>
 
 #include "preload/interpose.hpp"
@@ -27,9 +27,25 @@ constinit Next<void(addrinfo*)> next_freeaddrinfo{"freeaddrinfo"};
 struct SocketKind {
   int type, protocol;
   const char* name;  // in services(5)
+  bool is_usual;     // listed when neither a type nor a protocol is asked for
 };
+// libc's own list, in its order. Raw sockets have no services, and whatever protocol is asked for.
 constexpr SocketKind kKinds[] = {
-    {SOCK_STREAM, IPPROTO_TCP, "tcp"}, {SOCK_DGRAM, IPPROTO_UDP, "udp"}, {SOCK_RAW, IPPROTO_IP, ""}};
+    {SOCK_STREAM, IPPROTO_TCP, "tcp", true},    {SOCK_DGRAM, IPPROTO_UDP, "udp", true},
+    {SOCK_DCCP, IPPROTO_DCCP, "dccp", false},   {SOCK_DGRAM, IPPROTO_UDPLITE, "udplite", false},
+    {SOCK_STREAM, IPPROTO_SCTP, "sctp", false}, {SOCK_SEQPACKET, IPPROTO_SCTP, "sctp", false},
+    {SOCK_RAW, IPPROTO_IP, "", true},
+};
+
+// What is listed of each address.
+struct Offer {
+  int type, protocol;
+  uint16_t port;
+};
+struct Offers {
+  Offer each[std::size(kKinds)];
+  size_t count = 0;
+};
 
 struct Answer;
 
@@ -64,13 +80,14 @@ void free_answer(Answer* answer) {
 constexpr int kKnownFlags = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MAPPED | AI_ALL |
                             AI_ADDRCONFIG | AI_NUMERICSERV | AI_IDN | AI_CANONIDN;
 
-// The node as addresses; 0 or EAI_*.
-int numeric_node(const char* node, int family, Resolved& found) {
+// The node as an address; 0 or EAI_*. What is written as IPv6 is listed as such, though it may be IPv4's.
+int numeric_node(const char* node, addrinfo& hints, Resolved& found) {
   in_addr v4{};
   in6_addr v6{};
   found.count = 1;
   found.kind = Resolved::Kind::found;
   if (inet_aton(node, &v4) != 0) {
+    if (hints.ai_family == AF_INET6 && !(hints.ai_flags & AI_V4MAPPED)) return EAI_ADDRFAMILY;
     found.addresses[0] = IpAddress::v4(ntohl(v4.s_addr));
     return 0;
   }
@@ -79,8 +96,10 @@ int numeric_node(const char* node, int family, Resolved& found) {
   if (length >= sizeof plain) return EAI_NONAME;
   std::memcpy(plain, node, length);
   if (inet_pton(AF_INET6, plain, &v6) != 1) return EAI_NONAME;
-  if (family == AF_INET) return EAI_ADDRFAMILY;
   std::memcpy(found.addresses[0].bytes.data(), &v6, 16);
+  if (hints.ai_family == AF_INET) return found.addresses[0].is_v4() ? 0 : EAI_ADDRFAMILY;
+  hints.ai_family = AF_INET6;
+  hints.ai_flags |= AI_V4MAPPED;
   return 0;
 }
 
@@ -110,12 +129,12 @@ int from_kind(Resolved::Kind kind) {
   return EAI_FAIL;
 }
 
-int find_node(const char* node, const addrinfo& hints, Resolved& found) {
+int find_node(const char* node, addrinfo& hints, Resolved& found) {
   if (node == nullptr) {
     local_node(hints, found);
     return 0;
   }
-  const int numeric = numeric_node(node, hints.ai_family, found);
+  const int numeric = numeric_node(node, hints, found);
   if (numeric == 0 || numeric == EAI_ADDRFAMILY || (hints.ai_flags & AI_NUMERICHOST)) return numeric;
   // What is mapped into AF_INET6 may come from lines of either family.
   found = resolve(
@@ -124,70 +143,85 @@ int find_node(const char* node, const addrinfo& hints, Resolved& found) {
 }
 
 // Which family an address is listed under; 0: not at all. IPv4 goes into AF_INET6 only when asked to.
-int listed_family(const IpAddress& address, const addrinfo& hints, bool has_v4) {
+int listed_family(const IpAddress& address, const addrinfo& hints, bool has_v4, bool has_v6) {
   if (address.is_v4()) {
     if (hints.ai_family != AF_INET6) return AF_INET;
-    return hints.ai_flags & AI_V4MAPPED ? AF_INET6 : 0;
+    const bool is_mapped = (hints.ai_flags & AI_V4MAPPED) && (!has_v6 || (hints.ai_flags & AI_ALL));
+    return is_mapped ? AF_INET6 : 0;
   }
   if (hints.ai_family == AF_INET) return 0;
   // There is no IPv6 to reach it by, so it is offered only where there is nothing else.
   return hints.ai_family == AF_UNSPEC && has_v4 && !address.is_unspecified() ? 0 : AF_INET6;
 }
 
-int find_port(const char* service, const SocketKind& kind, const addrinfo& hints, uint16_t& port) {
-  port = 0;
-  if (service == nullptr || *service == 0) return 0;
-  const char* end = service + std::strlen(service);
-  const auto [stop, error] = std::from_chars(service, end, port);
-  if (stop == end) return error == std::errc() ? 0 : EAI_SERVICE;
-  if (hints.ai_flags & AI_NUMERICSERV) return EAI_NONAME;
-  return find_service(service, kind.name, port) ? 0 : EAI_SERVICE;
+// The service's port, negative if it is a name; 0 or EAI_*. As libc reads it: " 80" is 80, and 65536 is 0.
+int read_port(const char* service, const addrinfo& hints, int& port) {
+  char* end = nullptr;
+  port = static_cast<int>(std::strtoul(service, &end, 10));
+  if (*end == 0) return 0;
+  port = -1;
+  return hints.ai_flags & AI_NUMERICSERV ? EAI_NONAME : 0;
 }
 
-void fill(Item& item, const IpAddress& address, int family, uint16_t port, const SocketKind& kind) {
+// What is listed of each address: all that is usual or has the service, or the first that has the type and
+// the protocol that are asked for. 0 or EAI_*.
+int find_offers(const char* service, const addrinfo& hints, Offers& offers) {
+  int number = 0;
+  if (service != nullptr && *service == 0) service = nullptr;
+  if (service != nullptr)
+    if (const int error = read_port(service, hints, number); error != 0) return error;
+  const bool is_name = number < 0;
+  const bool is_all = hints.ai_socktype == 0 && hints.ai_protocol == 0;
+  for (const SocketKind& kind : kKinds) {
+    const bool is_raw = kind.type == SOCK_RAW;
+    if (hints.ai_socktype != 0 && hints.ai_socktype != kind.type) continue;
+    if (hints.ai_protocol != 0 && !is_raw && hints.ai_protocol != kind.protocol) continue;
+    if (is_all && !is_name && !kind.is_usual) continue;
+    auto port = static_cast<uint16_t>(number);
+    const bool fits = is_raw ? service == nullptr || (is_all && !is_name)
+                             : !is_name || find_service(service, kind.name, port);
+    if (fits) offers.each[offers.count++] = {kind.type, is_raw ? hints.ai_protocol : kind.protocol, port};
+    if (!is_all) return fits ? 0 : EAI_SERVICE;
+  }
+  if (offers.count > 0) return 0;
+  return hints.ai_socktype != 0 ? EAI_SOCKTYPE : EAI_SERVICE;
+}
+
+void fill(Item& item, const IpAddress& address, int family, const Offer& offer) {
   item.info.ai_family = family;
-  item.info.ai_socktype = kind.type;
-  item.info.ai_protocol = kind.protocol;
+  item.info.ai_socktype = offer.type;
+  item.info.ai_protocol = offer.protocol;
   if (family == AF_INET) {
     item.v4.sin_family = AF_INET;
-    item.v4.sin_port = htons(port);
+    item.v4.sin_port = htons(offer.port);
     item.v4.sin_addr.s_addr = htonl(address.as_v4());
     item.info.ai_addr = reinterpret_cast<sockaddr*>(&item.v4);
     item.info.ai_addrlen = sizeof item.v4;
   } else {
     item.v6.sin6_family = AF_INET6;
-    item.v6.sin6_port = htons(port);
+    item.v6.sin6_port = htons(offer.port);
     std::memcpy(&item.v6.sin6_addr, address.bytes.data(), 16);
     item.info.ai_addr = reinterpret_cast<sockaddr*>(&item.v6);
     item.info.ai_addrlen = sizeof item.v6;
   }
 }
 
-// Every address with every kind of socket that the hints allow. Returns how many, or minus an EAI_* (they are
-// negative themselves, so: an EAI_*).
-int list(const Resolved& found, const char* service, const addrinfo& hints, Answer& answer) {
-  int count = 0;
-  int service_error = EAI_SOCKTYPE;
-  const bool has_v4 = std::any_of(found.addresses, found.addresses + found.count,
-                                  [](const IpAddress& address) { return address.is_v4(); });
-  for (size_t i = 0; i < found.count; ++i) {
-    const int family = listed_family(found.addresses[i], hints, has_v4);
-    if (family == 0) continue;
-    for (const SocketKind& kind : kKinds) {
-      if (hints.ai_socktype != 0 && hints.ai_socktype != kind.type) continue;
-      if (hints.ai_protocol != 0 && kind.protocol != 0 && hints.ai_protocol != kind.protocol) continue;
-      uint16_t port = 0;
-      if (const int error = find_port(service, kind, hints, port); error != 0) {
-        service_error = error;
-        continue;
-      }
+// Every address of a family that the hints allow, with every offer. Returns how many.
+size_t list(const Resolved& found, const Offers& offers, const addrinfo& hints, Answer& answer) {
+  size_t count = 0;
+  const IpAddress* const end = found.addresses + found.count;
+  const auto is_v4 = [](const IpAddress& one) { return one.is_v4(); };
+  const bool has_v4 = std::any_of(found.addresses, end, is_v4);
+  const bool has_v6 = !std::all_of(found.addresses, end, is_v4);
+  for (const IpAddress* address = found.addresses; address != end; ++address) {
+    const int family = listed_family(*address, hints, has_v4, has_v6);
+    for (size_t i = 0; family != 0 && i < offers.count; ++i) {
       if (count > 0) answer.items[count - 1].info.ai_next = &answer.items[count].info;
       answer.items[count].answer = &answer;
-      fill(answer.items[count++], found.addresses[i], family, port, kind);
+      fill(answer.items[count++], *address, family, offers.each[i]);
     }
-    if (count == 0) return service_error;
   }
-  return count > 0 ? count : EAI_NODATA;
+  return count;
 }
 
 }  // namespace
@@ -218,14 +252,16 @@ SKERRY_EXPORT int getaddrinfo(const char* node, const char* service, const addri
     return EAI_BADFLAGS;
   if (hints.ai_family != AF_UNSPEC && hints.ai_family != AF_INET && hints.ai_family != AF_INET6)
     return EAI_FAMILY;
+  Offers offers;
+  if (const int error = find_offers(service, hints, offers); error != 0) return error;
   Resolved found;
   if (const int error = find_node(node, hints, found); error != 0) return error;
   Answer* answer = new_answer();
   if (answer == nullptr) return EAI_MEMORY;
-  const int count = list(found, service, hints, *answer);
-  if (count <= 0) {
+  const size_t count = list(found, offers, hints, *answer);
+  if (count == 0) {
     free_answer(answer);
-    return count;
+    return EAI_NODATA;
   }
   answer->items_left = static_cast<uint32_t>(count);
   if (hints.ai_flags & AI_CANONNAME) {

@@ -87,6 +87,23 @@ def ask_for_names():
     print("canonical mixed.test", listed("mixed.test", socket.AF_INET, flags=socket.AI_CANONNAME))
 
 
+def ask_for_families():
+    flags = (0, socket.AI_V4MAPPED, socket.AI_V4MAPPED | socket.AI_ALL, socket.AI_NUMERICHOST)
+    for name in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "::ffff:192.0.2.9", "here", "many", "six", "mixed.test"):
+        for family in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
+            if family != socket.AF_UNSPEC or name != "mixed.test":  # there IPv6, which we have none of, comes first
+                print("family", name, int(family), *(listed(name, family, flags=one) for one in flags), flush=True)
+
+
+def ask_for_kinds():
+    services = (None, 80, "http", "domain", "amqp", "none", "70000", " 80", "80 ", "-1", "-70000", "4294967377", "")
+    for kind in range(8):
+        for protocol in (0, 1, 6, 17, 33, 132, 136, 255):
+            print("kind", kind, protocol, *(listed("192.0.2.1", kind=kind, protocol=protocol, service=service) for service in services))
+    print("numeric", *(listed("192.0.2.1", service=service, flags=socket.AI_NUMERICSERV) for service in services))
+    print("wrong kinds come before wrong names", listed("nobody.test", service="none"), listed("nobody.test", kind=77), listed("::1", socket.AF_INET, service="none"))
+
+
 class Host(ctypes.Structure):  # struct hostent
     _fields_ = [("name", ctypes.c_char_p), ("aliases", ctypes.POINTER(ctypes.c_char_p)), ("family", ctypes.c_int), ("length", ctypes.c_int),
                 ("addresses", ctypes.POINTER(ctypes.POINTER(ctypes.c_ubyte)))]
@@ -181,6 +198,8 @@ def main():
     print("gethostbyaddr", *(attempt(socket.gethostbyaddr, f"192.0.2.{last}") for last in (77, 79, 80, 1, 7, 99)), attempt(socket.gethostbyaddr, "192.0.2.98")[0])
     print("gethostbyname_r", *map(in_growing_room, (b"here", b"many")), flush=True)
     ask_for_names()
+    ask_for_families()
+    ask_for_kinds()
     ask_servers()
     ask_at_once()
     print("getnameinfo", *(attempt(socket.getnameinfo, (f"192.0.2.{last}", 9), flags)
