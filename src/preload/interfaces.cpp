@@ -100,6 +100,7 @@ int list_addresses(ifconf& list) {
 int answer(const Interface& one, unsigned long request, ifreq& entry) {
   switch (request) {
     case SIOCGIFADDR:
+    case SIOCGIFDSTADDR:  // of what leads to no single other one, its own
       put_address(entry, one.address);
       return 0;
     case SIOCGIFNETMASK:
@@ -131,6 +132,9 @@ int answer(const Interface& one, unsigned long request, ifreq& entry) {
     case SIOCGIFNAME:
       std::memset(entry.ifr_name, 0, IFNAMSIZ);
       std::strncpy(entry.ifr_name, one.name, IFNAMSIZ - 1);
+      return 0;
+    case SIOCGIFMAP:
+      std::memset(&entry.ifr_map, 0, sizeof entry.ifr_map);
       return 0;
     default:
       return -ENOTTY;
@@ -180,18 +184,21 @@ struct NameList {
 
 }  // namespace
 
-bool is_interface_request(unsigned long request) {
+bool is_interface_request(unsigned long request, bool is_inet) {
   switch (request) {
-    case SIOCGIFCONF:
     case SIOCGIFADDR:
+    case SIOCGIFDSTADDR:
     case SIOCGIFNETMASK:
     case SIOCGIFBRDADDR:
+      return is_inet;
+    case SIOCGIFCONF:
     case SIOCGIFFLAGS:
     case SIOCGIFINDEX:
     case SIOCGIFMTU:
     case SIOCGIFMETRIC:
     case SIOCGIFTXQLEN:
     case SIOCGIFHWADDR:
+    case SIOCGIFMAP:
     case SIOCGIFNAME:
       return true;
     default:

@@ -1,6 +1,7 @@
 // Descriptor numbers: close, dup, fcntl, ioctl and their relatives.
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdarg>
@@ -11,6 +12,7 @@
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_options.hpp"
 #include "sockets/client_signals.hpp"
+#include "sockets/client_state.hpp"
 
 namespace skerry::preload {
 namespace {
@@ -36,6 +38,14 @@ int control_descriptor(int fd, int command, long argument) {
 
 bool belongs_to_kernel(unsigned long request) {
   return request == FIOCLEX || request == FIONCLEX;
+}
+
+// A socket of the kernel's, in a program that has interfaces of ours.
+bool is_socket_beside_ours(int fd) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return client::state.attached && system_call(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, client::word(&type),
+                                               client::word(&length)) == 0;
 }
 
 }  // namespace
@@ -89,10 +99,14 @@ SKERRY_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept {
   const long argument = one_argument(list);
   va_end(list);
   const uint32_t socket = client::socket_of(fd);
-  if (socket == kNoSocket || belongs_to_kernel(request))
-    return finish(static_cast<int>(system_call(SYS_ioctl, fd, static_cast<long>(request), argument)));
   void* pointer = reinterpret_cast<void*>(argument);
-  if (is_interface_request(request)) return finish(answer_interface_request(request, pointer));
+  // The kernel knows its own interfaces alone, so its sockets, of AF_UNIX say, are not asked.
+  const bool is_ours = socket != kNoSocket;
+  const bool is_inet = is_ours && !client::state.names[socket].v6;
+  if (is_interface_request(request, is_inet) && (is_ours || is_socket_beside_ours(fd)))
+    return finish(answer_interface_request(request, pointer));
+  if (!is_ours || belongs_to_kernel(request))
+    return finish(static_cast<int>(system_call(SYS_ioctl, fd, static_cast<long>(request), argument)));
   return finish(client::control(socket, request, pointer));
 }
 

@@ -14,6 +14,8 @@
 namespace skerry::sockets::client {
 namespace {
 
+constexpr unsigned kSocketRequests = 0x89;  // Linux SOCK_IOC_TYPE
+
 // When the datagram that was read last came. Who asks first gets the time of now, and from then on they are
 // noted (Linux sock_gettstamp()). What comes of streams is not.
 int last_arrival(uint32_t socket, TimeNs& came) {
@@ -34,11 +36,14 @@ int last_arrival(uint32_t socket, TimeNs& came) {
 int control(uint32_t socket, unsigned long request, void* argument) {
   const SocketOut& out = state.out[socket];
   SocketIn& in = state.in[socket];
-  const auto answer = [&](uint32_t number) {
-    std::memcpy(argument, &number, sizeof number);
+  const auto give = [&](const auto& value) {
+    if (argument == nullptr) return -EFAULT;
+    std::memcpy(argument, &value, sizeof value);
     return 0;
   };
-  if (argument == nullptr) return -EFAULT;
+  const auto answer = [&](uint32_t number) { return give(number); };
+  // To Linux the rest is about an interface, whose name it reads first, if it is a request of sockets at all.
+  const int not_here = argument == nullptr && _IOC_TYPE(request) == kSocketRequests ? -EFAULT : -ENOTTY;
   switch (request) {
     case FIONREAD:
       if (out.status & kListening) return -EINVAL;
@@ -49,7 +54,7 @@ int control(uint32_t socket, unsigned long request, void* argument) {
       if (out.status & kListening) return -EINVAL;
       return answer(in.tx_written - out.tx_acked);
     case SIOCOUTQNSD: {  // what has not been sent yet
-      if (!is_stream(socket)) return -ENOTTY;
+      if (!is_stream(socket)) return not_here;
       if (out.status & kListening) return -EINVAL;
       Request info{.op = Op::info, .socket = socket};
       if (const int result = call(info); result < 0) return result;
@@ -63,13 +68,13 @@ int control(uint32_t socket, unsigned long request, void* argument) {
       if (const int result = last_arrival(socket, came); result < 0) return result;
       timespec time = to_timespec(came);
       if (request == SIOCGSTAMP_OLD || request == SIOCGSTAMP_NEW) time.tv_nsec /= 1000;  // a timeval
-      std::memcpy(argument, &time, sizeof time);
-      return 0;
+      return give(time);
     }
     case SIOCATMARK:
-      return is_stream(socket) ? answer(at_mark(socket)) : -ENOTTY;
+      return is_stream(socket) ? answer(at_mark(socket)) : not_here;
     case FIONBIO:
     case FIOASYNC: {
+      if (argument == nullptr) return -EFAULT;
       int on = 0;
       std::memcpy(&on, argument, sizeof on);
       const uint32_t flag = request == FIONBIO ? kNonBlocking : kAsync;
@@ -83,6 +88,7 @@ int control(uint32_t socket, unsigned long request, void* argument) {
     }
     case FIOSETOWN:
     case SIOCSPGRP: {
+      if (argument == nullptr) return -EFAULT;
       int owner = 0;
       std::memcpy(&owner, argument, sizeof owner);
       return set_owner(socket, owner);
@@ -91,7 +97,7 @@ int control(uint32_t socket, unsigned long request, void* argument) {
     case SIOCGPGRP:
       return answer(static_cast<uint32_t>(owner_number(owner_of(socket))));
     default:
-      return -ENOTTY;
+      return not_here;
   }
 }
 

@@ -20,6 +20,9 @@ from scenarios import run_all
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 SIOCATMARK, SIOCGSTAMP, SIOCGSTAMPNS, SIOCOUTQNSD = 0x8905, 0x8906, 0x8907, 0x894B
+SIOCSPGRP, SIOCGPGRP, SIOCGIFSLAVE = 0x8902, 0x8904, 0x8929
+SIOCGIFNAME, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFBRDADDR, SIOCGIFNETMASK = 0x8910, 0x8913, 0x8915, 0x8917, 0x8919, 0x891B
+SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN, SIOCGIFMAP = 0x891D, 0x8921, 0x8927, 0x8933, 0x8942, 0x8970
 F_ADD_SEALS = 1033
 
 
@@ -122,6 +125,24 @@ def when_a_datagram_came():
     yield other.recv(100), age(other), age(other, SIOCGSTAMPNS, 1e9)
     one.send(b"second")
     yield other.recv(100), age(other), attempt(age, one)
+
+
+def interfaces():
+    """Any socket is asked, but for addresses those of AF_INET alone."""
+    families = ((socket.AF_INET, socket.SOCK_STREAM), (socket.AF_INET, socket.SOCK_DGRAM), (socket.AF_INET6, socket.SOCK_STREAM), (socket.AF_UNIX, socket.SOCK_DGRAM),
+                (socket.AF_NETLINK, socket.SOCK_RAW))
+    sockets = [socket.socket(*family) for family in families]
+    for request in (SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN, SIOCGIFMAP):
+        for name in (b"lo", b"none"):
+            yield hex(request), name, [attempt(fcntl.ioctl, one, request, struct.pack("16s24x", name)) for one in sockets]
+    yield [attempt(fcntl.ioctl, one, SIOCGIFNAME, struct.pack("16si20x", b"", 1)) for one in sockets], attempt(fcntl.ioctl, os.pipe()[0], SIOCGIFFLAGS, bytes(40))
+
+
+def requests_without_an_argument():
+    near, _ = connection()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for request in (*range(0x5401, 0x5424), SIOCATMARK, SIOCSPGRP, SIOCGPGRP, SIOCGSTAMP, SIOCOUTQNSD, SIOCGIFFLAGS, SIOCGIFSLAVE, 0xdead):
+            yield hex(request), [attempt(fcntl.ioctl, one, request, 0) for one in (near, listener, datagrams()[0])]
 
 
 if __name__ == "__main__":
