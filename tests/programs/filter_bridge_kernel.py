@@ -17,9 +17,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filter_kernel import IFF_NO_PI, IFF_TAP, SKIPPED, TUNSETIFF, command, listing, must
 from filter_link_kernel import LinkComparison
 from filter_link_rules import BridgeRules, PORTS, bridged
+from kernel_rules import IFF_NO_PI, IFF_TAP, SKIPPED, TUNSETIFF, command, listing, must
 
 NEEDED = """
 table bridge needed {

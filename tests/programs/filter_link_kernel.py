@@ -16,9 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filter_kernel import LAST, SKIPPED, Comparison, Kernel, command, kernel_tallies, must, our_tallies
+from filter_kernel import Comparison, our_tallies
 from filter_link_rules import ArpRules, LinkRules, arp, frame, mac_of
 from filter_packets import OUR_MAC, OUR_V4, pcap
+from kernel_rules import LAST, SKIPPED, Kernel, command, kernel_tallies, must
 
 
 def probe(family, hook):

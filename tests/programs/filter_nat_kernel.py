@@ -6,7 +6,6 @@ Compares what came of each packet, byte by byte, and all counters. Ends with 1 a
 """
 
 import argparse
-import collections
 import json
 import random
 import socket
@@ -18,8 +17,9 @@ from pathlib import Path
 
 import filter_ftp
 import filter_translations
-from filter_kernel import SKIPPED, Kernel, command, kernel_tallies, must, our_tallies
+from filter_kernel import our_tallies
 from filter_packets import OUR_MAC, PEER_MAC, pcap
+from kernel_rules import SKIPPED, Attempts, Kernel, command, kernel_tallies, must
 
 NEEDED = """
 table inet needed {
@@ -62,8 +62,9 @@ def drawn(layout, sent, theirs, ours):
     return rest(theirs) == rest(ours) and kind(theirs) == kind(ours) and sent[port:port + 2] not in (theirs[port:port + 2], ours[port:port + 2])
 
 
-class Translations:
+class Translations(Attempts):
     def __init__(self, skerry, folder, drawn):
+        super().__init__()
         self.skerry, self.folder, self.drawn = skerry, folder, drawn
         self.kernel = Kernel()
         if not self.kernel.tracks_as_we_do():
@@ -83,7 +84,6 @@ class Translations:
             print(f"this kernel lacks what the rules need: {errors}")
             sys.exit(SKIPPED)
         self.hosts = [filter_translations.Host(self.kernel.tap, v6) for v6 in (False, True)]
-        self.counts = collections.Counter()
 
     def differs(self, what):
         raise SystemExit(f"DIFFERENCE: {what}\nthe rules and packets are in {self.folder}")
@@ -163,7 +163,7 @@ def main():
     chosen = parser.parse_args()
     translations = Translations(chosen.skerry, chosen.folder or tempfile.mkdtemp(prefix="skerry-filter-"), filter_ftp if chosen.ftp else filter_translations)
     for seed in range(chosen.seed, chosen.seed + chosen.rulesets):
-        translations.ruleset(seed, chosen.packets)
+        translations.attempt(translations.ruleset, seed, chosen.packets)
     print(json.dumps(translations.counts))
 
 
