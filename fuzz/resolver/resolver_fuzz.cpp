@@ -28,6 +28,8 @@ void try_answer(ConstBytes message, DnsType type) {
   char text[256];
   const size_t length = to_text(answer.canonical, text, sizeof text);
   CHECK(length < sizeof text);
+  DnsName told;  // a name that a program may be told is the one that it would ask for then
+  if (is_host_name(answer.canonical)) CHECK(to_dns_name({text, length}, told) && told == answer.canonical);
   if (answer.kind != DnsAnswer::Kind::alias) return;
   uint8_t again[kQuestionMax];
   CHECK(write_question(1, answer.canonical, type, again) <= sizeof again);

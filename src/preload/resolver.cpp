@@ -87,14 +87,19 @@ DnsAnswer ask_servers(const ResolverConfig& config, const Question& asked) {
 
 // A full name, with its aliases: its addresses in `resolved`, or in `canonical` what it points to.
 Resolved::Kind ask_name(const ResolverConfig& config, Question asked, Resolved& resolved) {
+  DnsName told = asked.name;  // an alias that may not be is followed all the same
   for (int questions = 0; questions < kAliasQuestionsMax; ++questions) {
     const DnsAnswer answer = ask_servers(config, asked);
+    const bool may_be_told = is_host_name(answer.canonical);
+    if (may_be_told) told = answer.canonical;
     switch (answer.kind) {
-      case DnsAnswer::Kind::addresses:
       case DnsAnswer::Kind::pointer:
+        if (!may_be_told) return Resolved::Kind::no_name;
+        [[fallthrough]];
+      case DnsAnswer::Kind::addresses:
         for (size_t i = 0; i < answer.count; ++i) resolved.addresses[i] = IpAddress::v4(answer.addresses[i]);
         resolved.count = answer.count;
-        to_text(answer.canonical, resolved.canonical, sizeof resolved.canonical);
+        to_text(told, resolved.canonical, sizeof resolved.canonical);
         resolved.aliases_bytes = 0;
         return Resolved::Kind::found;
       case DnsAnswer::Kind::alias:

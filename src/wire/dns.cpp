@@ -130,6 +130,17 @@ size_t to_text(const DnsName& name, char* text, size_t room) {
   return used;
 }
 
+bool is_host_name(const DnsName& name) {
+  if (name.length < 2 || name.bytes[1] == '-') return false;
+  for (size_t at = 0; at < name.length && name.bytes[at] != 0;)
+    for (size_t left = name.bytes[at++]; left > 0; --left) {
+      const uint8_t c = name.bytes[at++];
+      const bool is_allowed = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+      if (!is_allowed) return false;
+    }
+  return true;
+}
+
 DnsName name_of_address(Ipv4Address address) {
   char text[sizeof "255.255.255.255.in-addr.arpa"];
   char* at = text;

@@ -29,6 +29,11 @@ bool to_dns_name(std::string_view text, DnsName& name);
 // Writes "www.example.org" and a zero byte; `room` of 256 takes every name. The length without the zero byte.
 // A dot within a label becomes "?".
 size_t to_text(const DnsName& name, char* text, size_t room);
+// Whether a program may be told that a host is called so: letters, digits, '-' and '_', none of the first '-'
+// (glibc's res_hnok). A label may hold any byte, and whoever owns it would else write line ends into logs,
+// escape sequences to terminals, and dots that look like another's domain. The root, which has no text, is
+// none.
+bool is_host_name(const DnsName& name);
 
 // The name that an IPv4 address has, to be asked what it points to (RFC 1035 section 3.5).
 DnsName name_of_address(Ipv4Address address);

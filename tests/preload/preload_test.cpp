@@ -106,11 +106,11 @@ TEST_P(PreloadInCell, Scenario) {
 INSTANTIATE_TEST_SUITE_P(All, PreloadInCell,
                          ::testing::Values("exec_keeps", "exec_bare", "exec_closes", "spawn",
                                            "standard_output", "vfork_and_exec", "close_everything", "threads",
-                                           "names", "interfaces", "stdio", "many_streams", "asynchronous",
-                                           "pass_to_a_child", "pass_to_itself", "pass_and_lose",
-                                           "many_datagrams", "send_a_file", "few_system_calls",
-                                           "calls_by_number", "closed_under_a_thread", "a_child_by_number",
-                                           "a_range_is_closed", "fork_while_passing"),
+                                           "names", "names_of_servers", "interfaces", "stdio", "many_streams",
+                                           "asynchronous", "pass_to_a_child", "pass_to_itself",
+                                           "pass_and_lose", "many_datagrams", "send_a_file",
+                                           "few_system_calls", "calls_by_number", "closed_under_a_thread",
+                                           "a_child_by_number", "a_range_is_closed", "fork_while_passing"),
                          [](const auto& one) { return std::string(one.param); });
 
 TEST(PreloadOutside, PassesThrough) {

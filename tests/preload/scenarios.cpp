@@ -232,6 +232,7 @@ constexpr Scenario kScenarios[] = {
     {"threads", threads, nullptr},
     {"names", names, nullptr},
     {"interfaces", interfaces, nullptr},
+    {"names_of_servers", names_of_servers, nullptr},
     {"stdio", stdio, nullptr},
     {"many_streams", many_streams, nullptr},
     {"asynchronous", asynchronous, nullptr},

@@ -27,6 +27,7 @@ int status_of(pid_t child);       // its exit status
 // scenarios_names.cpp
 void names();
 void interfaces();
+void names_of_servers();
 
 // scenarios_stdio.cpp
 void stdio();

@@ -18,27 +18,40 @@ NAMES = {"one.test": ["192.0.2.1"], "two.test": ["192.0.2.2", "192.0.2.3"], "bot
 SERVICES = {"_imap._tcp.one.test": (0, 5, 143, "two.test"), "_sip._udp.search.test": (1, 2, 5060, "one.test")}
 # To these the server answers that it cannot (SERVFAIL), does not know how (NOTIMP), or does not want to (REFUSED).
 FAILURES = {"fails.test": 2, "unable.test": 4, "unwilling.test": 5, "98.2.0.192.in-addr.arpa": 2}
-POINTERS = {"1.2.0.192.in-addr.arpa": "one.test", "7.2.0.192.in-addr.arpa": "longer.test"}
+# What names and addresses lead to: a host, and what no program may be told is one.
+LABELS = (b"_good-", b"bad\x1b[2Jx", b"line\nfeed", b"trusted.example", b"nul\0x", b"-leads", b"all*", b"back\\slash", b"caf\xc3\xa9")
 
 
 def wire_name(name):
     return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
 
 
+TARGETS = [bytes([len(label)]) + label + wire_name("test") for label in LABELS]
+ALIASES = {f"alias{at}.test": target for at, target in enumerate(TARGETS)}
+POINTERS = {"1.2.0.192.in-addr.arpa": wire_name("one.test"), "7.2.0.192.in-addr.arpa": wire_name("longer.test"),
+            **{f"{30 + at}.2.0.192.in-addr.arpa": target for at, target in enumerate(TARGETS)}}
+
+
+def record(owner, kind, data):
+    return owner + kind + b"\0\0\0\x3c" + struct.pack(">H", len(data)) + data
+
+
 def answer(query, is_stream):
     end = query.index(b"\0", 12) + 1
-    name = next((name for name in [*NAMES, *POINTERS, *SERVICES, *FAILURES] if wire_name(name) == query[12:end].lower()), None)
+    name = next((name for name in [*NAMES, *ALIASES, *POINTERS, *SERVICES, *FAILURES] if wire_name(name) == query[12:end].lower()), None)
     is_cut = name is not None and (name.startswith("long") or name[0] == "7") and not is_stream
     kind, data = query[end:end + 4], []
     if kind == b"\0\1\0\1" and not is_cut:
         data = [socket.inet_aton(address) for address in NAMES.get(name, [])]
     if kind == b"\0\x0c\0\1" and not is_cut:
-        data = [wire_name(POINTERS[name])] if name in POINTERS else []
+        data = [POINTERS[name]] if name in POINTERS else []
     if kind == b"\0\x21\0\1" and name in SERVICES:
         data = [struct.pack(">HHH", *SERVICES[name][:3]) + wire_name(SERVICES[name][3])]
-    records = b"".join(b"\xc0\x0c" + kind + b"\0\0\0\x3c" + struct.pack(">H", len(one)) + one for one in data)
+    records = [record(b"\xc0\x0c", kind, one) for one in data]
+    if kind == b"\0\1\0\1" and name in ALIASES:
+        records = [record(b"\xc0\x0c", b"\0\5\0\1", ALIASES[name]), record(ALIASES[name], kind, socket.inet_aton("192.0.2.9"))]
     flags = 0x8180 | (0x0200 if is_cut else 0) | (FAILURES.get(name, 0) if name else 3)
-    return query[:2] + struct.pack(">HHHHH", flags, 1, len(data), 0, 0) + query[12:end + 4] + records
+    return query[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0) + query[12:end + 4] + b"".join(records)
 
 
 def serve_datagrams(server):
@@ -102,6 +115,14 @@ def ask_for_kinds():
             print("kind", kind, protocol, *(listed("192.0.2.1", kind=kind, protocol=protocol, service=service) for service in services))
     print("numeric", *(listed("192.0.2.1", service=service, flags=socket.AI_NUMERICSERV) for service in services))
     print("wrong kinds come before wrong names", listed("nobody.test", service="none"), listed("nobody.test", kind=77), listed("::1", socket.AF_INET, service="none"))
+
+
+def ask_for_targets():
+    for at, label in enumerate(LABELS):
+        name, address = f"alias{at}.test", f"192.0.2.{30 + at}"
+        print("target", label, attempt(socket.gethostbyname_ex, name)[::2],  # without the aliases
+              *(listed(name, family, flags=socket.AI_CANONNAME) for family in (socket.AF_UNSPEC, socket.AF_INET)), attempt(socket.gethostbyaddr, address)[0],
+              *(attempt(socket.getnameinfo, (address, 9), flags) for flags in (0, socket.NI_NAMEREQD)), flush=True)
 
 
 class Host(ctypes.Structure):  # struct hostent
@@ -198,6 +219,7 @@ def main():
     print("gethostbyaddr", *(attempt(socket.gethostbyaddr, f"192.0.2.{last}") for last in (77, 79, 80, 1, 7, 99)), attempt(socket.gethostbyaddr, "192.0.2.98")[0])
     print("gethostbyname_r", *map(in_growing_room, (b"here", b"many")), flush=True)
     ask_for_names()
+    ask_for_targets()
     ask_for_families()
     ask_for_kinds()
     ask_servers()

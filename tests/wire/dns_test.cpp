@@ -66,19 +66,6 @@ class Message {
 
 constexpr uint16_t kResponse = 0x8180;
 
-TEST(DnsName, FromAndToText) {
-  EXPECT_EQ(text(name("www.Example.ORG")), "www.example.org");
-  EXPECT_EQ(text(name("example.org.")), "example.org");
-  DnsName unused;
-  for (const char* wrong : {"", ".", "a..b", ".a", "a b", "a.."})
-    EXPECT_FALSE(to_dns_name(wrong, unused)) << wrong;
-  EXPECT_FALSE(to_dns_name(std::string(64, 'a'), unused));
-  EXPECT_TRUE(to_dns_name(std::string(63, 'a'), unused));
-  std::string longest = std::string(63, 'a') + '.' + std::string(63, 'b') + '.' + std::string(63, 'c') + '.';
-  EXPECT_TRUE(to_dns_name(longest + std::string(61, 'd'), unused));
-  EXPECT_FALSE(to_dns_name(longest + std::string(62, 'd'), unused));
-}
-
 TEST(DnsQuestion, IsWhatRfc1035Says) {
   uint8_t message[kQuestionMax];
   const size_t length = write_question(0x1234, name("a.bc"), DnsType::address, message);
