@@ -102,6 +102,7 @@ void Names::asked(TimeNs now, const Asked& asked, Neighbours& neighbours) {
   }
   if (!wait(*name, asked.asker, query)) {
     ++turned_away_;
+    refuse(NoAnswer::unanswered, name->known.name, neighbours);
     answer(DnsCode::server_failure);
   }
   if (!name->open) begin(*name, now, neighbours);
@@ -120,11 +121,6 @@ bool Names::wait(const Name& name, const Asker& asker, ConstBytes query) {
   waits->bytes = query.size();
   std::memcpy(waits->query, query.data(), query.size());
   return true;
-}
-
-bool Names::is_waited_for(const Name& name) const {
-  return std::any_of(waiting_.begin(), waiting_.end(),
-                     [&](const Waiting& each) { return each.name == number_of(name); });
 }
 
 void Names::resume(TimeNs now, Neighbours& neighbours) {
@@ -243,10 +239,11 @@ void Names::settle(Name& name, Kind kind, TimeNs now, DurationNs holds, Neighbou
   name.nowhere = nowhere;
   name.until = now + holds;
   const bool heard = allow(name, now, neighbours);  // who is not answered asks again
-  if (nowhere && is_waited_for(name)) refuse(*nowhere, name.known.name, neighbours);
-  for (const Waiting& waits : waiting_)
-    if (heard && waits.name == number_of(name))
-      reply(name, now, waits.asker, {waits.query, waits.bytes}, neighbours);
+  for (const Waiting& waits : waiting_) {
+    if (waits.name != number_of(name)) continue;
+    if (nowhere) refuse(*nowhere, name.known.name, neighbours);
+    if (heard) reply(name, now, waits.asker, {waits.query, waits.bytes}, neighbours);
+  }
   std::erase_if(waiting_, [&](const Waiting& each) { return each.name == number_of(name); });
 }
 

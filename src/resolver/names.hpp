@@ -103,7 +103,6 @@ class Names {
   Name* find(const DnsName& name);
   uint64_t random();
   size_t number_of(const Name& name) const { return static_cast<size_t>(&name - names_.data()); }
-  bool is_waited_for(const Name& name) const;
   bool wait(const Name& name, const Asker& asker, ConstBytes query);
   void begin(Name& name, TimeNs now, Neighbours& neighbours);
   void ask(Name& name, TimeNs now, Neighbours& neighbours);

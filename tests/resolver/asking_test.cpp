@@ -264,6 +264,8 @@ TEST_F(Asking, WhoFindsNoRoomToWaitHearsOfItAtOnce) {
   ASSERT_EQ(seen.replies.size(), 1u);
   EXPECT_EQ(reply_to(kName).kind, DnsAnswer::Kind::failure);
   EXPECT_EQ(names.turned_away(), 1u);
+  ASSERT_EQ(seen.refusals.size(), 1u);
+  EXPECT_EQ(seen.refusals[0], std::pair(NoAnswer::unanswered, std::string(kName)));
   ask("db");
   EXPECT_EQ(reply_to("db").kind, DnsAnswer::Kind::addresses);
   for (size_t i = 0; i < 2; ++i)

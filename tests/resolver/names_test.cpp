@@ -133,6 +133,13 @@ TEST_F(NamesTest, ANameThatLeadsInsideLeadsNowhere) {
   EXPECT_EQ(seen.refusals[0], std::pair(NoAnswer::not_public, std::string(kName)));
 }
 
+TEST_F(NamesTest, EachWhoWaitsForANameThatLeadsInsideIsSeen) {
+  for (uint16_t port = 40000; port < 40020; ++port) ask(kName, port);
+  ASSERT_EQ(seen.questions.size(), 1u);
+  answer({{.owner = kName, .address = "192.168.1.1"}});
+  EXPECT_EQ(seen.refusals.size(), 20u);
+}
+
 // The question that found it out may have been ours, when nobody waited.
 TEST_F(NamesTest, WhoAsksForANameThatLeadsInsideByNowIsSeen) {
   ask(kName);
