@@ -70,12 +70,13 @@ void Events::note(const Packet& packet, const Judgement& judgement, Hook hook, T
 }
 
 void Events::note_name(std::string_view name, NameEvent what, uint64_t missed, TimeNs now) {
-  Event event{.at = now, .name_event = what, .missed = missed};
-  const size_t length = name.copy(event.name.data(), event.name.size() - 1);
+  Name& kept = names_[next_ % kKept];
+  const size_t length = name.copy(kept.data(), kept.size() - 1);
+  kept[length] = 0;
   // No terminal shall act on what a program has asked for.
   for (size_t i = 0; i < length; ++i)
-    if (event.name[i] <= ' ' || event.name[i] > '~') event.name[i] = '?';
-  add(event);
+    if (kept[i] <= ' ' || kept[i] > '~') kept[i] = '?';
+  add({.at = now, .name_event = what, .missed = missed});
 }
 
 }  // namespace skerry::filter

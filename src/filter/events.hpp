@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,6 @@ struct Event {
 
   TimeNs at = 0;
   NameEvent name_event = NameEvent::none;  // not none: about a name, and only that counts
-  std::array<char, 64> name{};             // its beginning; ends with a zero byte
   uint64_t missed = 0;                     // names before it that came too fast to be told
   Hook hook{};
   bool rejected = false;   // its sender is told
@@ -60,11 +60,18 @@ class Events {
   uint64_t first() const { return next_ - first_ > kKept ? next_ - kKept : first_; }
   uint64_t next() const { return next_; }
   const Event& operator[](uint64_t number) const { return events_[number % kKept]; }
+  // Of an event about one.
+  std::string_view name(uint64_t number) const { return names_[number % kKept].data(); }
 
  private:
+  // Room for the whole of it: cut, one that is not listed could look like one that is. Ends with a zero byte.
+  using Name = std::array<char, 256>;
+
   void add(const Event& event);
 
   std::vector<Event> events_ = std::vector<Event>(kKept);
+  // Apart from the events, and not written before there is one: most stacks and all switches have none.
+  std::unique_ptr<Name[]> names_ = std::make_unique_for_overwrite<Name[]>(kKept);
   uint64_t first_ = 0, next_ = 0;
 };
 

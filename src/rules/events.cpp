@@ -28,18 +28,17 @@ const char* why_no_answer(filter::NameEvent what) {
   return "";
 }
 
-json name_row(const filter::Event& event, TimeNs now) {
+json name_row(const filter::Event& event, std::string_view name, TimeNs now) {
   json row{{"what", "refuse"},
            {"layer", "names"},
            {"ago_ms", (now - event.at) / kMillisecond},
-           {"packet", fmt::format("name {}", event.name.data())},
+           {"packet", fmt::format("name {}", name)},
            {"by", why_no_answer(event.name_event)}};
   if (event.missed > 0) row["missed"] = event.missed;
   return row;
 }
 
 json event_row(const filter::Ruleset& ruleset, const filter::Event& event, TimeNs now) {
-  if (event.name_event != filter::NameEvent::none) return name_row(event, now);
   const bool logged = event.log != filter::kNone;
   json row{
       {"what", logged           ? "log"
@@ -95,7 +94,9 @@ json Rules::events(const json& request, TimeNs now) const {
   uint64_t number = from;
   for (; number < events.next() && !rows.more; ++number)
     rows.add([&] {
-      json row = event_row(in_force_.engine().ruleset(), events[number], now);
+      json row = events[number].name_event != filter::NameEvent::none
+                     ? name_row(events[number], events.name(number), now)
+                     : event_row(in_force_.engine().ruleset(), events[number], now);
       if (with_bytes) add_bytes(row, events[number], now);
       return row;
     });

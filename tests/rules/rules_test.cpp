@@ -121,5 +121,16 @@ TEST_F(RulesTest, ANameSaysHowManyBeforeItAreNotTold) {
   EXPECT_EQ(rows[1].value("missed", 0), 7);
 }
 
+// The longest is of 253 bytes: where names are alike for long, what is behind tells them apart.
+TEST_F(RulesTest, ANameIsShownToItsEnd) {
+  const std::string label(63, 'a'), same = label + '.' + label + '.' + label + '.' + std::string(57, 'a');
+  for (const char* const end : {".one", ".two"})
+    here_.events().note_name(same + end, filter::NameEvent::not_allowed, 0, now_);
+  const nlohmann::json rows = rules_.events(nlohmann::json::object(), now_)["rows"];
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].value("packet", ""), "name " + same + ".one");
+  EXPECT_EQ(rows[1].value("packet", ""), "name " + same + ".two");
+}
+
 }  // namespace
 }  // namespace skerry
