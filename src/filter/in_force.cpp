@@ -44,6 +44,12 @@ bool InForce::judge(Packet& packet, Hook hook, TimeNs now) {
   return judgement_.accepted;
 }
 
+void InForce::lose(const Packet& packet, Hook hook, uint32_t by, TimeNs now) {
+  judgement_ = {.accepted = false, .chain = by};
+  events_.note(packet, judgement_, hook, now);
+  if (trace_ != nullptr) trace_->lose(packet, by, hook, now);
+}
+
 void InForce::judge_followed(Packet& packet, Hook hook, TimeNs now) {
   const bool over = trace_->is_over(now);
   const bool followed = !over && trace_->wants(hook, packet, begins(packet, hook), now);

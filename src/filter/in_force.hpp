@@ -57,6 +57,8 @@ class InForce {
 
   // What the rules say, which judgement_ keeps; noted, if they refuse or log.
   bool judge(Packet& packet, Hook hook, TimeNs now);
+  // It passed, and is dropped behind the rules: `by` as in Judgement::chain. Noted, also for who follows it.
+  void lose(const Packet& packet, Hook hook, uint32_t by, TimeNs now);
   // Of each packet as many bytes are looked at, by rules or by who follows packets.
   size_t needed_bytes() const;
 

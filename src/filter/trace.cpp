@@ -51,6 +51,11 @@ void Trace::note(const Packet& packet, const Judgement& judgement, Hook hook, Ti
   }
 }
 
+void Trace::lose(const Packet& packet, uint32_t by, Hook hook, TimeNs now) {
+  if (!follows_) return;
+  kept_[next_++ % kKept] = {packet_, Event::about(packet, hook, now), {by, kNone, {Code::drop}}};
+}
+
 bool only_matches(const Ruleset& ruleset) {
   const auto matches = [&](const Expression& expression) {
     if (const auto* decide = std::get_if<Decide>(&expression.action))

@@ -39,6 +39,8 @@ class Trace {
   bool wants(Hook hook, Packet& packet, bool begins, TimeNs now);
   std::vector<Step>& steps() { return steps_; }
   void note(const Packet& packet, const Judgement& judgement, Hook hook, TimeNs now);
+  // The packet that was judged last is dropped behind the rules: `by` as in Judgement::chain.
+  void lose(const Packet& packet, uint32_t by, Hook hook, TimeNs now);
   // Chains and rules that steps speak of are no more.
   void forget() { first_ = next_; }
 

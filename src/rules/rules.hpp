@@ -92,7 +92,7 @@ class Rules {
   // {"rows":[{"packet":3,"hook":"input","what":"tcp 10.77.0.3:40000 > 10.77.0.2:80, 60 bytes","by":"inet web
   // in handle 4","index":0,"verdict":"jump allowed"}],"next":8,"missed":0,"passed_over":0}; "missed" steps
   // were forgotten since, "passed_over" packets were not followed because there were more than 1000 in a
-  // second. Where no chain is there is no "by".
+  // second. A packet that came by where no chain is has no "by".
   Result<nlohmann::json> trace(const nlohmann::json& request, TimeNs now);
 
  private:

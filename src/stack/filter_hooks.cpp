@@ -174,8 +174,8 @@ bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
 
 // What rules wrote makes it no packet any more. It is told as it was before.
 void FilterHooks::lose(filter::Packet& packet, Bytes as_it_was, size_t whole, TimeNs now) {
-  judgement_ = {.accepted = false, .chain = filter::kWritten};
-  if (packet.read(as_it_was, whole)) events_.note(packet, judgement_, hook_, now);
+  packet.read(as_it_was, whole);
+  InForce::lose(packet, hook_, filter::kWritten, now);
 }
 
 std::optional<Ipv4Header> FilterHooks::header(const Ipv4Header& as_it_came, TimeNs now) {

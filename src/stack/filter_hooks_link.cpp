@@ -49,8 +49,7 @@ bool FilterHooks::passes_egress(Bytes frame, uint32_t mark, bool unfinished, Tim
       (!after || after->total_bytes != before->total_bytes || after->header_bytes != before->header_bytes)) {
     copy_once(leaving_.data(), frame.data(), seen);
     leaving.read_frame(Bytes(leaving_).first(seen), frame.size(), true);
-    judgement_ = {.accepted = false, .chain = filter::kWritten};
-    events_.note(leaving, judgement_, hook_, now);
+    InForce::lose(leaving, hook_, filter::kWritten, now);
     return false;
   }
   std::memcpy(frame.data(), leaving_.data(), seen);

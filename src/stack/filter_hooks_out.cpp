@@ -116,8 +116,7 @@ bool FilterHooks::routes(filter::Packet& leaving, TimeNs now) {
                     destination = load_be32(leaving.bytes.data() + kDestinationOffset);
   const Route route = routes_.lookup(destination, goes_elsewhere_ ? source : 0);
   if (goes_elsewhere_ && route.kind == Route::Kind::none) {
-    judgement_ = {.accepted = false};
-    events_.note(leaving, judgement_, filter::Hook::output, now);
+    InForce::lose(leaving, filter::Hook::output, filter::kNone, now);
     return false;
   }
   const bool loops = route.kind == Route::Kind::loopback;

@@ -45,8 +45,7 @@ bool FrameRules::passes(filter::Packet& packet, filter::Hook hook, const JudgedF
   const auto ip = Ipv4Header::parse(packet.bytes);
   const bool marked = (frame.marks.flags & (kChecksumNeeded | kSegmentTcp4)) != 0;
   if (!marked || (ip && marks_fit(frame.marks, *ip))) return true;
-  judgement_ = {.accepted = false, .chain = filter::kWritten};
-  events_.note(packet, judgement_, hook, now);
+  lose(packet, hook, filter::kWritten, now);
   return false;
 }
 

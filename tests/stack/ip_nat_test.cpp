@@ -178,8 +178,10 @@ TEST_F(IpNatTest, WhatWouldHaveLoopedMayLeave) {
 
 TEST_F(IpNatTest, WhereNoRouteLeadsNothingIsSent) {
   use(at(Hook::output, filter::nat(kDnat, kOther, 99)));
+  follow(filter::batch(filter::table(), filter::chain("out", filter::hook(3))));
   EXPECT_FALSE(we_send({kLoop, kLoop, 1000, 80})) << "127.0.0.1 does not leave";
   EXPECT_EQ(drops(DropReason::filter_output), 1u);
+  EXPECT_EQ(last_step().step.verdict.code, filter::Code::drop) << "who follows it sees that";
 }
 
 TEST_F(IpNatTest, AMasqueradedPacketComesFromUs) {

@@ -2,6 +2,7 @@
 // is no packet any more goes nowhere. Which bytes change is for tests/filter.
 #include <gmock/gmock.h>
 
+#include "filter/link_batch.hpp"
 #include "filter/words.hpp"
 #include "filter/write_batch.hpp"
 #include "stack/udp_world.hpp"
@@ -32,7 +33,7 @@ class IpWriteTest : public UdpWorld {
  protected:
   using UdpWorld::UdpWorld;
 
-  // Who asks why hears of the packet, as it was before a rule made it no packet any more.
+  // Who asks why hears of the packet, as it was before a rule made it no packet any more; who follows it too.
   void expect_told(Hook hook) {
     const filter::Events& events = ip_.filter().events();
     ASSERT_EQ(events.next() - events.first(), 1u);
@@ -41,6 +42,11 @@ class IpWriteTest : public UdpWorld {
     EXPECT_EQ(event.destination_port, 80);
     EXPECT_EQ(filter::place_name(ip_.filter().engine().ruleset(), event.chain, event.rule),
               "a header that rules wrote");
+    const filter::TraceStep& last = last_step();
+    EXPECT_EQ(last.about.hook, hook);
+    EXPECT_EQ(last.about.destination_port, 80);
+    EXPECT_EQ(last.step.chain, filter::kWritten);
+    EXPECT_EQ(last.step.verdict.code, filter::Code::drop);
   }
 };
 
@@ -114,6 +120,8 @@ TEST_F(IpWriteTest, WhatComesInPiecesIsPutTogetherAsItWasWritten) {
 }
 
 TEST_F(IpWriteTest, WhatIsNoPacketAnyMoreGoesNowhere) {
+  follow(filter::batch(filter::table(), filter::chain("in", filter::hook(0)),
+                       filter::chain("out", filter::hook(3))));
   for (const Hook hook : {Hook::prerouting, Hook::input}) {
     const uint64_t before = drops(DropReason::malformed_ipv4);
     for (const Octets& breaks :
@@ -129,6 +137,15 @@ TEST_F(IpWriteTest, WhatIsNoPacketAnyMoreGoesNowhere) {
   EXPECT_FALSE(we_send({kOurs, kPeer, 1000, 80}));
   EXPECT_TRUE(peer_receives().empty());
   expect_told(Hook::postrouting);
+}
+
+TEST_F(IpWriteTest, WhatIsNoPacketAnyMoreDoesNotLeave) {
+  constexpr uint32_t kLeaves = 1;
+  follow(filter::at_link(kLeaves));
+  use(filter::at_link(kLeaves, write(kNetwork, 2, {0, 21})));
+  ASSERT_TRUE(we_send({kOurs, kPeer, 1000, 80}));
+  EXPECT_TRUE(peer_receives().empty());
+  expect_told(Hook::egress);
 }
 
 class IpWriteOverMemory : public IpWriteTest {

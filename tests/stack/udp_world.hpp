@@ -46,6 +46,16 @@ class UdpWorld : public World {
     ASSERT_FALSE(refused) << refused->sentence;
     ip_.filter().use(filter::Engine(std::move(ruleset)), now_);
   }
+  // Follows all packets at the hooks of these chains.
+  void follow(const filter::Octets& bytes) {
+    filter::Ruleset match;
+    ASSERT_FALSE(filter::load(bytes, match));
+    ip_.filter().follow(filter::Engine(std::move(match)), now_);
+  }
+  const filter::TraceStep& last_step() {
+    const filter::Trace& trace = *ip_.filter().trace();
+    return trace[trace.next() - 1];
+  }
   void peer_asks(uint16_t port, Ipv4Address from = kPeer, uint16_t from_port = 1000, uint8_t flags = 0) {
     Ipv4Header header = from_peer(IpProtocol::kUdp);
     header.source = from;

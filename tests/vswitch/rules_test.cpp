@@ -206,9 +206,14 @@ TEST_F(SwitchRules, WhatIsBehindLongExtensionHeadersIsSeen) {
 TEST_F(SwitchRules, AHeaderThatNoLongerFitsItsMarksIsRefused) {
   const Octets tcp = ipv4(mac_of(2), mac_of(1), address_of(1), address_of(2), 60, IpProtocol::kTcp);
   use(bridge(chain_at(kForward, filter::write(kNetwork, 0, {0x46}))));
+  filter::Ruleset all;
+  ASSERT_FALSE(filter::load(bridge(chain_at(kForward)), all, {.place = filter::Place::vswitch}));
+  network_.vswitch.rules().follow(filter::Engine(std::move(all)), 0);
   network_.send(ports_[0], tcp, unfinished(16));
   EXPECT_EQ(arrive(), (Counts{0, 0, 0}));
   EXPECT_EQ(network_.dropped(ports_[1], Drop::kFilter), 1u);
+  const filter::Trace& trace = *network_.vswitch.rules().trace();
+  EXPECT_EQ(trace[trace.next() - 1].step.chain, filter::kWritten) << "who follows it sees that";
   network_.send(ports_[0], tcp);
   EXPECT_EQ(arrive(), (Counts{0, 1, 0})) << "without marks it is what the rules made of it";
 }
