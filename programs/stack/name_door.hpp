@@ -138,11 +138,10 @@ class NameDoor {
   // A program that asks for many shall not drive what is remembered of its packets out of sight.
   void note(std::string_view name, filter::NameEvent what, TimeNs now) {
     ++counters_.refused;
-    if (!shown_.take(now, random_)) {
-      ++missed_;
-      return;
-    }
-    events_.note_name(name, what, std::exchange(missed_, 0), now);
+    if (shown_.take(now, random_))
+      events_.note_name(name, what, now);
+    else
+      events_.leave_out_name();
   }
 
   const uint32_t socket_;
@@ -150,7 +149,6 @@ class NameDoor {
   filter::Events& events_;
   Random& random_;
   stack::TokenBucket shown_{5, 60};
-  uint64_t missed_ = 0;  // names since the last one that was shown
   Fd channel_;
   AllowList* allowed_ = nullptr;
   std::vector<Waiting> replies_;

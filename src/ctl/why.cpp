@@ -67,14 +67,17 @@ class Why {
       printed_ += *written ? 1 : 0;
     }
     next_ = number_of(*answer, "next");
+    const uint64_t left_out = number_of(*answer, "names_left_out");
+    // Fewer than before are those of another process.
+    const uint64_t more = left_out < left_out_ ? left_out : left_out - left_out_;
+    if (more > 0) fmt::print(stderr, "{} more names came faster than they are told\n", more);
+    left_out_ = left_out;
     return {};
   }
 
   void print(const json& row) {
     if (done()) return;
     ++printed_;
-    if (const uint64_t missed = number_of(row, "missed"); missed > 0)
-      fmt::print(stderr, "{} more names came faster than they are told\n", missed);
     if (options_.as_json) {
       fmt::print("{}\n", row.dump(-1, ' ', false, json::error_handler_t::replace));
     } else {
@@ -121,7 +124,7 @@ class Why {
   RulesAsked& asked_;
   const WhyOptions& options_;
   NotedCapture* const capture_;
-  uint64_t next_ = 0, printed_ = 0;
+  uint64_t next_ = 0, printed_ = 0, left_out_ = 0;
   std::map<std::string, uint64_t> counted_;
 };
 

@@ -69,14 +69,14 @@ void Events::note(const Packet& packet, const Judgement& judgement, Hook hook, T
   add(event);
 }
 
-void Events::note_name(std::string_view name, NameEvent what, uint64_t missed, TimeNs now) {
+void Events::note_name(std::string_view name, NameEvent what, TimeNs now) {
   Name& kept = names_[next_ % kKept];
   const size_t length = name.copy(kept.data(), kept.size() - 1);
   kept[length] = 0;
   // No terminal shall act on what a program has asked for.
   for (size_t i = 0; i < length; ++i)
     if (kept[i] <= ' ' || kept[i] > '~') kept[i] = '?';
-  add({.at = now, .name_event = what, .missed = missed});
+  add({.at = now, .name_event = what});
 }
 
 }  // namespace skerry::filter

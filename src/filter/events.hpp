@@ -22,7 +22,6 @@ struct Event {
 
   TimeNs at = 0;
   NameEvent name_event = NameEvent::none;  // not none: about a name, and only that counts
-  uint64_t missed = 0;                     // names before it that came too fast to be told
   Hook hook{};
   bool rejected = false;   // its sender is told
   uint32_t chain = kNone;  // of a refusal: who refused,
@@ -51,8 +50,11 @@ class Events {
 
   // `packet` was judged so.
   void note(const Packet& packet, const Judgement& judgement, Hook hook, TimeNs now);
-  // `missed`: how many names before it are not told.
-  void note_name(std::string_view name, NameEvent event, uint64_t missed, TimeNs now);
+  void note_name(std::string_view name, NameEvent event, TimeNs now);
+  // One that came too fast to be told.
+  void leave_out_name() { ++names_left_out_; }
+  // How many ever.
+  uint64_t names_left_out() const { return names_left_out_; }
   // Chains and rules that events speak of are no more.
   void forget() { first_ = next_; }
 
@@ -72,7 +74,7 @@ class Events {
   std::vector<Event> events_ = std::vector<Event>(kKept);
   // Apart from the events, and not written before there is one: most stacks and all switches have none.
   std::unique_ptr<Name[]> names_ = std::make_unique_for_overwrite<Name[]>(kKept);
-  uint64_t first_ = 0, next_ = 0;
+  uint64_t first_ = 0, next_ = 0, names_left_out_ = 0;
 };
 
 }  // namespace skerry::filter

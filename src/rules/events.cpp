@@ -29,13 +29,11 @@ const char* why_no_answer(filter::NameEvent what) {
 }
 
 json name_row(const filter::Event& event, std::string_view name, TimeNs now) {
-  json row{{"what", "refuse"},
-           {"layer", "names"},
-           {"ago_ms", (now - event.at) / kMillisecond},
-           {"packet", fmt::format("name {}", name)},
-           {"by", why_no_answer(event.name_event)}};
-  if (event.missed > 0) row["missed"] = event.missed;
-  return row;
+  return {{"what", "refuse"},
+          {"layer", "names"},
+          {"ago_ms", (now - event.at) / kMillisecond},
+          {"packet", fmt::format("name {}", name)},
+          {"by", why_no_answer(event.name_event)}};
 }
 
 json event_row(const filter::Ruleset& ruleset, const filter::Event& event, TimeNs now) {
@@ -103,6 +101,7 @@ json Rules::events(const json& request, TimeNs now) const {
   return {{"ok", true},
           {"next", from + rows.rows.size()},
           {"missed", from > first ? from - first : 0},
+          {"names_left_out", events.names_left_out()},
           {"rows", std::move(rows.rows)}};
 }
 

@@ -75,14 +75,14 @@ class Rules {
   Result<nlohmann::json> reset(const nlohmann::json& request);
 
   // What rules refused or logged, and names that were not resolved, from number `first` on: "next" is where
-  // to go on, "missed" how many were forgotten since.
+  // to go on, "missed" how many were forgotten since, "names_left_out" how many names ever came too fast to
+  // be told.
   // {"rows":[{"what":"drop","layer":"filter","hook":"input","ago_ms":3,"packet":"tcp 10.77.0.3:40000
   // > 10.77.0.2:80",
-  //           "by":"inet web in handle 4","index":0}],"next":8,"missed":0}; "what" is "drop", "reject",
-  //           "log", which has its prefix as "by", and "level" or "group", or "refuse" of a name, with
-  //           "layer" "names", and "missed" if so many names before it came too fast to be told. With
-  //           "bytes":true in the question each has "ago_ns", "length" and what it begins with,
-  //           hexadecimal: "bytes", which a name has none of
+  //           "by":"inet web in handle 4","index":0}],"next":8,"missed":0,"names_left_out":0}; "what" is
+  //           "drop", "reject", "log", which has its prefix as "by", and "level" or "group", or "refuse" of a
+  //           name, with "layer" "names". With "bytes":true in the question each has "ago_ns", "length" and
+  //           what it begins with, hexadecimal: "bytes", which a name has none of
   nlohmann::json events(const nlohmann::json& request, TimeNs now) const;
 
   // Packets that `memory` matches, a ruleset of nothing but matches, are followed until nobody asks for three
