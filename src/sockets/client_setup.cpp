@@ -78,11 +78,11 @@ bool is_under_way(uint32_t socket) {
 
 // What we send to ourselves has arrived on Linux before a call returns. Here the answer, and the answer to
 // it, take three breaths of the stack, and one call is served in each.
-void let_ourselves_answer(uint32_t socket) {
+void let_ourselves_answer(uint32_t socket, const Begun& begun) {
   const SocketNames& names = state.names[socket];
   const IpAddress to = names.remote.address;
   if (to != names.local.address && !to.is_loopback()) return;
-  for (int breath = 0; breath < 3; ++breath) {
+  for (int breath = 0; breath < 3 && life_of(socket) == begun.life; ++breath) {
     Request look{.op = Op::info, .socket = socket};
     call(look);
   }
@@ -91,6 +91,7 @@ void let_ourselves_answer(uint32_t socket) {
 // Who may not wait is told to look later even if all is done by now, as on Linux, where nothing arrives
 // during a call.
 int finish_connect(uint32_t socket, const Begun& begun, int not_yet) {
+  if (life_of(socket) != begun.life) return -EBADF;  // as Wait: the flag would be another socket's
   state.in[socket].flags.fetch_or(kConnectDue, std::memory_order_relaxed);
   if (may_not_wait(socket, 0)) return not_yet;
   const int waited = Wait(socket, begun)
@@ -111,7 +112,7 @@ int connect_stream(uint32_t socket, const Begun& begun, const sockaddr* address,
   if (result == 0) result = destination(socket, request.endpoint);
   if (result == 0) result = call(request);
   if (result < 0) return result;
-  if (may_not_wait(socket, 0)) let_ourselves_answer(socket);
+  if (may_not_wait(socket, 0)) let_ourselves_answer(socket, begun);
   return finish_connect(socket, begun, -EINPROGRESS);
 }
 

@@ -151,5 +151,17 @@ TEST_P(ConnectTest, AcceptedSocketInheritsOptionsButNotNonBlocking) {
   for (const int fd : {listening, one, other}) os->close(fd);
 }
 
+TEST(ClientConnects, AnIndexThatIsGivenOutAgainMeanwhileIsNotConnecting) {
+  AttachedClient attached;
+  const std::unique_ptr<Os> os = client_os();
+  for (const int flags : {0, int{SOCK_NONBLOCK}}) {
+    const int fd = os->socket(AF_INET, SOCK_STREAM | flags);
+    const sockaddr_in to = loopback(FakeStack::kTakenPort);
+    EXPECT_EQ(os->connect(fd, as_sockaddr(to), sizeof to), -EBADF);
+    EXPECT_EQ(os->listen(fd, 1), 0) << "as any socket that has not tried to connect";
+    os->close(fd);
+  }
+}
+
 }  // namespace
 }  // namespace skerry::sockets

@@ -3,7 +3,8 @@
 // and the real wake-ups.
 //
 // Addresses do not matter, ports do: connect() reaches the listener of that port, a datagram the socket bound
-// to it. kSilentPort never answers a connect().
+// to it. kSilentPort never answers a connect(); while it answers one to kTakenPort the socket is closed and
+// its index given out again.
 #pragma once
 
 #include <atomic>
@@ -26,6 +27,7 @@ namespace skerry::sockets {
 class FakeStack {
  public:
   static constexpr uint16_t kSilentPort = 9;
+  static constexpr uint16_t kTakenPort = 11;
   static constexpr uint16_t kLongPathPort = 10;  // one connection to it at a time: both ends get long rings
 
   // Listens on the abstract name and serves until destroyed. `never_polls`: it sleeps as soon as it has

@@ -96,6 +96,10 @@ std::optional<uint32_t> FakeStack::bound_to(uint16_t port, bool stream) const {
 }
 
 int FakeStack::connect(uint32_t id, const Endpoint& to) {
+  if (to.port == kTakenPort) {
+    begin(id, true, 0);
+    return 0;
+  }
   Socket& socket = sockets_[id];
   socket.remote = to;
   if (socket.local.port == 0) socket.local = {IpAddress::v4(0x7f00'0001), next_port_++};
