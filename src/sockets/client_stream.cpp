@@ -65,6 +65,7 @@ ssize_t peek_stream(uint32_t socket, const Pieces& to, int flags) {
   const auto is_over = [&] { return (level(socket, kLevelIn) & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0; };
   const size_t least = flags & MSG_WAITALL ? to.left() : std::min<size_t>(to.left(), enough_input(socket));
   TimeNs deadline = 0;
+  int ended = 0;  // why it waits no more: one look is left, since less than it waits for may have come
   for (;;) {
     const bool over = is_over();  // before the look: what was over then brings no more
     const uint32_t until = written.load(std::memory_order_acquire);
@@ -74,6 +75,7 @@ ssize_t peek_stream(uint32_t socket, const Pieces& to, int flags) {
     if (seen == kLookAgain) continue;
     const bool some = seen > 0;
     if (!some && seen != -EAGAIN) return seen;
+    if (ended != 0) return some ? seen : ended;
     if (some && (over || static_cast<size_t>(seen) >= least || at_mark(socket, static_cast<uint32_t>(seen))))
       return seen;
     if (may_not_wait(socket, flags)) return seen;
@@ -82,11 +84,10 @@ ssize_t peek_stream(uint32_t socket, const Pieces& to, int flags) {
       return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0 &&
              (!some || written.load(std::memory_order_acquire) != until || is_over());
     };
-    const int waited =
-        Wait(socket, begun)
-            .until(has_more, some || (flags & kNotTheFirst) ? ended_by_any_handler(deadline) : deadline);
+    ended = Wait(socket, begun)
+                .until(has_more, some || (flags & kNotTheFirst) ? ended_by_any_handler(deadline) : deadline);
     if (to.left() == 0) return 0;  // as in receive_stream()
-    if (waited != 0) return some ? seen : waited;
+    if (ended == -EBADF) return some ? seen : ended;
   }
 }
 
@@ -168,6 +169,7 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
   const size_t least = flags & MSG_WAITALL ? to.left() : std::min<size_t>(to.left(), low_water(socket));
   ssize_t done = 0;
   TimeNs deadline = 0;
+  int ended = 0;  // as in peek_stream()
   for (;;) {
     if (done > 0 && state.out[socket].error.load(std::memory_order_acquire) != 0 &&
         state.out[socket].rx_written.load(std::memory_order_acquire) ==
@@ -180,14 +182,14 @@ ssize_t receive_stream(uint32_t socket, Pieces& to, int flags) {
       if (static_cast<size_t>(done) >= least || at_mark(socket)) return done;
       continue;
     }
-    if (got != -EAGAIN || may_not_wait(socket, flags)) return done > 0 ? done : got;
+    if (got != -EAGAIN || ended != 0 || may_not_wait(socket, flags))
+      return done > 0 ? done : got == -EAGAIN && ended != 0 ? ended : got;
     if (deadline == 0) deadline = deadline_after(state.names[socket].receive_timeout_ns.load());
-    const int waited =
-        Wait(socket, begun)
-            .until([&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; },
-                   done > 0 || (flags & kNotTheFirst) ? ended_by_any_handler(deadline) : deadline);
+    ended = Wait(socket, begun)
+                .until([&] { return (level(socket, kLevelIn) & (kLevelIn | EPOLLERR | EPOLLHUP)) != 0; },
+                       done > 0 || (flags & kNotTheFirst) ? ended_by_any_handler(deadline) : deadline);
     if (to.left() == 0) return 0;  // tcp_recvmsg() waits for nothing once
-    if (waited != 0) return done > 0 ? done : waited;
+    if (ended == -EBADF) return done > 0 ? done : ended;
   }
 }
 

@@ -1,4 +1,6 @@
 // MSG_PEEK that waits: for all that is asked (MSG_WAITALL), or for SO_RCVLOWAT.
+#include <vector>
+
 #include "client_case.hpp"
 
 namespace skerry::sockets {
@@ -16,9 +18,12 @@ class PeekTest : public ConnectedCase {
       work();
     });
   }
-  void give_up_after_30_ms() {
-    const timeval time{.tv_sec = 0, .tv_usec = 30'000};
-    EXPECT_EQ(os->set_option(b_, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time), 0);
+  void give_up_after_ms(int fd, int limit_ms) {
+    const timeval time{.tv_sec = 0, .tv_usec = limit_ms * 1000};
+    EXPECT_EQ(os->set_option(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time), 0);
+  }
+  void wait_for_bytes(int fd, int least) {
+    EXPECT_EQ(os->set_option(fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least), 0);
   }
 };
 ON_KERNEL_AND_CLIENT(PeekTest);
@@ -45,7 +50,7 @@ TEST_P(PeekTest, WaitallWaitsWhereNothingIsYet) {
 TEST_P(PeekTest, SomeOfItIsTheAnswerWhenTheTimeIsOver) {
   send(a_, "ab");
   wait_for(b_, POLLIN);
-  give_up_after_30_ms();
+  give_up_after_ms(b_, 30);
   const auto before = std::chrono::steady_clock::now();
   EXPECT_EQ(receive(b_, 4, kAll), "ab");
   EXPECT_GE(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(30));
@@ -85,13 +90,36 @@ TEST_P(PeekTest, AnErrorEndsTheWaitAndIsLeftToTheNextCall) {
 }
 
 TEST_P(PeekTest, TheLowWaterMarkIsWaitedFor) {
-  const int least = 4;
-  EXPECT_EQ(os->set_option(b_, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least), 0);
+  wait_for_bytes(b_, 4);
   send(a_, "ab");
   std::thread other = soon([&] { send(a_, "cde"); });
   EXPECT_EQ(receive(b_, 8, MSG_PEEK), "abcde");
   other.join();
   EXPECT_EQ(receive(b_, 3, MSG_PEEK), "abc");
+}
+
+// tcp_recvmsg_locked() looks once more before it gives up.
+TEST_P(PeekTest, WhatCameBelowTheMarkIsTheAnswerWhenTheTimeIsOver) {
+  std::vector<std::pair<int, int>> connections;
+  std::vector<std::thread> readers;
+  for (const size_t first : {0, 10}) {
+    for (const int flags : {0, int{MSG_WAITALL}, int{MSG_PEEK}, kAll}) {
+      const auto [near, far] = connections.emplace_back(connection());
+      wait_for_bytes(far, 100);
+      give_up_after_ms(far, 250);
+      send(near, std::string(first, 'a'));
+      readers.emplace_back([this, first, flags, fd = far] {
+        EXPECT_EQ(receive(fd, 4096, flags).size(), first + 40) << first << " and flags " << flags;
+      });
+    }
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  for (const auto& [near, far] : connections) send(near, std::string(40, 'b'));
+  for (std::thread& reader : readers) reader.join();
+  for (const auto& [near, far] : connections) {
+    os->close(near);
+    os->close(far);
+  }
 }
 
 TEST_P(PeekTest, NothingIsSeenBeyondAnUrgentByte) {
