@@ -81,7 +81,8 @@ bool is_under_way(uint32_t socket) {
 void let_ourselves_answer(uint32_t socket, const Begun& begun) {
   const SocketNames& names = state.names[socket];
   const IpAddress to = names.remote.address;
-  if (to != names.local.address && !to.is_loopback()) return;
+  const bool is_own = to == names.local.address || to == IpAddress::v4(state.control->address);
+  if (!is_own && !to.is_loopback()) return;
   for (int breath = 0; breath < 3 && life_of(socket) == begun.life; ++breath) {
     Request look{.op = Op::info, .socket = socket};
     call(look);

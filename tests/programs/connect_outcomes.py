@@ -1,4 +1,5 @@
-"""How attempts to connect end: one line each, to be compared with plain Linux. What port 9 gets is dropped, by rules of options_test.py.
+"""How attempts to connect end: one line each, to be compared with plain Linux. What port 9 gets is dropped, and OWN is ours, by
+options_test.py.
 
 The attempts run beside each other, since those that nobody answers take three seconds.
 """
@@ -13,6 +14,7 @@ from option_effects import attempt, says
 
 ALL = select.POLLIN | select.POLLOUT | select.POLLPRI | select.POLLRDHUP
 NOBODY_LISTENS, NOBODY_ANSWERS = 1, 9
+OWN, LOOPBACK = "10.77.0.2", "127.0.0.1"
 
 
 def ends(port, waits, options=()):
@@ -35,11 +37,13 @@ def does_not_wait_for_ever():
         return attempt(one.connect, ("127.0.0.1", NOBODY_ANSWERS)), attempt(one.connect, ("127.0.0.1", NOBODY_ANSWERS)), says(one, ALL)
 
 
-def ourselves_answer_at_once(listens):
+def ourselves_answer_at_once(listens, address, bound_to=None):
     seen = []
     for _ in range(50):
         with socket.socket() as listener, socket.socket() as one:
-            listener.bind(("127.0.0.1", 0))
+            listener.bind((address, 0))
+            if bound_to:
+                one.bind((bound_to, 0))
             if listens:
                 listener.listen(1)
             listener.setblocking(False)
@@ -63,8 +67,12 @@ def an_epoll_set_tells():
 ATTEMPTS = {
     "refused": lambda: ends(NOBODY_LISTENS, True),
     "refused, not waited for": lambda: ends(NOBODY_LISTENS, False),
-    "refused by ourselves": lambda: ourselves_answer_at_once(False),
-    "accepted by ourselves": lambda: ourselves_answer_at_once(True),
+    "refused by ourselves": lambda: ourselves_answer_at_once(False, LOOPBACK),
+    "accepted by ourselves": lambda: ourselves_answer_at_once(True, LOOPBACK),
+    "refused at our own address": lambda: ourselves_answer_at_once(False, OWN),
+    "accepted at our own address": lambda: ourselves_answer_at_once(True, OWN),
+    "refused at our own address, from the loopback's": lambda: ourselves_answer_at_once(False, OWN, LOOPBACK),
+    "accepted at our own address, from the loopback's": lambda: ourselves_answer_at_once(True, OWN, LOOPBACK),
     "timed out": lambda: ends(NOBODY_ANSWERS, True),
     "timed out, not waited for": lambda: ends(NOBODY_ANSWERS, False),
     "timed out by the user": lambda: ends(NOBODY_ANSWERS, True, [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 500)]),

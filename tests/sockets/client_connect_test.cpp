@@ -151,6 +151,26 @@ TEST_P(ConnectTest, AcceptedSocketInheritsOptionsButNotNonBlocking) {
   for (const int fd : {listening, one, other}) os->close(fd);
 }
 
+TEST(ClientConnects, ToOurOwnAddressHaveTheirOutcomeWhateverTheyAreBoundTo) {
+  AttachedClient attached;
+  const std::unique_ptr<Os> os = client_os();
+  const auto asks = [&](uint32_t host) {
+    const int fd = os->socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+    const sockaddr_in from = loopback(0);
+    EXPECT_EQ(os->bind(fd, as_sockaddr(from), sizeof from), 0);
+    sockaddr_in to = loopback(1);
+    to.sin_addr.s_addr = htonl(host);
+    const uint32_t before = attached.stack().infos_asked();
+    EXPECT_EQ(os->connect(fd, as_sockaddr(to), sizeof to), -EINPROGRESS);
+    os->close(fd);
+    return attached.stack().infos_asked() - before;
+  };
+  const uint32_t own = attached.stack().view().control().address;
+  EXPECT_EQ(asks(own), 3u);
+  EXPECT_EQ(asks(INADDR_LOOPBACK), 3u);
+  EXPECT_EQ(asks(own + 1), 0u) << "nobody waits for another host";
+}
+
 TEST(ClientConnects, AnIndexThatIsGivenOutAgainMeanwhileIsNotConnecting) {
   AttachedClient attached;
   const std::unique_ptr<Os> os = client_os();

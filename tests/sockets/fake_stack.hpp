@@ -49,6 +49,7 @@ class FakeStack {
   const SessionView& view() const { return view_; }
   uint32_t sockets_in_use() const { return in_use_.load(); }
   uint32_t times_slept() const { return sleeps_.load(); }
+  uint32_t infos_asked() const { return infos_.load(); }
   // What it answers to Op::info, about every socket; set before it is asked.
   uint64_t info[kCallValues] = {};
 
@@ -99,7 +100,7 @@ class FakeStack {
   std::unique_ptr<IndexPool> ids_;
   std::vector<Socket> sockets_;
   uint16_t next_port_ = 40000;
-  std::atomic<uint32_t> in_use_ = 0, sleeps_ = 0;
+  std::atomic<uint32_t> in_use_ = 0, sleeps_ = 0, infos_ = 0;
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };

@@ -49,6 +49,7 @@ int FakeStack::perform(Call& call) {
         view_.out(id).tx_limit.store(static_cast<uint32_t>(std::min<uint64_t>(bytes, size_.stream_bytes)));
       return 0;
     case Op::info:
+      ++infos_;
       std::copy(std::begin(info), std::end(info), std::begin(call.value));
       return 0;
     default:
