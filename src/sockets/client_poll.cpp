@@ -183,7 +183,7 @@ bool has_ours(const pollfd* fds, nfds_t count) {
 }
 
 int wait_poll(pollfd* fds, nfds_t count, DurationNs timeout_ns, const sigset_t* mask) {
-  constexpr nfds_t kFew = 128;  // no more calls for what nobody's limit is below
+  constexpr nfds_t kFew = 16;  // of these the kernel is not asked each time: docs/sockets.md tells
   rlimit limit{};
   if (count > kFew && !few_calls && system_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, word(&limit)) == 0 &&
       count > limit.rlim_cur)

@@ -110,6 +110,23 @@ TEST_P(PollTest, TheLimitOfDescriptorsIsThatOfEntries) {
   os->close(b);
 }
 
+TEST_P(PollTest, ALowLimitIsThatOfEntriesToo) {
+  const auto [a, b] = connection();
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const rlim_t most : {17, 64}) {
+    const rlimit few{.rlim_cur = most, .rlim_max = before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+    std::vector<pollfd> fds(most, pollfd{a, POLLIN, 0});
+    EXPECT_EQ(os->poll(fds.data(), fds.size(), 0), 0);
+    fds.push_back({a, POLLIN, 0});
+    EXPECT_EQ(os->poll(fds.data(), fds.size(), 0), -EINVAL);
+  }
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  os->close(a);
+  os->close(b);
+}
+
 TEST_P(PollTest, Select) {
   const auto [a, b] = connection();
   fd_set read, write;
