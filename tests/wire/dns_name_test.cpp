@@ -5,20 +5,10 @@
 #include <string>
 
 #include "wire/dns.hpp"
+#include "wire/dns_names.hpp"
 
 namespace skerry {
 namespace {
-
-DnsName name(std::string_view text) {
-  DnsName result;
-  EXPECT_TRUE(to_dns_name(text, result)) << text;
-  return result;
-}
-
-std::string text(const DnsName& name) {
-  char buffer[256];
-  return std::string(buffer, to_text(name, buffer, sizeof buffer));
-}
 
 TEST(DnsName, FromAndToText) {
   EXPECT_EQ(text(name("www.Example.ORG")), "www.example.org");
