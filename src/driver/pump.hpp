@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/time.hpp"
+#include "link/carrier.hpp"
 #include "link/link.hpp"
 
 namespace skerry {
@@ -75,7 +76,7 @@ class Pump {
 
   uint32_t rx(TimeNs) {
     const uint32_t carried = up_.carry();
-    if constexpr (requires { program_.tell(wire_.carrier()); }) program_.tell(wire_.carrier());
+    if constexpr (requires { program_.tell(wire_.carrier()); }) program_.tell(told_ = wire_.carrier());
     return carried;
   }
   uint32_t tx(TimeNs) { return down_.carry(); }
@@ -86,9 +87,10 @@ class Pump {
   }
 
   // A direction that is blocked waits for memory of the link that it leads to, and wants no more of the
-  // other.
+  // other. What the kernel says of an interface comes between breaths, and wakes nobody twice.
   bool arm() {
     bool safe = true;
+    if constexpr (requires { program_.tell(wire_.carrier()); }) safe = told_ == wire_.carrier();
     if (!up_.blocked() || down_.blocked()) safe = wire_.arm() && safe;
     if (!down_.blocked() || up_.blocked()) safe = program_.arm() && safe;
     return safe;
@@ -105,6 +107,7 @@ class Pump {
   Program& program_;
   Copier<Wire, Program> up_;
   Copier<Program, Wire> down_;
+  Carrier told_;
 };
 
 }  // namespace skerry

@@ -53,6 +53,22 @@ TEST_F(PumpTest, CarriesBothWays) {
   EXPECT_EQ(breathe(), 0u);
 }
 
+// An interface's carrier is heard of between breaths, also just before a sleep.
+TEST_F(PumpTest, DoesNotSleepOverACarrierThatItHasNotTold) {
+  breathe();
+  EXPECT_TRUE(pump_.arm());
+  pump_.disarm();
+  outside_.b().tell(Carrier{1});
+  FrameBatch none;
+  outside_.a().receive(none);
+  EXPECT_FALSE(pump_.arm());
+  pump_.disarm();
+  breathe();
+  EXPECT_TRUE(received(inside_.b()).empty());
+  EXPECT_EQ(inside_.b().carrier().changes, 1u);
+  EXPECT_TRUE(pump_.arm());
+}
+
 TEST_F(PumpTest, KeepsMarks) {
   std::optional<Frame> frame = outside_.b().allocate(3000);
   frame->flags = kChecksumNeeded | kSegmentTcp4;
