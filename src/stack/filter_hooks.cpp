@@ -174,8 +174,8 @@ bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
 
 // What rules wrote makes it no packet any more. It is told as it was before.
 void FilterHooks::lose(filter::Packet& packet, Bytes as_it_was, size_t whole, TimeNs now) {
-  packet.read(as_it_was, whole);
-  InForce::lose(packet, hook_, filter::kWritten, now);
+  if (packet.read(as_it_was, whole)) return InForce::lose(packet, hook_, filter::kWritten, now);
+  judgement_ = {.accepted = false, .chain = filter::kWritten};
 }
 
 std::optional<Ipv4Header> FilterHooks::header(const Ipv4Header& as_it_came, TimeNs now) {
