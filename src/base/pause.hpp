@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <type_traits>
 #include <utility>
 
@@ -52,9 +53,12 @@ class Pause {
     if (size <= container.capacity()) return;
     Container larger;
     larger.reserve(size);
-    for (auto& each : container) {
-      larger.push_back(std::move(each));
-      (*this)();
+    using Value = typename Container::value_type;
+    constexpr ptrdiff_t kAtOnce = std::is_integral_v<Value> ? kPage / sizeof(Value) : 1;
+    for (auto at = container.begin(); at != container.end(); (*this)()) {
+      const auto end = at + std::min(kAtOnce, container.end() - at);
+      larger.insert(larger.end(), std::move_iterator(at), std::move_iterator(end));
+      at = end;
     }
     container.swap(larger);
     clear(larger);
@@ -72,12 +76,22 @@ class Pause {
   // As container.push_back(value).
   template <class Container>
   void push_back(Container& container, typename Container::value_type value) const {
-    if (container.size() == container.capacity())
-      reserve(container, std::max<size_t>(16, 2 * container.size()));
+    grow(container, 1);
     container.push_back(std::move(value));
+  }
+  // Values of few bytes behind the last one.
+  template <class Container, class Values>
+  void append(Container& container, const Values& values) const {
+    grow(container, values.size());
+    container.insert(container.end(), values.begin(), values.end());
   }
 
  private:
+  template <class Container>
+  void grow(Container& container, size_t more) const {
+    const size_t size = container.size() + more;
+    if (size > container.capacity()) reserve(container, std::max({size_t{16}, size, 2 * container.size()}));
+  }
   void give_pages_back(void* at, size_t bytes) const {
     if (take_back_ == nullptr) return;
     auto* begin = static_cast<uint8_t*>(at);

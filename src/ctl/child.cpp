@@ -29,8 +29,8 @@ sigset_t passed_on() {
 }
 
 // In the child, between fork and exec: only calls that are safe there (signal-safety(7)). Ends the process.
-[[noreturn]] void become(const ChildSpec& spec, char* const* argv, std::vector<PlacedFd>& fds, int error_pipe,
-                         pid_t parent) {
+[[noreturn]] void become(const ChildSpec& spec, char* const* argv, char* const* variables,
+                         std::vector<PlacedFd>& fds, int error_pipe, pid_t parent) {
   if (spec.signal_on_our_end != 0) {
     ::prctl(PR_SET_PDEATHSIG, spec.signal_on_our_end);
     if (::getppid() != parent) ::_exit(127);
@@ -57,7 +57,7 @@ sigset_t passed_on() {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (placed) ::execv(spec.executable.c_str(), argv);
+  if (placed) ::execve(spec.executable.c_str(), argv, variables);
   const int number = errno;
   (void)!::write(moved_error_pipe, &number, sizeof number);
   ::_exit(127);
@@ -76,14 +76,19 @@ Result<Child> Child::start(const ChildSpec& spec) {
   }
   const Fd error_reader(error_pipe[0]);
   Fd error_writer(error_pipe[1]);
-  std::vector<char*> argv;
+  std::vector<char*> argv, variables;
   for (const std::string& argument : spec.argv) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  // The first of a name counts (getenv(3)).
+  for (const std::string& variable : spec.surrounding)
+    variables.push_back(const_cast<char*>(variable.c_str()));
+  for (char** ours = environ; *ours != nullptr; ++ours) variables.push_back(*ours);
+  variables.push_back(nullptr);
   std::vector<PlacedFd> fds = spec.fds;
 
   const pid_t parent = ::getpid(), pid = ::fork();
   if (pid < 0) return Error{fmt::format("cannot start a process: {}", std::strerror(errno)), errno};
-  if (pid == 0) become(spec, argv.data(), fds, error_writer.get(), parent);
+  if (pid == 0) become(spec, argv.data(), variables.data(), fds, error_writer.get(), parent);
   error_writer.reset();
   int number = 0;
   if (::read(error_reader.get(), &number, sizeof number) == sizeof number) {

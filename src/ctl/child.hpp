@@ -27,9 +27,10 @@ enum class Place {
 };
 
 struct ChildSpec {
-  std::string executable;         // absolute
-  std::vector<std::string> argv;  // all of it
-  std::vector<PlacedFd> fds;      // besides 0, 1 and 2; everything else is closed
+  std::string executable;                // absolute
+  std::vector<std::string> argv;         // all of it
+  std::vector<std::string> surrounding;  // environment variables besides ours, "KEY=VALUE"
+  std::vector<PlacedFd> fds;             // besides 0, 1 and 2; everything else is closed
   Place place = Place::terminal;
   int log = -1;               // if it is not on the terminal
   int signal_on_our_end = 0;  // that it gets if we die first (prctl(2), PR_SET_PDEATHSIG)

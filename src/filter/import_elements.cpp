@@ -129,7 +129,7 @@ bool Import::element(uint32_t index, const Attribute& attribute) {
     const ConstBytes bytes = key[kDataValue].bytes;
     if (bytes.size() != set.key_bytes)
       return reader_.refuse(nest[type].at, EINVAL, "a key has another length than its set's");
-    set.keys.insert(set.keys.end(), bytes.begin(), bytes.end());
+    pause_.append(set.keys, bytes);
   }
   if (!element_data(nest, set, ends, element)) return false;
 
@@ -160,7 +160,7 @@ void Import::bound(Set& set, Element& element, const Element* next, bool next_en
   const auto new_key = [&](auto begin, auto end) {
     const std::vector<uint8_t> key(begin, end);
     const auto at = static_cast<uint32_t>(set.keys.size());
-    set.keys.insert(set.keys.end(), key.begin(), key.end());
+    pause_.append(set.keys, key);
     return at;
   };
   if (next == nullptr) {
@@ -234,6 +234,8 @@ bool Import::sort_elements() {
     if (set.shape != SetShape::concatenated_ranges && !sort(set, ends_[index])) return false;
     if (set.most_elements != 0 && set.size() > set.most_elements)
       return reader_.refuse(0, ENFILE, "set " + set.name + " has more elements than its size allows");
+    // Room for as many again: to move them all when an element comes takes long.
+    if (!set.anonymous) pause_.reserve(set.keys, 2 * set.keys.size());
     find_targets(set);
   }
   return true;

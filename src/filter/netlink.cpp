@@ -1,5 +1,6 @@
 #include "filter/netlink.hpp"
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -33,7 +34,7 @@ bool Reader::next(ConstBytes list, uint32_t at, size_t& position, Attribute& int
 }
 
 bool Reader::nest(ConstBytes bytes, uint32_t at, uint32_t known_types, Nest& into) {
-  into = {};
+  into.present_ = 0;
   into.at = at;
   size_t position = 0;
   Attribute attribute;
@@ -43,7 +44,8 @@ bool Reader::nest(ConstBytes bytes, uint32_t at, uint32_t known_types, Nest& int
                     "attribute " + std::to_string(attribute.type) + " is not known here");
     if (into.has(attribute.type)) return refuse(attribute.at, EINVAL, "an attribute is there twice");
     into.present_ |= 1U << attribute.type;
-    into.by_type_[attribute.type] = attribute;
+    into.slots_[attribute.type] = {attribute.bytes.data(), static_cast<uint32_t>(attribute.bytes.size()),
+                                   attribute.at};
   }
   return !refused();
 }
@@ -55,12 +57,11 @@ bool Reader::nest(const Attribute& parent, uint32_t known_types, Nest& into) {
 }
 
 bool Reader::only(const Nest& nest, uint32_t known_types, const char* of) {
-  for (uint16_t type = 0; type < 32; ++type) {
-    if (nest.has(type) && (known_types >> type & 1) == 0)
-      return refuse(nest[type].at, EOPNOTSUPP,
-                    "attribute " + std::to_string(type) + " of " + of + " is not supported here");
-  }
-  return !refused();
+  const uint32_t unknown = nest.present_ & ~known_types;
+  if (unknown == 0) return !refused();
+  const auto type = static_cast<uint16_t>(std::countr_zero(unknown));
+  return refuse(nest[type].at, EOPNOTSUPP,
+                "attribute " + std::to_string(type) + " of " + of + " is not supported here");
 }
 
 bool Reader::need(const Nest& nest, std::initializer_list<uint16_t> types, const char* of) {

@@ -199,6 +199,25 @@ TEST(Pause, WhatGrowsIsMovedInPieces) {
   EXPECT_GE(pauses_of_rules(342) - pauses_of_rules(341), 1024U);
 }
 
+TEST(Pause, KeysThatOutgrowTheirRoomAreMovedInPieces) {
+  constexpr uint32_t kRoom = 16'384, kBytes = 4, kInAMessage = 1024;
+  const auto pauses_of_elements = [&](uint32_t many) {
+    size_t pauses = 0;
+    Octets all;
+    for (uint32_t i = 0; i < many;) {
+      Octets part;
+      for (const uint32_t end = std::min(many, i + kInAMessage); i < end; ++i)
+        part = join(part, element(be32(i)));
+      all = join(all, elements(part));
+    }
+    Ruleset ruleset;
+    EXPECT_FALSE(load(batch(table(), base_chain(), set({}), all), ruleset, {}, Pause([&] { ++pauses; }, 1)));
+    return pauses;
+  };
+  const size_t fits = pauses_of_elements(kRoom), each = fits - pauses_of_elements(kRoom - 1);
+  EXPECT_GE(pauses_of_elements(kRoom + 1) - fits, each + kRoom * kBytes / Pause::kPage);
+}
+
 size_t pauses_of_engine(const Octets& bytes) {
   size_t pauses = 0;
   Ruleset ruleset;
