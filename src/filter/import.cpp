@@ -234,11 +234,14 @@ bool Import::new_rule(uint8_t family, uint16_t flags, ConstBytes attributes) {
   uint32_t table = 0, id = 0, chain = kNone;
   std::string name;
   if (!reader_.nest(attributes, kMessageHead,
-                    known({kRuleTable, kRuleChain, kRuleExpressions, kRuleUserdata, kRuleId, kRuleChainId}),
+                    known({kRuleTable, kRuleChain, kRuleExpressions, kRuleUserdata, kRuleId, kRuleChainId,
+                           kRulePosition, kRulePositionId}),
                     nest) ||
       !find_table(family, nest, kRuleTable, table) || !reader_.text(nest, kRuleChain, name) ||
       !reader_.number(nest, kRuleChainId, id))
     return false;
+  if (nest.has(kRulePosition) || nest.has(kRulePositionId))
+    return reader_.refuse(0, EOPNOTSUPP, "give rules no index or position: write insert or add");
   if (nest.has(kRuleChain)) {
     chain = chain_named(table, name);
   } else if (const auto found = chain_ids_.find({table, id});

@@ -18,6 +18,9 @@ namespace skerry::filter {
 inline constexpr uint32_t kMessageHead = 20;                      // bytes of nlmsghdr and nfgenmsg
 inline constexpr uint64_t kMostMilliseconds = uint64_t{1} << 40;  // of a timeout: 35 years
 
+inline constexpr const char* kNotInElements =
+    "elements can have a counter, a limit, a quota, ct count, or two of them";
+
 // Of what has state, in a rule or with a name.
 constexpr uint32_t attributes_of(StatefulKind kind) {
   using namespace nft;

@@ -44,6 +44,7 @@ bool Import::read(uint32_t table, const std::string& name, const Nest& nest, Act
     const char* name;
     uint32_t attributes;
     bool (Import::*read)(uint32_t table, const Nest&, Action&);
+    bool in_elements = false;
   };
   static constexpr Known kAll[] = {
       {"immediate", known({kImmediateTo, kImmediateData}), &Import::immediate},
@@ -58,7 +59,8 @@ bool Import::read(uint32_t table, const std::string& name, const Nest& nest, Act
        &Import::hash},
       {"socket", known({kSocketKey, kSocketTo, kSocketLevel}), &Import::socket},
       {"exthdr",
-       known({kExthdrTo, kExthdrType, kExthdrOffset, kExthdrLength, kExthdrFlags, kExthdrOperation}),
+       known({kExthdrTo, kExthdrType, kExthdrOffset, kExthdrLength, kExthdrFlags, kExthdrOperation,
+              kExthdrFrom}),
        &Import::extension},
       {"meta", known({kMetaTo, kMetaKey, kMetaFrom}), &Import::meta},
       {"ct", known({kCtTo, kCtKey, kCtDirection, kCtFrom}), &Import::ct},
@@ -76,10 +78,11 @@ bool Import::read(uint32_t table, const std::string& name, const Nest& nest, Act
        known({kByteorderFrom, kByteorderTo, kByteorderOperation, kByteorderLength, kByteorderSize}),
        &Import::byteorder},
       {"lookup", known({kLookupSet, kLookupFrom, kLookupTo, kLookupSetId, kLookupFlags}), &Import::lookup},
-      {"counter", attributes_of(StatefulKind::counter), &Import::touch<StatefulKind::counter>},
-      {"limit", attributes_of(StatefulKind::limit), &Import::touch<StatefulKind::limit>},
-      {"quota", attributes_of(StatefulKind::quota), &Import::touch<StatefulKind::quota>},
-      {"connlimit", attributes_of(StatefulKind::connections), &Import::touch<StatefulKind::connections>},
+      {"counter", attributes_of(StatefulKind::counter), &Import::touch<StatefulKind::counter>, true},
+      {"limit", attributes_of(StatefulKind::limit), &Import::touch<StatefulKind::limit>, true},
+      {"quota", attributes_of(StatefulKind::quota), &Import::touch<StatefulKind::quota>, true},
+      {"connlimit", attributes_of(StatefulKind::connections), &Import::touch<StatefulKind::connections>,
+       true},
       {"dynset",
        known({kDynsetName, kDynsetId, kDynsetOperation, kDynsetKey, kDynsetData, kDynsetTimeout,
               kDynsetExpression, kDynsetFlags, kDynsetExpressions}),
@@ -91,8 +94,10 @@ bool Import::read(uint32_t table, const std::string& name, const Nest& nest, Act
        &Import::object_reference},
   };
   for (const Known& each : kAll) {
-    if (name == each.name)
-      return reader_.only(nest, each.attributes, each.name) && (this->*each.read)(table, nest, action);
+    if (name != each.name) continue;
+    // The others ask for their table, and an element has none.
+    if (in_element_ && !each.in_elements) return reader_.refuse(nest.at, EOPNOTSUPP, kNotInElements);
+    return reader_.only(nest, each.attributes, each.name) && (this->*each.read)(table, nest, action);
   }
   return reader_.refuse(nest.at, EOPNOTSUPP,
                         "the expression " + name + " is not supported (docs/filter.md lists what is)");

@@ -140,7 +140,8 @@ bool Import::new_set(uint8_t family, ConstBytes attributes) {
   if (policy > 1)
     return reader_.refuse(nest[kSetPolicy].at, EINVAL, "the policy of a set is performance or memory");
   set.key_bytes = static_cast<uint8_t>(key_bytes);
-  set.anonymous = (flags & kSetAnonymous) != 0;
+  // A meter's set has the name that it was given, and Linux lists it by that.
+  set.anonymous = (flags & kSetAnonymous) != 0 && (flags & kSetEval) == 0;
   set.constant = (flags & kSetConstant) != 0;
   if (!set_description(nest, set) || !set_data(nest, flags, set)) return false;
   const bool ranges = (flags & kSetInterval) != 0;
@@ -157,6 +158,8 @@ bool Import::new_set(uint8_t family, ConstBytes attributes) {
 
   const uint32_t old = set.anonymous ? kNone : set_named(set.table, set.name);
   const auto index = static_cast<uint32_t>(ruleset_.sets.size());
+  if (old != kNone && (flags & kSetAnonymous) != 0)
+    return reader_.refuse(nest[kSetName].at, EBUSY, "two meters are called " + set.name);
   if (old != kNone) {
     const Set& there = ruleset_.sets[old];
     if (there.key_bytes != set.key_bytes || there.shape != set.shape || there.maps != set.maps ||

@@ -96,7 +96,11 @@ bool Import::log(uint32_t, const Nest& nest, Action& action) {
     return reader_.refuse(nest.at, EINVAL, "a log goes to a group or has a level, not both");
   if ((flags & ~kLogKnownFlags) != 0)
     return reader_.refuse(nest[nft::kLogFlags].at, EINVAL, "a flag of log is not known here");
-  if (text.level > 7) return reader_.refuse(nest[kLogLevel].at, EINVAL, "there is no such log level");
+  constexpr uint32_t kAudit = 8;
+  if (text.level == kAudit)
+    return reader_.refuse(nest[kLogLevel].at, EOPNOTSUPP,
+                          "no audit system listens here: write another log level");
+  if (text.level > kAudit) return reader_.refuse(nest[kLogLevel].at, EINVAL, "there is no such log level");
   const auto index = static_cast<uint32_t>(ruleset_.logs.size());
   pause_.push_back(ruleset_.logs, std::move(text));
   action = filter::Log{index};
@@ -258,8 +262,7 @@ bool Import::element_expression(const Attribute& attribute, std::vector<Stateful
   in_element_ = false;
   const auto* touch = std::get_if<Touch>(&one.front().action);
   if (touch == nullptr || touch->stateful < kept || into.size() >= OwnCounters::kMost)
-    return reader_.refuse(attribute.at, EOPNOTSUPP,
-                          "elements can have a counter, a limit, a quota, ct count, or two of them");
+    return reader_.refuse(attribute.at, EOPNOTSUPP, kNotInElements);
   into.push_back(ruleset_.stateful[touch->stateful]);
   ruleset_.stateful.pop_back();
   return true;
