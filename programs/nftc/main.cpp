@@ -23,6 +23,7 @@
 #include "base/fd.hpp"
 #include "filter/load.hpp"
 #include "filter/range_overlaps.hpp"
+#include "nftc/names.hpp"
 #include "nftc/netlink.hpp"
 #include "run/confine.hpp"
 
@@ -125,6 +126,9 @@ int run(std::vector<std::string> interfaces) {
   nft_ctx_buffer_error(context);
   const int failure = nft_run_cmd_from_filename(context, "/dev/stdin");
   const char* words = nft_ctx_get_error_buffer(context);
+  if (asked_for_files && compilation.complaint.empty())
+    compilation.complaint =
+        "nothing can be included, the compiler has no files: put the rules together into one";
   if (wants_lines) {
     const std::string lines = lines_of(words);
     return write_all(STDOUT_FILENO, {reinterpret_cast<const uint8_t*>(lines.data()), lines.size()}) ? 0

@@ -1,9 +1,10 @@
 // The names that a ruleset may use, as libnftables asks the C library for them: services and protocols by
 // IANA's name, addresses only as numbers, users and groups not at all. A ruleset then means the same on every
-// host.
+// host. Nor does it include files: there are none here.
 //
 // These functions replace those of the C library in this process; see netlink.hpp.
 #include <arpa/inet.h>
+#include <glob.h>
 #include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -13,6 +14,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+
+#include "nftc/names.hpp"
+
+namespace skerry::nftc {
+bool asked_for_files = false;
+}
 
 namespace {
 
@@ -161,6 +168,19 @@ int getaddrinfo(const char* node, const char* service, const addrinfo* hints, ad
 void freeaddrinfo(addrinfo* info) noexcept {
   delete reinterpret_cast<Found*>(info);
 }
+
+// Of `include`. A pattern that no file has is nothing to libnftables, and the rules behind it would be left
+// out without a word. So each stands for one file, which cannot be opened: that is said, with its line.
+int glob(const char*, int, int (*)(const char*, int), glob_t* found) {
+  static char file[] = "the files of an include";
+  static char* only[] = {file, nullptr};
+  skerry::nftc::asked_for_files = true;
+  found->gl_pathc = 1;
+  found->gl_pathv = only;
+  return 0;
+}
+
+void globfree(glob_t*) {}
 
 protoent* getprotobyname(const char* name) {
   static protoent entry;

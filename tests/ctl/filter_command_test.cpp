@@ -1,5 +1,6 @@
 // `skerry filter` as people use it: nft's own words about a text, ours about what nft lets pass, and dry
 // runs.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "filter_command.hpp"
@@ -124,7 +125,30 @@ TEST_F(FilterCommand, ASwitchStandsInThePlaceOfAStack) {
 
 TEST_F(FilterCommand, TheCompilerHasNoFiles) {
   if (!confinement_is_complete()) GTEST_SKIP() << "a sanitizer needs more than a confined process may do";
-  EXPECT_THAT(check("include \"/etc/passwd\"\n").err, HasSubstr(":1:1-22: Error: File not found"));
+  for (const char* pattern : {"/etc/passwd", "/etc/nftables.d/*.nft", "./none*.nft", "/etc/"}) {
+    const Ended ended = check(fmt::format("table inet t {{\n}}\ninclude \"{}\"\n", pattern));
+    EXPECT_EQ(ended.status, 1) << pattern;
+    EXPECT_THAT(ended.err, AllOf(HasSubstr(fmt::format(":3:1-{}: Error: ", std::string(pattern).size() + 11)),
+                                 HasSubstr("nothing can be included")));
+  }
+}
+
+// Sorting that many, libc asks how much memory there is.
+TEST_F(FilterCommand, ARuleOfHundredsOfMatchesIsRefusedWithItsLine) {
+  std::string matches;
+  for (int i = 0; i < 200; ++i) matches += "tcp dport 1 ";
+  EXPECT_THAT(check("table ip t {\n chain c {\n  " + matches + "accept\n }\n}\n").err,
+              AllOf(HasSubstr("r.nft:3:"), HasSubstr("a rule has too many expressions")));
+}
+
+TEST_F(FilterCommand, AMeterIsUnderstood) {
+  const Ended ended = check(
+      "table ip t {\n chain c {\n  type filter hook input priority 0\n  tcp dport 80 meter flood { ip saddr "
+      "timeout 10s limit rate over 9/second "
+      "} drop\n"
+      " }\n}\n");
+  EXPECT_EQ(ended.err, "");
+  EXPECT_THAT(ended.out, HasSubstr("set flood: 0 elements"));
 }
 
 TEST_F(FilterCommand, AFileThatCannotBeReadIsNamed) {
