@@ -42,7 +42,8 @@ class Chainwalk {
 
   std::optional<DeadRule> next(uint32_t chain, uint32_t index) {
     if (decided_by_ != kNone) return DeadRule{Why::decided, chain, index, decided_by_};
-    Demand demand = demand_of(ruleset_, ruleset_.chains[chain].rules[index]);
+    const Family family = ruleset_.tables[ruleset_.chains[chain].table].family;
+    Demand demand = demand_of(ruleset_, family, ruleset_.chains[chain].rules[index]);
     if (demand.contradicts_itself()) return DeadRule{Why::contradiction, chain, index};
     const uint32_t by = compares_ ? shadow_of(demand) : kNone;
     if (by != kNone) return DeadRule{Why::shadowed, chain, index, by};

@@ -1,7 +1,12 @@
 #include "filter/demand.hpp"
 
+#include <algorithm>
 #include <array>
+#include <string_view>
 #include <utility>
+
+#include "filter/demand_masks.hpp"
+#include "filter/packet.hpp"
 
 namespace skerry::filter {
 
@@ -48,7 +53,8 @@ unsigned bytes_of(CtKey key) {
 // Reads a rule's expressions in order and knows of each register which field is in it.
 class Reader {
  public:
-  Reader(const Ruleset& ruleset, Demand& demand) : ruleset_(ruleset), demand_(demand) {}
+  Reader(const Ruleset& ruleset, Family family, Demand& demand)
+      : ruleset_(ruleset), family_(family), demand_(demand) {}
 
   // What is not listed below may do anything: behind it a field may be another.
   template <class Action>
@@ -78,6 +84,8 @@ class Reader {
         {.kind = Field::Kind::meta,
          .base = static_cast<uint8_t>(load.key),
          .bytes = static_cast<uint8_t>(bytes)});
+    const bool is_name = load.key == MetaKey::iifname || load.key == MetaKey::oifname;
+    if (is_name && family_ != Family::bridge) know(*registers_[load.to], names_in_a_stack());
   }
   void operator()(const LoadCt& load) {
     const unsigned bytes = bytes_of(load.key);
@@ -236,41 +244,26 @@ class Reader {
       else
         values = widened(values, bytes);
     }
-    if (field.mask != 0) values = without_mask(field, values);
+    if (field.mask != 0) values = without_mask(field, behind_mask(field, values));
     know(field, values);
   }
 
-  // All values of `bytes` that begin so.
-  static KeyRanges widened(const KeyRanges& values, unsigned bytes) {
-    const unsigned bits = 8 * (bytes - values.bytes());
+  // No name stands where there is no interface: at `output` for the one that a packet came from.
+  static KeyRanges names_in_a_stack() {
+    constexpr unsigned kBytes = 16;
     std::vector<KeyRanges::Range> ranges;
-    for (const KeyRanges::Range& range : values.ranges())
-      ranges.push_back({range.low << bits, range.high << bits | ((Number{1} << bits) - 1)});
-    KeyRanges all = KeyRanges::none(bytes);
-    all.add(std::move(ranges));
-    return all;
-  }
-
-  // A mask of the first bits is a range of the field itself, which others compare too.
-  static KeyRanges without_mask(Field& field, const KeyRanges& values) {
-    const Number most = KeyRanges::greatest(field.bytes), rest = ~field.mask & most;
-    if ((rest & (rest + 1)) != 0 || field.flip != 0) return values;
-    std::vector<KeyRanges::Range> ranges;
-    for (const KeyRanges::Range& range : values.ranges()) {
-      // Of the masked values in the range: the first and the last.
-      const bool up = (range.low & rest) != 0;
-      if (up && most - (range.low | rest) == 0) continue;
-      const Number low = up ? (range.low | rest) + 1 : range.low;
-      const Number high = range.high | rest;
-      if (low <= high && low <= range.high) ranges.push_back({low, high});
+    for (const std::string_view name : {"", kLoopbackName, kNetworkName}) {
+      std::array<uint8_t, kBytes> bytes{};
+      std::copy(name.begin(), name.end(), bytes.begin());
+      ranges.push_back({KeyRanges::number_of(bytes), KeyRanges::number_of(bytes)});
     }
-    KeyRanges plain = KeyRanges::none(field.bytes);
-    plain.add(std::move(ranges));
-    field.mask = 0;
-    return plain;
+    KeyRanges names = KeyRanges::none(kBytes);
+    names.add(std::move(ranges));
+    return names;
   }
 
   const Ruleset& ruleset_;
+  const Family family_;
   Demand& demand_;
   std::array<std::optional<Field>, kRegisters> registers_{};
   bool in_the_dark_ = false;
@@ -278,9 +271,9 @@ class Reader {
 
 }  // namespace
 
-Demand demand_of(const Ruleset& ruleset, const Rule& rule) {
+Demand demand_of(const Ruleset& ruleset, Family family, const Rule& rule) {
   Demand demand;
-  Reader reader(ruleset, demand);
+  Reader reader(ruleset, family, demand);
   for (const Expression& expression : rule.expressions) std::visit(reader, expression.action);
   return demand;
 }

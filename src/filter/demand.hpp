@@ -43,6 +43,7 @@ struct Demand {
   std::optional<KeyRanges> says_of(const Field& field) const;
 };
 
-Demand demand_of(const Ruleset& ruleset, const Rule& rule);
+// The rule stands in a table of that family.
+Demand demand_of(const Ruleset& ruleset, Family family, const Rule& rule);
 
 }  // namespace skerry::filter

@@ -102,6 +102,29 @@ TEST(DeadRules, WhatCannotBeTogether) {
   EXPECT_THAT(dead({join(source(), mask({255, 240, 0, 0}), cmp(kEqual, {10, 17, 0, 0}))}), ElementsAre("c0"));
 }
 
+TEST(DeadRules, WhatAMaskTakesAway) {
+  const auto flags = [](uint8_t bits, uint32_t comparison, uint8_t wanted) {
+    return join(payload(kTransport, 13, 1), mask({bits}), cmp(comparison, {wanted}));
+  };
+  EXPECT_THAT(dead({flags(0x05, kEqual, 2), flags(0x05, kEqual, 4), flags(0x05, kNotEqual, 2)}),
+              ElementsAre("c0"));
+}
+
+TEST(DeadRules, InterfacesThatNoStackHas) {
+  constexpr uint32_t kCameBy = 6;
+  const auto came_by = [](const std::string& name, size_t bytes, uint32_t comparison) {
+    Octets wanted(name.begin(), name.end());
+    wanted.resize(bytes);
+    return join(
+        expression("meta", join(attribute(nft::kMetaTo, be32(1)), attribute(nft::kMetaKey, be32(kCameBy)))),
+        cmp(comparison, wanted));
+  };
+  EXPECT_THAT(dead({came_by("wan", 16, kEqual), came_by("eth0", 16, kEqual), came_by("lo", 16, kEqual),
+                    came_by("", 16, kEqual), came_by("wan", 16, kNotEqual)}),
+              ElementsAre("c0"));
+  EXPECT_THAT(dead({came_by("eth", 3, kEqual), came_by("wl", 2, kEqual)}), ElementsAre("c1"));
+}
+
 // What may be otherwise for the next packet, or after the next command.
 TEST(DeadRules, WhatMayChangeIsNoShadow) {
   const Octets set_s = set({}), asks = join(source(), lookup());
