@@ -99,6 +99,11 @@ Result<Child> Child::start(const ChildSpec& spec) {
   return Child(pid, std::move(pidfd), std::move(signal_fd));
 }
 
+void Child::let_signals_end_us() {
+  const sigset_t signals = passed_on();
+  ::sigprocmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
 void Child::kill(int signal) const {
   ::kill(pid_, signal);
 }

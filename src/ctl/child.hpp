@@ -38,9 +38,12 @@ struct ChildSpec {
 
 class Child {
  public:
-  // Blocks the signals that wait() passes on, for good: they must not end us before it. What came while an
-  // earlier child was waited for ends us now.
+  // Blocks the signals that wait() passes on: they must not end us before it. What came while an earlier
+  // child was waited for ends us now.
   static Result<Child> start(const ChildSpec& spec);
+
+  // Those signals end us again, for who has waited and goes on.
+  static void let_signals_end_us();
 
   pid_t pid() const { return pid_; }
   // Until it ends. What a person's terminal sent went to its whole process group and is not repeated. If

@@ -134,6 +134,19 @@ std::vector<std::string> words_for_compiler(const RulesPlace& place) {
   return words;
 }
 
+// Its exit status. Ctrl-C ends the command again when the compiler has ended: what comes may take for ever.
+Result<int> run_compiler(std::vector<std::string> words, std::vector<PlacedFd> fds) {
+  Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
+                                         .argv = std::move(words),
+                                         .surrounding = {kLargePages},
+                                         .fds = std::move(fds),
+                                         .signal_on_our_end = SIGKILL});
+  if (!compiler) return compiler.error();
+  const int status = compiler->wait(-1, {});
+  Child::let_signals_end_us();
+  return status;
+}
+
 // For people: what goes wrong here leaves rules without lines.
 std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset, const RulesPlace& stands) {
   std::vector<std::pair<std::pair<uint32_t, uint64_t>, size_t>> rules;  // order of the batch, place
@@ -147,12 +160,9 @@ std::vector<uint32_t> lines_of(const Fd& text, const filter::Ruleset& ruleset, c
   if (!said || !nothing) return {};
   std::vector<std::string> words = words_for_compiler(stands);
   words.insert(words.begin() + 1, "--lines");
-  Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
-                                         .argv = std::move(words),
-                                         .surrounding = {kLargePages},
-                                         .fds = {{text.get(), 0}, {said.get(), 1}, {nothing.get(), 2}},
-                                         .signal_on_our_end = SIGKILL});
-  if (!compiler || compiler->wait(-1, {}) != 0) return {};
+  const Result<int> status =
+      run_compiler(std::move(words), {{text.get(), 0}, {said.get(), 1}, {nothing.get(), 2}});
+  if (!status || *status != 0) return {};
   const Result<std::vector<uint8_t>> bytes = content(said);
   if (!bytes) return {};
   std::istringstream numbers(std::string(bytes->begin(), bytes->end()));
@@ -170,13 +180,10 @@ Result<CompiledRules> compile(const Fd& text, const std::string& name, Complaint
   const Fd words(::memfd_create("skerry-words", MFD_CLOEXEC));
   if (!rules.batch || !words)
     return Error{fmt::format("no memory for the compiler's output: {}", std::strerror(errno)), errno};
-  Result<Child> compiler = Child::start({.executable = beside("skerry-nftc"),
-                                         .argv = words_for_compiler(place),
-                                         .surrounding = {kLargePages},
-                                         .fds = {{text.get(), 0}, {rules.batch.get(), 1}, {words.get(), 2}},
-                                         .signal_on_our_end = SIGKILL});
-  if (!compiler) return compiler.error();
-  const int status = compiler->wait(-1, {});
+  const Result<int> ended =
+      run_compiler(words_for_compiler(place), {{text.get(), 0}, {rules.batch.get(), 1}, {words.get(), 2}});
+  if (!ended) return ended.error();
+  const int status = *ended;
   // From here on it is what is looked at below.
   if (::fcntl(rules.batch.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
     return Error{"cannot seal what the compiler wrote", errno};
@@ -185,9 +192,12 @@ Result<CompiledRules> compile(const Fd& text, const std::string& name, Complaint
   if (!bytes) return bytes.error();
   if (complaints == Complaints::printed) fmt::print(stderr, "{}", with_name(*said, name));
   if (status == 1) return Error{fmt::format("{} is refused", name)};
-  if (status > 128)
-    return Error{fmt::format("the compiler was ended by signal {}: is {} very large?", status - 128, name)};
-  if (status != 0) return Error{"the compiler failed"};
+  const int signal = status > 128 ? status - 128 : 0;
+  if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT)
+    return Error{fmt::format("{} was not read to its end", name), EINTR};
+  if (signal != 0)
+    return Error{fmt::format("the compiler was ended by signal {}: is {} very large?", signal, name)};
+  if (status != 0) return Error{fmt::format("the compiler failed: is {} very large?", name)};
   if (const auto refusal = filter::load(*bytes, rules.ruleset, {.place = place.place}))
     return Error{fmt::format("{} is refused: {}", name, refusal->sentence), refusal->error};
   return rules;
