@@ -38,6 +38,8 @@ void print_set(const std::string& table, const std::string& name, const json& de
   if (const uint64_t timeout = number_of(declared, "timeout_ms"); timeout > 0)
     fmt::print("\t\ttimeout {}\n", nft_time(timeout));
   if (const uint64_t size = number_of(declared, "size"); size > 0) fmt::print("\t\tsize {}\n", size);
+  for (const json& statement : declared.value("counts", json::array()))
+    if (const std::string text = statement_text(statement); !text.empty()) fmt::print("\t\t{}\n", text);
   const char* separator = "\t\telements = { ";
   for (const json& row : rows) {
     if (!row.is_object()) continue;

@@ -203,10 +203,31 @@ Result<std::string> set_body(const json& declared, bool maps) {
   }
   std::vector<std::string> flags;
   if (declared.value("constant", false)) flags.emplace_back("constant");
+  if (declared.value("dynamic", false)) flags.emplace_back("dynamic");
   if (declared.value("ranges", false)) flags.emplace_back("interval");
   if (declared.value("timeout", false)) flags.emplace_back("timeout");
   if (!flags.empty()) body += fmt::format("; flags {}", fmt::join(flags, ","));
   return body + ";";
+}
+
+std::string statement_text(const json& statement) {
+  if (!statement.is_object()) return "";
+  const std::string kind = text_of(statement, "kind");
+  const char* const over = statement.value("over", json()) == true ? "over " : "";
+  if (kind == "counter") return kind;
+  if (kind == "quota") return fmt::format("quota {}{} bytes", over, number_of(statement, "bytes"));
+  if (kind == "ct count") return fmt::format("ct count {}{}", over, number_of(statement, "connections"));
+  constexpr std::array<std::pair<uint64_t, const char*>, 5> kUnits = {
+      {{1, "second"}, {60, "minute"}, {3600, "hour"}, {86400, "day"}, {604800, "week"}}};
+  const bool of_bytes = statement.value("of_bytes", json()) == true;
+  const uint64_t burst = number_of(statement, "burst");
+  for (const auto& [seconds, unit] : kUnits) {
+    if (kind != "limit" || seconds != number_of(statement, "seconds")) continue;
+    return fmt::format("limit rate {}{}{}/{}", over, number_of(statement, "rate"), of_bytes ? " bytes" : "",
+                       unit) +
+           (burst == 0 ? "" : fmt::format(" burst {} {}", burst, of_bytes ? "bytes" : "packets"));
+  }
+  return "";
 }
 
 std::string companions(const json& declared) {

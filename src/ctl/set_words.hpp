@@ -15,6 +15,10 @@ namespace skerry::ctl {
 // flags interval;". Without `maps`, of the set that a map's keys would make. Errors: its type has no name.
 Result<std::string> set_body(const nlohmann::json& declared, bool maps = true);
 
+// What each element counts by, of `counts` in such an answer: "limit rate over 5/second burst 5 packets".
+// Empty: nft has no word for it.
+std::string statement_text(const nlohmann::json& statement);
+
 // All that must be in the same table for elements to name it: "chain web { }".
 std::string companions(const nlohmann::json& declared);
 

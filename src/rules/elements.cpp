@@ -129,18 +129,30 @@ json names_of(const std::vector<Named>& all, Wanted wanted) {
   return names;
 }
 
+json statement_of(const filter::Stateful& stateful) {
+  json statement{{"kind", filter::kind_name(stateful.kind)}, {"over", stateful.inverted}};
+  if (stateful.kind == filter::StatefulKind::limit)
+    statement.update({{"rate", stateful.rate},
+                      {"seconds", stateful.period_ns / kSecond},
+                      {"burst", stateful.burst},
+                      {"of_bytes", stateful.in_bytes}});
+  if (stateful.kind == filter::StatefulKind::quota) statement["bytes"] = stateful.bytes;
+  if (filter::counts_connections(stateful)) statement["connections"] = stateful.connections;
+  return statement;
+}
+
 json declaration_of(const filter::Ruleset& ruleset, const filter::Set& set) {
   json declared{{"key_type", set.key_type},
                 {"key_bytes", set.key_bytes},
                 {"ranges", set.shape != filter::SetShape::exact},
                 {"constant", set.constant},
+                {"dynamic", set.takes_expressions},
                 {"timeout", set.has_timeout},
                 {"timeout_ms", set.timeout_ns / kMillisecond},
                 {"size", set.most_elements},
                 {"counts", json::array()}};
-  if (set.declares_expressions)
-    for (const filter::Stateful& each : set.element_expressions)
-      declared["counts"].push_back(filter::kind_name(each.kind));
+  for (const filter::Stateful& each : set.element_expressions)
+    declared["counts"].push_back(statement_of(each));
   if (!set.maps) return declared;
   declared["map"] = set.maps_verdict ? "verdict" : set.maps_object ? "object" : "data";
   declared["data_type"] = set.data_type;

@@ -52,10 +52,12 @@ class Rules {
 
   // What a set is, and as many of its elements from "first" on as fit into one message: {"table":"inet mine",
   // "set":"friends","first":0} is answered by {"declared":{"key_type":7,"key_bytes":4,"ranges":false,
-  // "timeout":true,"timeout_ms":60000,"size":100,"counts":["counter"]},"rows":[ELEMENT…],"more":false}. A map
+  // "timeout":true,"timeout_ms":60000,"size":100,"counts":[STATEMENT]},"rows":[ELEMENT…],"more":false}. A map
   // has "map", one of "data", with "data_type" and "data_bytes", "verdict", with the "chains" it may lead to,
   // and "object", with its "kind" and the "objects" of that kind. Types are nft's numbers. An ELEMENT also
-  // has "expires_ms", and "tallies" of its own.
+  // has "expires_ms", and "tallies" of its own. A STATEMENT is what each element counts by:
+  // {"kind":"counter"}; "over" says that it holds for more, a limit has "rate", "seconds", "burst" and
+  // "of_bytes", a quota "bytes", ct count "connections".
   Result<nlohmann::json> elements(const nlohmann::json& request, TimeNs now) const;
 
   // As many rows from `first` on as fit into one control message; "more" says that there are others.

@@ -37,6 +37,21 @@ TEST(SetWords, ARangeOfNamesIsAllThatBeginSo) {
       "\"eth*\" . 22-25");
 }
 
+// Without it nft does not read what the elements have counted, and no rule can add one.
+TEST(SetWords, WhatElementsCountByIsDeclared) {
+  EXPECT_EQ(statement_text({{"kind", "counter"}, {"over", false}}), "counter");
+  json limit{{"kind", "limit"}, {"rate", 5U}, {"seconds", 60U}, {"burst", 7U}, {"over", true}};
+  EXPECT_EQ(statement_text(limit), "limit rate over 5/minute burst 7 packets");
+  limit.update({{"of_bytes", true}, {"over", false}});
+  EXPECT_EQ(statement_text(limit), "limit rate 5 bytes/minute burst 7 bytes");
+  EXPECT_EQ(statement_text({{"kind", "quota"}, {"over", true}, {"bytes", 9U}}), "quota over 9 bytes");
+  EXPECT_EQ(statement_text({{"kind", "ct count"}, {"over", true}, {"connections", 3U}}), "ct count over 3");
+  EXPECT_EQ(statement_text({{"kind", "}; drop"}}), "");
+  EXPECT_EQ(statement_text("counter"), "");
+  EXPECT_EQ(*set_body({{"key_type", 7U}, {"key_bytes", 4U}, {"dynamic", true}, {"timeout", true}}),
+            "type ipv4_addr; flags dynamic,timeout;");
+}
+
 // It is read by nft, and by a person's terminal.
 TEST(SetWords, AStackCannotSayWhatIsNoElement) {
   EXPECT_EQ(text(kName, 16, true, name("1b5d30"), name("1b5d30", 'f')), "?");

@@ -218,6 +218,15 @@ class Trace(FilterCase):
         self.assertEqual((rows[1]["verdict"], rows[1]["file"], rows[1]["line"]), ("reject", str(self.folder / "web.nft"), 8))
         self.assertIn("inet mine in handle", rows[1]["by"])
 
+    def test_it_ends_when_it_is_told_to(self):
+        self.begin(self.rules(RULES))
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            trace = self.skerry.begin("filter", "trace", "web")
+            self.tries("tcp:80")
+            trace.wait_for("10.77.0.2:80", timeout_s=20)
+            trace.process.send_signal(signal_number)
+            self.assertEqual(trace.process.wait(20), -signal_number)
+
     def test_what_it_cannot_follow(self):
         self.begin(self.rules(RULES))
         for match, said in ((("tcp", "dport", "80", "counter"), "matches alone"), (("nonsense",), "the match:2:"), (("ct", "state", "new"), "do not ask about connections")):
@@ -235,6 +244,7 @@ table inet mine {
     map ways { type inet_service : verdict; }
     counter met { }
     map marks { type ipv4_addr : mark; }
+    set heard { type ipv4_addr; flags dynamic; size 9; counter; elements = { 10.77.0.98 } }
     set tags { type mark; flags interval; elements = { 1-5 } }
     set links { type ifname . mark; flags interval; elements = { "eth*" . 0x100-0x1ff } }
     chain web { accept; }
@@ -289,10 +299,13 @@ table inet mine {
         for kind, name, wanted in (("set", "doors", ("type ipv4_addr . inet_service", "flags timeout", "size 2", "10.77.0.3 . 80 timeout 1h expires 59m")),
                                    ("set", "nets", ("flags interval", "10.77.0.0-10.77.0.15")), ("set", "tags", ("flags interval", "0x1-0x5")),
                                    ("set", "links", ("type ifname . mark", '"eth*" . 0x100-0x1ff')), ("map", "ways", ("type inet_service : verdict", "80 : jump web")),
-                                   ("map", "marks", ("type ipv4_addr : mark", "10.77.0.3 : 0x17"))):
+                                   ("map", "marks", ("type ipv4_addr : mark", "10.77.0.3 : 0x17")),
+                                   ("set", "heard", ("flags dynamic", "\tcounter\n", "10.77.0.98 counter packets 0"))):
             listed = self.skerry.command("filter", "list", "web", kind, "inet", "mine", name)[1]
             for words in wanted:
                 self.assertIn(words, listed)
+            if kind == "set":
+                self.skerry.command("filter", "check", self.rules(listed, "listed.nft"))
 
     def test_counters_begin_again(self):
         self.begin(self.rules(self.SETS.replace("ip saddr @friends accept", "counter name met\n        ip saddr @friends accept")))
