@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <ctime>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,6 +26,20 @@ struct WhyOptions {
   uint64_t count = 0;  // 0: until Ctrl-C
   bool as_json = false;
 };
+
+// That long ago, as RFC 3339 writes it.
+std::string time_before(uint64_t ago_ms) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const int64_t now_ms = int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+  const int64_t then_ms = now_ms - static_cast<int64_t>(std::min(ago_ms, static_cast<uint64_t>(now_ms)));
+  const time_t seconds = then_ms / 1000;
+  tm parts{};
+  char text[32] = {};
+  ::gmtime_r(&seconds, &parts);
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  return fmt::format("{}.{:03}Z", text, then_ms % 1000);
+}
 
 class Why {
  public:
@@ -79,7 +95,9 @@ class Why {
     if (done()) return;
     ++printed_;
     if (options_.as_json) {
-      fmt::print("{}\n", row.dump(-1, ' ', false, json::error_handler_t::replace));
+      json told = row;
+      told["time"] = time_before(number_of(row, "ago_ms"));
+      fmt::print("{}\n", told.dump(-1, ' ', false, json::error_handler_t::replace));
     } else {
       std::string line = text_of(row, "what");
       for (const char* key : {"layer", "hook", "packet", "by"})
