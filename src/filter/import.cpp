@@ -252,7 +252,6 @@ bool Import::new_rule(uint8_t family, uint16_t flags, ConstBytes attributes) {
     return reader_.refuse(nest.has(kRuleChain) ? nest[kRuleChain].at : 0, ENOENT,
                           "there is no chain " + name);
   if (++rules_ > limits_.rules) return reader_.refuse(0, E2BIG, "there are too many rules");
-
   Rule rule{.origin = reader_.origin(0)};
   if (nest.has(kRuleExpressions) && !expressions(table, nest[kRuleExpressions], rule.expressions))
     return false;

@@ -111,13 +111,11 @@ TEST(DeadRules, WhatAMaskTakesAway) {
 }
 
 TEST(DeadRules, InterfacesThatNoStackHas) {
-  constexpr uint32_t kCameBy = 6;
   const auto came_by = [](const std::string& name, size_t bytes, uint32_t comparison) {
     Octets wanted(name.begin(), name.end());
     wanted.resize(bytes);
-    return join(
-        expression("meta", join(attribute(nft::kMetaTo, be32(1)), attribute(nft::kMetaKey, be32(kCameBy)))),
-        cmp(comparison, wanted));
+    return join(expression("meta", join(attribute(nft::kMetaTo, be32(1)), attribute(nft::kMetaKey, be32(6)))),
+                cmp(comparison, wanted));
   };
   EXPECT_THAT(dead({came_by("wan", 16, kEqual), came_by("eth0", 16, kEqual), came_by("lo", 16, kEqual),
                     came_by("", 16, kEqual), came_by("wan", 16, kNotEqual)}),
