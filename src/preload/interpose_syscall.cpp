@@ -6,7 +6,9 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -225,6 +227,10 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
       return call(::execve, arguments);
     case SYS_execveat:
       return call(::execveat, arguments);
+    case SYS_prlimit64:
+      return call(::prlimit64, arguments);
+    case SYS_mlockall:
+      return call(::mlockall, arguments);
     case SYS_io_submit:
       return finish(submit(a[0], a[1], reinterpret_cast<iocb**>(a[2])));
     case SYS_epoll_create1:
@@ -244,6 +250,10 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
       if (makes_a_process(number, arguments)) return clone_by_number(number, arguments);
       break;
 #ifdef SYS_dup2  // those that newer architectures do not have
+    case SYS_getrlimit:
+      return call(::getrlimit, arguments);
+    case SYS_setrlimit:
+      return call(::setrlimit, arguments);
     case SYS_dup2:
       return call(::dup2, arguments);
     case SYS_epoll_create:

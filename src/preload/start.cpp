@@ -39,6 +39,10 @@ __attribute__((constructor)) void start() {
     pthread_atfork(client::fork_prepare, client::fork_parent, client::fork_child);
     make_standard_streams();
   }
+  if (result == client::Attach::no_room)
+    say("skerry: a limit on memory (ulimit -v, RLIMIT_AS) that was set past Skerry leaves no room for what "
+        "this "
+        "process shares with its network stack, so it has no network\n");
   if (result == client::Attach::refused)
     say("skerry: the network stack of this cell gave no session, so this process has no network\n");
 }

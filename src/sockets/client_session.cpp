@@ -26,13 +26,16 @@ int internal_base() {
   return most > 128 ? static_cast<int>(most) - 64 : 64;
 }
 
-bool map_session(int memory, const SessionSize& size) {
+bool map_session(int memory, const SessionSize& size, bool& no_room) {
   if (size.sockets == 0 || size.sockets > kMaxSockets || size.sockets % 64 != 0) return false;
   if (size.processes > kMaxProcesses) return false;
   region_bytes = SessionView::region_bytes(size);
   const long mapped = system_call(SYS_mmap, 0, static_cast<long>(region_bytes), PROT_READ | PROT_WRITE,
                                   MAP_SHARED | MAP_NORESERVE, memory, 0);
-  if (mapped < 0 && mapped > -4096) return false;
+  if (mapped < 0 && mapped > -4096) {
+    no_room = mapped == -ENOMEM;
+    return false;
+  }
   region = reinterpret_cast<uint8_t*>(mapped);
   system_call(SYS_madvise, mapped, static_cast<long>(region_bytes), MADV_DONTDUMP);
   const SessionView view(region, size);
@@ -83,13 +86,14 @@ Attach attach(const char* listener_name) {
   const AnchorRequest request{
       .op = AnchorOp::attach, .pid = process_id(), .parent = static_cast<uint32_t>(system_call(SYS_getppid))};
   const bool answered = ask_anchor(anchor, request, reply, received, 2);
+  bool no_room = false;
   const bool mapped = answered && received[0] >= 0 && received[1] >= 0 && reply.slot < reply.size.processes &&
-                      map_session(received[0], reply.size);
+                      map_session(received[0], reply.size, no_room);
   if (received[0] >= 0) close_descriptor(received[0]);
   if (!mapped) {
     if (received[1] >= 0) close_descriptor(received[1]);
     close_descriptor(anchor);
-    return Attach::refused;
+    return no_room ? Attach::no_room : Attach::refused;
   }
   use_slot(reply.slot);
   state.anchor = adopt_internal(anchor);
@@ -102,6 +106,10 @@ Attach attach(const char* listener_name) {
   prepare_thread_exit();
   yields_before_sleep = state.control->one_core != 0 ? 0 : kYieldsBeforeSleep;
   return Attach::attached;
+}
+
+std::span<uint8_t> session_memory() {
+  return {region, region == nullptr ? 0 : region_bytes};
 }
 
 void detach() {

@@ -1,6 +1,8 @@
 // Arriving in a session: the anchor protocol of session.hpp, seen from the program.
 #pragma once
 
+#include <span>
+
 #include "sockets/client_state.hpp"
 
 namespace skerry::sockets::client {
@@ -9,11 +11,15 @@ enum class Attach {
   attached,
   no_listener,  // not in a cell: everything passes through
   refused,      // there is a stack, but no session came of it
+  no_room,      // RLIMIT_AS, of who asked the kernel past us, leaves none for the session
 };
 
 // Connects to the abstract name (without its leading NUL) and maps the session. Called once, before the
 // program has threads. After exec it takes up the descriptors that survived.
 Attach attach(const char* listener_name);
+
+// Where it lies in the program's address space; nothing before it is mapped.
+std::span<uint8_t> session_memory();
 
 // Unmaps and closes everything, so that a test may attach again.
 void detach();

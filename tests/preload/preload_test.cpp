@@ -90,7 +90,9 @@ class PreloadInCell : public ::testing::TestWithParam<const char*> {
   }
   void SetUp() override {
     if (!can_isolate_) GTEST_SKIP() << "no network namespace may be made here";
-    stack_.emplace("skerry");
+    sockets::SessionSize size = sockets::FakeStack::default_size();
+    size.long_bytes = 128 << 20;  // so that the session is large beside the program, as a stack's is
+    stack_.emplace("skerry", size);
   }
   void TearDown() override { stack_.reset(); }
 
@@ -110,7 +112,8 @@ INSTANTIATE_TEST_SUITE_P(All, PreloadInCell,
                                            "asynchronous", "pass_to_a_child", "pass_to_itself",
                                            "pass_and_lose", "many_datagrams", "send_a_file",
                                            "few_system_calls", "calls_by_number", "closed_under_a_thread",
-                                           "a_child_by_number", "a_range_is_closed", "fork_while_passing"),
+                                           "a_child_by_number", "a_range_is_closed", "fork_while_passing",
+                                           "limited_memory", "locked_memory"),
                          [](const auto& one) { return std::string(one.param); });
 
 TEST(PreloadOutside, PassesThrough) {

@@ -247,6 +247,9 @@ constexpr Scenario kScenarios[] = {
     {"calls_by_number", calls_by_number, nullptr},
     {"a_child_by_number", a_child_by_number, nullptr},
     {"a_range_is_closed", a_range_is_closed, nullptr},
+    {"limited_memory", limited_memory, nullptr},
+    {"limited_before", nullptr, limited_before},
+    {"locked_memory", locked_memory, nullptr},
     {"few_system_calls", few_system_calls, nullptr},
 };
 

@@ -42,6 +42,11 @@ void fork_while_passing();
 void many_datagrams();
 void send_a_file();
 
+// scenarios_memory.cpp
+void limited_memory();
+void limited_before(int fd);
+void locked_memory();
+
 // scenarios_processes.cpp
 void few_system_calls();
 void calls_by_number();
