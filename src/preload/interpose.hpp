@@ -31,8 +31,11 @@ class Next {
   }
   template <class... Arguments>
   auto operator()(Arguments... arguments) {
+    return found()(arguments...);
+  }
+  Function* found() {
     resolve();
-    return found_.load(std::memory_order_relaxed)(arguments...);
+    return found_.load(std::memory_order_relaxed);
   }
 
  private:

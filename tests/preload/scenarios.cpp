@@ -236,6 +236,7 @@ constexpr Scenario kScenarios[] = {
     {"stdio", stdio, nullptr},
     {"many_streams", many_streams, nullptr},
     {"asynchronous", asynchronous, nullptr},
+    {"a_library_bound_to_itself", a_library_bound_to_itself, nullptr},
     {"outside", outside, nullptr},
     {"pass_to_a_child", pass_to_a_child, nullptr},
     {"pass_to_itself", pass_to_itself, nullptr},

@@ -34,6 +34,9 @@ void stdio();
 void many_streams();
 void asynchronous();
 
+// scenarios_libraries.cpp
+void a_library_bound_to_itself();
+
 // scenarios_messages.cpp
 void pass_to_a_child();
 void pass_to_itself();
