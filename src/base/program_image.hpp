@@ -50,6 +50,31 @@ ProgramImage program_image(const ReadAt& read_at) {
   return ProgramImage::static_alone;
 }
 
+// A dynamic program whose linker was Go's, which says so in the first note of the file. What it does with
+// sockets are system calls of its own, and not libc's functions.
+template <class ReadAt>
+bool is_made_by_go(const ReadAt& read_at) {
+  constexpr char kOwner[] = "Go\0";
+  Elf64_Ehdr header{};
+  if (read_at(0, &header, sizeof header) != static_cast<int64_t>(sizeof header)) return false;
+  for (uint16_t index = 0; index < header.e_phnum; ++index) {
+    struct {
+      Elf64_Nhdr head;
+      char owner[sizeof kOwner];
+    } note{};
+    Elf64_Phdr segment;
+    if (read_at(header.e_phoff + index * sizeof segment, &segment, sizeof segment) !=
+        static_cast<int64_t>(sizeof segment))
+      return false;
+    if (segment.p_type != PT_NOTE ||
+        read_at(segment.p_offset, &note, sizeof note) != static_cast<int64_t>(sizeof note))
+      continue;
+    if (note.head.n_namesz == sizeof kOwner && std::memcmp(note.owner, kOwner, sizeof kOwner) == 0)
+      return true;
+  }
+  return false;
+}
+
 // The path behind "#!" in the first bytes of a script, without its argument; empty if there is none.
 inline std::string_view script_interpreter(std::string_view head) {
   head.remove_prefix(head.size() < 2 ? head.size() : 2);

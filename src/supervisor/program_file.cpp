@@ -74,6 +74,12 @@ Result<void> check_program_file(const std::string& path) {
     const ProgramImage image = program_image(read_at);
     if (const std::string defect = linking_defect(image); !defect.empty())
       return refusal(at, defect, ENOEXEC);
+    if (image == ProgramImage::dynamic && is_made_by_go(read_at))
+      return refusal(
+          at,
+          "is a Go program, whose system calls are its own, so Skerry's library cannot answer them "
+          "and it would have no network",
+          ENOEXEC);
     if (image == ProgramImage::dynamic) return {};
     std::array<char, kProgramHeadBytes> head{};
     const ssize_t length = read_at(0, head.data(), head.size());

@@ -12,7 +12,7 @@ namespace skerry::supervisor {
 
 // Follows "#!" to the interpreter, as execve does. Errors: one sentence that names the file and says why it
 // is refused: missing (system_error ENOENT), not executable (EACCES), setuid, setgid, with file capabilities,
-// statically linked, or built for another machine (ENOEXEC).
+// statically linked, made by Go, or built for another machine (ENOEXEC).
 Result<void> check_program_file(const std::string& path);
 
 }  // namespace skerry::supervisor

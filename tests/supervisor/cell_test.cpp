@@ -2,6 +2,7 @@
 #include "supervisor/cell.hpp"
 
 #include <arpa/inet.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -492,6 +494,42 @@ TEST(Cell, RefusesWhatItCannotServe) {
   EXPECT_EQ(outcome.status, kExitNotExecutable);
   outcome = run({"/bin/true"}, {{"preload", "/nonexistent/libskerry-preload.so"}});
   EXPECT_EQ(outcome.status, kExitFailed);
+}
+
+// Their sockets are system calls of their own, so they would have no network, without a word.
+TEST(ProgramFile, RefusesDynamicProgramsOfGo) {
+  TemporaryDirectory directory;
+  const auto program = [&](const char* owner) {
+    struct {
+      Elf64_Ehdr header{};
+      Elf64_Phdr segments[2]{};
+      Elf64_Nhdr note{};
+      char owner[4]{};
+    } image;
+    std::memcpy(image.header.e_ident, ELFMAG, SELFMAG);
+    image.header.e_ident[EI_CLASS] = ELFCLASS64;
+#if defined(__x86_64__)
+    image.header.e_machine = EM_X86_64;
+#else
+    image.header.e_machine = EM_AARCH64;
+#endif
+    image.header.e_phentsize = sizeof(Elf64_Phdr);
+    image.header.e_phoff = sizeof image.header;
+    image.header.e_phnum = 2;
+    image.segments[0].p_type = PT_INTERP;
+    image.segments[1].p_type = PT_NOTE;
+    image.segments[1].p_offset = sizeof image.header + sizeof image.segments;
+    image.note.n_namesz = sizeof image.owner;
+    std::strncpy(image.owner, owner, sizeof image.owner);
+    const std::string path = directory / "program";
+    std::ofstream(path).write(reinterpret_cast<const char*>(&image), sizeof image);
+    ::chmod(path.c_str(), 0755);
+    return path;
+  };
+  EXPECT_TRUE(check_program_file(program("GNU")));
+  const Result<void> refused = check_program_file(program("Go"));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("is a Go program"));
 }
 
 TEST(ProgramFile, LooksThroughScripts) {
