@@ -65,6 +65,7 @@ Result<Fd> memory_with(const std::string& text) {
 struct Joined {
   Fd text;
   size_t file_lines = SIZE_MAX;
+  bool says_nothing = false;
 };
 Result<Joined> join(const std::string& file, const std::string& allow_rules, const RulesPlace& place) {
   Joined joined;
@@ -80,6 +81,7 @@ Result<Joined> join(const std::string& file, const std::string& allow_rules, con
     // By itself first, so that nobody reads of mistakes in what he did not write.
     const Result<CompiledRules> alone = compile_text(*read, file, Complaints::printed, place);
     if (!alone) return alone.error();
+    joined.says_nothing = alone->says_nothing;
     text = std::move(*read) + "\n";
   }
   // Whoever added a rule to it would open it.
@@ -198,6 +200,7 @@ Result<CompiledRules> compile(const Fd& text, const std::string& name, Complaint
   if (signal != 0)
     return Error{fmt::format("the compiler was ended by signal {}: is {} very large?", signal, name)};
   if (status != 0) return Error{fmt::format("the compiler failed: is {} very large?", name)};
+  rules.says_nothing = bytes->empty();
   if (const auto refusal = filter::load(*bytes, rules.ruleset, {.place = place.place}))
     return Error{fmt::format("{} is refused: {}", name, refusal->sentence), refusal->error};
   return rules;
@@ -234,6 +237,7 @@ Result<CompiledRules> compile_rules(const std::string& path, const std::string& 
   Result<CompiledRules> rules =
       compile(joined->text, path.empty() ? "the allow-list" : path, Complaints::printed, place);
   if (!rules) return rules;
+  rules->says_nothing = rules->says_nothing || joined->says_nothing;
   rules->lines = lines_of(joined->text, rules->ruleset, place);
   for (uint32_t& line : rules->lines)
     if (line > joined->file_lines) line = 0;

@@ -27,6 +27,7 @@ struct CompiledRules {
   // The line of the file that each rule stands in, by chains and in each by rules; 0 of one that comes from
   // elsewhere; empty if nobody could say, as of standard input.
   std::vector<uint32_t> lines;
+  bool says_nothing = false;  // the file: not even that there shall be no rules
 };
 
 // "-" is standard input. What nft says about the text goes to stderr as nft says it, with the file's name.

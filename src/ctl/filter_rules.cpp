@@ -29,6 +29,10 @@ Outcome load(const RulesOptions& options) {
   if (!asked) return failed(asked.error());
   const Result<CompiledRules> rules = compile_rules(options.file, asked->allow_rules, asked->place);
   if (!rules) return failed(rules.error());
+  // Of what was to write rules and did not work, say; everything would pass.
+  if (rules->says_nothing)
+    return failed(Error{fmt::format("{} says nothing, so {} keeps its rules: `flush ruleset` takes all away",
+                                    options.file, asked->name())});
   supervisor::Request request = asked->request(supervisor::Command::load_rules);
   request.filter = absolute_name(options.file);
   request.filter_lines = rules->lines;
@@ -54,7 +58,8 @@ std::string details(const json& row) {
   std::vector<std::string> words;
   if (row.contains("hook"))
     words.push_back(fmt::format("hook {} priority {}", text_of(row, "hook"), text_of(row, "priority")));
-  if (row.contains("elements")) words.push_back(fmt::format("{} elements", number_of(row, "elements")));
+  if (const uint64_t elements = number_of(row, "elements"); row.contains("elements"))
+    words.push_back(fmt::format("{} {}", elements, elements == 1 ? "element" : "elements"));
   for (const json& tally : row.value("tallies", json::array()))
     if (tally.is_object()) words.push_back(tally_text(tally));
   if (row.contains("tally") && row["tally"].is_object()) words.push_back(tally_text(row["tally"]));
@@ -112,7 +117,9 @@ void add_filter_load(CLI::App& filter, Outcome& outcome) {
   command->add_option("file", options->file, "rules as `nft -f` reads them; - for standard input")
       ->required();
   command->footer(
-      "All of them change between one packet and the next. If they are refused, the old ones stay.\n"
+      "All of them change between one packet and the next. If they are refused, or the file says nothing, "
+      "the\n"
+      "old ones stay; `flush ruleset` alone takes all away.\n"
       "Example: skerry filter load redis web.nft; skerry filter load --switch lan ports.nft");
   command->callback([&outcome, options] { outcome = load(*options); });
 }

@@ -5,6 +5,7 @@
 
 #include "filter_command.hpp"
 #include "run/confine.hpp"
+#include "supervisor/attach.hpp"
 
 namespace skerry::ctl {
 namespace {
@@ -149,6 +150,32 @@ TEST_F(FilterCommand, AMeterIsUnderstood) {
       " }\n}\n");
   EXPECT_EQ(ended.err, "");
   EXPECT_THAT(ended.out, HasSubstr("set flood: 0 elements"));
+}
+
+TEST_F(FilterCommand, AFileThatSaysNothingTakesNoRulesAway) {
+  using supervisor::Command;
+  supervisor::Plan plan =
+      *supervisor::default_plan("lan", supervisor::Uplink::none, {}, {}, supervisor::this_machine());
+  ASSERT_TRUE(supervisor::add_program(plan, {.name = "web", .network = "lan"}));
+  int loads = 0;
+  const FakeSupervisor lan(
+      "lan", {{Command::plan,
+               [plan](const supervisor::Request&) {
+                 return FakeSupervisor::Answer{
+                     {{"ok", true}, {"plan", nlohmann::json::parse(supervisor::plan_to_json(plan))}}};
+               }},
+              {Command::load_rules, [&loads](const supervisor::Request&) {
+                 ++loads;
+                 return FakeSupervisor::Answer{{{"ok", true}}};
+               }}});
+  for (const char* text : {"", "# nothing\n", "define a = 1\n"}) {
+    const Ended ended = skerry({"filter", "load", "web", file("r.nft", text)});
+    EXPECT_EQ(ended.status, 1) << text;
+    EXPECT_THAT(ended.err, HasSubstr("says nothing, so web keeps its rules"));
+  }
+  EXPECT_EQ(loads, 0);
+  EXPECT_EQ(skerry({"filter", "load", "web", file("r.nft", "flush ruleset\n")}).status, 0);
+  EXPECT_EQ(loads, 1);
 }
 
 TEST_F(FilterCommand, AFileThatCannotBeReadIsNamed) {

@@ -111,7 +111,7 @@ class Rules(FilterCase):
         counters = self.skerry.counters("web.stack")
         self.assertGreaterEqual(counters["drop.filter input"], 4, "two refused, two left to the policy")
         table = self.skerry.command("filter", "list", "web")[1]
-        for words in ("inet mine", "policy drop", '"the web"', "counter packets", "set friends", "1 elements"):
+        for words in ("inet mine", "policy drop", '"the web"', "counter packets", "set friends", "1 element"):
             self.assertIn(words, table)
 
     def test_what_leaves_is_judged_too(self):
