@@ -198,7 +198,7 @@ void inherit_options(uint32_t listener, uint32_t accepted) {
   to.v6 = from.v6;
   to.receive_timeout_ns = from.receive_timeout_ns.load(std::memory_order_relaxed);
   to.send_timeout_ns = from.send_timeout_ns.load(std::memory_order_relaxed);
-  to.option_bits = from.option_bits.load(std::memory_order_relaxed);
+  to.option_bits = from.option_bits.load(std::memory_order_relaxed) | kAccepted;
   bool known_to_stack = has_option(listener, kForStack);
   for (size_t i = 0; i < std::size(to.option_values); ++i)
     to.option_values[i] = from.option_values[i].load(std::memory_order_relaxed);

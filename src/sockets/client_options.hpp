@@ -38,7 +38,7 @@ enum ClientOption : uint64_t {
   kOptV6MulticastAll = 1ull << 37,
   kOptV6Whole = 1ull << 38,
   kOptBoundToNetwork = 1ull << 39,
-  kOptNoCheck = 1ull << 40,
+  kOptNoCheck = 1ull << 40,  // 1 << 41 is kAccepted
 };
 
 inline bool has_option(uint32_t socket, uint64_t bit) {

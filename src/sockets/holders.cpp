@@ -94,12 +94,14 @@ void Server::free_index(uint32_t id) {
 }
 
 // After a process died: closes what nobody holds. A connection that was taken out of a listener's queue but
-// has no holder may be in the middle of an accept() in another process; only if it still is so a second
-// later, it is closed.
+// has no holder may be in the middle of an accept() in another process, unless one has ended since; only if
+// it still is so a second later, it is closed.
 void Server::sweep(TimeNs now) {
   sweep_at_ = kNever;
   for (uint32_t id = 0; id < sockets_.size(); ++id) {
     Socket& socket = sockets_[id];
+    // Before the descriptors: who accepts has one first, so with the bit set nobody is about to have one.
+    const uint64_t options = view_.names(id).option_bits.load(std::memory_order_acquire);
     if (socket.kind == Kind::free || socket.orphan || is_held(id)) {
       socket.suspect_since = kNever;
       if (socket.kind != Kind::free && !socket.orphan) tell_of_waiting(id);
@@ -108,12 +110,11 @@ void Server::sweep(TimeNs now) {
     if (socket.listener != kNoSocket) {
       if (waits_in_queue(socket)) continue;
       if (socket.suspect_since == kNever) socket.suspect_since = now;
-      if (now - socket.suspect_since < kSuspectFor) {
+      if (!(options & kAccepted) && now - socket.suspect_since < kSuspectFor) {
         sweep_at_ = std::min(sweep_at_, socket.suspect_since + kSuspectFor);
         continue;
       }
     }
-    const uint64_t options = view_.names(id).option_bits.load(std::memory_order_relaxed);
     let_go(now, id, options & kResetsOnClose);
   }
 }

@@ -70,6 +70,9 @@ enum OptionBit : uint64_t {
   kResetsOnClose = 1 << 22,
 };
 
+// Among the option bits too: whoever accepted the connection had a descriptor of it when this was set.
+inline constexpr uint64_t kAccepted = uint64_t{1} << 41;
+
 inline constexpr uint32_t kCallValues = 32;
 
 // What became of a datagram: the answer to Op::take_error, as bytes of value[]. ip(7), IP_RECVERR.

@@ -32,6 +32,19 @@ TEST_F(HoldersTest, AProcessThatDiesLosesItsSocketsAndOnlyThose) {
   EXPECT_EQ(stack_.ids().allocated(), 0u);
 }
 
+// A server forks, its child accepts and ends without close(), and the parent still listens.
+TEST_F(HoldersTest, AConnectionOfAProcessThatDiesIsOverAtOnceThoughItsListenerIsNot) {
+  const auto [listener, client, server] = stack_.connected();
+  stack_.server().process_arrived(1);
+  view_.refs(1)[listener / 64].fetch_or(uint64_t{1} << (listener % 64));
+  view_.refs(1)[client / 64].fetch_or(uint64_t{1} << (client % 64));
+  view_.names(server).option_bits.fetch_or(kAccepted);
+  stack_.server().process_died(kProcess);
+  stack_.settle();
+  EXPECT_TRUE(stack_.status(listener) & kListening);
+  EXPECT_TRUE(stack_.status(client) & kPeerClosed);
+}
+
 TEST_F(HoldersTest, ANewProgramHoldsWhatItsProcessKept) {
   const auto [listener, client, server] = stack_.connected();
   const uint32_t other = stack_.open(true);
