@@ -8,6 +8,7 @@
 
 #include "preload/interfaces.hpp"
 #include "preload/interpose.hpp"
+#include "preload/neighbours.hpp"
 #include "preload/standard_streams.hpp"
 #include "sockets/client_descriptors.hpp"
 #include "sockets/client_options.hpp"
@@ -105,6 +106,8 @@ SKERRY_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept {
   const bool is_inet = is_ours && !client::state.names[socket].v6;
   if (is_interface_request(request, is_inet) && (is_ours || is_socket_beside_ours(fd)))
     return finish(answer_interface_request(request, pointer));
+  if (is_neighbour_request(request, is_inet) && (is_ours || is_socket_beside_ours(fd)))
+    return finish(answer_neighbour_request(request, pointer));
   if (!is_ours || belongs_to_kernel(request))
     return finish(static_cast<int>(system_call(SYS_ioctl, fd, static_cast<long>(request), argument)));
   return finish(client::control(socket, request, pointer));

@@ -26,7 +26,7 @@ constinit Next<Query> next_query{"res_query"}, next_search{"res_search"};
 constinit Next<QueryOf> next_nquery{"res_nquery"}, next_nsearch{"res_nsearch"};
 constinit Next<QueryDomain> next_querydomain{"res_querydomain"};
 constinit Next<QueryDomainOf> next_nquerydomain{"res_nquerydomain"};
-constinit Next<Send> next_send{"res_send"};
+constinit Next<Send> next_res_send{"res_send"};
 constinit Next<SendOf> next_nsend{"res_nsend"};
 
 constexpr int kHeaderBytes = 12;
@@ -166,7 +166,7 @@ void resolve_resolv() {
   next_nsearch.resolve();
   next_querydomain.resolve();
   next_nquerydomain.resolve();
-  next_send.resolve();
+  next_res_send.resolve();
   next_nsend.resolve();
 }
 
@@ -222,7 +222,7 @@ SKERRY_EXPORT int res_querydomain(const char* name, const char* domain, int clas
 
 SKERRY_EXPORT int res_send(const unsigned char* question, int length, unsigned char* answer,
                            int room) noexcept {
-  if (!client::state.attached) return next_send(question, length, answer, room);
+  if (!client::state.attached) return next_res_send(question, length, answer, room);
   return res_nsend(&_res, question, length, answer, room);
 }
 

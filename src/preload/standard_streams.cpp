@@ -17,7 +17,7 @@ namespace client = sockets::client;
 using client::system_call;
 using client::word;
 
-constinit Next<int(FILE*)> next_fileno{"fileno"};
+constinit Next<int(FILE*)> next_number_of{"fileno"};
 using Reopen = FILE*(const char*, const char*, FILE*);
 constinit Next<Reopen> next_freopen{"freopen"};
 constinit Next<Reopen> next_freopen64{"freopen64"};
@@ -91,7 +91,7 @@ void move_output(FILE* from, FILE* to) {
 }  // namespace
 
 void make_standard_streams() {
-  next_fileno.resolve();
+  next_number_of.resolve();
   next_freopen.resolve();
   next_freopen64.resolve();
   for (Standard& standard : standards) {
@@ -107,7 +107,7 @@ void take_standard_stream(int fd) {
   if (standard.ours == nullptr || standard.variable == nullptr) return;
   if (client::socket_of(fd) == sockets::kNoSocket) return;
   FILE* const before = *standard.variable;
-  if (before == nullptr || before == standard.ours || next_fileno(before) != fd || fwide(before, 0) > 0)
+  if (before == nullptr || before == standard.ours || next_number_of(before) != fd || fwide(before, 0) > 0)
     return;
   if (standard.libcs == nullptr) setvbuf(standard.ours, buffers[fd], buffering_of(before, fd), kBufferBytes);
   standard.libcs = before;

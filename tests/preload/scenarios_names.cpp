@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netdb.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -68,6 +69,16 @@ void interfaces() {
   std::strcpy(request.ifr_name, "eth0");
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);
   EXPECT(ioctl(fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu == 1500);
+  EXPECT(ioctl(fd, SIOCSIFMTU, &request) == -1 && errno == EPERM);
+  const int beside = socket(AF_UNIX, SOCK_DGRAM, 0);
+  EXPECT(ioctl(beside, SIOCSIFFLAGS, &request) == -1 && errno == EPERM);
+  arpreq neighbour{};  // squid asks for each client's
+  neighbour.arp_pa.sa_family = AF_INET;
+  EXPECT(ioctl(fd, SIOCGARP, &neighbour) == -1 && errno == ENODEV);
+  std::strcpy(neighbour.arp_dev, "eth0");
+  EXPECT(ioctl(fd, SIOCGARP, &neighbour) == -1 && errno == ENXIO);
+  EXPECT(ioctl(fd, SIOCSARP, &neighbour) == -1 && errno == EPERM);
+  EXPECT(ioctl(beside, SIOCGARP, &neighbour) == -1 && errno == ENOTTY);
 }
 
 namespace {

@@ -7,6 +7,7 @@ import array
 import ctypes
 import errno
 import fcntl
+import itertools
 import os
 import select
 import socket
@@ -20,7 +21,7 @@ from scenarios import run_all
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 SIOCATMARK, SIOCGSTAMP, SIOCGSTAMPNS, SIOCOUTQNSD = 0x8905, 0x8906, 0x8907, 0x894B
-SIOCSPGRP, SIOCGPGRP, SIOCGIFSLAVE = 0x8902, 0x8904, 0x8929
+SIOCSPGRP, SIOCGPGRP, SIOCGIFSLAVE, SIOCGARP = 0x8902, 0x8904, 0x8929, 0x8954
 SIOCGIFNAME, SIOCGIFFLAGS, SIOCGIFADDR, SIOCGIFDSTADDR, SIOCGIFBRDADDR, SIOCGIFNETMASK = 0x8910, 0x8913, 0x8915, 0x8917, 0x8919, 0x891B
 SIOCGIFMETRIC, SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN, SIOCGIFMAP = 0x891D, 0x8921, 0x8927, 0x8933, 0x8942, 0x8970
 F_ADD_SEALS = 1033
@@ -136,6 +137,9 @@ def interfaces():
         for name in (b"lo", b"none"):
             yield hex(request), name, [attempt(fcntl.ioctl, one, request, struct.pack("16s24x", name)) for one in sockets]
     yield [attempt(fcntl.ioctl, one, SIOCGIFNAME, struct.pack("16si20x", b"", 1)) for one in sockets], attempt(fcntl.ioctl, os.pipe()[0], SIOCGIFFLAGS, bytes(40))
+    for family, hardware, flags, name in itertools.product((socket.AF_INET, 0), (0, 1, 772), (0, 2, 0x20), (b"lo", b"", b"none")):
+        request = struct.pack("=H14xH14xi16x16s", family, hardware, flags, name)
+        yield "neighbour", family, hardware, flags, name, [attempt(fcntl.ioctl, one, SIOCGARP, request) for one in sockets]
 
 
 def requests_without_an_argument():
