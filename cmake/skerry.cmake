@@ -32,7 +32,7 @@ endfunction()
 
 # skerry_together(TARGETS...): sources whose headers cost the compiler far more than their own lines are compiled eight at a
 # time, where SKERRY_TOGETHER says so: the headers are then read once for all eight. Names in their unnamed namespaces must
-# differ: APART SOURCES... are compiled by themselves. The preset `release` does so with all, so a missing include shows there.
+# differ: APART SOURCES... are compiled by themselves. Without it all are, so a missing include shows there.
 function(skerry_together)
   cmake_parse_arguments(G "" "" "APART" ${ARGN})
   if(SKERRY_TOGETHER)
