@@ -240,6 +240,7 @@ constexpr Scenario kScenarios[] = {
     {"outside", outside, nullptr},
     {"pass_to_a_child", pass_to_a_child, nullptr},
     {"pass_to_itself", pass_to_itself, nullptr},
+    {"same_inode_elsewhere", same_inode_elsewhere, nullptr},
     {"pass_and_lose", pass_and_lose, nullptr},
     {"many_datagrams", many_datagrams, nullptr},
     {"send_a_file", send_a_file, nullptr},

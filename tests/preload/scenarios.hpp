@@ -40,6 +40,7 @@ void a_library_bound_to_itself();
 // scenarios_messages.cpp
 void pass_to_a_child();
 void pass_to_itself();
+void same_inode_elsewhere();
 void pass_and_lose();
 void fork_while_passing();
 void many_datagrams();

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -143,6 +144,32 @@ void pass_to_itself() {
     EXPECT(is_over(got[1]));
     close(got[1]);
   }
+}
+
+// dovecot compares inodes before it takes a client's connection from another process.
+void same_inode_elsewhere() {
+  int ends[2];
+  EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[0]);
+    struct stat here {};
+    ino_t there = 0;
+    const int fd = fetch(ends[1])[0];
+    EXPECT(read(ends[1], &there, sizeof there) == sizeof there);
+    EXPECT(fstat(fd, &here) == 0 && S_ISSOCK(here.st_mode) && here.st_ino == there);
+    _exit(0);
+  }
+  const int one = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
+  struct stat first {
+  }, second{}, copy{};
+  EXPECT(fstat(one, &first) == 0 && fstat(other, &second) == 0 && fstat(dup(one), &copy) == 0);
+  EXPECT(first.st_ino != second.st_ino && first.st_ino == copy.st_ino && first.st_dev == second.st_dev);
+  pass(ends[0], {one});
+  EXPECT(write(ends[0], &first.st_ino, sizeof first.st_ino) == sizeof first.st_ino);
+  EXPECT(status_of(child) == 0);
+  // Numbers that are the library's own are nobody's.
+  for (int fd = 3; fd < 4096; ++fd) EXPECT((fstat(fd, &copy) == 0) == (fcntl(fd, F_GETFD) >= 0));
 }
 
 // A message that nobody fetches ends with its socket, and what it passed ends with it.
