@@ -16,8 +16,9 @@ constexpr bool is_of_sockets(uint8_t protocol) {
 // Of the packet that an ICMP error quotes the answer, which is for who sent it (extract_icmp4_fields()).
 inline std::optional<Tuple> answer_to_quoted(const Packet& packet) {
   constexpr size_t kIcmpBytes = 8;
+  if (packet.transport + kIcmpBytes > packet.bytes.size()) return std::nullopt;  // a rule wrote its header
   const ConstBytes icmp = ConstBytes(packet.bytes).subspan(packet.transport);
-  if (icmp.size() < kIcmpBytes || !is_icmp_error(packet.v6, icmp[0])) return std::nullopt;
+  if (!is_icmp_error(packet.v6, icmp[0])) return std::nullopt;
   const ConstBytes quoted = icmp.subspan(kIcmpBytes);
   const auto transport = find_transport(quoted, packet.v6);
   if (!transport || !is_of_sockets(transport->protocol)) return std::nullopt;

@@ -238,6 +238,29 @@ TEST_F(Sockets, WhereNoneAreKnownRulesAboutThemAreRefused) {
   }
 }
 
+// A rule may write a header that is longer than its packet: what lies behind that is another's.
+TEST_F(Sockets, NothingBehindAPacketIsAskedAbout) {
+  constexpr uint32_t kNetwork = 1, kPrerouting = static_cast<uint32_t>(Hook::prerouting);
+  Ruleset ruleset;
+  const auto refused = load(
+      batch(table(), chain("writes", hook(kPrerouting, -1)), chain("asks", hook(kPrerouting, 0)),
+            rule("writes", write(kNetwork, 0, {0x4f})), rule("asks", join(is_transparent(0), verdict(0)))),
+      ruleset);
+  ASSERT_FALSE(refused) << refused->sentence;
+  Engine engine(std::move(ruleset));
+  engine.ask_sockets(&Host::find, &host_);
+  constexpr size_t kPacketBytes = 28, kHeaderBytes = 60;
+  Octets bytes = ip(1, {8, 0, 0, 0, 0, 1, 0, 1});
+  ASSERT_EQ(bytes.size(), kPacketBytes);
+  bytes.resize(kHeaderBytes);
+  bytes = join(bytes, join(Octets{3, 3, 0, 0, 0, 0, 0, 0}, datagram(false)));
+  Packet packet;
+  ASSERT_TRUE(packet.read(bytes));
+  ASSERT_EQ(packet.bytes.size(), kPacketBytes);
+  EXPECT_TRUE(engine.judge(Hook::prerouting, packet, 0).accepted);
+  EXPECT_FALSE(host_.asked);
+}
+
 // Sockets come and go, and packets stay alike.
 TEST_F(Sockets, APacketThatPassedIsAskedAboutAgain) {
   Engine& engine = use(Hook::input, is_wildcard(1));
