@@ -37,7 +37,7 @@ class DynamicSet {
         release(idle_hand_);
     }
   }
-  // From `now` on again; 0: as long as it was given. An element that stays for ever does so.
+  // From `now` on for this time, 0: for what it was given. An element that stays for ever does so.
   void renew(const Element& element, TimeNs now, DurationNs timeout);
   // The element that was there, for what it counted; null: there was none.
   const Element* remove(const uint8_t* key, TimeNs now);

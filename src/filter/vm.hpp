@@ -198,7 +198,7 @@ struct Engine::Run {
       }
       engine.begin(declared, element->counters);
     } else if (action.update == SetUpdate::renew) {
-      set.renew(*element, now, action.timeout_ns);
+      set.renew(*element, now, action.timeout_ns != 0 ? action.timeout_ns : declared.timeout_ns);
     }
     touch_own(*element);
     if (action.inverted) stop_rule();

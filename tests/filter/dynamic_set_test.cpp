@@ -173,6 +173,15 @@ class Rules {
     return engine_.judge(Hook::input, packet, now).accepted;
   }
 
+  // A packet to such an address.
+  void renew(uint8_t last, TimeNs now) {
+    Packet packet;
+    Octets bytes = packet_from(200);
+    bytes[19] = last;
+    CHECK(packet.read(bytes));
+    engine_.judge(Hook::input, packet, now);
+  }
+
   // Other rules in the place of these, as a stack loads them.
   void change(const Octets& bytes, TimeNs now) {
     Engine next = loaded(bytes);
@@ -202,6 +211,30 @@ TEST(DynamicSet, ARuleRemembersAndAnotherAsks) {
   EXPECT_FALSE(rules.accepts(6, 1));
   EXPECT_TRUE(rules.accepts(5, 999 * kMillisecond));
   EXPECT_FALSE(rules.accepts(5, 1000 * kMillisecond));
+}
+
+// As Linux: for how long an element was given is not asked (nft_dynset_eval()).
+TEST(DynamicSet, WhoIsRenewedStaysForTheTimeOfTheSet) {
+  const auto rules_of = [](const Octets& time_of_set) {
+    return batch(table(), base_chain("in", Policy::drop),
+                 set({.flags = kTimed, .more = join(size_of_set(8), time_of_set)}),
+                 elements(join(element({10, 0, 0, 1}, attribute(nft::kElementTimeout, be64(9000))),
+                               element({10, 0, 0, 3}, attribute(nft::kElementTimeout, be64(10))))),
+                 rule("in", join(source(), lookup(), verdict(1))),
+                 rule("in", join(payload(1, 16, 4), dynset(1), verdict(0))));
+  };
+  Rules timed(rules_of(attribute(nft::kSetTimeout, be64(1000))));
+  const auto renew = [](Rules& rules, uint8_t last) { rules.renew(last, 5 * kMillisecond); };
+  renew(timed, 1);
+  renew(timed, 3);
+  for (const uint8_t last : {uint8_t{1}, uint8_t{3}}) {
+    EXPECT_TRUE(timed.accepts(last, 1004 * kMillisecond)) << int{last};
+    EXPECT_FALSE(timed.accepts(last, 1005 * kMillisecond)) << int{last};
+  }
+  Rules untimed(rules_of({}));
+  renew(untimed, 1);
+  EXPECT_TRUE(untimed.accepts(1, 9004 * kMillisecond)) << "neither rule nor set says how long";
+  EXPECT_FALSE(untimed.accepts(1, 9005 * kMillisecond));
 }
 
 TEST(DynamicSet, AFullSetEndsTheRule) {
