@@ -23,7 +23,8 @@ bool alike(const Stateful& one, const Stateful& other) {
 
 // Types too: an address is no mark, though both have four bytes.
 bool alike(const Set& one, const Set& other) {
-  return one.dynamic == other.dynamic && one.key_type == other.key_type && one.data_type == other.data_type &&
+  return one.dynamic == other.dynamic && one.has_timeout == other.has_timeout &&
+         one.key_type == other.key_type && one.data_type == other.data_type &&
          one.object_kind == other.object_kind && one.shape == other.shape &&
          one.key_bytes == other.key_bytes && one.fields == other.fields && one.maps == other.maps &&
          one.maps_verdict == other.maps_verdict && one.maps_object == other.maps_object &&

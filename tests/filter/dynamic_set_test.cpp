@@ -332,6 +332,22 @@ TEST(DynamicSet, OfAnotherTypeBeginsAnew) {
   EXPECT_FALSE(rules.accepts(5));
 }
 
+// What had no time would stay for ever among what has one, and what had one would end where nothing does.
+TEST(DynamicSet, WhoseElementsNowHaveATimeBeginsAnew) {
+  const auto rules_of = [](uint32_t flags) {
+    return batch(table(), base_chain("in", Policy::drop), set({.flags = flags, .more = size_of_set(8)}),
+                 rule("in", join(source(), lookup(), verdict(1))), rule("in", join(source(), dynset(0))));
+  };
+  for (const auto& [before, after] : {std::pair{kDynamic, kTimed}, {kTimed, kDynamic}}) {
+    Rules rules(rules_of(before));
+    EXPECT_FALSE(rules.accepts(5));
+    rules.change(rules_of(before), 0);
+    EXPECT_TRUE(rules.accepts(5));
+    rules.change(rules_of(after), 0);
+    EXPECT_FALSE(rules.accepts(5));
+  }
+}
+
 TEST(NamedObject, OutlivesAReload) {
   const auto counter_named = [](const std::string& name) {
     return nft_message(
