@@ -176,7 +176,8 @@ std::optional<Refusal> Engine::add_static(uint32_t number, std::span<const Given
       return std::nullopt;
     if (there != kNone || overlaps(set, index, each))
       return refused(EEXIST, "set " + set.name + " has an element that this contradicts or overlaps");
-    if (set.most_elements != 0 && set.size() >= set.most_elements)
+    const size_t counted = set.size() - (index.otherwise() != kNone ? 1 : 0);
+    if (!each.key.empty() && set.most_elements != 0 && counted >= set.most_elements)
       return refused(ENFILE,
                      "set " + set.name + " is full: it has room for " + std::to_string(set.most_elements));
     fresh.insert(put_in(set, index, each, new_counters(set)));

@@ -232,7 +232,7 @@ bool Import::sort_elements() {
       pause_();
     }
     if (set.shape != SetShape::concatenated_ranges && !sort(set, ends_[index])) return false;
-    if (set.most_elements != 0 && set.size() > set.most_elements)
+    if (set.most_elements != 0 && set.size() - catchalls > set.most_elements)
       return reader_.refuse(0, ENFILE, "set " + set.name + " has more elements than its size allows");
     // Room for as many again: to move them all when an element comes takes long.
     if (!set.anonymous) pause_.reserve(set.keys, 2 * set.keys.size());

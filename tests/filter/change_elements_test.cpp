@@ -113,6 +113,22 @@ TEST(Elements, AChangeThatIsRefusedChangesNothing) {
   EXPECT_LE(rules.engine().ruleset().sets[0].keys.size(), 12U) << "and what was refused takes no room";
 }
 
+// As Linux counts (nft_add_set_elem()).
+TEST(Elements, TheOneForAllOthersTakesNoRoom) {
+  const Octets others =
+      attribute(nft::kListElement, attribute(nft::kElementFlags, be32(nft::kElementCatchall)));
+  Rules rules({.more = size_of_set(1)}, elements(join(element({10, 0, 0, 5}), others)));
+  EXPECT_TRUE(rules.accepts(6));
+  GivenElement all;
+  EXPECT_EQ(rules.remove({all}), 0);
+  EXPECT_EQ(rules.add({given(6)}), ENFILE);
+  EXPECT_EQ(rules.add({all}), 0);
+  EXPECT_TRUE(rules.accepts(6));
+  EXPECT_EQ(rules.remove({given(5)}), 0);
+  EXPECT_EQ(rules.add({given(7)}), 0);
+  EXPECT_EQ(rules.add({given(8)}), ENFILE);
+}
+
 TEST(Elements, WhatDoesNotFitTheSetIsRefused) {
   Rules plain(SetWords{});
   GivenElement one = given(6);
