@@ -27,6 +27,22 @@ std::optional<StatefulKind> kind_of(uint32_t object_type) {
   }
 }
 
+// What a file may say twice (nft_set_is_same()). Its size and its time are those of the first.
+bool same_declaration(const Set& one, const Set& other) {
+  const auto kinds = [](const Set& set) {
+    std::vector<StatefulKind> all;
+    if (!set.declares_expressions) return all;
+    for (const Stateful& each : set.element_expressions) all.push_back(each.kind);
+    return all;
+  };
+  return one.key_type == other.key_type && one.key_bytes == other.key_bytes && one.fields == other.fields &&
+         one.shape == other.shape && one.constant == other.constant && one.maps == other.maps &&
+         one.maps_verdict == other.maps_verdict && one.maps_object == other.maps_object &&
+         one.data_type == other.data_type && one.data_bytes == other.data_bytes &&
+         one.has_timeout == other.has_timeout && one.takes_expressions == other.takes_expressions &&
+         kinds(one) == kinds(other);
+}
+
 }  // namespace
 
 uint32_t Import::set_named(uint32_t table, const std::string& name) const {
@@ -161,12 +177,9 @@ bool Import::new_set(uint8_t family, ConstBytes attributes) {
   if (old != kNone && (flags & kSetAnonymous) != 0)
     return reader_.refuse(nest[kSetName].at, EBUSY, "two meters are called " + set.name);
   if (old != kNone) {
-    const Set& there = ruleset_.sets[old];
-    if (there.key_bytes != set.key_bytes || there.shape != set.shape || there.maps != set.maps ||
-        there.maps_verdict != set.maps_verdict || there.maps_object != set.maps_object ||
-        there.data_bytes != set.data_bytes || there.dynamic != set.dynamic || there.fields != set.fields)
+    if (!same_declaration(ruleset_.sets[old], set))
       return reader_.refuse(nest[kSetName].at, EEXIST,
-                            "set " + set.name + " is there already, of another type");
+                            "set " + set.name + " is there already, of another type or with other flags");
   } else if (ruleset_.sets.size() >= limits_.sets) {
     return reader_.refuse(0, E2BIG, "there are too many sets");
   }

@@ -63,6 +63,15 @@ TEST(Load, InsertedRulesStandInFront) {
   EXPECT_THAT(order, testing::ElementsAre(Code::back, Code::drop, Code::accept));
 }
 
+TEST(Load, ASetMayBeSaidTwice) {
+  const Octets counter = attribute(nft::kSetExpression, attribute(nft::kExpressionName, text("counter"))),
+               size = attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, be32(7)));
+  const auto found =
+      refusal(batch(table(), set({.more = counter}), set({.id = 2, .more = join(counter, size)}),
+                    elements(element(be32(1)), "s", 2)));
+  EXPECT_FALSE(found) << found->sentence;
+}
+
 struct Refused {
   const char* name;
   Octets bytes;
@@ -71,7 +80,9 @@ struct Refused {
 };
 
 TEST(Load, RefusesWhatTheKernelRefuses) {
-  const Octets one = be32(1);
+  constexpr uint32_t kMark = 19, kTimed = nft::kSetHasTimeout;
+  const Octets one = be32(1),
+               counted = attribute(nft::kSetExpression, attribute(nft::kExpressionName, text("counter")));
   const std::vector<Refused> all = {
       {"no table", batch(base_chain()), ENOENT, "no table"},
       {"no chain", batch(table(), rule("in", counter())), ENOENT, "no chain"},
@@ -124,6 +135,13 @@ TEST(Load, RefusesWhatTheKernelRefuses) {
        batch(table(), set({.more = attribute(nft::kSetDescription, attribute(nft::kDescriptionSize, one))}),
              elements(join(element(be32(1)), element(be32(2))))),
        ENFILE, "size"},
+      {"two sets of one name",
+       batch(table(), set({.key_type = kMark}), set({.id = 2}), elements(element(one), "s", 2)), EEXIST,
+       "another type"},
+      {"of two kinds", batch(table(), set({.flags = nft::kSetEval}), set({.flags = kTimed, .id = 2})), EEXIST,
+       "other flags"},
+      {"that count and do not", batch(table(), set({.more = counted}), set({.id = 2})), EEXIST,
+       "other flags"},
       {"end without interval",
        batch(table(), set({}), elements(element(one, attribute(nft::kElementFlags, one)))), EINVAL, "flags"},
       {"intervals overlap",
