@@ -25,6 +25,7 @@ class Failure(Exception):
 
 def _end_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would all we start
 
 
 class Running:

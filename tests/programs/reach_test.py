@@ -139,6 +139,7 @@ class Reach(FilterCase):
         for seed in range(1, 7):
             self.begin_attack("scribble", SERVER, "80", str(seed), behind=self.by_filter if seed % 2 else BY_LIST)
             self.attacker.wait_for("scribbles over", timeout_s=30)
+            self.assertNotIn("rings 0 bells", self.attacker.output())
             deadline = time.monotonic() + 60
             while self.attacker.process.poll() is None and "exit " not in self.attacker.output():
                 self.assertLess(time.monotonic(), deadline, self.attacker.output())

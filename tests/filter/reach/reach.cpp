@@ -260,7 +260,7 @@ std::vector<int> doorbells() {
   std::vector<int> result;
   for (int descriptor = 3; descriptor < 1024; ++descriptor) {
     struct stat kind {};
-    if (::fstat(descriptor, &kind) == 0 && S_ISFIFO(kind.st_mode)) result.push_back(descriptor);
+    if (raw(SYS_fstat, descriptor, &kind) == 0 && S_ISFIFO(kind.st_mode)) result.push_back(descriptor);
   }
   return result;
 }
