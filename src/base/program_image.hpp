@@ -50,27 +50,33 @@ ProgramImage program_image(const ReadAt& read_at) {
   return ProgramImage::static_alone;
 }
 
-// A dynamic program whose linker was Go's, which says so in the first note of the file. What it does with
-// sockets are system calls of its own, and not libc's functions.
+// A dynamic program of Go, which says so in one of its notes: the first if Go's own linker made it, one
+// behind those of the C linker if that did. What it does with sockets are system calls of its own, and not
+// libc's functions.
 template <class ReadAt>
 bool is_made_by_go(const ReadAt& read_at) {
   constexpr char kOwner[] = "Go\0";
   Elf64_Ehdr header{};
   if (read_at(0, &header, sizeof header) != static_cast<int64_t>(sizeof header)) return false;
+  int left = 64;  // the usual are four: who writes many cannot keep us here
   for (uint16_t index = 0; index < header.e_phnum; ++index) {
-    struct {
-      Elf64_Nhdr head;
-      char owner[sizeof kOwner];
-    } note{};
     Elf64_Phdr segment;
     if (read_at(header.e_phoff + index * sizeof segment, &segment, sizeof segment) !=
         static_cast<int64_t>(sizeof segment))
       return false;
-    if (segment.p_type != PT_NOTE ||
-        read_at(segment.p_offset, &note, sizeof note) != static_cast<int64_t>(sizeof note))
-      continue;
-    if (note.head.n_namesz == sizeof kOwner && std::memcmp(note.owner, kOwner, sizeof kOwner) == 0)
-      return true;
+    if (segment.p_type != PT_NOTE) continue;
+    const uint64_t align = segment.p_align == 8 ? 8 : 4;
+    const auto aligned = [align](uint64_t bytes) { return (bytes + align - 1) & ~(align - 1); };
+    for (uint64_t at = 0; at < segment.p_filesz && left > 0; --left) {
+      struct {
+        Elf64_Nhdr head;
+        char owner[sizeof kOwner];
+      } note{};
+      if (read_at(segment.p_offset + at, &note, sizeof note) != static_cast<int64_t>(sizeof note)) break;
+      if (note.head.n_namesz == sizeof kOwner && std::memcmp(note.owner, kOwner, sizeof kOwner) == 0)
+        return true;
+      at += aligned(aligned(sizeof note.head + note.head.n_namesz) + note.head.n_descsz);
+    }
   }
   return false;
 }

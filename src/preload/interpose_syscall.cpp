@@ -12,6 +12,7 @@
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -227,6 +228,12 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
       return call(::execve, arguments);
     case SYS_execveat:
       return call(::execveat, arguments);
+    case SYS_fstat:
+      return call(::fstat, arguments);
+    case SYS_getrlimit:
+      return call(::getrlimit, arguments);
+    case SYS_setrlimit:
+      return call(::setrlimit, arguments);
     case SYS_prlimit64:
       return call(::prlimit64, arguments);
     case SYS_mlockall:
@@ -250,10 +257,6 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
       if (makes_a_process(number, arguments)) return clone_by_number(number, arguments);
       break;
 #ifdef SYS_dup2  // those that newer architectures do not have
-    case SYS_getrlimit:
-      return call(::getrlimit, arguments);
-    case SYS_setrlimit:
-      return call(::setrlimit, arguments);
     case SYS_dup2:
       return call(::dup2, arguments);
     case SYS_epoll_create:

@@ -158,6 +158,8 @@ void same_inode_elsewhere() {
     const int fd = fetch(ends[1])[0];
     EXPECT(read(ends[1], &there, sizeof there) == sizeof there);
     EXPECT(fstat(fd, &here) == 0 && S_ISSOCK(here.st_mode) && here.st_ino == there);
+    here = {};
+    EXPECT(syscall(SYS_fstat, fd, &here) == 0 && here.st_ino == there);
     _exit(0);
   }
   const int one = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
