@@ -43,7 +43,7 @@ ip daddr 169.254.0.0/16 reject
 
 def rules(which):
     """The text for a number of rules, none of them, or STATEFUL."""
-    return stateful_rules(6379) if which == STATEFUL else five_field_rules(which) if which else ""
+    return stateful_rules(6379) if which == STATEFUL else five_field_rules(which) if which else "flush ruleset\n"
 
 
 class RulesInTurn:

@@ -6,6 +6,7 @@ import signal
 import time
 import unittest
 
+from lab import filtered
 from lab.process import run
 from skerry_case import SkerryCase
 
@@ -355,6 +356,12 @@ class Changes(FilterCase):
         self.assertIn("everything passes", self.skerry.command("filter", "list", "web")[1])
         self.skerry.command("filter", "load", "web.stack", self.rules(OTHER_RULES))
         self.assertEqual(self.tries("tcp:80"), ["ECONNREFUSED"])
+
+    def test_those_that_the_bench_compares_take_turns(self):
+        self.begin(self.rules(RULES))
+        for which, chains in ((10, {"input", "output"}), (filtered.NONE, set()), (filtered.STATEFUL, {"input", "output"})):
+            self.skerry.command("filter", "load", "web", self.rules(filtered.rules(which), "turn.nft"))
+            self.assertEqual({row["chain"] for row in self.listed() if "chain" in row}, chains)
 
     def test_a_connection_goes_on_under_ever_new_rules(self):
         """Two rulesets that both let it pass take turns; what it carries comes whole."""
