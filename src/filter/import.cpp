@@ -108,6 +108,7 @@ bool Import::message(uint8_t message, uint16_t flags, uint8_t family, ConstBytes
                               : "such tables are not supported: write inet, ip, ip6, arp or netdev");
   if ((flags & nft::kFlagReplace) != 0)
     return reader_.refuse(0, EOPNOTSUPP, "nothing can be replaced in a new ruleset");
+  exclusive_ = (flags & nft::kFlagExclusive) != 0;
   switch (message) {
     case nft::kNewTable:
       return new_table(family, attributes);
@@ -131,6 +132,10 @@ bool Import::message(uint8_t message, uint16_t flags, uint8_t family, ConstBytes
       return reader_.refuse(
           0, EOPNOTSUPP, "only what makes a ruleset can stand in its file, nothing that changes or deletes");
   }
+}
+
+bool Import::may_be_there(const Nest& nest, uint16_t name, const std::string& what) {
+  return !exclusive_ || reader_.refuse(nest[name].at, EEXIST, what + " is there already: write add");
 }
 
 bool Import::find_table(uint8_t family, const Nest& nest, uint16_t name, uint32_t& table) {
@@ -157,6 +162,7 @@ bool Import::new_table(uint8_t family, ConstBytes attributes) {
   table.dormant = flags != 0;
   for (Table& old : ruleset_.tables) {
     if (old.family != table.family || old.name != table.name) continue;
+    if (!may_be_there(nest, kTableName, "table " + table.name)) return false;
     old.dormant = table.dormant;
     return true;
   }
@@ -187,44 +193,6 @@ bool Import::delete_table(uint8_t family, ConstBytes attributes) {
                           "this deletes a table that the same file filled");
   ruleset_.tables.pop_back();
   handles_.pop_back();
-  return true;
-}
-
-uint32_t Import::chain_named(uint32_t table, const std::string& name) const {
-  const auto found = chain_names_.find({table, name});
-  return found == chain_names_.end() ? kNone : found->second;
-}
-
-bool Import::new_chain(uint8_t family, ConstBytes attributes) {
-  using namespace nft;
-  Nest nest;
-  Chain chain;
-  uint32_t flags = 0, id = 0;
-  if (!reader_.nest(attributes, kMessageHead,
-                    known({kChainTable, kChainName, kChainHook, kChainPolicy, kChainType, kChainCounters,
-                           kChainFlags, kChainId, kChainUserdata}),
-                    nest) ||
-      !find_table(family, nest, kChainTable, chain.table) || !reader_.text(nest, kChainName, chain.name) ||
-      !reader_.number(nest, kChainFlags, flags) || !reader_.number(nest, kChainId, id))
-    return false;
-  const bool binding = (flags & kChainBinding) != 0;
-  if ((flags & ~(kChainBase | kChainBinding)) != 0 || (binding && nest.has(kChainHook)))
-    return reader_.refuse(nest[kChainFlags].at, EOPNOTSUPP, "a flag of this chain is not supported");
-  if (chain.name.empty() != binding || (binding && !nest.has(kChainId)))
-    return reader_.refuse(nest.at, EINVAL, "a chain has no name");
-  const uint32_t old = binding ? kNone : chain_named(chain.table, chain.name);
-  if (nest.has(kChainHook) && !base_chain(nest, chain)) return false;
-  if (old != kNone) return same_chain(nest, ruleset_.chains[old], chain);
-  if (!chain.is_base && (nest.has(kChainPolicy) || nest.has(kChainCounters) || nest.has(kChainType)))
-    return reader_.refuse(nest.at, EOPNOTSUPP, "only a chain with a hook has a policy");
-  if (ruleset_.chains.size() >= limits_.chains) return reader_.refuse(0, E2BIG, "there are too many chains");
-  const auto index = static_cast<uint32_t>(ruleset_.chains.size());
-  if (nest.has(kChainId) && !chain_ids_.emplace(std::pair{chain.table, id}, index).second)
-    return reader_.refuse(nest[kChainId].at, EINVAL, "two chains have one number");
-  if (!binding) chain_names_.emplace(std::pair{chain.table, chain.name}, index);
-  chain.handle = new_handle(chain.table);
-  chain.origin = reader_.origin(nest.has(kChainHook) ? nest[kChainHook].at : 0);
-  ruleset_.chains.push_back(std::move(chain));
   return true;
 }
 
@@ -295,6 +263,9 @@ void Import::take_apart() {
   pause_.clear(object_names_);
   for (auto& [chain, rules] : inserted_) pause_.clear(rules);
   pause_.clear(ends_);
+  pause_.clear(others_);
+  pause_.clear(meters_);
+  pause_.clear(later_);
 }
 
 }  // namespace skerry::filter

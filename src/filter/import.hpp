@@ -1,12 +1,13 @@
 // One netlink batch on its way to become a Ruleset: what every message of it needs to know of the ones
 // before.
 //
-// Read first: ruleset.hpp. The parts: import.cpp walks over the messages and reads tables, chains and rules,
-// import_hooks.cpp says where chains stand, import_sets.cpp sets and objects, import_elements.cpp what is in
+// Read first: ruleset.hpp. The parts: import.cpp walks over the messages and reads tables and rules,
+// import_hooks.cpp chains, import_sets.cpp sets and objects, import_elements.cpp what is in
 // sets, import_expressions.cpp what rules are made of.
 #pragma once
 
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "filter/netlink.hpp"
@@ -56,15 +57,17 @@ class Import {
   bool may_have(uint8_t family) const;
   bool new_table(uint8_t family, ConstBytes attributes);
   bool delete_table(uint8_t family, ConstBytes attributes);
-  bool new_chain(uint8_t family, ConstBytes attributes);
   bool new_rule(uint8_t family, uint16_t flags, ConstBytes attributes);
   bool count_deletion();
   bool flush_rules(uint8_t family, ConstBytes attributes);
   bool find_table(uint8_t family, const Nest& nest, uint16_t name, uint32_t& table);
-  uint32_t chain_named(uint32_t table, const std::string& name) const;
   uint64_t new_handle(uint32_t table) { return ++handles_[table]; }
+  // Of what has this name already; `what` for the sentence.
+  bool may_be_there(const Nest& nest, uint16_t name, const std::string& what);
 
   // import_hooks.cpp
+  bool new_chain(uint8_t family, ConstBytes attributes);
+  uint32_t chain_named(uint32_t table, const std::string& name) const;
   bool base_chain(const Nest& nest, Chain& chain);
   bool same_chain(const Nest& nest, Chain& old, const Chain& chain);
   bool hook_of(Family family, const Nest& hook, uint32_t number, Hook& into);
@@ -75,6 +78,7 @@ class Import {
   bool new_set(uint8_t family, ConstBytes attributes);
   bool set_description(const Nest& nest, Set& set);
   bool set_dynamics(const Nest& nest, uint32_t flags, Set& set);
+  bool declare_again(const Nest& nest, uint32_t old, const Set& set);
   bool may_count(const Set& set, const std::vector<Stateful>& elements, uint32_t at);
   bool expressions_of_elements(const Nest& nest, uint16_t one, uint16_t several, std::vector<Stateful>& into);
   bool set_data(const Nest& nest, uint32_t flags, Set& set);
@@ -90,6 +94,8 @@ class Import {
   bool sort(Set& set, const std::vector<bool>& ends);
   void bound(Set& set, Element& element, const Element* next, bool next_ends);
   bool sort_elements();
+  bool settle(uint32_t index);
+  bool make_room(Set& set);
   void find_targets(Set& set);
 
   // import_expressions.cpp
@@ -155,8 +161,16 @@ class Import {
   std::map<uint32_t, std::vector<Rule>>
       inserted_;                                // by chain: what goes before its rules, the last one first
   std::map<uint32_t, std::vector<bool>> ends_;  // by set of intervals: which of its elements are ends of one
+  std::map<uint32_t, uint32_t> others_;         // by set: its element for all other keys
+  std::set<uint32_t> meters_;                   // sets that rules declare
+  struct Later {
+    uint64_t timeout_ns;
+    uint32_t most_elements;
+  };
+  std::map<uint32_t, Later> later_;  // by set that was declared again: what holds when all is loaded
   size_t deletions_ = 0, rules_ = 0, elements_ = 0, dynamic_elements_ = 0;
   bool in_element_ = false;
+  bool exclusive_ = false;  // the message: `create`, and not `add`
 };
 
 }  // namespace skerry::filter

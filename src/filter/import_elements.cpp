@@ -150,6 +150,12 @@ bool Import::element(uint32_t index, const Attribute& attribute) {
     }
   }
   if (!element_time(nest, set, element)) return false;
+  if (element.catchall) {
+    const auto [there, fresh] = others_.try_emplace(index, static_cast<uint32_t>(set.elements.size()));
+    if (!fresh)
+      return same_data(set.elements[there->second], element) ||
+             reader_.refuse(attribute.at, EEXIST, "set " + set.name + " maps all other keys to two things");
+  }
   set.elements.push_back(std::move(element));
   if (set.shape == SetShape::interval) ends_[index].push_back(ends);
   return true;
@@ -222,23 +228,39 @@ bool Import::sort(Set& set, const std::vector<bool>& ends) {
 }
 
 bool Import::sort_elements() {
-  for (uint32_t index = 0; index < ruleset_.sets.size(); ++index) {
-    Set& set = ruleset_.sets[index];
-    reader_.begin_message(set.origin.sequence);
-    size_t catchalls = 0;
-    for (const Element& element : set.elements) {
-      if (element.catchall && ++catchalls > 1)
-        return reader_.refuse(0, EEXIST, "set " + set.name + " has two elements for all other keys");
-      pause_();
-    }
-    if (set.shape != SetShape::concatenated_ranges && !sort(set, ends_[index])) return false;
-    if (set.most_elements != 0 && set.size() - catchalls > set.most_elements)
-      return reader_.refuse(0, ENFILE, "set " + set.name + " has more elements than its size allows");
-    // Room for as many again: to move them all when an element comes takes long.
-    if (!set.anonymous) pause_.reserve(set.keys, 2 * set.keys.size());
-    find_targets(set);
-  }
+  for (uint32_t index = 0; index < ruleset_.sets.size(); ++index, pause_())
+    if (!settle(index)) return false;
   return true;
+}
+
+// A set whose elements are all there.
+bool Import::settle(uint32_t index) {
+  Set& set = ruleset_.sets[index];
+  reader_.begin_message(set.origin.sequence);
+  if (set.shape != SetShape::concatenated_ranges && !sort(set, ends_[index])) return false;
+  if (set.most_elements != 0 && set.size() - others_.count(index) > set.most_elements)
+    return reader_.refuse(0, ENFILE, "set " + set.name + " has more elements than its size allows");
+  if (const auto later = later_.find(index); later != later_.end()) {
+    set.timeout_ns = later->second.timeout_ns;
+    set.most_elements = later->second.most_elements;
+  }
+  if (set.dynamic && !make_room(set)) return false;
+  // Room for as many again: to move them all when an element comes takes long.
+  if (!set.anonymous) pause_.reserve(set.keys, 2 * set.keys.size());
+  find_targets(set);
+  return true;
+}
+
+// All room of a set that changes while packets pass is taken at the beginning; for its own elements too where
+// it was declared again for fewer.
+bool Import::make_room(Set& set) {
+  constexpr uint32_t kUsualSize = 65535;  // nft's own, of sets that are declared dynamic without a size
+  if (set.most_elements == 0) set.most_elements = kUsualSize;
+  set.most_elements = std::max(set.most_elements, static_cast<uint32_t>(set.size()));
+  dynamic_elements_ += set.most_elements;
+  return dynamic_elements_ <= limits_.dynamic_elements ||
+         reader_.refuse(0, E2BIG,
+                        "sets that change have room for too many elements: give them a smaller size");
 }
 
 // Where a verdict map leads to, and how often.

@@ -1,5 +1,5 @@
-// Where chains stand: hooks, priorities, policies, and the one link of a stack. At a switch they stand where
-// frames pass between its ports.
+// Chains, and where they stand: hooks, priorities, policies, and the one link of a stack. At a switch they
+// stand where frames pass between its ports.
 #include <cerrno>
 #include <span>
 
@@ -128,6 +128,46 @@ bool Import::same_chain(const Nest& nest, Chain& old, const Chain& chain) {
       return reader_.refuse(nest[nft::kChainPolicy].at, EINVAL, "the policy is neither accept nor drop");
     old.policy = static_cast<Policy>(policy);
   }
+  return true;
+}
+
+uint32_t Import::chain_named(uint32_t table, const std::string& name) const {
+  const auto found = chain_names_.find({table, name});
+  return found == chain_names_.end() ? kNone : found->second;
+}
+
+bool Import::new_chain(uint8_t family, ConstBytes attributes) {
+  using namespace nft;
+  Nest nest;
+  Chain chain;
+  uint32_t flags = 0, id = 0;
+  if (!reader_.nest(attributes, kMessageHead,
+                    known({kChainTable, kChainName, kChainHook, kChainPolicy, kChainType, kChainCounters,
+                           kChainFlags, kChainId, kChainUserdata}),
+                    nest) ||
+      !find_table(family, nest, kChainTable, chain.table) || !reader_.text(nest, kChainName, chain.name) ||
+      !reader_.number(nest, kChainFlags, flags) || !reader_.number(nest, kChainId, id))
+    return false;
+  const bool binding = (flags & kChainBinding) != 0;
+  if ((flags & ~(kChainBase | kChainBinding)) != 0 || (binding && nest.has(kChainHook)))
+    return reader_.refuse(nest[kChainFlags].at, EOPNOTSUPP, "a flag of this chain is not supported");
+  if (chain.name.empty() != binding || (binding && !nest.has(kChainId)))
+    return reader_.refuse(nest.at, EINVAL, "a chain has no name");
+  const uint32_t old = binding ? kNone : chain_named(chain.table, chain.name);
+  if (nest.has(kChainHook) && !base_chain(nest, chain)) return false;
+  if (old != kNone)
+    return may_be_there(nest, kChainName, "chain " + chain.name) &&
+           same_chain(nest, ruleset_.chains[old], chain);
+  if (!chain.is_base && (nest.has(kChainPolicy) || nest.has(kChainCounters) || nest.has(kChainType)))
+    return reader_.refuse(nest.at, EOPNOTSUPP, "only a chain with a hook has a policy");
+  if (ruleset_.chains.size() >= limits_.chains) return reader_.refuse(0, E2BIG, "there are too many chains");
+  const auto index = static_cast<uint32_t>(ruleset_.chains.size());
+  if (nest.has(kChainId) && !chain_ids_.emplace(std::pair{chain.table, id}, index).second)
+    return reader_.refuse(nest[kChainId].at, EINVAL, "two chains have one number");
+  if (!binding) chain_names_.emplace(std::pair{chain.table, chain.name}, index);
+  chain.handle = new_handle(chain.table);
+  chain.origin = reader_.origin(nest.has(kChainHook) ? nest[kChainHook].at : 0);
+  ruleset_.chains.push_back(std::move(chain));
   return true;
 }
 

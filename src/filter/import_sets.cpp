@@ -27,7 +27,7 @@ std::optional<StatefulKind> kind_of(uint32_t object_type) {
   }
 }
 
-// What a file may say twice (nft_set_is_same()). Its size and its time are those of the first.
+// What a file may say twice (nft_set_is_same()).
 bool same_declaration(const Set& one, const Set& other) {
   const auto kinds = [](const Set& set) {
     std::vector<StatefulKind> all;
@@ -157,7 +157,8 @@ bool Import::new_set(uint8_t family, ConstBytes attributes) {
     return reader_.refuse(nest[kSetPolicy].at, EINVAL, "the policy of a set is performance or memory");
   set.key_bytes = static_cast<uint8_t>(key_bytes);
   // A meter's set has the name that it was given, and Linux lists it by that.
-  set.anonymous = (flags & kSetAnonymous) != 0 && (flags & kSetEval) == 0;
+  const bool is_meter = (flags & kSetAnonymous) != 0 && (flags & kSetEval) != 0;
+  set.anonymous = (flags & kSetAnonymous) != 0 && !is_meter;
   set.constant = (flags & kSetConstant) != 0;
   if (!set_description(nest, set) || !set_data(nest, flags, set)) return false;
   const bool ranges = (flags & kSetInterval) != 0;
@@ -174,12 +175,11 @@ bool Import::new_set(uint8_t family, ConstBytes attributes) {
 
   const uint32_t old = set.anonymous ? kNone : set_named(set.table, set.name);
   const auto index = static_cast<uint32_t>(ruleset_.sets.size());
-  if (old != kNone && (flags & kSetAnonymous) != 0)
-    return reader_.refuse(nest[kSetName].at, EBUSY, "two meters are called " + set.name);
+  if (old != kNone && (is_meter || meters_.contains(old)))
+    return reader_.refuse(nest[kSetName].at, EEXIST,
+                          "there is another set called " + set.name + ", a meter needs a name of its own");
   if (old != kNone) {
-    if (!same_declaration(ruleset_.sets[old], set))
-      return reader_.refuse(nest[kSetName].at, EEXIST,
-                            "set " + set.name + " is there already, of another type or with other flags");
+    if (!declare_again(nest, old, set)) return false;
   } else if (ruleset_.sets.size() >= limits_.sets) {
     return reader_.refuse(0, E2BIG, "there are too many sets");
   }
@@ -187,16 +187,30 @@ bool Import::new_set(uint8_t family, ConstBytes attributes) {
     return reader_.refuse(nest[kSetId].at, EINVAL, "two sets have one number");
   if (old != kNone) return true;
   if (!set.anonymous) set_names_.emplace(std::pair{set.table, set.name}, index);
+  if (is_meter) meters_.insert(index);
   set.handle = new_handle(set.table);
   set.origin = reader_.origin(0);
   pause_.push_back(ruleset_.sets, std::move(set));
   return true;
 }
 
-// What a set needs that changes while packets pass: all its room is taken at the beginning.
+// Its elements are as the first says, and what rules add to it as the last does: Linux changes the time and
+// the size of a set when a transaction ends.
+bool Import::declare_again(const Nest& nest, uint32_t old, const Set& set) {
+  const Set& there = ruleset_.sets[old];
+  if (!may_be_there(nest, nft::kSetName, "set " + set.name)) return false;
+  if (!same_declaration(there, set))
+    return reader_.refuse(nest[nft::kSetName].at, EEXIST,
+                          "set " + set.name + " is there already, of another type or with other flags");
+  Later& later = later_.try_emplace(old, Later{0, there.most_elements}).first->second;
+  later.timeout_ns = set.timeout_ns;
+  if (set.most_elements != 0) later.most_elements = set.most_elements;
+  return true;
+}
+
+// What a set needs that changes while packets pass.
 bool Import::set_dynamics(const Nest& nest, uint32_t flags, Set& set) {
   using namespace nft;
-  constexpr uint32_t kUsualSize = 65535;  // nft's own, of sets that are declared dynamic without a size
   uint64_t timeout = 0;
   set.has_timeout = (flags & kSetHasTimeout) != 0;
   set.takes_expressions = (flags & kSetEval) != 0;
@@ -213,11 +227,6 @@ bool Import::set_dynamics(const Nest& nest, uint32_t flags, Set& set) {
     return reader_.refuse(
         nest[kSetFlags].at, EOPNOTSUPP,
         "only named sets and maps to values, without intervals, can change or have timeouts");
-  if (set.most_elements == 0) set.most_elements = kUsualSize;
-  dynamic_elements_ += set.most_elements;
-  if (dynamic_elements_ > limits_.dynamic_elements)
-    return reader_.refuse(nest.at, E2BIG,
-                          "sets that change have room for too many elements: give them a smaller size");
   return true;
 }
 
@@ -250,8 +259,13 @@ bool Import::new_object(uint8_t family, ConstBytes attributes) {
       !(kind == StatefulKind::helper ? helper(ruleset_.tables[object.table].family, data, begins)
                                      : stateful(*kind, data, begins)))
     return false;
-  if (object_named(object.table, object.name, *kind) != kNone)
-    return reader_.refuse(nest[kObjectName].at, EEXIST, "there are two objects " + object.name);
+  if (const uint32_t old = object_named(object.table, object.name, *kind); old != kNone) {
+    if (!may_be_there(nest, kObjectName, object.name)) return false;
+    if (*kind != StatefulKind::quota) return true;  // as the first says it (nft_quota_obj_update())
+    ruleset_.stateful[old].bytes = begins.bytes;
+    ruleset_.stateful[old].inverted = begins.inverted;
+    return true;
+  }
   if (ruleset_.objects.size() >= limits_.objects)
     return reader_.refuse(nest.at, E2BIG, "there are too many counters, limits and quotas with a name");
   if (!keep(begins, nest.at, object.stateful)) return false;

@@ -34,11 +34,14 @@ TEST(Meter, IsASetWithAName) {
 }
 
 TEST(Meter, ItsNameIsNoOthers) {
-  Ruleset ruleset;
-  const auto refused = load(batch(table(), base_chain(), meter(1), meter(2)), ruleset);
-  ASSERT_TRUE(refused);
-  EXPECT_EQ(refused->error, EBUSY);
-  EXPECT_THAT(refused->sentence, HasSubstr("two meters are called flood"));
+  const auto other = [](uint32_t id) { return set({.flags = nft::kSetEval, .id = id, .name = "flood"}); };
+  for (const Octets& both : {join(meter(1), meter(2)), join(meter(1), other(2)), join(other(1), meter(2))}) {
+    Ruleset ruleset;
+    const auto refused = load(batch(table(), base_chain(), both), ruleset);
+    ASSERT_TRUE(refused);
+    EXPECT_EQ(refused->error, EEXIST);
+    EXPECT_THAT(refused->sentence, HasSubstr("another set called flood"));
+  }
 }
 
 }  // namespace
