@@ -124,6 +124,8 @@ bool Import::message(uint8_t message, uint16_t flags, uint8_t family, ConstBytes
       return new_set(family, attributes);
     case nft::kNewSetElement:
       return new_elements(family, attributes);
+    case nft::kDelSetElement:
+      return flush_set(family, attributes);
     case nft::kNewObject:
       return new_object(family, attributes);
     case nft::kNewFlowtable:

@@ -83,6 +83,7 @@ class Import {
   bool expressions_of_elements(const Nest& nest, uint16_t one, uint16_t several, std::vector<Stateful>& into);
   bool set_data(const Nest& nest, uint32_t flags, Set& set);
   bool new_elements(uint8_t family, ConstBytes attributes);
+  bool flush_set(uint8_t family, ConstBytes attributes);
   bool element(uint32_t index, const Attribute& attribute);
   bool element_time(const Nest& nest, const Set& set, Element& element);
   bool element_data(const Nest& nest, Set& set, bool ends, Element& element);

@@ -36,6 +36,20 @@ bool Import::new_elements(uint8_t family, ConstBytes attributes) {
   return !reader_.refused();
 }
 
+// `flush set`: allowed where there is nothing yet, for files that begin so.
+bool Import::flush_set(uint8_t family, ConstBytes attributes) {
+  using namespace nft;
+  Nest nest;
+  uint32_t table = 0, set = 0;
+  if (!reader_.nest(attributes, kMessageHead,
+                    known({kElementsTable, kElementsSet, kElementsElements, kElementsSetId}), nest) ||
+      !find_table(family, nest, kElementsTable, table) ||
+      !find_set(table, nest, kElementsSet, kElementsSetId, set))
+    return false;
+  return (!nest.has(kElementsElements) && ruleset_.sets[set].elements.empty()) ||
+         reader_.refuse(0, EOPNOTSUPP, "this deletes elements that the same file made");
+}
+
 bool Import::element_data(const Nest& nest, Set& set, bool ends, Element& element) {
   using namespace nft;
   const bool holds = set.maps && !ends;

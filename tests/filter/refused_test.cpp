@@ -53,6 +53,21 @@ TEST(Refused, ChangingOptionsOfTcp) {
   EXPECT_THAT(found->sentence, HasSubstr("changing or removing options"));
 }
 
+TEST(Refused, FlushingASetThatHasElements) {
+  const auto with = [](const Octets& before, const Octets& named = {}) {
+    return refusal(
+        batch(table(), set({}), before,
+              nft_message(nft::kDelSetElement, join(attribute(nft::kElementsTable, text("t")),
+                                                    attribute(nft::kElementsSet, text("s")), named)),
+              elements(element(be32(1)))));
+  };
+  EXPECT_FALSE(with({}));
+  const auto found = with(elements(element(be32(1))));
+  ASSERT_TRUE(found);
+  EXPECT_THAT(found->sentence, HasSubstr("deletes elements"));
+  EXPECT_TRUE(with({}, attribute(nft::kElementsElements, element(be32(1))))) << "one that is not there";
+}
+
 TEST(Refused, ARuleWithAnIndex) {
   const auto found = refusal(batch(table(), base_chain(),
                                    nft_message(nft::kNewRule, join(attribute(nft::kRuleTable, text("t")),
