@@ -12,6 +12,7 @@ void take_apart(Ruleset& ruleset, const Pause& pause) {
     pause.clear(set.free);
     pause.clear(set.free_keys);
     pause.clear(set.spare_counters);
+    pause();
   }
   pause.clear(ruleset.chains);
   pause.clear(ruleset.sets);

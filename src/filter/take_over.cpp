@@ -134,10 +134,16 @@ void Engine::take_apart(const Pause& pause) {
   connections_.take_apart(pause);
   for (RuleIndex& index : indexes_) index.take_apart(pause);
   pause.clear(indexes_);
-  for (const std::unique_ptr<SetIndex>& index : set_indexes_)
+  for (const std::unique_ptr<SetIndex>& index : set_indexes_) {
     if (index != nullptr) index->take_apart(pause);
+    pause();
+  }
   pause.clear(set_indexes_);
-  for (DynamicSet& set : dynamic_sets_) set.take_apart(pause);
+  for (DynamicSet& set : dynamic_sets_) {
+    set.take_apart(pause);
+    pause();
+  }
+  pause.clear(dynamic_sets_);
   pause.clear(tallies_);
   pause.clear(hits_);
   filter::take_apart(ruleset_, pause);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <map>
 #include <type_traits>
+#include <utility>
 
 #include "base/check.hpp"
 #include "base/random.hpp"
@@ -175,6 +176,40 @@ TEST(Pause, OfWhatIsRefusedNothingIsLeftToBeFreedAtOnce) {
   // Each rule, element and object is freed by itself, beside what reading them takes, which is as much at
   // least.
   EXPECT_GE(refused(600) - refused(100), 2 * 3 * 500U);
+}
+
+// Also where there is nothing in it.
+TEST(Pause, EachSetIsAPiece) {
+  struct Pauses {
+    size_t of_load, of_freeing;
+  };
+  constexpr uint32_t kFew = 600, kMany = 1000;  // for both vectors have the same room
+  const auto more_pauses = [](const SetWords& words) {
+    const auto pauses_of_sets = [&](uint32_t many) {
+      size_t pauses = 0;
+      const Pause pause([&] { ++pauses; }, 1);
+      Octets all;
+      for (uint32_t i = 0; i < many; ++i)
+        all = join(all,
+                   set({.flags = words.flags, .id = i, .name = "s" + std::to_string(i), .more = words.more}));
+      Ruleset ruleset;
+      EXPECT_FALSE(load(batch(table(), all), ruleset, {}, pause));
+      const size_t of_load = pauses;
+      Engine engine(std::move(ruleset), 0);
+      pauses = 0;
+      engine.take_apart(pause);
+      return Pauses{of_load, pauses};
+    };
+    const Pauses few = pauses_of_sets(kFew), many = pauses_of_sets(kMany);
+    return Pauses{many.of_load - few.of_load, many.of_freeing - few.of_freeing};
+  };
+  const Pauses plain = more_pauses({}), changing = more_pauses({.flags = kTimed, .more = size_of_set(1)});
+  // Read, sorted and verified; then what is known of names, numbers and ends is freed.
+  EXPECT_GE(plain.of_load, 6 * (kMany - kFew));
+  EXPECT_GE(changing.of_load, 6 * (kMany - kFew));
+  // Its index and itself, each emptied and freed.
+  EXPECT_GE(plain.of_freeing, 4 * (kMany - kFew));
+  EXPECT_GE(changing.of_freeing, 6 * (kMany - kFew));
 }
 
 TEST(Pause, RoomForConnectionsIsMadeInPieces) {
