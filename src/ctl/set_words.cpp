@@ -169,6 +169,21 @@ std::string tally_text(const json& tally) {
   return "";
 }
 
+// What an element has counted, and beside it what tells no number, like a limit: nft reads all that the set
+// declares, or nothing.
+std::string tallies_text(const json& declared, const json& tallies) {
+  std::string text;
+  size_t told = 0;
+  for (const json& statement : declared.value("counts", json::array())) {
+    const std::string kind = text_of(statement, "kind");
+    if (kind != "counter" && kind != "quota")
+      text += " " + statement_text(statement);
+    else if (told < tallies.size())
+      text += tally_text(tallies[told++]);
+  }
+  return told > 0 ? text : "";
+}
+
 std::vector<Type> key_fields(const json& declared) {
   return fields_of(number_of(declared, "key_type"), number_of(declared, "key_bytes"));
 }
@@ -250,8 +265,7 @@ std::string element_text(const json& declared, const json& row) {
   std::string text = text_of(row, "key") == "*" ? "*"
                                                 : key_text(row, "key", "last", key_fields(declared),
                                                            declared.value("ranges", json()) == true);
-  for (const json& tally : row.value("tallies", json::array()))
-    if (tally.is_object()) text += tally_text(tally);
+  text += tallies_text(declared, row.value("tallies", json::array()));
   if (row.contains("timeout_ms")) text += " timeout " + nft_time(number_of(row, "timeout_ms"));
   if (row.contains("expires_ms")) text += " expires " + nft_time(number_of(row, "expires_ms"));
   if (row.contains("data"))

@@ -52,6 +52,20 @@ TEST(SetWords, WhatElementsCountByIsDeclared) {
             "type ipv4_addr; flags dynamic,timeout;");
 }
 
+TEST(SetWords, AnElementTellsAllThatItCountsBy) {
+  const json counter{{"kind", "counter"}}, room{{"kind", "ct count"}, {"connections", 3U}},
+      counted{{"counter", {{"packets", 5U}, {"bytes", 6U}}}};
+  const auto text_with = [](const json& counts, const json& tallies) {
+    return element_text({{"key_type", 7U}, {"key_bytes", 4U}, {"counts", counts}},
+                        {{"key", "0a000001"}, {"tallies", tallies}});
+  };
+  const json told = json::array({counted}), none = json::array();
+  EXPECT_EQ(text_with(json::array({counter}), told), "10.0.0.1 counter packets 5 bytes 6");
+  EXPECT_EQ(text_with(json::array({counter, room}), told), "10.0.0.1 counter packets 5 bytes 6 ct count 3");
+  EXPECT_EQ(text_with(json::array({room, counter}), told), "10.0.0.1 ct count 3 counter packets 5 bytes 6");
+  EXPECT_EQ(text_with(json::array({room}), none), "10.0.0.1");
+}
+
 // It is read by nft, and by a person's terminal.
 TEST(SetWords, AStackCannotSayWhatIsNoElement) {
   EXPECT_EQ(text(kName, 16, true, name("1b5d30"), name("1b5d30", 'f')), "?");
