@@ -68,6 +68,7 @@ TEST(DeclaredTwice, TheOneForAllOthersIsThereOnce) {
   for (const uint32_t flags : {0U, static_cast<uint32_t>(nft::kSetInterval)}) {
     const Ruleset ruleset = loaded(batch(table(), set({.flags = flags}),
                                          elements(join(others, element(be32(1)), others)), elements(others)));
+    ASSERT_EQ(ruleset.sets.size(), 1U);
     EXPECT_EQ(ruleset.sets[0].size(), 2U);
   }
 }
