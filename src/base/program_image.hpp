@@ -50,33 +50,27 @@ ProgramImage program_image(const ReadAt& read_at) {
   return ProgramImage::static_alone;
 }
 
-// A dynamic program of Go, which says so in one of its notes: the first if Go's own linker made it, one
-// behind those of the C linker if that did. What it does with sockets are system calls of its own, and not
-// libc's functions.
+// A dynamic program of Go, by the name of a section that Go's linker makes: so also one that the C linker put
+// together of its pieces, and one without the note of a build identity (-ldflags=-buildid=). What it does
+// with sockets are system calls of its own, and not libc's functions.
 template <class ReadAt>
 bool is_made_by_go(const ReadAt& read_at) {
-  constexpr char kOwner[] = "Go\0";
+  constexpr char kName[] = ".go.buildinfo";
+  constexpr uint16_t kMaxSections = 512;  // the usual are forty: who writes many cannot keep us here
   Elf64_Ehdr header{};
+  const auto section_at = [&](uint64_t index, Elf64_Shdr& section) {
+    return read_at(header.e_shoff + index * sizeof section, &section, sizeof section) ==
+           static_cast<int64_t>(sizeof section);
+  };
+  Elf64_Shdr names, section;
   if (read_at(0, &header, sizeof header) != static_cast<int64_t>(sizeof header)) return false;
-  int left = 64;  // the usual are four: who writes many cannot keep us here
-  for (uint16_t index = 0; index < header.e_phnum; ++index) {
-    Elf64_Phdr segment;
-    if (read_at(header.e_phoff + index * sizeof segment, &segment, sizeof segment) !=
-        static_cast<int64_t>(sizeof segment))
-      return false;
-    if (segment.p_type != PT_NOTE) continue;
-    const uint64_t align = segment.p_align == 8 ? 8 : 4;
-    const auto aligned = [align](uint64_t bytes) { return (bytes + align - 1) & ~(align - 1); };
-    for (uint64_t at = 0; at < segment.p_filesz && left > 0; --left) {
-      struct {
-        Elf64_Nhdr head;
-        char owner[sizeof kOwner];
-      } note{};
-      if (read_at(segment.p_offset + at, &note, sizeof note) != static_cast<int64_t>(sizeof note)) break;
-      if (note.head.n_namesz == sizeof kOwner && std::memcmp(note.owner, kOwner, sizeof kOwner) == 0)
-        return true;
-      at += aligned(aligned(sizeof note.head + note.head.n_namesz) + note.head.n_descsz);
-    }
+  if (!section_at(header.e_shstrndx, names)) return false;
+  for (uint16_t index = 0; index < header.e_shnum && index < kMaxSections; ++index) {
+    char name[sizeof kName];
+    if (!section_at(index, section)) return false;
+    if (read_at(names.sh_offset + section.sh_name, name, sizeof name) == static_cast<int64_t>(sizeof name) &&
+        std::memcmp(name, kName, sizeof name) == 0)
+      return true;
   }
   return false;
 }

@@ -18,8 +18,9 @@ struct iocb;
 
 namespace skerry::preload {
 
-// libc's function of the same name. Used for calls that block, because libc's are cancellation points; others
-// go to the kernel directly. Resolved by start(), or by the first call that comes before it.
+// libc's function of the same name. Used for calls that block, because libc's are cancellation points, and
+// for those of fstat()'s kind, which other preloaded libraries have too; others go to the kernel directly.
+// Resolved by start(), or by the first call that comes before it.
 template <class Function>
 class Next {
  public:
@@ -67,6 +68,9 @@ class NoCancellation {
 // io_submit(2): how many were taken, up to the first that is for a socket of ours; or -errno.
 long submit(long context, long count, iocb** requests);
 
+// fstat(2), newfstatat(2) and statx(2) for syscall(2), which asks no other library: by it one may have come.
+long stat_by_number(long number, const long (&arguments)[6]);
+
 // One a file of names, called by start().
 void resolve_addrinfo();
 void resolve_aio();
@@ -79,6 +83,7 @@ void resolve_resolv();
 void resolve_shell();
 void resolve_signals();
 void resolve_sockets();
+void resolve_stat();
 void resolve_stdio();
 void resolve_waiting();
 

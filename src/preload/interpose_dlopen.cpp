@@ -55,6 +55,7 @@ asm(R"(
   .type dlopen, %function
 dlopen:
   .cfi_startproc
+  hint #34  // bti c
   stp x29, x30, [sp, #-32]!
   .cfi_adjust_cfa_offset 32
   .cfi_rel_offset x29, 0

@@ -12,7 +12,6 @@
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -229,7 +228,9 @@ SKERRY_EXPORT long syscall(long number, ...) noexcept {
     case SYS_execveat:
       return call(::execveat, arguments);
     case SYS_fstat:
-      return call(::fstat, arguments);
+    case SYS_newfstatat:
+    case SYS_statx:
+      return stat_by_number(number, a);
     case SYS_getrlimit:
       return call(::getrlimit, arguments);
     case SYS_setrlimit:

@@ -31,6 +31,7 @@ __attribute__((constructor)) void start() {
   resolve_shell();
   resolve_signals();
   resolve_sockets();
+  resolve_stat();
   resolve_stdio();
   resolve_waiting();
   const client::Attach result = client::attach(sockets::kListenerName + 1);
@@ -41,8 +42,7 @@ __attribute__((constructor)) void start() {
   }
   if (result == client::Attach::no_room)
     say("skerry: a limit on memory (ulimit -v, RLIMIT_AS) that was set past Skerry leaves no room for what "
-        "this "
-        "process shares with its network stack, so it has no network\n");
+        "this process shares with its network stack, so it has no network\n");
   if (result == client::Attach::refused)
     say("skerry: the network stack of this cell gave no session, so this process has no network\n");
 }

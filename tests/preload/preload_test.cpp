@@ -109,12 +109,12 @@ INSTANTIATE_TEST_SUITE_P(All, PreloadInCell,
                          ::testing::Values("exec_keeps", "exec_bare", "exec_closes", "spawn",
                                            "standard_output", "vfork_and_exec", "close_everything", "threads",
                                            "names", "names_of_servers", "interfaces", "stdio", "many_streams",
-                                           "asynchronous", "a_library_bound_to_itself", "pass_to_a_child",
-                                           "pass_to_itself", "same_inode_elsewhere", "pass_and_lose",
-                                           "many_datagrams", "send_a_file", "few_system_calls",
-                                           "calls_by_number", "closed_under_a_thread", "a_child_by_number",
-                                           "a_range_is_closed", "fork_while_passing", "limited_memory",
-                                           "locked_memory"),
+                                           "asynchronous", "a_library_bound_to_itself",
+                                           "before_another_library", "pass_to_a_child", "pass_to_itself",
+                                           "same_inode_elsewhere", "pass_and_lose", "many_datagrams",
+                                           "send_a_file", "few_system_calls", "calls_by_number",
+                                           "closed_under_a_thread", "a_child_by_number", "a_range_is_closed",
+                                           "fork_while_passing", "limited_memory", "locked_memory"),
                          [](const auto& one) { return std::string(one.param); });
 
 TEST(PreloadOutside, PassesThrough) {

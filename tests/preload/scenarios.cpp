@@ -237,6 +237,8 @@ constexpr Scenario kScenarios[] = {
     {"many_streams", many_streams, nullptr},
     {"asynchronous", asynchronous, nullptr},
     {"a_library_bound_to_itself", a_library_bound_to_itself, nullptr},
+    {"before_another_library", before_another_library, nullptr},
+    {"told_by_another_library", nullptr, told_by_another_library},
     {"outside", outside, nullptr},
     {"pass_to_a_child", pass_to_a_child, nullptr},
     {"pass_to_itself", pass_to_itself, nullptr},

@@ -36,6 +36,8 @@ void asynchronous();
 
 // scenarios_libraries.cpp
 void a_library_bound_to_itself();
+void before_another_library();
+void told_by_another_library(int fd);
 
 // scenarios_messages.cpp
 void pass_to_a_child();

@@ -1,7 +1,11 @@
-// Libraries that a program loads while it runs.
+// Libraries that a program loads while it runs, or with ours.
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "scenarios.hpp"
 
@@ -23,4 +27,18 @@ void a_library_bound_to_itself() {
   close(other);
   close(listening);
   EXPECT(dlclose(library) == 0);
+}
+
+// What fakeroot says of a file is heard although our library comes first.
+void before_another_library() {
+  EXPECT(setenv("LD_PRELOAD", "libpreload_plugin.so", 1) == 0);
+  exec_self("told_by_another_library", 0);
+}
+void told_by_another_library(int fd) {
+  struct stat told {
+  }, at{};
+  struct statx whole {};
+  EXPECT(fstat(fd, &told) == 0 && told.st_uid == 4242);
+  EXPECT(fstatat(fd, "", &at, AT_EMPTY_PATH) == 0 && at.st_uid == 4242);
+  EXPECT(statx(fd, "", AT_EMPTY_PATH, STATX_UID, &whole) == 0 && whole.stx_uid == 4242);
 }

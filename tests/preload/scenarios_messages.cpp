@@ -170,8 +170,30 @@ void same_inode_elsewhere() {
   pass(ends[0], {one});
   EXPECT(write(ends[0], &first.st_ino, sizeof first.st_ino) == sizeof first.st_ino);
   EXPECT(status_of(child) == 0);
+  // None of the kernel's, and exact as a number of JavaScript's.
+  EXPECT(first.st_ino > UINT32_MAX && first.st_ino < uint64_t{1} << 53);
+  const auto inode_at = [](int folder, const char* path) {  // libuv and Rust ask by statx()
+    struct stat found {
+    }, again{};
+    struct statx whole {};
+    EXPECT(fstatat(folder, path, &found, AT_EMPTY_PATH) == 0);
+    EXPECT(syscall(SYS_newfstatat, folder, path, &again, AT_EMPTY_PATH) == 0);
+    EXPECT(statx(folder, path, AT_EMPTY_PATH, STATX_INO, &whole) == 0);
+    EXPECT(found.st_ino == again.st_ino && found.st_ino == whole.stx_ino);
+    EXPECT(syscall(SYS_statx, folder, path, AT_EMPTY_PATH, STATX_INO, &whole) == 0);
+    EXPECT(found.st_ino == whole.stx_ino);
+    return found.st_ino;
+  };
+  EXPECT(inode_at(one, "") == first.st_ino && inode_at(other, "") == second.st_ino);
+  EXPECT(stat("/", &copy) == 0 && inode_at(one, "/") == copy.st_ino);
   // Numbers that are the library's own are nobody's.
-  for (int fd = 3; fd < 4096; ++fd) EXPECT((fstat(fd, &copy) == 0) == (fcntl(fd, F_GETFD) >= 0));
+  for (int fd = 3; fd < 4096; ++fd) {
+    struct statx whole {};
+    const bool is_open = fcntl(fd, F_GETFD) >= 0;
+    EXPECT((fstat(fd, &copy) == 0) == is_open);
+    EXPECT((fstatat(fd, "", &copy, AT_EMPTY_PATH) == 0) == is_open);
+    EXPECT((statx(fd, "", AT_EMPTY_PATH, STATX_INO, &whole) == 0) == is_open);
+  }
 }
 
 // A message that nobody fetches ends with its socket, and what it passed ends with it.
