@@ -41,14 +41,14 @@ Bytes bytes_of(unsigned char* answer, int room) {
   return {answer, static_cast<size_t>(std::max(room, 0))};
 }
 
-int fail(ResolverState& state, int reason) {
-  state.res_h_errno = reason;
+int fail(ResolverState& resolver, int reason) {
+  resolver.res_h_errno = reason;
   h_errno = reason;
   return -1;
 }
 
-bool is_ready(ResolverState& state) {
-  return (state.options & RES_INIT) != 0 || res_ninit(&state) == 0;
+bool is_ready(ResolverState& resolver) {
+  return (resolver.options & RES_INIT) != 0 || res_ninit(&resolver) == 0;
 }
 
 int code_of(Bytes answer) {
@@ -57,50 +57,50 @@ int code_of(Bytes answer) {
 
 // The record that says how large an answer may be and whether signatures are wanted (EDNS, RFC 6891 section
 // 6.1.2). Returns the question's new length.
-size_t add_edns(const ResolverState& state, uint8_t* question, size_t length, size_t room) {
+size_t add_edns(const ResolverState& resolver, uint8_t* question, size_t length, size_t room) {
   constexpr size_t kLeast = 512, kMost = 1200;  // as glibc's
   constexpr uint16_t kSignatures = 0x8000;
   uint8_t* const record = question + length;
   std::memset(record, 0, 11);  // of the root
   store_be16(record + 1, ns_t_opt);
   store_be16(record + 3, static_cast<uint16_t>(std::clamp(room, kLeast, kMost)));
-  if (state.options & RES_USE_DNSSEC) store_be16(record + 7, kSignatures);
+  if (resolver.options & RES_USE_DNSSEC) store_be16(record + 7, kSignatures);
   store_be16(question + 10, static_cast<uint16_t>(load_be16(question + 10) + 1));
   return length + 11;
 }
 
-int query(ResolverState& state, const char* name, const Wanted& wanted) {
+int query(ResolverState& resolver, const char* name, const Wanted& wanted) {
   uint8_t question[NS_PACKETSZ];
   constexpr int kRoomForEdns = 11;
-  const int length = res_nmkquery(&state, ns_o_query, name, wanted.class_, wanted.type, nullptr, 0, nullptr,
-                                  question, sizeof question - kRoomForEdns);
-  if (length <= 0 || wanted.answer.size() < kHeaderBytes) return fail(state, NO_RECOVERY);
+  const int length = res_nmkquery(&resolver, ns_o_query, name, wanted.class_, wanted.type, nullptr, 0,
+                                  nullptr, question, sizeof question - kRoomForEdns);
+  if (length <= 0 || wanted.answer.size() < kHeaderBytes) return fail(resolver, NO_RECOVERY);
   const auto plain = static_cast<size_t>(length);
-  const bool with_edns = (state.options & (RES_USE_EDNS0 | RES_USE_DNSSEC)) != 0;
-  const size_t asked = with_edns ? add_edns(state, question, plain, wanted.answer.size()) : plain;
-  int got = send_question(state, {question, asked}, wanted.answer);
+  const bool with_edns = (resolver.options & (RES_USE_EDNS0 | RES_USE_DNSSEC)) != 0;
+  const size_t asked = with_edns ? add_edns(resolver, question, plain, wanted.answer.size()) : plain;
+  int got = send_question(resolver, {question, asked}, wanted.answer);
   if (with_edns && got >= kHeaderBytes && code_of(wanted.answer) == ns_r_formerr) {  // it does not know EDNS
     store_be16(question + 10, 0);
-    got = send_question(state, {question, plain}, wanted.answer);
+    got = send_question(resolver, {question, plain}, wanted.answer);
   }
-  if (got < 0) return fail(state, TRY_AGAIN);
+  if (got < 0) return fail(resolver, TRY_AGAIN);
   switch (code_of(wanted.answer)) {
     case ns_r_noerror:
-      return load_be16(&wanted.answer[6]) != 0 ? got : fail(state, NO_DATA);
+      return load_be16(&wanted.answer[6]) != 0 ? got : fail(resolver, NO_DATA);
     case ns_r_nxdomain:
-      return fail(state, HOST_NOT_FOUND);
+      return fail(resolver, HOST_NOT_FOUND);
     case ns_r_servfail:
-      return fail(state, TRY_AGAIN);
+      return fail(resolver, TRY_AGAIN);
     default:
-      return fail(state, NO_RECOVERY);
+      return fail(resolver, NO_RECOVERY);
   }
 }
 
 // `domain` null: the name is whole.
-int query_domain(ResolverState& state, const char* name, const char* domain, const Wanted& wanted) {
+int query_domain(ResolverState& resolver, const char* name, const char* domain, const Wanted& wanted) {
   char whole[NS_MAXDNAME];
   const size_t length = std::strlen(name), more = domain == nullptr ? 0 : std::strlen(domain) + 1;
-  if (length + more >= sizeof whole) return fail(state, NO_RECOVERY);
+  if (length + more >= sizeof whole) return fail(resolver, NO_RECOVERY);
   std::memcpy(whole, name, length + 1);
   if (domain != nullptr) {
     whole[length] = '.';
@@ -108,7 +108,7 @@ int query_domain(ResolverState& state, const char* name, const char* domain, con
   } else if (length > 0 && whole[length - 1] == '.') {
     whole[length - 1] = 0;
   }
-  return query(state, whole, wanted);
+  return query(resolver, whole, wanted);
 }
 
 // Why there is nothing, of all names that were tried.
@@ -121,29 +121,29 @@ struct Reasons {
   }
 };
 
-int search(ResolverState& state, const char* name, const Wanted& wanted) {
+int search(ResolverState& resolver, const char* name, const Wanted& wanted) {
   const size_t length = std::strlen(name);
   const auto dots = static_cast<unsigned>(std::count(name, name + length, '.'));
   const bool absolute = length > 0 && name[length - 1] == '.';
   Reasons reasons;
   errno = 0;
-  fail(state, HOST_NOT_FOUND);
-  const bool itself_first = absolute || dots >= state.ndots;
+  fail(resolver, HOST_NOT_FOUND);
+  const bool itself_first = absolute || dots >= resolver.ndots;
   if (itself_first) {
-    const int got = query_domain(state, name, nullptr, wanted);
+    const int got = query_domain(resolver, name, nullptr, wanted);
     if (got > 0 || absolute) return got;
     reasons.as_it_is = h_errno;
   }
   bool root_was_tried = false, one_was_tried = false;
-  const bool all = (state.options & RES_DNSRCH) != 0;
-  const bool searches = dots == 0 ? (state.options & RES_DEFNAMES) != 0 : all;
-  for (char** domain = state.dnsrch; searches && *domain != nullptr; ++domain) {
+  const bool all = (resolver.options & RES_DNSRCH) != 0;
+  const bool searches = dots == 0 ? (resolver.options & RES_DEFNAMES) != 0 : all;
+  for (char** domain = resolver.dnsrch; searches && *domain != nullptr; ++domain) {
     const bool is_root = **domain == 0 || (domain[0][0] == '.' && domain[0][1] == 0);
     root_was_tried = root_was_tried || is_root;
     one_was_tried = true;
-    const int got = query_domain(state, name, is_root ? nullptr : *domain, wanted);
+    const int got = query_domain(resolver, name, is_root ? nullptr : *domain, wanted);
     if (got > 0) return got;
-    if (errno == ECONNREFUSED) return fail(state, TRY_AGAIN);  // nobody is there to be asked again
+    if (errno == ECONNREFUSED) return fail(resolver, TRY_AGAIN);  // nobody is there to be asked again
     reasons.no_data = reasons.no_data || h_errno == NO_DATA;
     const bool failed = h_errno == TRY_AGAIN && wanted.answer.size() >= kHeaderBytes &&
                         code_of(wanted.answer) == ns_r_servfail;
@@ -151,10 +151,10 @@ int search(ResolverState& state, const char* name, const Wanted& wanted) {
     const bool goes_on = h_errno == NO_DATA || h_errno == HOST_NOT_FOUND || failed;
     if (!goes_on || !all) break;
   }
-  const bool may_be_alone = dots != 0 || !one_was_tried || !(state.options & RES_NOTLDQUERY);
+  const bool may_be_alone = dots != 0 || !one_was_tried || !(resolver.options & RES_NOTLDQUERY);
   if (may_be_alone && !itself_first && !root_was_tried)
-    if (const int got = query_domain(state, name, nullptr, wanted); got > 0) return got;
-  return fail(state, reasons.worst(h_errno));
+    if (const int got = query_domain(resolver, name, nullptr, wanted); got > 0) return got;
+  return fail(resolver, reasons.worst(h_errno));
 }
 
 }  // namespace
