@@ -39,6 +39,7 @@ void ShownCounters::add(const tcp::Counters& tcp) {
   add("tcp.timeouts", tcp.timeouts);
   add("tcp.resets_in", tcp.resets_in);
   add("tcp.resets_out", tcp.resets_out);
+  add("tcp.duplicates_in", tcp.duplicates_in);
   add("tcp.out_of_order_in", tcp.out_of_order_in);
   add("tcp.active_opens", tcp.active_opens);
   add("tcp.passive_opens", tcp.passive_opens);

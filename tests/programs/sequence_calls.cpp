@@ -206,10 +206,15 @@ void Sequence::name_calls(Random& random, int slot) {
   }
 }
 
-// Another one for a moment where a socket is, by SO_REUSEPORT or without.
+// Another one for a moment where a socket is, by SO_REUSEPORT or without. Not compared: whether it shares
+// with a connection, whose port may by chance be one where another of Linux's waits for late segments.
 void Sequence::bind_beside(Random& random, int slot) {
   const Slot& of = slots_[slot];
-  const bool stream = is_stream(of.fd), shares = !random.one_in(3);
+  sockaddr_storage peer{};
+  socklen_t room = sizeof peer;
+  const bool stream = is_stream(of.fd),
+             is_connection = stream && getpeername(of.fd, as_name(peer), &room) == 0;
+  const bool shares = !random.one_in(3) && !is_connection;
   if (!lives(of.fd)) return line_.say("nobody beside s%d", slot);
   const int fd = socket(of.v6 ? AF_INET6 : AF_INET, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
   set_int(fd, SOL_SOCKET, SO_REUSEPORT, shares);

@@ -65,6 +65,13 @@ class SkerryCase(unittest.TestCase):
         """The traffic went through our stack, not past it: its own counter rose by at least so many frames."""
         self.assertGreaterEqual(self.stack_frames(address) - before, frames, "the program's stack did not see the traffic")
 
+    def assert_no_segment_lost(self, stack, peer):
+        """What it sent again came to its only peer twice: on a busy machine an answer may be late, and nothing be lost."""
+        again, deadline = self.skerry.counters(stack)["tcp.retransmissions"], time.monotonic() + 10
+        while (twice := self.skerry.counters(peer)["tcp.duplicates_in"]) < again:
+            self.assertLess(time.monotonic(), deadline, f"{stack} sent {again} segments again, and {peer} knew {twice} of them")
+            time.sleep(0.1)
+
     def end(self, program):
         """Ctrl-C, and then nothing is left."""
         program.stop(signal.SIGINT)
