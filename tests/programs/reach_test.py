@@ -68,6 +68,13 @@ def is_within_rules(frame):
     return (source, destination, ports[1]) == (ATTACKER, SERVER, 80) or (source, destination, ports[0]) == (SERVER, ATTACKER, 80)
 
 
+# What tells how the attacker ended has no session, because noise over the one of its cell may leave it without its output.
+SHELL_PAST_US = """
+export ours="$LD_PRELOAD"
+exec env -u LD_PRELOAD /bin/sh -c 'echo begun; read go; LD_PRELOAD=$ours "$@"; echo "exit $?"; read end' sh "$@"
+"""
+
+
 @needs_root("the program is to be root in its cell")
 class Reach(FilterCase):
     LIMIT_S = 240
@@ -83,7 +90,7 @@ class Reach(FilterCase):
         """The attacker waits in its cell until it is told; what crosses its link is written down from before that on."""
         self.attacker = self.skerry.begin(
             "run", "--uplink", "none", "--name", "web", "--address", ATTACKER, *(behind or self.by_filter), "--share", self.folder, "--",
-            "/bin/sh", "-c", 'echo begun; read go; "$@"; echo "exit $?"; read end', "sh", self.program, *words, stdin=subprocess.PIPE, pass_fds=inherits)
+            "/bin/sh", "-c", SHELL_PAST_US, "sh", self.program, *words, stdin=subprocess.PIPE, pass_fds=inherits)
         self.attacker.wait_for("begun", timeout_s=30)
         self.seen = self.folder / f"{words[-1].strip('@').replace('/', '-')}.pcapng"
         self.capture = self.skerry.begin("capture", "web", "-w", self.seen)
