@@ -115,6 +115,21 @@ TEST_F(AnchorsTest, ForkPromisesASlotAndClosingUndoesIt) {
   EXPECT_EQ(died_, std::vector<uint32_t>{unused});
 }
 
+TEST_F(AnchorsTest, AProcessMayBeKilledBeforeItsExecIsHeardOf) {
+  Fd anchor = connect();
+  const uint32_t slot = ask(anchor, {.pid = 7}).reply.slot;
+  anchor.reset();
+  serve();
+  ASSERT_FALSE(anchors_->is_live(slot));
+  const AnchorRequest request{.op = AnchorOp::execute, .slot = slot, .pid = 7, .attempt = 1};
+  Fd told = connect();
+  send(told, &request, sizeof request);
+  told.reset();
+  serve();
+  EXPECT_EQ(anchors_->faults(), 0u);
+  EXPECT_TRUE(executed_.empty());
+}
+
 TEST_F(AnchorsTest, AConnectionThatEndsTellsOfANewProgramUnlessItsProcessGaveUp) {
   const Fd anchor = connect();
   const uint32_t slot = ask(anchor, {.pid = 7}).reply.slot;
