@@ -109,40 +109,28 @@ class Engine {
   // Packets are tracked, and no rule is run before they are.
   bool tracks_first() const { return tracks() && tracks_before_rules_; }
   void track(Hook hook, Packet& packet, TimeNs now);
-  // Of an IPv4 packet that is not for many, of `length` bytes, what VerdictMemory::look() wants. False: it is
-  // to be judged.
-  bool look(const uint8_t* header, const uint8_t* transport, size_t length, bool leaves, bool loops,
-            const Tracked& tracked, VerdictMemory::Look& look) const {
-    if (length < VerdictMemory::kSeenBytes) return false;
-    if (tracks() && (!tracks_before_rules_ || tracked.state != CtState::established)) return false;
-    if (tracks() && tracked.flow == nullptr) return false;  // it looped, and its flow is gone
-    if (tracks() && (tracked.flow->status & (Flow::kTranslated | Flow::kHelped)) != 0) return false;
-    return memory_.look(header, transport, leaves, loops, tracked, look);
-  }
-  // The same of one whose beginning lies in one piece.
+  // Of an IPv4 packet that is not for many, its beginning in one piece. None: it is to be judged.
   std::optional<VerdictMemory::Look> look(ConstBytes packet, bool leaves, bool loops,
-                                          const Tracked& tracked) const {
-    VerdictMemory::Look seen;
-    const uint8_t* const transport = packet.data() + VerdictMemory::kHeaderBytes;
-    if (!look(packet.data(), transport, packet.size(), leaves, loops, tracked, seen)) return std::nullopt;
-    return seen;
-  }
+                                          const Tracked& tracked) const;
   // True: one like it has passed, and this one of `length` bytes has counted where that did.
   bool recall(const VerdictMemory::Look& look, uint32_t length, TimeNs now) {
-    const VerdictMemory::Passed* passed = memory_.find(look);
-    if (passed == nullptr) return false;
-    for (uint32_t i = 0; i < passed->effects; ++i) {
-      const VerdictMemory::Effect effect = passed->effect[i];
-      if ((effect & VerdictMemory::kTally) != 0) {
-        Tally& tally = tallies_[effect & ~VerdictMemory::kTally];
-        ++tally.packets;
-        tally.bytes += length;
-      } else {
-        ++hits_[effect].packets;
-        hits_[effect].last = now;
-      }
-    }
-    return true;
+    return repeat(memory_.find(look), length, now);
+  }
+  // Both at once where rules do not track; `sender` is a connection's number, or kNoSender.
+  using Transport = VerdictMemory::Transport;
+  bool recall_arrived(const uint8_t* header, Transport transport, uint32_t length, TimeNs now) {
+    if (!memory_.has_room()) return false;
+    const VerdictMemory::Look look = memory_.look(header, transport, false, false, {});
+    return repeat(memory_.find(look, VerdictMemory::number_of_arrival(transport)), length, now);
+  }
+  bool recall_sent(const uint8_t* header, Transport transport, uint32_t sender, bool loops, uint32_t length,
+                   TimeNs now) {
+    if (!memory_.has_room()) return false;
+    const VerdictMemory::Look look = memory_.look(header, transport, true, loops, {});
+    const bool has_sender = sender != VerdictMemory::kNoSender;
+    return repeat(
+        has_sender ? memory_.find(look, VerdictMemory::number_of_sender(sender)) : memory_.find(look), length,
+        now);
   }
   void record() { memory_.begin(); }
   // While packets are followed every one is judged.
@@ -190,6 +178,18 @@ class Engine {
 
  private:
   struct Run;
+  [[gnu::always_inline]] bool repeat(const VerdictMemory::Passed* passed, uint32_t length, TimeNs now) {
+    if (passed == nullptr) return false;
+    if (passed->hit == VerdictMemory::kNothing) {
+      repeat_all(memory_.effects_of(*passed), length, now);
+    } else {
+      Hits& hits = hits_[passed->hit];
+      ++hits.packets;
+      hits.last = now;
+    }
+    return true;
+  }
+  void repeat_all(const VerdictMemory::Effects& effects, uint32_t length, TimeNs now);
   void begin(uint32_t stateful);
   // Of an element that is new: as its set says, whatever the one said that had its places before.
   void begin(const Set& set, const OwnCounters& counters) {

@@ -5,6 +5,8 @@
 namespace skerry::filter {
 
 VerdictMemory::VerdictMemory() {
+  constexpr uint64_t kFragment = 0xff3f'0000'0000'0000;  // more of them follow, and its place
+  mask_[0] = kFragment;
   // What makes a flow is compared even if no rule looks at it, so that what the stack says of it holds too.
   watch({.to = 0, .base = HeaderBase::network, .length = 1, .offset = 0});
   watch({.to = 0, .base = HeaderBase::network, .length = 1, .offset = 9});
@@ -13,22 +15,41 @@ VerdictMemory::VerdictMemory() {
 
 void VerdictMemory::watch(const LoadPayload& load) {
   if (!is_of_flow(load)) return;
+  constexpr size_t kDestinationAddress = 16, kPorts = 20, kFlags = 32;
   const size_t begin = load.offset + (load.base == HeaderBase::transport ? kHeaderBytes : 0);
-  static constexpr size_t kPlaces[] = {0, 8, 16, 32};  // of the words of a Look
-  std::array<uint8_t, 40> bytes{};
-  std::fill_n(bytes.begin() + begin, load.length, uint8_t{0xff});
-  for (size_t i = 0; i < std::size(kPlaces); ++i) {
-    uint64_t word;
-    std::memcpy(&word, bytes.data() + kPlaces[i], 8);
-    mask_[i] |= word;
+  for (size_t byte = begin; byte < begin + load.length; ++byte) {
+    // Where look() puts it.
+    const size_t at = byte >= kFlags ? 10 + byte - kFlags : byte >= kPorts ? 2 + byte - kPorts : byte;
+    const bool always = byte >= kDestinationAddress && byte < kPorts;
+    if (!always) mask_[at / 8] |= uint64_t{0xff} << at % 8 * 8;
   }
 }
 
 void VerdictMemory::keep(const Look& look) {
-  if (!lasting_ || effects_ > kMostEffects) return;
-  Passed* const pair = &passed_[place_of(look)];
-  pair[1] = pair[0];
-  pair[0] = {look, static_cast<uint32_t>(effects_), effect_};
+  if (!lasting_ || !done_.fit()) return;
+  Passed now{look};
+  if (done_.hits == 1 && done_.counters == 0) {
+    now.hit = done_.of[0];
+  } else if (const std::optional<uint32_t> list = list_of_what_was_done()) {
+    now.effects = *list;
+  } else {
+    return;
+  }
+  auto& passed = places_[place_of(look)].passed;
+  passed[1] = passed[0];
+  passed[0] = now;
+}
+
+// None: there is no room for another.
+std::optional<uint32_t> VerdictMemory::list_of_what_was_done() {
+  uint64_t sum = done_.hits;
+  for (const uint32_t one : done_.of) sum = (sum + one) * 0x9e3779b97f4a7c15;
+  for (uint32_t probe = 0; probe < kMostProbes; ++probe) {
+    const uint32_t at = (static_cast<uint32_t>(sum >> 32) + probe) % kLists;
+    if (!effects_[at]) effects_[at] = done_;
+    if (*effects_[at] == done_) return at;
+  }
+  return std::nullopt;
 }
 
 }  // namespace skerry::filter

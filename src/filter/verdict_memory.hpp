@@ -23,23 +23,61 @@ class VerdictMemory {
  public:
   // Of an IPv4 header without options, and what follows it: ports, and of TCP header length and flags.
   static constexpr size_t kHeaderBytes = 20, kSeenBytes = 34;
-  // The bytes of those that rules may look at, then from where the packet came and what tracking says.
-  using Look = std::array<uint64_t, 5>;
-  // What a packet does on its way: a rule or policy that it hits, or with kTally a counter that it touches.
-  using Effect = uint32_t;
-  static constexpr Effect kTally = 1U << 31;
-  static constexpr size_t kMostEffects = 5;
-  struct alignas(64) Passed {
-    Look look;
-    uint32_t effects;
-    std::array<Effect, kMostEffects> effect;
+  // The bytes of those that rules may look at: 16 of the header, where the ports stand in the place of length
+  // and identification and TCP's flags in that of the checksum; then the destination, from where the packet
+  // came and what tracking says.
+  using Look = std::array<uint64_t, 3>;
+  // Of what follows the header, as it lies in memory: ports, and of TCP header length and flags.
+  struct Transport {
+    uint32_t ports = 0;
+    uint16_t flags = 0;
+    // Each byte once.
+    //
+    // Each load lies within what one store of the packet's writer wrote a moment ago. One that straddles two
+    // waits until both have left for the cache, and behind them all that was written before.
+    static Transport read(const uint8_t* transport) {
+      return {load_once(transport) | uint32_t{load_once(transport + 2)} << 16, load_once(transport + 12)};
+    }
+  };
+  static constexpr uint32_t kNoSender = ~0U, kNothing = ~0U;
+  // What a packet does on its way: rules and policies that it hits, from the front on, and counters that it
+  // touches, from the back.
+  struct Effects {
+    static constexpr uint32_t kMost = 5;
+    uint32_t hits = 0, counters = 0;
+    std::array<uint32_t, kMost> of{};
+
+    void hit(uint32_t place) { put(hits++, place); }
+    void count(uint32_t counter) { put(kMost - 1 - counters++, counter); }
+    bool fit() const { return hits + counters <= kMost; }
+    bool operator==(const Effects&) const = default;
+
+   private:
+    void put(uint32_t at, uint32_t what) {
+      if (fit()) of[at] = what;
+    }
+  };
+  struct Passed {
+    Look look{};
+    uint32_t hit = kNothing;      // its one effect, which is the most common case, or kNothing;
+    uint32_t effects = kNothing;  // then which list, or kNothing
   };
 
   VerdictMemory();
 
   // Nothing is remembered without.
-  void make_room() { passed_.resize(2 * kPairs); }
-  void give_room_back() { passed_.clear(); }
+  void make_room() {
+    has_room_ = true;
+    places_.resize(kPlaces);
+    by_number_.resize(kNumbers);
+    effects_.resize(kLists);
+  }
+  void give_room_back() {
+    has_room_ = false;
+    places_.clear();
+    by_number_.clear();
+    effects_.clear();
+  }
   // Some rule loads this: it is compared from now on, if packets of a flow have the same there.
   void watch(const LoadPayload& load);
   static bool is_of_flow(const LoadPayload& load) {
@@ -49,55 +87,74 @@ class VerdictMemory {
     return (bytes & ~kOfFlow) == 0;
   }
 
-  // `header`: kHeaderBytes of the packet, of which length and checksum are never looked at; `transport`: as
-  // much of what follows as makes kSeenBytes, which is read once. False: a packet of this kind is not
-  // remembered.
-  //
-  // Each load lies within what one store of the packet's writer wrote a moment ago. One that straddles two
-  // waits until both have left for the cache, and behind them all that was written before.
-  bool look(const uint8_t* header, const uint8_t* transport, bool leaves, bool loops, const Tracked& tracked,
-            Look& look) const {
-    constexpr uint8_t kTcp = 6, kUdp = 17;
-    if (passed_.empty() || header[0] != 0x45 || (load_be16(header + 6) & 0x3fff) != 0) return false;
-    if (header[9] != kTcp && header[9] != kUdp) return false;
+  // `header`: kHeaderBytes of the packet, of which length, identification and checksum are never looked at.
+  [[gnu::always_inline]] Look look(const uint8_t* header, Transport transport, bool leaves, bool loops,
+                                   const Tracked& tracked) const {
+    constexpr uint64_t kLengthAndId = uint64_t{0xffff'ffff} << 16, kChecksum = uint64_t{0xffff} << 16;
     uint64_t first, second;
     uint32_t destination;
-    std::memcpy(&first, header, 8);
-    std::memcpy(&second, header + 8, 8);
-    std::memcpy(&destination, header + 16, 4);
-    const uint64_t ports = load_once(transport) | uint32_t{load_once(transport + 2)} << 16;
-    look[0] = first & mask_[0];
-    look[1] = second & mask_[1];
-    look[2] = (destination | ports << 32) & mask_[2];
-    look[3] = load_once(transport + 12) & mask_[3];
-    look[4] = 1U | unsigned{leaves} << 1 | unsigned{loops} << 2 | unsigned{tracked.reply} << 3 |
-              static_cast<unsigned>(tracked.state) << 4;
-    return true;
+    std::memcpy(&first, header, sizeof first);
+    std::memcpy(&second, header + 8, sizeof second);
+    std::memcpy(&destination, header + 16, sizeof destination);
+    const uint32_t way = 1U | unsigned{leaves} << 1 | unsigned{loops} << 2 | unsigned{tracked.reply} << 3 |
+                         static_cast<unsigned>(tracked.state) << 4;
+    return {((first & ~kLengthAndId) | uint64_t{transport.ports} << 16) & mask_[0],
+            ((second & ~kChecksum) | uint64_t{transport.flags} << 16) & mask_[1],
+            destination | uint64_t{way} << 32};
   }
+  // Only packets of this kind are remembered: of TCP or UDP, whole and without options.
+  static bool is_plain(const Look& look) {
+    constexpr uint64_t kKind = 0xff3f'0000'0000'00ff, kPlain = 0x45;
+    constexpr uint8_t kTcp = 6, kUdp = 17;
+    const auto protocol = static_cast<uint8_t>(look[1] >> 8);
+    return (look[0] & kKind) == kPlain && (protocol == kTcp || protocol == kUdp);
+  }
+  bool has_room() const { return has_room_; }
+  // With room only: one that is alike. Null: there was none.
   const Passed* find(const Look& look) const {
-    const Passed* const first = &passed_[place_of(look)];
-    if (alike(first[0].look, look)) return first;
-    return alike(first[1].look, look) ? first + 1 : nullptr;
+    for (const Passed& passed : places_[place_of(look)].passed)
+      if (alike(passed.look, look)) return &passed;
+    return nullptr;
   }
+  // The same where one is looked for first whose number is near at hand: below kNumbers, and often the same
+  // for packets of a flow that go one way. Those lie close together, and their places need no long sum.
+  const Passed* find(const Look& look, uint32_t number) {
+    Passed& last = by_number_[number];
+    if (!alike(last.look, look)) [[unlikely]] {
+      const Passed* const passed = find(look);
+      if (passed == nullptr) return nullptr;
+      last = *passed;
+    }
+    return &last;
+  }
+  const Effects& effects_of(const Passed& passed) const { return *effects_[passed.effects]; }
+  static uint32_t number_of_arrival(Transport transport) {
+    return (transport.ports ^ transport.ports >> 16) % (kNumbers / 2);
+  }
+  static uint32_t number_of_sender(uint32_t connection) { return kNumbers / 2 + connection % (kNumbers / 2); }
 
   // --- while a packet is judged
   void begin() {
     lasting_ = true;
-    effects_ = 0;
+    done_ = {};
   }
-  void note(Effect effect) {
-    if (effects_ < kMostEffects) effect_[effects_] = effect;
-    ++effects_;
-  }
+  Effects& done() { return done_; }
   // The next one may fare otherwise.
   void forget() { lasting_ = false; }
-  // It has passed.
+  // It is plain, and has passed.
   void keep(const Look& look);
   // What rules look at besides packets has changed.
-  void forget_all() { passed_.assign(passed_.size(), {}); }
+  void forget_all() {
+    places_.assign(places_.size(), {});
+    by_number_.assign(by_number_.size(), {});
+  }
 
  private:
-  static constexpr size_t kPairBits = 10, kPairs = size_t{1} << kPairBits;
+  struct alignas(64) Place {
+    std::array<Passed, 2> passed;  // the newer first
+  };
+  static constexpr size_t kPlaceBits = 11, kPlaces = size_t{1} << kPlaceBits;
+  static constexpr uint32_t kNumbers = 2048, kLists = 1024, kMostProbes = 8;
   // Version and header length, type of service, flags, time to live, protocol, addresses, ports, and of TCP
   // header length and flags.
   static constexpr uint64_t kOfFlow = 0x3 | 0x3 << 6 | 0x3 << 8 | 0xfff << 12 | uint64_t{0x3} << 32;
@@ -110,19 +167,23 @@ class VerdictMemory {
     return value;
   }
   static bool alike(const Look& a, const Look& b) {
-    return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4])) == 0;
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2])) == 0;
   }
   static size_t place_of(const Look& look) {
-    const uint64_t sum = (look[1] ^ look[4] << 56) * 0x9e3779b97f4a7c15 ^ look[2] * 0xc2b2ae3d27d4eb4f ^
-                         look[3] * 0xff51afd7ed558ccd;
-    return (sum >> (64 - kPairBits)) * 2;  // the upper bits: those depend on all of the input
+    const uint64_t sum =
+        look[0] * 0x9e3779b97f4a7c15 ^ look[1] * 0xc2b2ae3d27d4eb4f ^ look[2] * 0xff51afd7ed558ccd;
+    return sum >> (64 - kPlaceBits);  // the upper bits: those depend on all of the input
   }
+  std::optional<uint32_t> list_of_what_was_done();
 
-  std::array<uint64_t, 4> mask_{};
-  std::vector<Passed> passed_;  // in pairs, the newer first
+  std::array<uint64_t, 2> mask_{};
+  bool has_room_ = false;
+  std::vector<Place> places_;
+  std::vector<Passed> by_number_;
+  // Few different ones, which many packets share.
+  std::vector<std::optional<Effects>> effects_;
   bool lasting_ = false;
-  size_t effects_ = 0;
-  std::array<Effect, kMostEffects> effect_{};
+  Effects done_;
 };
 
 }  // namespace skerry::filter

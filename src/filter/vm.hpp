@@ -215,7 +215,7 @@ struct Engine::Run {
     const Stateful& stateful = engine.ruleset_.stateful[index];
     Tally& tally = engine.tallies_[index];
     if (stateful.kind == StatefulKind::counter)
-      engine.memory_.note(index | VerdictMemory::kTally);
+      engine.memory_.done().count(index);
     else
       not_again();
     switch (stateful.kind) {

@@ -26,6 +26,8 @@ void FilterHooks::changed() {
   egress_ = engine_.judges(filter::Hook::egress, filter::Realm::link);
   arp_ = engine_.judges(filter::Realm::arp);
   active_ = ip_ || ingress_ || egress_;
+  remembers_departures_ = ip_ && !engine_.tracks();
+  remembers_arrivals_ = remembers_departures_ && !ingress_;
   constexpr size_t kTagBytes = 4;  // of a VLAN, before what rules count from
   seen_bytes_ = kTagBytes + needed_bytes();
   // Of connections whose lines are read everything is looked at, also of those that older rules chose.
@@ -43,9 +45,10 @@ void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes pa
   to_many_ = broadcast;
   damaged_ = packet_.translated = false;
   known_ = !ip_;
-  has_look_ = false;
+  look_.reset();
   header_bytes_ = header.size();
-  frame_ = whole_ = packet;
+  whole_ = packet;
+  rest_waits_ = true;
   if (ingress_ && !looped_) {  // it is all here
     copied_ = std::min(copied_, packet.size());
     return;
@@ -66,11 +69,11 @@ void FilterHooks::take(const uint8_t* ethernet, ConstBytes header, ConstBytes pa
 }
 
 void FilterHooks::copy_rest() {
-  if (frame_.empty()) return;
-  const size_t whole = frame_.size(), seen = std::min(whole, seen_bytes_);
-  copy_once(copy_.data() + kLinkBytes + copied_, frame_.data() + copied_, seen - copied_);
+  if (!rest_waits_) return;
+  const size_t whole = whole_.size(), seen = std::min(whole, seen_bytes_);
+  copy_once(copy_.data() + kLinkBytes + copied_, whole_.data() + copied_, seen - copied_);
   copied_ = seen;
-  frame_ = {};
+  rest_waits_ = false;
   open(whole);
 }
 
@@ -124,7 +127,7 @@ void FilterHooks::take_whole(ConstBytes packet) {
   header_bytes_ = Ipv4Header::kMinBytes;
   copied_ = std::min(packet.size(), seen_bytes_);
   std::memcpy(copy_.data() + kLinkBytes, packet.data(), copied_);
-  frame_ = {};
+  rest_waits_ = false;
   whole_ = packet;
   const uint32_t mark = packet_.mark;  // that rules gave its last piece
   open(packet.size());
@@ -137,27 +140,22 @@ bool FilterHooks::judge(filter::Packet& packet, filter::Hook hook, TimeNs now) {
   return InForce::judge(packet, hook, now);
 }
 
+// Asked of each packet once, before any rule.
 bool FilterHooks::is_known(TimeNs now) {
-  const auto length = static_cast<uint32_t>(frame_.size());
   filter::Tracked tracked;
   if (engine_.tracks_first()) {
     copy_rest();
     engine_.track(filter::Hook::prerouting, packet_, now);
     tracked = packet_.tracked;
   }
-  if (to_many_ || (!looped_ && came_mark_ != 0)) return false;
-  const uint8_t* const header = copy_.data() + kLinkBytes;
-  has_look_ = engine_.look(header, header + filter::VerdictMemory::kHeaderBytes, copied_, false, looped_,
-                           tracked, look_);
-  return has_look_ && engine_.recall(look_, length, now);
+  look_.reset();
+  if (!to_many_ && (looped_ || came_mark_ == 0)) look_ = engine_.look(beginning(), false, looped_, tracked);
+  known_ = look_ && engine_.recall(*look_, static_cast<uint32_t>(whole_.size()), now);
+  if (!known_) engine_.record();
+  return known_;
 }
 
 bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
-  if (hook == filter::Hook::prerouting && !frame_.empty()) {
-    known_ = is_known(now);
-    engine_.record();
-  }
-  if (known_) return true;
   copy_rest();
   if (hook == filter::Hook::input && filter::Conntrack::is_helped(packet_)) [[unlikely]]
     copy_all();
@@ -168,7 +166,7 @@ bool FilterHooks::asks(filter::Hook hook, TimeNs now) {
     return false;
   }
   if (packet_.translated) copied_ = packet_.bytes.size();
-  if (hook == filter::Hook::input && has_look_) engine_.remember(look_);
+  if (hook == filter::Hook::input && look_) engine_.remember(*look_);
   return true;
 }
 

@@ -33,7 +33,15 @@ class FilterHooks final : public filter::InForce {
   // Connections are known whose lines are read, which may be written anew.
   bool reads_lines() const { return conntrack_ != nullptr && conntrack_->helps(); }
 
-  // --- the way in
+  // --- the way in. What came over the link is asked about by is_like_one_that_came().
+  bool remembers_arrivals() const { return remembers_arrivals_; }
+  // A packet over the link, of `length` bytes, its header and the beginning of what follows private copies,
+  // is like another that passed both hooks: it has counted and goes as it came. False: take() it.
+  bool is_like_one_that_came(const uint8_t* header, ConstBytes transport, uint32_t length, TimeNs now) {
+    if (transport.size() < filter::VerdictMemory::kSeenBytes - Ipv4Header::kMinBytes) return false;
+    const auto seen = filter::VerdictMemory::Transport::read(transport.data());
+    return engine_.recall_arrived(header, seen, length, now);
+  }
   // A packet has come: `ethernet` is its link header or null where it looped, `header` its IP header, both
   // copied before; `packet` begins with that header, all of it is there, and the rest is copied here.
   void take(const uint8_t* ethernet, ConstBytes header, ConstBytes packet, bool broadcast);
@@ -44,7 +52,9 @@ class FilterHooks final : public filter::InForce {
   // The last piece made it a packet: what is known of the piece holds for it.
   void take_whole(ConstBytes packet);
   // What rules say to the packet taken last. One that they refuse is again as it came.
-  bool passes(filter::Hook hook, TimeNs now) { return known_ || asks(hook, now); }
+  bool passes(filter::Hook hook, TimeNs now) {
+    return known_ || (hook == filter::Hook::prerouting && rest_waits_ && is_known(now)) || asks(hook, now);
+  }
   // The private copy is another than the packet that was taken, which must not be used: its beginning, and
   // its header. None: what rules wrote is not the header of such a packet, and who asks why is told so.
   bool has_changed() const { return packet_.translated; }
@@ -55,7 +65,15 @@ class FilterHooks final : public filter::InForce {
   // The private copy of its transport header and what follows: at least 60 bytes, if there are as many.
   ConstBytes transport() const { return beginning().subspan(header_bytes_); }
 
-  // --- the way out: at both hooks. What passes may have been changed. `unfinished`: its checksum is left
+  // --- the way out. One is like another that passed both hooks: it has counted and goes as it is. `header`
+  // as below, `transport` what follows it, `sender` its connection's number if it has one.
+  bool is_like_one_that_left(const uint8_t* header, filter::VerdictMemory::Transport transport,
+                             uint32_t sender, uint32_t length, bool loops, TimeNs now) {
+    if (!remembers_departures_) return false;
+    if (loops) left_ = {};
+    return engine_.recall_sent(header, transport, sender, loops, length, now);
+  }
+  // All others, at both hooks. What passes may have been changed. `unfinished`: its checksum is left
   // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's
   // connection, though rules may have kept that from beginning.
   // `summed`: it is finished, though it loops. `header`: the packet's IPv4 header but for its length and
@@ -130,6 +148,7 @@ class FilterHooks final : public filter::InForce {
 
   const Routes& routes_;
   bool active_ = false;
+  bool remembers_arrivals_ = false, remembers_departures_ = false;
   bool ip_ = false, ingress_ = false, egress_ = false, arp_ = false;  // where chains stand
   uint32_t came_mark_ = 0, left_mark_ = 0;                            // of the last frame and packet
   filter::Tracked came_tracked_;                                      // what rules at the link say of it
@@ -146,13 +165,12 @@ class FilterHooks final : public filter::InForce {
   size_t left_bytes_ = 0;                 // of it in leaving_
   uint32_t left_length_ = 0;              // all of them
   size_t copied_ = 0, header_bytes_ = 0;  // of the packet in copy_
-  ConstBytes frame_;                      // the packet while the rest of it is there alone, else empty
   ConstBytes whole_;                      // the packet
+  bool rest_waits_ = false;               // what is behind the part in copy_ is there alone
   bool looped_ = false, to_many_ = false, damaged_ = false;
-  bool known_ = false;                // one like it passed both hooks
-  bool has_look_ = false;             // and if it passes it is remembered
-  filter::VerdictMemory::Look look_;  // by this
-  filter::Packet packet_;             // once all is copied
+  bool known_ = false;                               // one like it passed both hooks
+  std::optional<filter::VerdictMemory::Look> look_;  // if it passes, it is remembered by this
+  filter::Packet packet_;                            // once all is copied
   filter::Hook hook_{};
   filter::Realm realm_{};
 };

@@ -28,13 +28,6 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   goes_elsewhere_ = lacks_room_ = false;
   if (!ip_) return true;
   constexpr size_t kHeader = filter::VerdictMemory::kHeaderBytes;
-  filter::VerdictMemory::Look look;
-  if (!engine_.tracks() && how.header != nullptr) [[likely]] {
-    const uint8_t* const transport = packet.data() + kHeader;
-    if (engine_.look(how.header, transport, length, true, how.loops, {}, look) &&
-        engine_.recall(look, length, now))
-      return true;
-  }
   const size_t seen = std::min(packet.size(), seen_bytes_);
   copy_once(leaving_.data(), packet.data(), seen);
   if (how.header != nullptr && seen >= kHeader) keep_header(how.header, length);
@@ -52,10 +45,8 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   }
   if (engine_.tracks_first()) engine_.track(filter::Hook::output, leaving, now);
   // Of the copy, which is what will have been judged: the packet may be another by now.
-  const uint8_t* const copy = leaving_.data();
-  const bool has_look =
-      engine_.look(copy, copy + kHeader, leaving.bytes.size(), true, how.loops, leaving.tracked, look);
-  if (has_look && engine_.recall(look, length, now)) {
+  const auto look = engine_.look(leaving.bytes, true, how.loops, leaving.tracked);
+  if (look && engine_.recall(*look, length, now)) {
     left_ = leaving.tracked;
     return true;
   }
@@ -82,7 +73,7 @@ bool FilterHooks::passes_out(Bytes packet, const Leaving& how, TimeNs now) {
   }
   left_mark_ = leaving.mark;
   // Of one that is remembered it is not known.
-  if (has_look && (!egress_ || left_mark_ == 0)) engine_.remember(look);
+  if (look && (!egress_ || left_mark_ == 0)) engine_.remember(*look);
   left_ = leaving.tracked;
   left_bytes_ = leaving.bytes.size();
   if (!leaving.translated) return true;

@@ -27,6 +27,7 @@
 #include "link/link.hpp"
 #include "stack/arp.hpp"
 #include "stack/drop_reason.hpp"
+#include "stack/fate.hpp"
 #include "stack/filter_hooks.hpp"
 #include "stack/icmp_error.hpp"
 #include "stack/icmp_replies.hpp"
@@ -164,19 +165,13 @@ class Ip {
   const IpCounters& counters() const { return counters_; }
 
  private:
-  // What became of a frame: dropped for a reason, taken over by a queue, or done with.
-  struct Fate {
-    std::optional<DropReason> drop;
-    bool kept = false;
-  };
-
   uint32_t path_mtu(TimeNs now, Ipv4Address destination, bool looped) const;
   uint32_t transport_mtu(bool looped) const {
     return (looped ? Loopback::kMtu : facts_.mtu) - uint32_t{Ipv4Header::kMinBytes};
   }
   bool cuts_segments() const { return facts_.segments_tcp4 && facts_.takes_unfinished; }
 
-  void settle(const Frame& frame, bool looped, const Fate& fate);
+  void settle(const Frame& frame, bool looped, Fate fate);
   void give_back(const Frame& frame, bool looped) {
     if (looped)
       loopback_.give_back(frame);
@@ -203,10 +198,15 @@ class Ip {
   std::optional<DropReason> judge_whole(TimeNs now, const Ipv4Header& as_it_came);
   Fate receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched, bool looped);
   // A whole packet for us, to whom it is for; `looped`: its frame is the loopback's.
-  Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
-               bool intact);
-  Fate hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
-                 bool intact);
+  // `alike`: is_like_one_that_came().
+  [[gnu::always_inline]] inline Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip,
+                                             ConstBytes packet, bool looped, bool intact, bool alike = false);
+  [[gnu::always_inline]] inline Fate hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip,
+                                               ConstBytes packet, bool looped, bool intact,
+                                               bool alike = false);
+  bool is_like_one_that_came(TimeNs now, const Ipv4Header& ip, ConstBytes header, ConstBytes packet);
+  bool is_like_one_that_left(TimeNs now, const uint8_t* header, const Outgoing& out);
+  SegmentQueue& queue_of(IpProtocol of) { return of == IpProtocol::kTcp ? tcp_segments_ : udp_segments_; }
   [[gnu::cold, gnu::noinline]] Fate hand_over_changed(TimeNs now, const Ipv4Header& ip, ConstBytes packet,
                                                       bool intact);
   Fate receive_icmp(TimeNs now, const Segment& segment);

@@ -47,7 +47,7 @@ auto Ip<L>::refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, Con
                       packet.first(std::min<size_t>(ip.total_bytes, IcmpReplies::kMaxQuoteBytes))};
   if (!icmp_replies_.promise(now, note)) return {reason};
   drops_.count(reason);
-  return {std::nullopt, true};
+  return Fate::kept();
 }
 
 // By how much the segment may grow: in its frame, and on its way unless the link cuts it. `looped`: where it
@@ -63,12 +63,41 @@ uint32_t Ip<L>::room(TimeNs now, const Way& way, const Outgoing& out, bool loope
   return most - std::min(most, out.transport_bytes);
 }
 
+// A packet that came in over the link, its header a private copy. Of one like another nothing is kept but
+// what its transport reads; that is in its queue already.
+template <Link L>
+bool Ip<L>::is_like_one_that_came(TimeNs now, const Ipv4Header& ip, ConstBytes header, ConstBytes packet) {
+  if (!filter_.remembers_arrivals()) return false;
+  if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp) return false;
+  SegmentQueue& queue = queue_of(ip.protocol);
+  if (queue.full()) return false;
+  Segment& segment = queue.back();
+  segment.copy_header(packet.subspan(ip.header_bytes, ip.payload_bytes()));
+  return filter_.is_like_one_that_came(header.data(), segment.header(), ip.total_bytes, now);
+}
+
+template <Link L>
+bool Ip<L>::is_like_one_that_left(TimeNs now, const uint8_t* header, const Outgoing& out) {
+  using Transport = filter::VerdictMemory::Transport;
+  constexpr uint32_t kSeenBytes = filter::VerdictMemory::kSeenBytes - Ipv4Header::kMinBytes;
+  if (out.transport_bytes < kSeenBytes) return false;
+  const Transport seen =
+      out.sender == filter::VerdictMemory::kNoSender ? Transport::read(out.transport) : out.seen;
+  const uint32_t length = uint32_t{Ipv4Header::kMinBytes} + out.transport_bytes;
+  return filter_.is_like_one_that_left(header, seen, out.sender, length, out.looped, now);
+}
+
 // `packet` is the frame's, complete.
 template <Link L>
 bool Ip<L>::send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet, bool answers) {
+  const uint8_t* const header = way.headers.data() + EthernetHeader::kBytes;
+  if (is_like_one_that_left(now, header, out)) [[likely]] {
+    marks_[tx_count_] = 0;
+    dispatch(now, way, out);
+    return true;
+  }
   const bool unfinished = (out.frame->flags & kChecksumNeeded) != 0;
   const auto room_if = [&](bool loops) { return room(now, way, out, loops); };
-  const uint8_t* const header = way.headers.data() + EthernetHeader::kBytes;
   if (!filter_.passes_out(packet, {out.looped, unfinished, answers, false, header, std::ref(room_if)}, now)) {
     refused_out();
     if (filter_.lacks_room()) {

@@ -25,8 +25,13 @@ uint32_t Ip<L>::rx(TimeNs now) {
     const uint32_t end = std::min(in_.count, in_next_ + left);
     left -= end - in_next_;
     for (; in_next_ < end; ++in_next_, ++work) {
-      // The next frame's headers travel from the other core's cache while this one is worked on.
-      if (in_next_ + 1 < end) __builtin_prefetch(link_.data(in_.frames[in_next_ + 1]).data());
+      // The next frame's headers, which with options end behind 64 bytes, travel from the other core's cache
+      // while this one is worked on.
+      if (in_next_ + 1 < end) {
+        const uint8_t* const next = link_.data(in_.frames[in_next_ + 1]).data();
+        __builtin_prefetch(next);
+        __builtin_prefetch(next + 64);
+      }
       const Frame& frame = in_.frames[in_next_];
       settle(frame, false, receive_frame(now, frame));
     }
@@ -40,10 +45,10 @@ uint32_t Ip<L>::rx(TimeNs now) {
 }
 
 template <Link L>
-void Ip<L>::settle(const Frame& frame, bool looped, const Fate& fate) {
-  if (fate.drop) [[unlikely]]
-    drops_.count(*fate.drop);
-  if (!fate.kept) give_back(frame, looped);
+void Ip<L>::settle(const Frame& frame, bool looped, Fate fate) {
+  if (const auto reason = fate.drop()) [[unlikely]]
+    drops_.count(*reason);
+  if (!fate.is_kept()) give_back(frame, looped);
 }
 
 // One that went and came back between two looks has been away too.
@@ -135,7 +140,9 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
   // What has no transport checksum yet has not met a wire.
   const bool intact = (frame.flags & (kChecksumVouched | kChecksumNeeded)) != 0 || facts_.vouches;
   if (!intact && !Ipv4Header::checksum_intact({copy, copied})) return {DropReason::ipv4_checksum};
-  if (filter_.is_active()) [[unlikely]] {
+  const bool alike = filter_.is_active() && !looped && !broadcast_frame &&
+                     is_like_one_that_came(now, ip, {copy, ip.header_bytes}, packet.first(ip.total_bytes));
+  if (filter_.is_active() && !alike) [[unlikely]] {
     filter_.take(ethernet, {copy, ip.header_bytes}, packet.first(ip.total_bytes), broadcast_frame);
     // Who tracks connections judges packets, not pieces.
     const bool whole_later = filter_.tracks() && ip.is_fragment();
@@ -162,14 +169,14 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
   }
   if (ip.is_fragment()) [[unlikely]]
     return receive_fragment(now, ip, packet, (frame.flags & kChecksumVouched) != 0 || facts_.vouches, looped);
-  return deliver(now, frame, ip, packet, own, intact);
+  return deliver(now, frame, ip, packet, own, intact, alike);
 }
 
 template <Link L>
-auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
-                    bool intact) -> Fate {
+inline auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet,
+                           bool looped, bool intact, bool alike) -> Fate {
   ++counters_.packets_in;
-  if (filter_.is_active()) [[unlikely]] {
+  if (filter_.is_active() && !alike) [[unlikely]] {
     const bool passes = filter_.passes(filter::Hook::input, now);
     if (!passes || filter_.has_changed()) {
       const auto header = filter_.header(ip, now);
@@ -178,12 +185,12 @@ auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstB
                     : refused_in(now, frame, *header, packet, looped, intact);
     }
   }
-  return hand_over(now, frame, ip, packet, looped, intact);
+  return hand_over(now, frame, ip, packet, looped, intact, alike);
 }
 
 template <Link L>
-auto Ip<L>::hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
-                      bool intact) -> Fate {
+inline auto Ip<L>::hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet,
+                             bool looped, bool intact, bool alike) -> Fate {
   const bool judged = filter_.is_active();
   const auto fill = [&](Segment& segment) {
     segment.frame = frame;
@@ -195,6 +202,7 @@ auto Ip<L>::hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, Cons
     segment.broadcast = !routes_.is_local(ip.destination);
     segment.ttl = ip.ttl;
     segment.type_of_service = ip.type_of_service;
+    if (alike) return;
     if (judged) [[unlikely]]
       segment.copy_header(filter_.transport());
     else
@@ -209,13 +217,13 @@ auto Ip<L>::hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, Cons
     Segment segment;
     fill(segment);
     refuse(now, segment, DropReason::unknown_protocol, kProtocolUnreachable);
-    return {std::nullopt, true};
+    return Fate::kept();
   }
-  SegmentQueue& queue = ip.protocol == IpProtocol::kTcp ? tcp_segments_ : udp_segments_;
+  SegmentQueue& queue = queue_of(ip.protocol);
   if (queue.full()) return {DropReason::queue_full};
   fill(queue.back());
   queue.push();
-  return {std::nullopt, true};
+  return Fate::kept();
 }
 
 template <Link L>
@@ -235,7 +243,7 @@ auto Ip<L>::receive_icmp(TimeNs now, const Segment& segment) -> Fate {
     header->type = IcmpType::kEchoReply;
     const IcmpNote note{segment.frame,  segment.looped, segment.destination,
                         segment.source, *header,        segment.bytes.subspan(IcmpHeader::kBytes)};
-    if (icmp_replies_.promise(now, note)) return {std::nullopt, true};
+    if (icmp_replies_.promise(now, note)) return Fate::kept();
     return {DropReason::icmp_rate_limited};
   }
   if (!header->is_error() || segment.broadcast) return {DropReason::unwanted_icmp};

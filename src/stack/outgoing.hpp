@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "filter/verdict_memory.hpp"
 #include "link/frame.hpp"
 #include "stack/neighbours.hpp"
 #include "stack/routes.hpp"
@@ -51,6 +52,9 @@ struct Outgoing {
   uint8_t* transport = nullptr;
   uint32_t transport_bytes = 0;
   bool looped = false;
+  // Of a connection: its number, and what rules see of the segment, whose frame is better not read yet.
+  uint32_t sender = filter::VerdictMemory::kNoSender;
+  filter::VerdictMemory::Transport seen{};
 
   uint8_t* ethernet() const { return transport - kHeaderBytes; }
 };

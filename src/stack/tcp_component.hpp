@@ -121,7 +121,17 @@ class TcpComponent {
       out.frame->flags |= kSegmentTcp4;
     }
     ip_.settle_checksum(out, way_, TcpHeader::kChecksumOffset);
+    if (out_.connection != tcp::kNoConnection && ip_.filter().is_active()) {
+      out.sender = out_.connection;
+      out.seen = seen_of(out_.header, header_bytes);
+    }
     ip_.send(now, way_, out);
+  }
+
+  static filter::VerdictMemory::Transport seen_of(const TcpHeader& header, uint32_t header_bytes) {
+    const uint32_t ports = uint32_t{header.source_port} << 16 | header.destination_port;
+    return {__builtin_bswap32(ports),
+            __builtin_bswap16(static_cast<uint16_t>(header_bytes / 4 << 12 | header.flags))};
   }
 
   static tcp::Path path(void* context, const IpAddress& local, const IpAddress& remote) {

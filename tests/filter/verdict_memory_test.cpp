@@ -196,6 +196,87 @@ TEST(VerdictMemory, KnowsWhichWayAndInWhichState) {
   EXPECT_FALSE(engine.look(ConstBytes(plain).first(33), false, false, {})) << "too short";
 }
 
+// A number is a place that packets of several flows share: each is found there or elsewhere, and as itself.
+TEST(VerdictMemory, FindsOthersBehindANumber) {
+  Ruleset ruleset;
+  ASSERT_FALSE(
+      load(batch(table(), base_chain(),
+                 rule("in", join(payload(kTransport, 13, 1), cmp(0, {0x02}), counter(), verdict(kDrop)))),
+           ruleset));
+  Engine engine(std::move(ruleset));
+  const auto packet = [](uint16_t source, uint8_t flags = 0x10) {
+    Octets plain(60);
+    plain[0] = 0x45, plain[3] = 60, plain[9] = 6;
+    store_be16(plain.data() + 20, source);
+    plain[33] = flags;
+    return plain;
+  };
+  const auto recall = [&](const Octets& bytes, uint32_t sender) {
+    const auto transport = VerdictMemory::Transport::read(bytes.data() + VerdictMemory::kHeaderBytes);
+    return sender == VerdictMemory::kNoSender
+               ? engine.recall_arrived(bytes.data(), transport, 60, 1)
+               : engine.recall_sent(bytes.data(), transport, sender, false, 60, 1);
+  };
+  const auto remember = [&](const Octets& bytes, bool leaves) {
+    engine.record();
+    engine.remember(*engine.look(bytes, leaves, false, {}));
+  };
+  remember(packet(1), true);
+  remember(packet(2), true);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(recall(packet(1), 7));
+    EXPECT_TRUE(recall(packet(2), 7)) << "of the connection that has the number now";
+    EXPECT_TRUE(recall(packet(2), 7 + 1024));
+    EXPECT_FALSE(recall(packet(3), 7));
+    EXPECT_FALSE(recall(packet(1, 0x02), 7)) << "rules look at its flags";
+    EXPECT_FALSE(recall(packet(1), VerdictMemory::kNoSender)) << "it left, and did not arrive";
+  }
+  remember(packet(1), false);
+  remember(packet(1 + 1024), false);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(recall(packet(1), VerdictMemory::kNoSender));
+    EXPECT_TRUE(recall(packet(1 + 1024), VerdictMemory::kNoSender));
+    EXPECT_FALSE(recall(packet(1 + 2048), VerdictMemory::kNoSender));
+  }
+  // A piece and one with options are never those that passed.
+  Octets piece = packet(1), options = packet(1);
+  piece[6] = 0x20;
+  options[0] = 0x46;
+  EXPECT_FALSE(recall(piece, VerdictMemory::kNoSender));
+  EXPECT_FALSE(recall(options, VerdictMemory::kNoSender));
+  EXPECT_FALSE(engine.look(piece, false, false, {}));
+  EXPECT_FALSE(engine.look(options, false, false, {}));
+  engine.remember_none(true);
+  EXPECT_FALSE(recall(packet(1), VerdictMemory::kNoSender));
+  engine.remember_none(false);
+  EXPECT_FALSE(recall(packet(1), 7)) << "what was known is known no more";
+}
+
+TEST(VerdictMemory, RemembersFiveEffectsAndNotSix) {
+  const auto is_remembered = [](uint32_t counters) {
+    Octets rules;
+    for (uint32_t i = 0; i < counters; ++i) rules = join(rules, counter());
+    Ruleset ruleset;
+    CHECK(!load(batch(table(), base_chain(), rule("in", rules)), ruleset));
+    Engine engine(ruleset);
+    Octets bytes(60);
+    bytes[0] = 0x45, bytes[3] = 60, bytes[9] = 17;
+    Packet packet;
+    CHECK(packet.read(bytes));
+    engine.record();
+    CHECK(engine.judge(Hook::input, packet, 1).accepted);
+    const auto look = engine.look(bytes, false, false, {});
+    engine.remember(*look);
+    const bool found = engine.recall(*look, 60, 2);
+    EXPECT_EQ(engine.tally(counters - 1).packets, found ? 2U : 1U);
+    EXPECT_EQ(engine.hits(0, 0).packets, found ? 2U : 1U);
+    EXPECT_EQ(engine.hits(0, kNone).packets, found ? 2U : 1U);
+    return found;
+  };
+  EXPECT_TRUE(is_remembered(3)) << "and the rule, and the policy";
+  EXPECT_FALSE(is_remembered(4));
+}
+
 // Elements of a set that changes are asked for packet by packet; so who changes it makes nobody else be
 // judged again.
 TEST(VerdictMemory, OutlivesWhatChangesInASetThatIsAskedEachTime) {
