@@ -125,9 +125,8 @@ std::string with_name(const std::vector<uint8_t>& bytes, const std::string& file
 // nft compares each of its complaints with each rule, which for more than these would take too long.
 constexpr size_t kMostLines = 4096;
 
-// It fills memory and ends: with large pages it does so in four fifths of the time (mallopt(3), glibc's
-// tunables).
-constexpr const char* kLargePages = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+// It fills memory and ends, in large pages faster (mimalloc's options).
+constexpr const char* kLargePages = "MIMALLOC_LARGE_OS_PAGES=1";
 
 std::vector<std::string> words_for_compiler(const RulesPlace& place) {
   std::vector<std::string> words = {"skerry-nftc"};
