@@ -119,12 +119,15 @@ def case_name(name, connections, hog):
 
 
 def run_filtered(chosen):
-    """get_p1 without rules and with so many, in turn on one server, and what each costs."""
+    """get_p1 without rules and with so many, in turn on one server, and what each costs. One packet a request: see bench-turns."""
+    which = [NONE, *chosen.filter]
+    case = runs.Case("redis", "get_p1", "req/s")
     with Skerry() as skerry:
-        turns = RulesInTurn(skerry, SERVER, SERVER_CORE, CLIENT_CORE)
-        names = {"ours": NONE} | {name_of(which): which for which in chosen.filter}
-        case = runs.interleave(runs.Case("redis", "get_p1", "req/s"),
-                               {name: lambda which=which: turns.measure(which, chosen.seconds) for name, which in names.items()}, chosen.rounds)
+        for index, run in RulesInTurn(skerry, SERVER, SERVER_CORE, CLIENT_CORE).turns(which, chosen.rounds, chosen.seconds):
+            name = name_of(which[index]) if index > 0 else "ours"
+            case.runs.setdefault(name, []).append(run)
+            runs.progress(f"{case.name}: round {len(case.runs[name])} of {chosen.rounds}, {name}")
+    runs.progress("")
     tell_losses(case, chosen.filter)
     return [case]
 
@@ -161,14 +164,20 @@ def tell_losses(case, counts):
     """What rules cost against none, in the same rounds: of the rate, and of the server's processor time for a request."""
     losses = {}
     for count in counts:
-        rate, cpu = case.loss(name_of(count)), case.loss(name_of(count), "cpu_us", lower_is_better=True)
-        if rate and cpu:
-            losses[count] = {"loss_pct": rate[0], "loss_ci": rate[1], "cpu_loss_pct": cpu[0], "cpu_loss_ci": cpu[1]}
-            print(f"{name_of(count)}: {rate[0]:.1f} % fewer requests [{rate[1][0]:.1f}..{rate[1][1]:.1f}], "
-                  f"{cpu[0]:.1f} % more processor time for each [{cpu[1][0]:.1f}..{cpu[1][1]:.1f}] (95 %)")
+        rate, cpu, stack = (case.loss(name_of(count), key, key != "value") for key in ("value", "cpu_us", "stack_cpu_us"))
+        if rate and cpu and stack:
+            losses[count] = {"loss_pct": rate[0], "loss_ci": rate[1], "cpu_loss_pct": cpu[0], "cpu_loss_ci": cpu[1],
+                             "stack_cpu_loss_pct": stack[0], "stack_cpu_loss_ci": stack[1]}
+            print(f"{name_of(count)}: {interval(rate)} fewer requests, {interval(cpu)} more processor time for each, "
+                  f"{interval(stack)} more of the stack's (95 %)")
     if losses:
         most = max(losses, key=lambda count: 0 if count == STATEFUL else count)
         case.more = losses[most] | {"rules": most, "losses": losses}
+
+
+def interval(loss):
+    middle, (low, high) = loss
+    return f"{middle:.1f} % [{low:.1f}..{high:.1f}]"
 
 
 def titles(chosen):

@@ -1,13 +1,11 @@
 """redis-server behind rules in its stack, to see what they cost."""
 
-import re
-import statistics
 import time
 from pathlib import Path
 
 from lab import host_rules
-from lab.proc import cpu_ns
-from lab.process import Failure
+from lab.process import Failure, Running
+from lab.skerry import BUILD
 
 
 def five_field_rules(count):
@@ -48,32 +46,40 @@ def rules(which):
 
 class RulesInTurn:
     """One redis-server whose rules change while one redis-benchmark asks without end, so that what is compared differs in nothing
-    else: two servers would also lie elsewhere in memory, and start at other moments."""
+    else: two servers would also lie elsewhere in memory, and start at other moments. Turns are short, because the machine's own
+    speed moves within seconds."""
 
-    SETTLE_S = .3  # after a change, so that flows are remembered again and what was is taken apart
+    SETTLE_MS = 100  # after a change, so that what was is taken apart and flows are remembered again
 
     def __init__(self, skerry, argv, server_core, client_core):
         self.skerry, self.name = skerry, Path(argv[0]).name
         self.server = skerry.start("server", server_core, argv)
         self.server.wait_for("Ready to accept connections", timeout_s=20)
-        self.pids = skerry.server_pids(self.server)
         setting = skerry.start("client", client_core, ["redis-benchmark", "-h", skerry.address("server"), "-t", "set", "-n", "1000"])
         setting.wait(timeout_s=20)  # so that there is something to get
         self.client = skerry.start("client", client_core, ["redis-benchmark", "-h", skerry.address("server"), "-t", "get", "-n", "2000000000", "-c", "50"])
         self.client.wait_for("rps=", timeout_s=20)
 
-    def measure(self, which, seconds):
-        """Requests a second and the server's processor time for each, behind these rules."""
-        file = Path(self.skerry.folder.name, "rules.nft")
-        file.write_text(rules(which))
-        self.skerry.command("filter", "load", self.name, str(file), timeout_s=60)
-        time.sleep(self.SETTLE_S)
-        told, began, cpu = len(self.client.output()), time.monotonic(), cpu_ns(self.pids)
-        time.sleep(seconds)
-        cpu, took = cpu_ns(self.pids) - cpu, time.monotonic() - began
-        # The first of its lines, four a second, tells of a time that began before.
-        rates = [float(rate) for rate in re.findall(r"rps=([0-9.]+)", self.client.output()[told:])][1:]
-        if self.client.process.poll() is not None or not rates:
-            raise Failure(f"{self.client} stopped telling its rate:\n{self.client.output()[-500:]}")
-        rate = statistics.mean(rates)
-        return {"value": rate, "cpu_us": cpu / 1000 / (rate * took)}
+    def turns(self, rulesets, rounds, seconds):
+        """Yields the index of the rules and a run, as bench-turns prints them: requests a second, and the server's processor time
+        for each, of all and of its stack alone."""
+        files = []
+        for index, which in enumerate(rulesets):
+            files.append(Path(self.skerry.folder.name, f"rules-{index}.nft"))
+            files[-1].write_text(rules(which))
+        program = Running([BUILD / "bench-turns", self.name, str(self.SETTLE_MS), str(int(seconds * 1000)), str(rounds), *files],
+                          env=self.skerry.environment)
+        with program:
+            told = 0
+            while told < rounds * len(rulesets):
+                lines = program.output().split("\n")[:-1]
+                if len(lines) == told:
+                    if program.process.poll() is not None or self.client.process.poll() is not None:
+                        raise Failure(f"{program} or {self.client} ended:\n{program.output()}\n{self.client.output()[-500:]}")
+                    time.sleep(.05)
+                for line in lines[told:]:
+                    index, requests, took_ns, cpu_ns, stack_cpu_ns = map(int, line.split())
+                    if requests == 0:
+                        raise Failure(f"{self.client} asks no more:\n{self.client.output()[-500:]}")
+                    yield index, {"value": 1e9 * requests / took_ns, "cpu_us": cpu_ns / 1000 / requests, "stack_cpu_us": stack_cpu_ns / 1000 / requests}
+                told = len(lines)

@@ -11,9 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "ctl/compile.hpp"
-#include "ctl/rules_asked.hpp"
-#include "supervisor/control_protocol.hpp"
+#include "compiled_rules.hpp"
 
 namespace {
 
@@ -22,17 +20,6 @@ using Clock = std::chrono::steady_clock;
 
 double milliseconds(Clock::duration time) {
   return std::chrono::duration<double, std::milli>(time).count();
-}
-
-Result<void> load(ctl::RulesAsked& asked, const ctl::CompiledRules& rules, const char* file) {
-  supervisor::Request request = asked.request(supervisor::Command::load_rules);
-  request.filter = file;
-  request.filter_lines = rules.lines;
-  const int fds[] = {rules.batch.get()};
-  const Result<supervisor::ControlLine> line = asked.client.call(supervisor::format_request(request), fds);
-  if (!line) return line.error();
-  const auto reply = supervisor::parse_reply(line->line);
-  return reply ? Result<void>{} : reply.error();
 }
 
 // `words`: RULES OTHER-RULES TIMES
@@ -47,7 +34,7 @@ Result<void> run(const ctl::WhoseRules& whose, char** words) {
   const Clock::time_point begin = Clock::now();
   for (long i = 0; i < std::atol(words[2]); ++i) {
     const Clock::time_point before = Clock::now();
-    if (Result<void> done = load(*asked, *rules[i % 2], words[i % 2]); !done) return done;
+    if (Result<void> done = bench::give(*asked, *rules[i % 2], words[i % 2]); !done) return done;
     slowest = std::max(slowest, Clock::now() - before);
   }
   std::printf("%.1f %.2f\n", milliseconds(Clock::now() - begin), milliseconds(slowest));
