@@ -119,7 +119,7 @@ def case_name(name, connections, hog):
 
 
 def run_filtered(chosen):
-    """get_p1 without rules and with so many, in turn on one server, and what each costs. One packet a request: see bench-turns."""
+    """get_p1 without rules and with so many, in turn on one server, and what each costs. A request is a packet: see bench.d/reload/turns.cpp."""
     which = [NONE, *chosen.filter]
     case = runs.Case("redis", "get_p1", "req/s")
     with Skerry() as skerry:

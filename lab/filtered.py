@@ -72,9 +72,10 @@ class RulesInTurn:
         with program:
             told = 0
             while told < rounds * len(rulesets):
+                ended = program.process.poll() is not None or self.client.process.poll() is not None  # before the last lines are read
                 lines = program.output().split("\n")[:-1]
                 if len(lines) == told:
-                    if program.process.poll() is not None or self.client.process.poll() is not None:
+                    if ended:
                         raise Failure(f"{program} or {self.client} ended:\n{program.output()}\n{self.client.output()[-500:]}")
                     time.sleep(.05)
                 for line in lines[told:]:

@@ -4,7 +4,8 @@
 //
 // Each is compiled once; in a round each has a turn, the order turned round each time. A turn is a load, a
 // time to settle, in which what was is taken apart and flows are remembered again, and the time that counts.
-// Prints a line a turn: the index of the rules, packets that the stack received, and in nanoseconds how long
+// Where each request comes in a packet and acknowledges the answer before it, packets are requests. Prints a
+// line a turn: the index of the rules, packets that the stack received, and in nanoseconds how long
 // it took and the processor time of program, stack and switch together and of the stack alone.
 #include <fmt/format.h>
 

@@ -1,13 +1,13 @@
 // What rules cost a stack for a request and its answer, without other processes and cores, whose noise is
 // larger:
 //
-//   bench-stack-rules BATCH [ROUNDS]
+//   bench-stack-rules BATCH [ROUNDS [KIB]]
 //
-// A server's stack answers fifty connections, ten requests in a breath, between two of which other memory is
-// used, as a program does. Rounds of a hundred breaths without rules and with those of the batch (what
-// skerry-nftc prints) take turns. Prints for receiving a request, for sending its answer and for both the
-// nanoseconds without rules, with them, and the middle of what those of a pair of rounds differ by, with its
-// 95 % interval.
+// A server's stack answers fifty connections, ten requests in a breath, between two of which so much other
+// memory is used as a program may do (48 KiB: what the first cache holds). Rounds of a hundred breaths
+// without rules and with those of the batch (what skerry-nftc prints) take turns. Prints for receiving a
+// request, for sending its answer and for both the nanoseconds without rules, with them, and the middle of
+// what those of a pair of rounds differ by, with its 95 % interval.
 #include <x86intrin.h>
 
 #include <algorithm>
@@ -76,7 +76,11 @@ LinkFacts facts(uint8_t last) {
 
 class Conversation {
  public:
-  Conversation() : wire_(facts(1), facts(2), {}), server_(wire_.a(), kServer), client_(wire_.b(), kClient) {
+  explicit Conversation(size_t memory_bytes)
+      : wire_(facts(1), facts(2), {}),
+        server_(wire_.a(), kServer),
+        client_(wire_.b(), kClient),
+        memory_(memory_bytes) {
     const tcp::ConnectionId listener = server_.host().listen(6379, 64);
     for (uint32_t i = 0; i < kConnections; ++i) {
       clients_.push_back(client_.host().open());
@@ -130,7 +134,6 @@ class Conversation {
     end.send(now_);
     now_ += 20 * kMicrosecond;
   }
-  // As much as the first cache holds.
   void use_memory() {
     for (size_t i = 0; i < memory_.size(); i += 64) ++memory_[i];
     asm volatile("" ::: "memory");
@@ -139,7 +142,7 @@ class Conversation {
   LocalWire wire_;
   End server_, client_;
   std::vector<tcp::ConnectionId> servers_, clients_;
-  std::vector<uint8_t> memory_ = std::vector<uint8_t>(48 << 10);
+  std::vector<uint8_t> memory_;
   TimeNs now_ = 1000 * kSecond;
   uint32_t first_ = 0;
 };
@@ -147,7 +150,10 @@ class Conversation {
 std::vector<uint8_t> content(const char* path) {
   std::vector<uint8_t> bytes;
   std::FILE* const file = std::fopen(path, "rb");
-  if (file == nullptr) return bytes;
+  if (file == nullptr) {
+    std::perror(path);
+    std::exit(2);
+  }
   uint8_t part[65536];
   for (size_t got; (got = std::fread(part, 1, sizeof part, file)) > 0;)
     bytes.insert(bytes.end(), part, part + got);
@@ -190,7 +196,7 @@ class Pairs {
 
 int main(int count, char** words) {
   if (count < 2) {
-    std::fputs("usage: bench-stack-rules BATCH [ROUNDS]\n", stderr);
+    std::fputs("usage: bench-stack-rules BATCH [ROUNDS [KIB]]\n", stderr);
     return 2;
   }
   filter::Ruleset ruleset;
@@ -200,7 +206,7 @@ int main(int count, char** words) {
   }
   const long rounds = std::max(1L, count > 2 ? std::atol(words[2]) : 2000);
   const double cycles = cycles_in_a_nanosecond();
-  Conversation conversation;
+  Conversation conversation(size_t{1024} * (count > 3 ? std::atol(words[3]) : 48));
   filter::Engine other(std::move(ruleset));
   Pairs receiving, sending, both;
   for (long i = 0; i < rounds; ++i) {

@@ -56,7 +56,7 @@ struct Compilation {
       return {{refusal->error, refusal->sequence, refusal->attribute}};
     }
     // nft has nothing to say about what was taken, and would take it apart for a while.
-    if (!asked_for_files) ::_exit(write_all(STDOUT_FILENO, sent) ? 0 : kFailed);
+    if (!asked_for_files && complaint.empty()) ::_exit(write_all(STDOUT_FILENO, sent) ? 0 : kFailed);
     return {};
   }
 };

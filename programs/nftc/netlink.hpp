@@ -5,7 +5,7 @@
 // Read first: docs/filter.md, "How a ruleset is compiled".
 //
 // Invariant: no socket is opened. What is asked about is empty but for the interfaces that were named; what
-// is changed is kept as bytes.
+// is changed is judged as bytes.
 #pragma once
 
 #include <cstdint>

@@ -38,33 +38,6 @@ void Engine::hit(uint32_t chain, size_t rule, TimeNs now) {
   hits.last = now;
 }
 
-std::optional<VerdictMemory::Look> Engine::look(ConstBytes packet, bool leaves, bool loops,
-                                                const Tracked& tracked) const {
-  if (!memory_.has_room() || packet.size() < VerdictMemory::kSeenBytes) return std::nullopt;
-  if (tracks()) {
-    if (!tracks_before_rules_ || tracked.state != CtState::established) return std::nullopt;
-    if (tracked.flow == nullptr) return std::nullopt;  // it looped, and its flow is gone
-    if ((tracked.flow->status & (Flow::kTranslated | Flow::kHelped)) != 0) return std::nullopt;
-  }
-  const auto transport = Transport::read(packet.data() + VerdictMemory::kHeaderBytes);
-  const VerdictMemory::Look look = memory_.look(packet.data(), transport, leaves, loops, tracked);
-  if (!VerdictMemory::is_plain(look)) return std::nullopt;
-  return look;
-}
-
-void Engine::repeat_all(const VerdictMemory::Effects& effects, uint32_t length, TimeNs now) {
-  for (uint32_t i = 0; i < effects.hits; ++i) {
-    Hits& hits = hits_[effects.of[i]];
-    ++hits.packets;
-    hits.last = now;
-  }
-  for (uint32_t i = 0; i < effects.counters; ++i) {
-    Tally& tally = tallies_[effects.of[VerdictMemory::Effects::kMost - 1 - i]];
-    ++tally.packets;
-    tally.bytes += length;
-  }
-}
-
 bool Engine::is_empty() const {
   return std::all_of(at_.begin(), at_.end(), [](const auto& there) {
     return std::all_of(there.begin(), there.end(), [](const auto& chains) { return chains.empty(); });

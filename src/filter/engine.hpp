@@ -103,8 +103,10 @@ class Engine {
 
   // --- packets alike (verdict_memory.hpp). For both hooks of a packet's way together:
   //
-  //   if (tracks_first()) track(); if (look(…, look) and recall(look, …)) it passes;
+  //   if (tracks_first()) track(); if (there is a look() of it, and recall(look, …)) it passes;
   //   else record(); judge() at both; if they let it pass: remember(look)
+  //
+  // Before that, where rules do not track: if (recall_arrived() or recall_sent()) it passes.
   //
   // Packets are tracked, and no rule is run before they are.
   bool tracks_first() const { return tracks() && tracks_before_rules_; }

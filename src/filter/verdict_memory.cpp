@@ -33,11 +33,21 @@ void VerdictMemory::keep(const Look& look) {
   } else if (const std::optional<uint32_t> list = list_of_what_was_done()) {
     now.effects = *list;
   } else {
+    forget_all();
+    effects_.assign(effects_.size(), {});
     return;
   }
   auto& passed = places_[place_of(look)].passed;
   passed[1] = passed[0];
   passed[0] = now;
+}
+
+// There may be thousands of changes a second: nothing is touched but once in millions of them.
+void VerdictMemory::forget_all() {
+  if (++forgotten_ <= kMostForgotten) return;
+  forgotten_ = 0;
+  places_.assign(places_.size(), {});
+  by_number_.assign(by_number_.size(), {});
 }
 
 // None: there is no room for another.

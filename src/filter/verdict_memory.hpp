@@ -5,11 +5,12 @@
 // number).
 //
 // Read first: docs/filter.md, "What it costs". Invariants: what is compared follows from the rules alone, so
-// no packet can make it more; of one place the last two are kept, so no packet can make a search longer. It
-// belongs to one ruleset and ends with it.
+// no packet can make it more; of one place the last two are kept, and of one number the last that was found,
+// so no packet can make a search longer. It belongs to one ruleset and ends with it.
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -20,12 +21,14 @@
 namespace skerry::filter {
 
 class VerdictMemory {
+  static_assert(std::endian::native == std::endian::little, "look() puts bytes in their places by shifts");
+
  public:
   // Of an IPv4 header without options, and what follows it: ports, and of TCP header length and flags.
   static constexpr size_t kHeaderBytes = 20, kSeenBytes = 34;
   // The bytes of those that rules may look at: 16 of the header, where the ports stand in the place of length
   // and identification and TCP's flags in that of the checksum; then the destination, from where the packet
-  // came and what tracking says.
+  // came, what tracking says, and how often all was forgotten, so that it is like none from before.
   using Look = std::array<uint64_t, 3>;
   // Of what follows the header, as it lies in memory: ports, and of TCP header length and flags.
   struct Transport {
@@ -47,15 +50,15 @@ class VerdictMemory {
     uint32_t hits = 0, counters = 0;
     std::array<uint32_t, kMost> of{};
 
-    void hit(uint32_t place) { put(hits++, place); }
-    void count(uint32_t counter) { put(kMost - 1 - counters++, counter); }
+    // Once they do not fit nothing goes on, however many follow: not all who judge begin anew.
+    void hit(uint32_t place) {
+      if (fit() && ++hits + counters <= kMost) of[hits - 1] = place;
+    }
+    void count(uint32_t counter) {
+      if (fit() && hits + ++counters <= kMost) of[kMost - counters] = counter;
+    }
     bool fit() const { return hits + counters <= kMost; }
     bool operator==(const Effects&) const = default;
-
-   private:
-    void put(uint32_t at, uint32_t what) {
-      if (fit()) of[at] = what;
-    }
   };
   struct Passed {
     Look look{};
@@ -67,13 +70,11 @@ class VerdictMemory {
 
   // Nothing is remembered without.
   void make_room() {
-    has_room_ = true;
     places_.resize(kPlaces);
     by_number_.resize(kNumbers);
     effects_.resize(kLists);
   }
   void give_room_back() {
-    has_room_ = false;
     places_.clear();
     by_number_.clear();
     effects_.clear();
@@ -97,7 +98,7 @@ class VerdictMemory {
     std::memcpy(&second, header + 8, sizeof second);
     std::memcpy(&destination, header + 16, sizeof destination);
     const uint32_t way = 1U | unsigned{leaves} << 1 | unsigned{loops} << 2 | unsigned{tracked.reply} << 3 |
-                         static_cast<unsigned>(tracked.state) << 4;
+                         static_cast<unsigned>(tracked.state) << 4 | forgotten_ << kForgottenBit;
     return {((first & ~kLengthAndId) | uint64_t{transport.ports} << 16) & mask_[0],
             ((second & ~kChecksum) | uint64_t{transport.flags} << 16) & mask_[1],
             destination | uint64_t{way} << 32};
@@ -109,7 +110,7 @@ class VerdictMemory {
     const auto protocol = static_cast<uint8_t>(look[1] >> 8);
     return (look[0] & kKind) == kPlain && (protocol == kTcp || protocol == kUdp);
   }
-  bool has_room() const { return has_room_; }
+  bool has_room() const { return !places_.empty(); }
   // With room only: one that is alike. Null: there was none.
   const Passed* find(const Look& look) const {
     for (const Passed& passed : places_[place_of(look)].passed)
@@ -129,7 +130,8 @@ class VerdictMemory {
   }
   const Effects& effects_of(const Passed& passed) const { return *effects_[passed.effects]; }
   static uint32_t number_of_arrival(Transport transport) {
-    return (transport.ports ^ transport.ports >> 16) % (kNumbers / 2);
+    const auto ports = static_cast<uint16_t>(transport.ports ^ transport.ports >> 16);
+    return __builtin_bswap16(ports) % (kNumbers / 2);  // neighbouring ports have neighbouring numbers
   }
   static uint32_t number_of_sender(uint32_t connection) { return kNumbers / 2 + connection % (kNumbers / 2); }
 
@@ -144,16 +146,14 @@ class VerdictMemory {
   // It is plain, and has passed.
   void keep(const Look& look);
   // What rules look at besides packets has changed.
-  void forget_all() {
-    places_.assign(places_.size(), {});
-    by_number_.assign(by_number_.size(), {});
-  }
+  void forget_all();
 
  private:
   struct alignas(64) Place {
     std::array<Passed, 2> passed;  // the newer first
   };
   static constexpr size_t kPlaceBits = 11, kPlaces = size_t{1} << kPlaceBits;
+  static constexpr uint32_t kForgottenBit = 8, kMostForgotten = (1U << (32 - kForgottenBit)) - 1;
   static constexpr uint32_t kNumbers = 2048, kLists = 1024, kMostProbes = 8;
   // Version and header length, type of service, flags, time to live, protocol, addresses, ports, and of TCP
   // header length and flags.
@@ -177,10 +177,10 @@ class VerdictMemory {
   std::optional<uint32_t> list_of_what_was_done();
 
   std::array<uint64_t, 2> mask_{};
-  bool has_room_ = false;
+  uint32_t forgotten_ = 0;
   std::vector<Place> places_;
   std::vector<Passed> by_number_;
-  // Few different ones, which many packets share.
+  // Different ones, which many packets share; when there is no room for another all is forgotten.
   std::vector<std::optional<Effects>> effects_;
   bool lasting_ = false;
   Effects done_;

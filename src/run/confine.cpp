@@ -199,7 +199,8 @@ bool find_no_file(const FilterHandle& filter) {
                          SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(readlink), SCMP_SYS(getcwd)}) {
     if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOENT), call, 0) != 0) return false;
   }
-  return allow(filter, {SCMP_SYS(lseek), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(sysinfo)}) &&
+  return allow(filter,
+               {SCMP_SYS(lseek), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(sysinfo), SCMP_SYS(getcpu)}) &&
          seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 0) == 0;
 }
 

@@ -5,8 +5,8 @@
 //
 // Read first: filter/in_force.hpp. Invariant: what is judged is a private copy, and what is remembered of it
 // too; what leaves is first asked for among those that passed, by the header that the stack wrote and what
-// lies behind it, read once. On the way in, whoever goes on with the packet takes its headers from the copy,
-// never again from memory that a neighbour can write.
+// lies behind it, as a connection wrote it or read once. On the way in, whoever goes on with the packet takes
+// its headers from the copy, never again from memory that a neighbour can write.
 #pragma once
 
 #include <functional>
@@ -66,7 +66,7 @@ class FilterHooks final : public filter::InForce {
   ConstBytes transport() const { return beginning().subspan(header_bytes_); }
 
   // --- the way out. One is like another that passed both hooks: it has counted and goes as it is. `header`
-  // as below, `transport` what follows it, `sender` its connection's number if it has one.
+  // as below, `transport` what was written behind it, `sender` its connection's number if it has one.
   bool is_like_one_that_left(const uint8_t* header, filter::VerdictMemory::Transport transport,
                              uint32_t sender, uint32_t length, bool loops, TimeNs now) {
     if (!remembers_departures_) return false;

@@ -233,6 +233,11 @@ TEST(VerdictMemory, FindsOthersBehindANumber) {
   }
   remember(packet(1), false);
   remember(packet(1 + 1024), false);
+  const auto number = [&](uint16_t source) {
+    return VerdictMemory::number_of_arrival(VerdictMemory::Transport::read(packet(source).data() + 20));
+  };
+  EXPECT_EQ(number(1), number(1 + 1024));
+  EXPECT_NE(number(1), number(2));
   for (int i = 0; i < 2; ++i) {
     EXPECT_TRUE(recall(packet(1), VerdictMemory::kNoSender));
     EXPECT_TRUE(recall(packet(1 + 1024), VerdictMemory::kNoSender));
@@ -277,6 +282,42 @@ TEST(VerdictMemory, RemembersFiveEffectsAndNotSix) {
   EXPECT_FALSE(is_remembered(4));
 }
 
+// A switch judges for ever and never begins anew.
+TEST(VerdictMemory, WhatDoesNotFitIsNotCountedOn) {
+  VerdictMemory::Effects effects;
+  for (uint32_t i = 0; i < 100; ++i) i % 2 == 0 ? effects.hit(i) : effects.count(i);
+  EXPECT_FALSE(effects.fit());
+  EXPECT_EQ(effects.hits + effects.counters, VerdictMemory::Effects::kMost + 1);
+}
+
+// More different ways than there is room for: all is forgotten, and the later ones are remembered.
+TEST(VerdictMemory, MakesRoomForOtherWays) {
+  Octets rules;
+  for (uint32_t i = 0; i < 2000; ++i) {
+    const auto high = static_cast<uint8_t>(i >> 8), low = static_cast<uint8_t>(i);
+    rules = join(
+        rules, rule("in", join(payload(kTransport, 2, 2), cmp(0, {high, low}), counter(), verdict(kAccept))));
+  }
+  Ruleset ruleset;
+  ASSERT_FALSE(load(batch(table(), base_chain(), rules), ruleset));
+  Engine engine(std::move(ruleset));
+  uint32_t remembered = 0;
+  for (uint32_t round = 0; round < 2; ++round) {
+    for (uint32_t i = 0; i < 2000; ++i) {
+      Octets bytes(60);
+      bytes[0] = 0x45, bytes[3] = 60, bytes[9] = 17;
+      store_be16(bytes.data() + 22, static_cast<uint16_t>(i));
+      size_t recalled = 0;
+      ASSERT_TRUE(judge(engine, bytes, 1, &recalled).accepted);
+      ASSERT_TRUE(judge(engine, bytes, 1, &recalled).accepted);
+      ASSERT_TRUE(judge(engine, bytes, 1, &recalled).accepted);
+      remembered += recalled > 0;
+      ASSERT_EQ(engine.tally(i).packets, 3 * (round + 1)) << i;
+    }
+  }
+  EXPECT_GT(remembered, 3900U);
+}
+
 // Elements of a set that changes are asked for packet by packet; so who changes it makes nobody else be
 // judged again.
 TEST(VerdictMemory, OutlivesWhatChangesInASetThatIsAskedEachTime) {
@@ -299,7 +340,7 @@ TEST(VerdictMemory, OutlivesWhatChangesInASetThatIsAskedEachTime) {
     engine.remember(*look);
     CHECK(engine.recall(*look, 60, 0));
     CHECK(!engine.change(0, Change::prolong, one, 1));
-    return engine.recall(*look, 60, 1);
+    return engine.recall(*engine.look(bytes, false, false, {}), 60, 1);
   };
   EXPECT_TRUE(is_remembered_after_change(set({.flags = nft::kSetEval | nft::kSetHasTimeout})));
   EXPECT_FALSE(is_remembered_after_change(set({})))
