@@ -106,7 +106,7 @@ class Engine {
   //   if (tracks_first()) track(); if (there is a look() of it, and recall(look, …)) it passes;
   //   else record(); judge() at both; if they let it pass: remember(look)
   //
-  // Before that, where rules do not track: if (recall_arrived() or recall_sent()) it passes.
+  // Before that, where rules do not track: if (recall(header, …)) it passes.
   //
   // Packets are tracked, and no rule is run before they are.
   bool tracks_first() const { return tracks() && tracks_before_rules_; }
@@ -118,21 +118,13 @@ class Engine {
   bool recall(const VerdictMemory::Look& look, uint32_t length, TimeNs now) {
     return repeat(memory_.find(look), length, now);
   }
-  // Both at once where rules do not track; `sender` is a connection's number, or kNoSender.
+  // Both at once where rules do not track.
   using Transport = VerdictMemory::Transport;
-  bool recall_arrived(const uint8_t* header, Transport transport, uint32_t length, TimeNs now) {
+  bool recall(const uint8_t* header, Transport transport, bool leaves, bool loops, uint32_t length,
+              TimeNs now) {
     if (!memory_.has_room()) return false;
-    const VerdictMemory::Look look = memory_.look(header, transport, false, false, {});
-    return repeat(memory_.find(look, VerdictMemory::number_of_arrival(transport)), length, now);
-  }
-  bool recall_sent(const uint8_t* header, Transport transport, uint32_t sender, bool loops, uint32_t length,
-                   TimeNs now) {
-    if (!memory_.has_room()) return false;
-    const VerdictMemory::Look look = memory_.look(header, transport, true, loops, {});
-    const bool has_sender = sender != VerdictMemory::kNoSender;
-    return repeat(
-        has_sender ? memory_.find(look, VerdictMemory::number_of_sender(sender)) : memory_.find(look), length,
-        now);
+    const VerdictMemory::Look look = memory_.look(header, transport, leaves, loops, {});
+    return repeat(memory_.find(look, transport), length, now);
   }
   void record() { memory_.begin(); }
   // While packets are followed every one is judged.
@@ -257,6 +249,7 @@ class Engine {
   std::vector<std::unique_ptr<SetIndex>> set_indexes_;  // by Ruleset::sets; null: it changes
   size_t elements_ = 0;                                 // that texts and change() have given, in all sets
   std::vector<Tally> tallies_;                          // by Ruleset::stateful
+  VerdictMemory memory_;                                // read together with hits_
   std::vector<Hits> hits_;                              // each chain's rules, then its policy
   std::vector<size_t> first_hits_;                      // by Ruleset::chains
   std::vector<RuleIndex> indexes_;                      // by Ruleset::chains
@@ -269,7 +262,6 @@ class Engine {
   bool tracks_before_rules_ = true;
   bool writes_ = false;
   bool helps_ = false;  // some rule may have connections' lines read
-  VerdictMemory memory_;
   // By hook and by realm: base chains, and kNone where packets are translated; and, by v6, the chains that
   // say how.
   std::array<std::array<std::vector<uint32_t>, kRealms>, kHooks> at_;

@@ -47,7 +47,7 @@ void VerdictMemory::forget_all() {
   if (++forgotten_ <= kMostForgotten) return;
   forgotten_ = 0;
   places_.assign(places_.size(), {});
-  by_number_.assign(by_number_.size(), {});
+  by_ports_.assign(by_ports_.size(), {});
 }
 
 // None: there is no room for another.

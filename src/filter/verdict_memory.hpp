@@ -5,7 +5,7 @@
 // number).
 //
 // Read first: docs/filter.md, "What it costs". Invariants: what is compared follows from the rules alone, so
-// no packet can make it more; of one place the last two are kept, and of one number the last that was found,
+// no packet can make it more; of one place the last two are kept, and of two ports the last that was found,
 // so no packet can make a search longer. It belongs to one ruleset and ends with it.
 #pragma once
 
@@ -42,7 +42,7 @@ class VerdictMemory {
       return {load_once(transport) | uint32_t{load_once(transport + 2)} << 16, load_once(transport + 12)};
     }
   };
-  static constexpr uint32_t kNoSender = ~0U, kNothing = ~0U;
+  static constexpr uint32_t kNothing = ~0U;
   // What a packet does on its way: rules and policies that it hits, from the front on, and counters that it
   // touches, from the back.
   struct Effects {
@@ -71,12 +71,12 @@ class VerdictMemory {
   // Nothing is remembered without.
   void make_room() {
     places_.resize(kPlaces);
-    by_number_.resize(kNumbers);
+    by_ports_.resize(kPairs);
     effects_.resize(kLists);
   }
   void give_room_back() {
     places_.clear();
-    by_number_.clear();
+    by_ports_.clear();
     effects_.clear();
   }
   // Some rule loads this: it is compared from now on, if packets of a flow have the same there.
@@ -117,10 +117,10 @@ class VerdictMemory {
       if (alike(passed.look, look)) return &passed;
     return nullptr;
   }
-  // The same where one is looked for first whose number is near at hand: below kNumbers, and often the same
-  // for packets of a flow that go one way. Those lie close together, and their places need no long sum.
-  const Passed* find(const Look& look, uint32_t number) {
-    Passed& last = by_number_[number];
+  // The same, looked for first where its ports say: both ways of a flow have a cache line there, also of one
+  // that loops, and their place needs no long sum.
+  const Passed* find(const Look& look, Transport transport) {
+    Passed& last = by_ports_[pair_of(transport)].passed[is_upwards(transport)];
     if (!alike(last.look, look)) [[unlikely]] {
       const Passed* const passed = find(look);
       if (passed == nullptr) return nullptr;
@@ -129,11 +129,15 @@ class VerdictMemory {
     return &last;
   }
   const Effects& effects_of(const Passed& passed) const { return *effects_[passed.effects]; }
-  static uint32_t number_of_arrival(Transport transport) {
+  // The same for both ways; neighbouring ports have neighbouring places.
+  static uint32_t pair_of(Transport transport) {
     const auto ports = static_cast<uint16_t>(transport.ports ^ transport.ports >> 16);
-    return __builtin_bswap16(ports) % (kNumbers / 2);  // neighbouring ports have neighbouring numbers
+    return __builtin_bswap16(ports) % kPairs;
   }
-  static uint32_t number_of_sender(uint32_t connection) { return kNumbers / 2 + connection % (kNumbers / 2); }
+  // Of the two ways of a flow one is, unless both ports are the same.
+  static bool is_upwards(Transport transport) {
+    return static_cast<uint16_t>(transport.ports) < transport.ports >> 16;
+  }
 
   // --- while a packet is judged
   void begin() {
@@ -152,9 +156,12 @@ class VerdictMemory {
   struct alignas(64) Place {
     std::array<Passed, 2> passed;  // the newer first
   };
+  struct alignas(64) Pair {
+    std::array<Passed, 2> passed;  // by is_upwards()
+  };
   static constexpr size_t kPlaceBits = 11, kPlaces = size_t{1} << kPlaceBits;
   static constexpr uint32_t kForgottenBit = 8, kMostForgotten = (1U << (32 - kForgottenBit)) - 1;
-  static constexpr uint32_t kNumbers = 2048, kLists = 1024, kMostProbes = 8;
+  static constexpr uint32_t kPairs = 1024, kLists = 1024, kMostProbes = 8;
   // Version and header length, type of service, flags, time to live, protocol, addresses, ports, and of TCP
   // header length and flags.
   static constexpr uint64_t kOfFlow = 0x3 | 0x3 << 6 | 0x3 << 8 | 0xfff << 12 | uint64_t{0x3} << 32;
@@ -179,7 +186,7 @@ class VerdictMemory {
   std::array<uint64_t, 2> mask_{};
   uint32_t forgotten_ = 0;
   std::vector<Place> places_;
-  std::vector<Passed> by_number_;
+  std::vector<Pair> by_ports_;
   // Different ones, which many packets share; when there is no room for another all is forgotten.
   std::vector<std::optional<Effects>> effects_;
   bool lasting_ = false;

@@ -149,7 +149,10 @@ bool FilterHooks::is_known(TimeNs now) {
     tracked = packet_.tracked;
   }
   look_.reset();
-  if (!to_many_ && (looped_ || came_mark_ == 0)) look_ = engine_.look(beginning(), false, looped_, tracked);
+  // Of what came over the link only to our own address: who finds one like it asks nothing else.
+  const auto is_ours = [&] { return routes_.is_ours(load_be32(beginning().data() + kDestinationOffset)); };
+  if (looped_ || (!to_many_ && came_mark_ == 0 && is_ours()))
+    look_ = engine_.look(beginning(), false, looped_, tracked);
   known_ = look_ && engine_.recall(*look_, static_cast<uint32_t>(whole_.size()), now);
   if (!known_) engine_.record();
   return known_;

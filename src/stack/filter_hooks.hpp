@@ -5,7 +5,7 @@
 //
 // Read first: filter/in_force.hpp. Invariant: what is judged is a private copy, and what is remembered of it
 // too; what leaves is first asked for among those that passed, by the header that the stack wrote and what
-// lies behind it, as a connection wrote it or read once. On the way in, whoever goes on with the packet takes
+// lies behind it, as its writer tells it or read once. On the way in, whoever goes on with the packet takes
 // its headers from the copy, never again from memory that a neighbour can write.
 #pragma once
 
@@ -40,7 +40,7 @@ class FilterHooks final : public filter::InForce {
   bool is_like_one_that_came(const uint8_t* header, ConstBytes transport, uint32_t length, TimeNs now) {
     if (transport.size() < filter::VerdictMemory::kSeenBytes - Ipv4Header::kMinBytes) return false;
     const auto seen = filter::VerdictMemory::Transport::read(transport.data());
-    return engine_.recall_arrived(header, seen, length, now);
+    return engine_.recall(header, seen, false, false, length, now);
   }
   // A packet has come: `ethernet` is its link header or null where it looped, `header` its IP header, both
   // copied before; `packet` begins with that header, all of it is there, and the rest is copied here.
@@ -66,12 +66,12 @@ class FilterHooks final : public filter::InForce {
   ConstBytes transport() const { return beginning().subspan(header_bytes_); }
 
   // --- the way out. One is like another that passed both hooks: it has counted and goes as it is. `header`
-  // as below, `transport` what was written behind it, `sender` its connection's number if it has one.
+  // as below, `transport` what was written behind it.
   bool is_like_one_that_left(const uint8_t* header, filter::VerdictMemory::Transport transport,
-                             uint32_t sender, uint32_t length, bool loops, TimeNs now) {
+                             uint32_t length, bool loops, TimeNs now) {
     if (!remembers_departures_) return false;
     if (loops) left_ = {};
-    return engine_.recall_sent(header, transport, sender, loops, length, now);
+    return engine_.recall(header, transport, true, loops, length, now);
   }
   // All others, at both hooks. What passes may have been changed. `unfinished`: its checksum is left
   // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's

@@ -26,6 +26,7 @@
 #include "base/time.hpp"
 #include "link/link.hpp"
 #include "stack/arp.hpp"
+#include "stack/arrival.hpp"
 #include "stack/drop_reason.hpp"
 #include "stack/fate.hpp"
 #include "stack/filter_hooks.hpp"
@@ -196,30 +197,29 @@ class Ip {
   [[gnu::cold, gnu::noinline]] Fate refused_at_link(TimeNs now, const Frame& frame, ConstBytes packet,
                                                     const uint8_t* ethernet);
   std::optional<DropReason> judge_whole(TimeNs now, const Ipv4Header& as_it_came);
-  Fate receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched, bool looped);
-  // A whole packet for us, to whom it is for; `looped`: its frame is the loopback's.
-  // `alike`: is_like_one_that_came().
-  [[gnu::always_inline]] inline Fate deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip,
-                                             ConstBytes packet, bool looped, bool intact, bool alike = false);
-  [[gnu::always_inline]] inline Fate hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip,
-                                               ConstBytes packet, bool looped, bool intact,
-                                               bool alike = false);
-  bool is_like_one_that_came(TimeNs now, const Ipv4Header& ip, ConstBytes header, ConstBytes packet);
-  bool is_like_one_that_left(TimeNs now, const uint8_t* header, const Outgoing& out);
+  // These take copies so that their callers' stay in registers; what Arrival points to is the caller's.
+  [[gnu::noinline]] Fate receive_filtered(TimeNs now, Arrival arrival, Ipv4Header ip, ConstBytes header);
+  [[gnu::noinline]] Fate receive_fragment(TimeNs now, Arrival arrival, Ipv4Header ip);
+  [[gnu::noinline]] Fate hand_over_other(TimeNs now, Arrival arrival, Ipv4Header ip);
+  // A whole packet for us. Asks the rules at input, if there are any, and hands it over.
+  Fate deliver(TimeNs now, const Arrival& arrival, const Ipv4Header& ip);
+  [[gnu::always_inline]] inline Fate hand_over(TimeNs now, const Arrival& arrival, const Ipv4Header& ip);
+  [[gnu::always_inline]] inline void fill(Segment& segment, const Arrival& arrival,
+                                          const Ipv4Header& ip) const;
+  bool receive_alike(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* header);
+  bool is_like_one_that_left(TimeNs now, const Way& way, const Outgoing& out);
   SegmentQueue& queue_of(IpProtocol of) { return of == IpProtocol::kTcp ? tcp_segments_ : udp_segments_; }
-  [[gnu::cold, gnu::noinline]] Fate hand_over_changed(TimeNs now, const Ipv4Header& ip, ConstBytes packet,
-                                                      bool intact);
+  [[gnu::cold]] Fate hand_over_changed(TimeNs now, const Arrival& arrival, const Ipv4Header& ip);
   Fate receive_icmp(TimeNs now, const Segment& segment);
   void refuse(TimeNs now, const Segment& segment, DropReason reason, IcmpUnreachableCode code);
-  [[gnu::cold, gnu::noinline]] Fate refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip,
-                                               ConstBytes packet, bool looped, bool intact);
+  [[gnu::cold, gnu::noinline]] Fate refused_in(TimeNs now, const Arrival& arrival, const Ipv4Header& ip);
   Frame finish_packet(Reassembly::Packet& packet, uint32_t payload_bytes);
   void abandon(Reassembly::Packet& packet, DropReason reason);
   void expire_fragments(TimeNs now);
 
   // `answers`: as in FilterHooks::passes_out().
   bool send(TimeNs now, Way& way, const Outgoing& out, bool answers);
-  bool send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet, bool answers);
+  [[gnu::noinline]] bool send_filtered(TimeNs now, Way& way, Outgoing out, Bytes packet, bool answers);
   uint32_t room(TimeNs now, const Way& way, const Outgoing& out, bool looped) const;
   void dispatch(TimeNs now, Way& way, const Outgoing& out);
   void send_to_neighbour(TimeNs now, Way& way, const Outgoing& out);
@@ -230,9 +230,7 @@ class Ip {
   void loop_reset(const TcpReset& reset);
   void send_icmp(TimeNs now);
   void tell_ourselves(const IcmpHeader& header, ConstBytes packet);
-  ErrorQueue& errors_of(IpProtocol transport) {
-    return transport == IpProtocol::kTcp ? tcp_errors_ : udp_errors_;
-  }
+  ErrorQueue& errors_of(IpProtocol of) { return of == IpProtocol::kTcp ? tcp_errors_ : udp_errors_; }
   void send_held(TimeNs now);
   void send_arp(TimeNs now);
   [[gnu::cold, gnu::noinline]] void judge_leaving(TimeNs now);

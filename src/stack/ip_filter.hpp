@@ -1,4 +1,5 @@
-// Ip and rules: what becomes of a packet that they refuse. Included by ip.hpp alone.
+// Ip and rules: packets that they are asked about, and what becomes of those they refuse. Included by ip.hpp
+// alone.
 #pragma once
 
 namespace skerry::stack {
@@ -21,16 +22,46 @@ inline bool checksum_intact(const Ipv4Header& ip, ConstBytes transport) {
   return sum.intact();
 }
 
-// A packet that came in; `packet` begins with its header. `intact`: its checksums need no look.
+// A packet that came in and is not known to be like another. `header` is a private copy.
 template <Link L>
-auto Ip<L>::refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet, bool looped,
-                       bool intact) -> Fate {
+auto Ip<L>::receive_filtered(TimeNs now, Arrival arrival, Ipv4Header ip, ConstBytes header) -> Fate {
+  const bool looped = arrival.looped();
+  filter_.take(arrival.ethernet, header, arrival.packet.first(ip.total_bytes), arrival.broadcast);
+  // Who tracks connections judges packets, not pieces.
+  const bool whole_later = filter_.tracks() && ip.is_fragment();
+  if (filter_.tracks() && !arrival.intact &&
+      !checksum_intact(ip, arrival.packet.subspan(ip.header_bytes, ip.payload_bytes())))
+    filter_.note_damage();
+  if (!whole_later && !filter_.passes(filter::Hook::prerouting, now)) {
+    // Who would not be believed is not answered: the answer might go to a program of our own, or to many.
+    if (!looped && judge_ipv4(ip, routes_, arrival.broadcast)) return {filter_.reason()};
+    return refused_in(now, arrival, ip);
+  }
+  if (filter_.has_changed()) [[unlikely]] {
+    const auto changed = filter_.header(ip, now);
+    if (!changed) return {DropReason::malformed_ipv4};
+    ip = *changed;
+  }
+  if (!looped) {
+    const auto reason = judge_ipv4(ip, routes_, arrival.broadcast);
+    // A piece may be of a packet that rules will lead to us, which is asked when it is whole.
+    const bool asks_later = reason == DropReason::not_our_address && ip.is_fragment() && !ip.source_route &&
+                            !arrival.broadcast && filter_.engine().translates();
+    if (reason && !asks_later) return {reason};
+  }
+  return ip.is_fragment() ? receive_fragment(now, arrival, ip) : deliver(now, arrival, ip);
+}
+
+template <Link L>
+auto Ip<L>::refused_in(TimeNs now, const Arrival& arrival, const Ipv4Header& ip) -> Fate {
+  const ConstBytes packet = arrival.packet;
   const DropReason reason = filter_.reason();
   const auto& reject = filter_.reject();
   // Nothing is ever sent to many, about a later piece, or about an ICMP error (RFC 1122 section 3.2.2).
   if (!reject || ip.fragment_offset != 0 || !routes_.is_local(ip.destination)) return {reason};
   // A damaged packet may be from another than it says (nf_reject_verify_csum()).
-  if (!intact && !checksum_intact(ip, packet.subspan(ip.header_bytes, ip.payload_bytes()))) return {reason};
+  if (!arrival.intact && !checksum_intact(ip, packet.subspan(ip.header_bytes, ip.payload_bytes())))
+    return {reason};
   if (reject->kind == filter::RejectKind::tcp_reset) {
     if (const auto reset = reset_for(ip, filter_.transport())) resets_.promise(*reset);
     return {reason};
@@ -39,8 +70,8 @@ auto Ip<L>::refused_in(TimeNs now, const Frame& frame, const Ipv4Header& ip, Con
     const auto icmp = IcmpHeader::parse(filter_.transport());
     if (!icmp || icmp->is_error()) return {reason};
   }
-  const IcmpNote note{frame,
-                      looped,
+  const IcmpNote note{arrival.frame,
+                      arrival.in_loopback,
                       ip.destination,
                       ip.source,
                       {IcmpType::kDestinationUnreachable, icmp_code_of(*reject)},
@@ -63,39 +94,51 @@ uint32_t Ip<L>::room(TimeNs now, const Way& way, const Outgoing& out, bool loope
   return most - std::min(most, out.transport_bytes);
 }
 
-// A packet that came in over the link, its header a private copy. Of one like another nothing is kept but
-// what its transport reads; that is in its queue already.
+// A packet over the link whose header is a private copy, where no rules stand at the link. One like it came
+// to us past judge_ipv4() and both hooks, which ask of headers alone: what is left is how long this one is,
+// and whether it is intact. False: to be looked at.
 template <Link L>
-bool Ip<L>::is_like_one_that_came(TimeNs now, const Ipv4Header& ip, ConstBytes header, ConstBytes packet) {
-  if (!filter_.remembers_arrivals()) return false;
-  if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp) return false;
-  SegmentQueue& queue = queue_of(ip.protocol);
+bool Ip<L>::receive_alike(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* header) {
+  constexpr uint8_t kPlain = 0x45;
+  const auto protocol = static_cast<IpProtocol>(header[9]);
+  const uint32_t length = load_be16(header + 2);
+  if (header[0] != kPlain || length < Ipv4Header::kMinBytes || length > packet.size()) return false;
+  if (protocol != IpProtocol::kTcp && protocol != IpProtocol::kUdp) return false;
+  const bool intact = is_intact(frame, facts_);
+  if (!intact && !Ipv4Header::checksum_intact({header, Ipv4Header::kMinBytes})) return false;
+  SegmentQueue& queue = queue_of(protocol);
   if (queue.full()) return false;
   Segment& segment = queue.back();
-  segment.copy_header(packet.subspan(ip.header_bytes, ip.payload_bytes()));
-  return filter_.is_like_one_that_came(header.data(), segment.header(), ip.total_bytes, now);
+  segment.bytes = packet.first(length).subspan(Ipv4Header::kMinBytes);
+  segment.copy_header(segment.bytes);
+  if (!filter_.is_like_one_that_came(header, segment.header(), length, now)) return false;
+  segment.frame = frame;
+  segment.source = load_be32(header + kIpv4SourceOffset);
+  segment.destination = load_be32(header + kIpv4DestinationOffset);
+  segment.looped = segment.broadcast = false;
+  segment.intact = intact;
+  segment.ttl = header[8];
+  segment.type_of_service = header[1];
+  queue.push();
+  ++counters_.packets_in;
+  return true;
 }
 
 template <Link L>
-bool Ip<L>::is_like_one_that_left(TimeNs now, const uint8_t* header, const Outgoing& out) {
+bool Ip<L>::is_like_one_that_left(TimeNs now, const Way& way, const Outgoing& out) {
   using Transport = filter::VerdictMemory::Transport;
   constexpr uint32_t kSeenBytes = filter::VerdictMemory::kSeenBytes - Ipv4Header::kMinBytes;
   if (out.transport_bytes < kSeenBytes) return false;
-  const Transport seen =
-      out.sender == filter::VerdictMemory::kNoSender ? Transport::read(out.transport) : out.seen;
+  const Transport seen = out.seen ? *out.seen : Transport::read(out.transport);
   const uint32_t length = uint32_t{Ipv4Header::kMinBytes} + out.transport_bytes;
-  return filter_.is_like_one_that_left(header, seen, out.sender, length, out.looped, now);
+  const uint8_t* const header = way.headers.data() + EthernetHeader::kBytes;
+  return filter_.is_like_one_that_left(header, seen, length, out.looped, now);
 }
 
-// `packet` is the frame's, complete.
+// A packet of ours that is not known to be like another. `packet` is the frame's, complete.
 template <Link L>
-bool Ip<L>::send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet, bool answers) {
+bool Ip<L>::send_filtered(TimeNs now, Way& way, Outgoing out, Bytes packet, bool answers) {
   const uint8_t* const header = way.headers.data() + EthernetHeader::kBytes;
-  if (is_like_one_that_left(now, header, out)) [[likely]] {
-    marks_[tx_count_] = 0;
-    dispatch(now, way, out);
-    return true;
-  }
   const bool unfinished = (out.frame->flags & kChecksumNeeded) != 0;
   const auto room_if = [&](bool loops) { return room(now, way, out, loops); };
   if (!filter_.passes_out(packet, {out.looped, unfinished, answers, false, header, std::ref(room_if)}, now)) {
@@ -114,13 +157,12 @@ bool Ip<L>::send_judged(TimeNs now, Way& way, const Outgoing& out, Bytes packet,
     return false;
   }
   marks_[tx_count_] = filter_.left_mark();
-  Outgoing left = out;
-  left.transport_bytes = filter_.left_length() - uint32_t{Ipv4Header::kMinBytes};
-  left.frame->length = kHeaderBytes + left.transport_bytes;
+  out.transport_bytes = filter_.left_length() - uint32_t{Ipv4Header::kMinBytes};
+  out.frame->length = kHeaderBytes + out.transport_bytes;
   if (filter_.goes_elsewhere())
-    send_elsewhere(now, left);
+    send_elsewhere(now, out);
   else
-    dispatch(now, way, left);
+    dispatch(now, way, out);
   return true;
 }
 

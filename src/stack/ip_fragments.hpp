@@ -4,10 +4,9 @@
 
 namespace skerry::stack {
 
-// `ip` is a fragment for us; `packet` begins with its header.
+// `ip` is a fragment for us.
 template <Link L>
-auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool vouched, bool looped)
-    -> Fate {
+auto Ip<L>::receive_fragment(TimeNs now, Arrival arrival, Ipv4Header ip) -> Fate {
   ++counters_.fragments_in;
   Reassembly::Packet* whole = reassembly_.find(ip);
   if (whole == nullptr) {
@@ -33,26 +32,27 @@ auto Ip<L>::receive_fragment(TimeNs now, const Ipv4Header& ip, ConstBytes packet
     judged = std::min<uint32_t>(static_cast<uint32_t>(seen.size()), ip.payload_bytes());
     if (judged > 0) std::memcpy(payload + ip.fragment_offset, seen.data(), judged);
   }
-  copy_once(payload + ip.fragment_offset + judged, packet.data() + ip.header_bytes + judged,
+  copy_once(payload + ip.fragment_offset + judged, arrival.packet.data() + ip.header_bytes + judged,
             ip.payload_bytes() - judged);
-  whole->vouched &= vouched;
+  whole->vouched &= (arrival.frame.flags & kChecksumVouched) != 0 || facts_.vouches;
   if (!whole->is_whole()) return {};
 
   const Frame frame = finish_packet(*whole, whole->end);
   const Ipv4Header header = whole->header;
-  const bool intact = whole->vouched;
+  const bool vouched = whole->vouched;
   reassembly_.remove(*whole);
   ++counters_.reassembled;
   const ConstBytes made = loopback_.data(frame).subspan(EthernetHeader::kBytes);
+  const Arrival packet{frame, made, arrival.ethernet, arrival.broadcast, true, vouched};
   if (filter_.is_active()) filter_.take_whole(made);
-  if (filter_.tracks() && !intact && !checksum_intact(header, made.subspan(header.header_bytes)))
+  if (filter_.tracks() && !vouched && !checksum_intact(header, made.subspan(header.header_bytes)))
     filter_.note_damage();
   if (filter_.tracks() && !filter_.passes(filter::Hook::prerouting, now))
-    settle(frame, true, refused_in(now, frame, header, made, true, intact));
-  else if (const auto reason = looped ? std::nullopt : judge_whole(now, header))
+    settle(frame, true, refused_in(now, packet, header));
+  else if (const auto reason = arrival.looped() ? std::nullopt : judge_whole(now, header))
     settle(frame, true, {reason});
   else
-    settle(frame, true, deliver(now, frame, header, made, true, intact));
+    settle(frame, true, deliver(now, packet, header));
   return {};
 }
 

@@ -128,6 +128,8 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
   // At least kMinBytes are there. With options, more is copied: each byte once.
   uint8_t copy[Ipv4Header::kMaxBytes];
   copy_once(copy, header, Ipv4Header::kMinBytes);
+  if (filter_.remembers_arrivals() && !looped && !broadcast_frame && receive_alike(now, frame, packet, copy))
+    return Fate::kept();
   size_t copied = Ipv4Header::kMinBytes;
   if (copy[0] != 0x45) [[unlikely]] {
     copied = std::min(packet.size(), sizeof copy);
@@ -137,92 +139,62 @@ auto Ip<L>::receive_ipv4(TimeNs now, const Frame& frame, ConstBytes packet, cons
   if (!ip.read({copy, copied})) return {DropReason::malformed_ipv4};
   if (ip.total_bytes > packet.size()) return {DropReason::truncated};
 
-  // What has no transport checksum yet has not met a wire.
-  const bool intact = (frame.flags & (kChecksumVouched | kChecksumNeeded)) != 0 || facts_.vouches;
+  const bool intact = is_intact(frame, facts_);
   if (!intact && !Ipv4Header::checksum_intact({copy, copied})) return {DropReason::ipv4_checksum};
-  const bool alike = filter_.is_active() && !looped && !broadcast_frame &&
-                     is_like_one_that_came(now, ip, {copy, ip.header_bytes}, packet.first(ip.total_bytes));
-  if (filter_.is_active() && !alike) [[unlikely]] {
-    filter_.take(ethernet, {copy, ip.header_bytes}, packet.first(ip.total_bytes), broadcast_frame);
-    // Who tracks connections judges packets, not pieces.
-    const bool whole_later = filter_.tracks() && ip.is_fragment();
-    if (filter_.tracks() && !intact &&
-        !checksum_intact(ip, packet.subspan(ip.header_bytes, ip.payload_bytes())))
-      filter_.note_damage();
-    if (!whole_later && !filter_.passes(filter::Hook::prerouting, now)) {
-      // Who would not be believed is not answered: the answer might go to a program of our own, or to many.
-      if (!looped && judge_ipv4(ip, routes_, broadcast_frame)) return {filter_.reason()};
-      return refused_in(now, frame, ip, packet, own, intact);
-    }
-    if (filter_.has_changed()) [[unlikely]] {
-      const auto changed = filter_.header(ip, now);
-      if (!changed) return {DropReason::malformed_ipv4};
-      ip = *changed;
-    }
-  }
+  const Arrival arrival{frame, packet, ethernet, broadcast_frame, own, intact};
+  if (filter_.is_active()) [[unlikely]]
+    return receive_filtered(now, arrival, ip, {copy, ip.header_bytes});
   if (!looped) {
-    const auto reason = judge_ipv4(ip, routes_, broadcast_frame);
-    // A piece may be of a packet that rules will lead to us, which is asked when it is whole.
-    const bool asks_later = reason == DropReason::not_our_address && ip.is_fragment() && !ip.source_route &&
-                            !broadcast_frame && filter_.is_active() && filter_.engine().translates();
-    if (reason && !asks_later) return {reason};
+    if (const auto reason = judge_ipv4(ip, routes_, broadcast_frame)) return {*reason};
   }
   if (ip.is_fragment()) [[unlikely]]
-    return receive_fragment(now, ip, packet, (frame.flags & kChecksumVouched) != 0 || facts_.vouches, looped);
-  return deliver(now, frame, ip, packet, own, intact, alike);
-}
-
-template <Link L>
-inline auto Ip<L>::deliver(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet,
-                           bool looped, bool intact, bool alike) -> Fate {
+    return receive_fragment(now, arrival, ip);
   ++counters_.packets_in;
-  if (filter_.is_active() && !alike) [[unlikely]] {
-    const bool passes = filter_.passes(filter::Hook::input, now);
-    if (!passes || filter_.has_changed()) {
-      const auto header = filter_.header(ip, now);
-      if (!header) return {DropReason::malformed_ipv4};
-      return passes ? hand_over_changed(now, *header, packet, intact)
-                    : refused_in(now, frame, *header, packet, looped, intact);
-    }
-  }
-  return hand_over(now, frame, ip, packet, looped, intact, alike);
+  return hand_over(now, arrival, ip);
 }
 
 template <Link L>
-inline auto Ip<L>::hand_over(TimeNs now, const Frame& frame, const Ipv4Header& ip, ConstBytes packet,
-                             bool looped, bool intact, bool alike) -> Fate {
-  const bool judged = filter_.is_active();
-  const auto fill = [&](Segment& segment) {
-    segment.frame = frame;
-    segment.source = ip.source;
-    segment.destination = ip.destination;
-    segment.bytes = packet.subspan(ip.header_bytes, ip.payload_bytes());
-    segment.looped = looped;
-    segment.intact = intact;
-    segment.broadcast = !routes_.is_local(ip.destination);
-    segment.ttl = ip.ttl;
-    segment.type_of_service = ip.type_of_service;
-    if (alike) return;
-    if (judged) [[unlikely]]
-      segment.copy_header(filter_.transport());
-    else
-      segment.copy_header(segment.bytes);
-  };
-  if (ip.protocol == IpProtocol::kIcmp) [[unlikely]] {
-    Segment segment;
-    fill(segment);
-    return receive_icmp(now, segment);
-  }
-  if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp) {
-    Segment segment;
-    fill(segment);
-    refuse(now, segment, DropReason::unknown_protocol, kProtocolUnreachable);
-    return Fate::kept();
-  }
+auto Ip<L>::deliver(TimeNs now, const Arrival& arrival, const Ipv4Header& ip) -> Fate {
+  ++counters_.packets_in;
+  if (!filter_.is_active()) return hand_over(now, arrival, ip);
+  const bool passes = filter_.passes(filter::Hook::input, now);
+  if (passes && !filter_.has_changed()) return hand_over(now, arrival, ip);
+  const auto header = filter_.header(ip, now);
+  if (!header) return {DropReason::malformed_ipv4};
+  return passes ? hand_over_changed(now, arrival, *header) : refused_in(now, arrival, *header);
+}
+
+template <Link L>
+inline auto Ip<L>::hand_over(TimeNs now, const Arrival& arrival, const Ipv4Header& ip) -> Fate {
+  if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp) [[unlikely]]
+    return hand_over_other(now, arrival, ip);
   SegmentQueue& queue = queue_of(ip.protocol);
   if (queue.full()) return {DropReason::queue_full};
-  fill(queue.back());
+  fill(queue.back(), arrival, ip);
   queue.push();
+  return Fate::kept();
+}
+
+template <Link L>
+inline void Ip<L>::fill(Segment& segment, const Arrival& arrival, const Ipv4Header& ip) const {
+  segment.frame = arrival.frame;
+  segment.source = ip.source;
+  segment.destination = ip.destination;
+  segment.bytes = arrival.packet.subspan(ip.header_bytes, ip.payload_bytes());
+  segment.looped = arrival.in_loopback;
+  segment.intact = arrival.intact;
+  segment.broadcast = !routes_.is_local(ip.destination);
+  segment.ttl = ip.ttl;
+  segment.type_of_service = ip.type_of_service;
+  segment.copy_header(filter_.is_active() ? filter_.transport() : segment.bytes);
+}
+
+template <Link L>
+auto Ip<L>::hand_over_other(TimeNs now, Arrival arrival, Ipv4Header ip) -> Fate {
+  Segment segment;
+  fill(segment, arrival, ip);
+  if (ip.protocol == IpProtocol::kIcmp) return receive_icmp(now, segment);
+  refuse(now, segment, DropReason::unknown_protocol, kProtocolUnreachable);
   return Fate::kept();
 }
 

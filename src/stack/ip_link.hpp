@@ -45,10 +45,10 @@ auto Ip<L>::refused_at_link(TimeNs now, const Frame& frame, ConstBytes packet, c
   const ConstBytes beginning = filter_.beginning();
   const auto ip = Ipv4Header::parse(beginning);
   if (!ip || ip->total_bytes > packet.size() || judge_ipv4(*ip, routes_, false)) return {reason};
-  const bool intact = (frame.flags & (kChecksumVouched | kChecksumNeeded)) != 0 || facts_.vouches;
+  const bool intact = is_intact(frame, facts_);
   if (!intact && !Ipv4Header::checksum_intact(beginning)) return {reason};
   filter_.take(ethernet, beginning.first(ip->header_bytes), packet.first(ip->total_bytes), false);
-  return refused_in(now, frame, *ip, packet, false, intact);
+  return refused_in(now, {frame, packet, ethernet, false, false, intact}, *ip);
 }
 
 // Frames that were queued since, with the marks that rules gave them. One that is refused is lost, and nobody

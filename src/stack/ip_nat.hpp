@@ -4,17 +4,19 @@
 
 namespace skerry::stack {
 
-// `packet` is as it came, and what rules made of its beginning is in their private copy. From here on it is
+// The packet is as it came, and what rules made of its beginning is in their private copy. From here on it is
 // one of our own: whoever answers it quotes what is in the frame, and rules translate the answer back.
 template <Link L>
-auto Ip<L>::hand_over_changed(TimeNs now, const Ipv4Header& ip, ConstBytes packet, bool intact) -> Fate {
+auto Ip<L>::hand_over_changed(TimeNs now, const Arrival& arrival, const Ipv4Header& ip) -> Fate {
   const auto frame = loopback_.allocate(EthernetHeader::kBytes + ip.total_bytes);
   if (!frame) return {DropReason::no_memory};
   const Bytes own = Bytes(loopback_.data(*frame)).subspan(EthernetHeader::kBytes);
   const ConstBytes beginning = filter_.beginning();
   std::memcpy(own.data(), beginning.data(), beginning.size());
-  copy_once(own.data() + beginning.size(), packet.data() + beginning.size(), own.size() - beginning.size());
-  settle(*frame, true, hand_over(now, *frame, ip, own, true, intact));
+  copy_once(own.data() + beginning.size(), arrival.packet.data() + beginning.size(),
+            own.size() - beginning.size());
+  const Arrival changed{*frame, own, arrival.ethernet, arrival.broadcast, true, arrival.intact};
+  settle(*frame, true, hand_over(now, changed, ip));
   return {};
 }
 

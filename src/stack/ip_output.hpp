@@ -159,8 +159,10 @@ bool Ip<L>::send(TimeNs now, Way& way, const Outgoing& out, bool answers) {
   InternetChecksum sum = way.sum;
   sum.add_be16(total);
   store_be16(ip + kIpv4ChecksumOffset, sum.finish());
-  if (filter_.is_active()) [[unlikely]]
-    return send_judged(now, way, out, {ip, total}, answers);
+  if (filter_.is_active()) [[unlikely]] {
+    if (!is_like_one_that_left(now, way, out)) return send_filtered(now, way, out, {ip, total}, answers);
+    marks_[tx_count_] = 0;
+  }
   dispatch(now, way, out);
   return true;
 }

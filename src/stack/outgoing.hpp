@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "filter/verdict_memory.hpp"
 #include "link/frame.hpp"
@@ -52,9 +53,8 @@ struct Outgoing {
   uint8_t* transport = nullptr;
   uint32_t transport_bytes = 0;
   bool looped = false;
-  // Of a connection: its number, and what rules see of the segment, whose frame is better not read yet.
-  uint32_t sender = filter::VerdictMemory::kNoSender;
-  filter::VerdictMemory::Transport seen{};
+  // What rules see of the segment, from who wrote it: its frame is better not read yet. None: it is read.
+  std::optional<filter::VerdictMemory::Transport> seen;
 
   uint8_t* ethernet() const { return transport - kHeaderBytes; }
 };

@@ -121,10 +121,7 @@ class TcpComponent {
       out.frame->flags |= kSegmentTcp4;
     }
     ip_.settle_checksum(out, way_, TcpHeader::kChecksumOffset);
-    if (out_.connection != tcp::kNoConnection && ip_.filter().is_active()) {
-      out.sender = out_.connection;
-      out.seen = seen_of(out_.header, header_bytes);
-    }
+    if (ip_.filter().is_active()) out.seen = seen_of(out_.header, header_bytes);
     ip_.send(now, way_, out);
   }
 

@@ -37,7 +37,6 @@ void Tcp::Impl::emit_syn(TimeNs now, ConnectionId id, SegmentOut& out) {
 
 void Tcp::Impl::emit_reply(SegmentOut& out) {
   const Reply reply = replies.pop();
-  out.connection = kNoConnection;
   out.source = reply.flow.local;
   out.destination = reply.flow.remote;
   out.header = {};
@@ -60,7 +59,6 @@ void Tcp::Impl::fill_header(TimeNs now, ConnectionId id, ControlBlock& b, uint32
                             SegmentOut& out) {
   out.source = b.flow.local;
   out.destination = b.flow.remote;
-  out.connection = id;
   out.ttl = b.ttl;
   out.type_of_service = b.type_of_service;
   TcpHeader& header = out.header;

@@ -31,7 +31,6 @@ struct SegmentOut {
       0;  // if not 0: the payload is longer than this and is to be cut into pieces of this size
   uint8_t ttl = 64;
   uint8_t type_of_service = 0;
-  uint32_t connection = UINT32_MAX;  // a ConnectionId; kNoConnection: it answers what belongs to none
 
   uint32_t payload_bytes() const { return static_cast<uint32_t>(payload[0].size() + payload[1].size()); }
 };

@@ -196,65 +196,79 @@ TEST(VerdictMemory, KnowsWhichWayAndInWhichState) {
   EXPECT_FALSE(engine.look(ConstBytes(plain).first(33), false, false, {})) << "too short";
 }
 
-// A number is a place that packets of several flows share: each is found there or elsewhere, and as itself.
-TEST(VerdictMemory, FindsOthersBehindANumber) {
+// A pair of ports is a place that packets of several flows share: each is found there or elsewhere, and as
+// itself.
+TEST(VerdictMemory, FindsOthersBehindTheSamePorts) {
   Ruleset ruleset;
   ASSERT_FALSE(
       load(batch(table(), base_chain(),
                  rule("in", join(payload(kTransport, 13, 1), cmp(0, {0x02}), counter(), verdict(kDrop)))),
            ruleset));
   Engine engine(std::move(ruleset));
-  const auto packet = [](uint16_t source, uint8_t flags = 0x10) {
+  const auto packet = [](uint16_t source, uint8_t last = 1, uint8_t flags = 0x10) {
     Octets plain(60);
     plain[0] = 0x45, plain[3] = 60, plain[9] = 6;
+    plain[15] = last;
     store_be16(plain.data() + 20, source);
     plain[33] = flags;
     return plain;
   };
-  const auto recall = [&](const Octets& bytes, uint32_t sender) {
-    const auto transport = VerdictMemory::Transport::read(bytes.data() + VerdictMemory::kHeaderBytes);
-    return sender == VerdictMemory::kNoSender
-               ? engine.recall_arrived(bytes.data(), transport, 60, 1)
-               : engine.recall_sent(bytes.data(), transport, sender, false, 60, 1);
+  const auto transport = [](const Octets& bytes) {
+    return VerdictMemory::Transport::read(bytes.data() + VerdictMemory::kHeaderBytes);
   };
-  const auto remember = [&](const Octets& bytes, bool leaves) {
+  const auto recall = [&](const Octets& bytes, bool leaves, bool loops = false) {
+    return engine.recall(bytes.data(), transport(bytes), leaves, loops, 60, 1);
+  };
+  const auto remember = [&](const Octets& bytes, bool leaves, bool loops = false) {
     engine.record();
-    engine.remember(*engine.look(bytes, leaves, false, {}));
+    engine.remember(*engine.look(bytes, leaves, loops, {}));
   };
-  remember(packet(1), true);
-  remember(packet(2), true);
-  for (int i = 0; i < 2; ++i) {
-    EXPECT_TRUE(recall(packet(1), 7));
-    EXPECT_TRUE(recall(packet(2), 7)) << "of the connection that has the number now";
-    EXPECT_TRUE(recall(packet(2), 7 + 1024));
-    EXPECT_FALSE(recall(packet(3), 7));
-    EXPECT_FALSE(recall(packet(1, 0x02), 7)) << "rules look at its flags";
-    EXPECT_FALSE(recall(packet(1), VerdictMemory::kNoSender)) << "it left, and did not arrive";
+  const auto pair = [&](uint16_t source) { return VerdictMemory::pair_of(transport(packet(source))); };
+  ASSERT_EQ(pair(1), pair(1 + 1024));
+  ASSERT_NE(pair(1), pair(2));
+  EXPECT_EQ(VerdictMemory::pair_of({0x1234'5678, 0}), VerdictMemory::pair_of({0x5678'1234, 0}))
+      << "the way back";
+  EXPECT_NE(VerdictMemory::is_upwards({0x1234'5678, 0}), VerdictMemory::is_upwards({0x5678'1234, 0}));
+
+  for (const bool leaves : {true, false}) {
+    remember(packet(1), leaves);
+    remember(packet(1, 2), leaves);
+    remember(packet(1 + 1024), leaves);
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_TRUE(recall(packet(1), leaves));
+      EXPECT_TRUE(recall(packet(1, 2), leaves)) << "another address";
+      EXPECT_TRUE(recall(packet(1 + 1024), leaves));
+      EXPECT_FALSE(recall(packet(1, 3), leaves));
+      EXPECT_FALSE(recall(packet(1 + 2048), leaves));
+      EXPECT_FALSE(recall(packet(1, 1, 0x02), leaves)) << "rules look at its flags";
+      EXPECT_FALSE(recall(packet(1), leaves, true)) << "it did not loop";
+    }
+    if (leaves) EXPECT_FALSE(recall(packet(1), false)) << "it left, and did not arrive";
   }
-  remember(packet(1), false);
-  remember(packet(1 + 1024), false);
-  const auto number = [&](uint16_t source) {
-    return VerdictMemory::number_of_arrival(VerdictMemory::Transport::read(packet(source).data() + 20));
-  };
-  EXPECT_EQ(number(1), number(1 + 1024));
-  EXPECT_NE(number(1), number(2));
+  remember(packet(7), true, true);
+  EXPECT_FALSE(recall(packet(7), true));
+  remember(packet(7), true);
+  Octets back = packet(0);
+  store_be16(back.data() + 22, 7);
+  remember(back, true, true);
   for (int i = 0; i < 2; ++i) {
-    EXPECT_TRUE(recall(packet(1), VerdictMemory::kNoSender));
-    EXPECT_TRUE(recall(packet(1 + 1024), VerdictMemory::kNoSender));
-    EXPECT_FALSE(recall(packet(1 + 2048), VerdictMemory::kNoSender));
+    EXPECT_TRUE(recall(packet(7), true, true));
+    EXPECT_TRUE(recall(packet(7), true));
+    EXPECT_TRUE(recall(back, true, true));
+    EXPECT_FALSE(recall(back, true));
   }
   // A piece and one with options are never those that passed.
   Octets piece = packet(1), options = packet(1);
   piece[6] = 0x20;
   options[0] = 0x46;
-  EXPECT_FALSE(recall(piece, VerdictMemory::kNoSender));
-  EXPECT_FALSE(recall(options, VerdictMemory::kNoSender));
+  EXPECT_FALSE(recall(piece, false));
+  EXPECT_FALSE(recall(options, false));
   EXPECT_FALSE(engine.look(piece, false, false, {}));
   EXPECT_FALSE(engine.look(options, false, false, {}));
   engine.remember_none(true);
-  EXPECT_FALSE(recall(packet(1), VerdictMemory::kNoSender));
+  EXPECT_FALSE(recall(packet(1), false));
   engine.remember_none(false);
-  EXPECT_FALSE(recall(packet(1), 7)) << "what was known is known no more";
+  EXPECT_FALSE(recall(packet(1), false)) << "what was known is known no more";
 }
 
 TEST(VerdictMemory, RemembersFiveEffectsAndNotSix) {
