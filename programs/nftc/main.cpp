@@ -89,6 +89,25 @@ std::string lines_of(const std::string& words) {
   return lines;
 }
 
+// Words of nft's that mean something else here than on a host.
+struct Meaning {
+  std::string_view words;
+  const char* here;
+};
+constexpr Meaning kMeanings[] = {
+    {"Could not resolve hostname",
+     "names of hosts mean nothing to the compiler: write an address, of the family that is asked for"},
+    {"Interface does not exist", "of interfaces there are those of the stack or switch, not the host's"},
+    {"User does not exist", "a stack knows no users"},
+    {"Group does not exist", "a stack knows no groups"},
+};
+
+const char* meaning_of(std::string_view words) {
+  for (const Meaning& meaning : kMeanings)
+    if (words.find(meaning.words) != std::string_view::npos) return meaning.here;
+  return "";
+}
+
 int complain(const std::string& sentence) {
   std::fprintf(stderr, "skerry-nftc: %s\n", sentence.c_str());
   return kFailed;
@@ -122,6 +141,7 @@ int run(std::vector<std::string> interfaces) {
   nft_ctx* context = nft_ctx_new(NFT_CTX_DEFAULT);
   if (context == nullptr) return complain("libnftables cannot start");
   nft_ctx_clear_include_paths(context);
+  nft_ctx_add_include_path(context, ".");  // with none, nft passes over `include "more.nft"` without a word
   nft_ctx_buffer_output(context);
   nft_ctx_buffer_error(context);
   const int failure = nft_run_cmd_from_filename(context, "/dev/stdin");
@@ -129,6 +149,7 @@ int run(std::vector<std::string> interfaces) {
   if (asked_for_files && compilation.complaint.empty())
     compilation.complaint =
         "nothing can be included, the compiler has no files: put the rules together into one";
+  if (failure != 0 && compilation.complaint.empty()) compilation.complaint = meaning_of(words);
   if (wants_lines) {
     const std::string lines = lines_of(words);
     return write_all(STDOUT_FILENO, {reinterpret_cast<const uint8_t*>(lines.data()), lines.size()}) ? 0

@@ -243,6 +243,15 @@ Result<CompiledRules> compile_rules(const std::string& path, const std::string& 
   return rules;
 }
 
+Result<CompiledRules> compile_first_rules(const std::string& file, const std::string& allow_rules,
+                                          const RulesPlace& place) {
+  Result<CompiledRules> rules = compile_rules(file, allow_rules, place);
+  if (rules && rules->says_nothing)
+    return Error{fmt::format("{} says nothing: `flush ruleset` in it stands for no rules",
+                             file == "-" ? "standard input" : file)};
+  return rules;
+}
+
 Result<CompiledRules> compile_text(const std::string& text, const std::string& name, Complaints complaints,
                                    const RulesPlace& place) {
   const Result<Fd> memory = memory_with(text);

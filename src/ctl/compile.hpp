@@ -36,6 +36,11 @@ struct CompiledRules {
 Result<CompiledRules> compile_rules(const std::string& file, const std::string& allow_rules = "",
                                     const RulesPlace& place = {});
 
+// The same of what a program or a switch is to begin with. A file that says nothing is refused too: whatever
+// was to write the rules did not, and everything would pass.
+Result<CompiledRules> compile_first_rules(const std::string& file, const std::string& allow_rules = "",
+                                          const RulesPlace& place = {});
+
 // The same of text of our own; nft's words call it `name`. Without lines.
 enum class Complaints { printed, kept };
 Result<CompiledRules> compile_text(const std::string& text, const std::string& name,

@@ -83,7 +83,7 @@ void print_dead(const CompiledRules& rules, const std::string& file) {
 Outcome check(const std::string& file, const std::string& vswitch) {
   const RulesPlace place =
       vswitch.empty() ? RulesPlace{} : RulesPlace{filter::Place::vswitch, {vswitch.substr(0, IFNAMSIZ - 1)}};
-  const Result<CompiledRules> rules = compile_rules(file, "", place);
+  const Result<CompiledRules> rules = compile_first_rules(file, "", place);
   if (!rules) return failed(rules.error());
   print_understood(rules->ruleset);
   std::fflush(stdout);

@@ -36,8 +36,8 @@ std::string rules_of(const std::vector<std::string>& match, const std::vector<Ho
   for (const Hooks& hooks : all) {
     rules += fmt::format("table {} followed {{\n", hooks.family);
     for (const char* hook : hooks.names)
-      rules += fmt::format("chain {} {{ type filter hook {}{} priority 0; policy drop; {} accept; }}\n", hook,
-                           hook, hooks.device, fmt::join(match, " "));
+      rules += fmt::format("chain {} {{ type filter hook {}{} priority 0; policy drop;\n{} accept\n}}\n",
+                           hook, hook, hooks.device, fmt::join(match, " "));
     rules += "}\n";
   }
   return rules;
@@ -57,6 +57,10 @@ Result<CompiledRules> compile_match(const std::vector<std::string>& match, const
     Result<CompiledRules> rules = compile_text(rules_of(match, most), "the match", Complaints::kept);
     if (rules) return rules;
   }
+  // At one hook first, so that a mistake is told once.
+  Result<CompiledRules> once =
+      compile_text(rules_of(match, {{"inet", "", {"input"}}}), "the match", Complaints::printed);
+  if (!once) return once;
   return compile_text(rules_of(match, {ip}), "the match", Complaints::printed);
 }
 

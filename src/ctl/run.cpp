@@ -206,7 +206,7 @@ Outcome run(const RunOptions& options) {
   question->request.executable = file.path;
   if (!options.filter.empty() || !options.allow.empty()) {
     const supervisor::Program listed{.publish = question->request.publish, .allow = question->request.allow};
-    Result<CompiledRules> rules = compile_rules(options.filter, allow_rules(listed));
+    Result<CompiledRules> rules = compile_first_rules(options.filter, allow_rules(listed));
     if (!rules) return refused(rules.error().message);
     if (!options.filter.empty()) question->request.filter = absolute_name(options.filter);
     question->request.filter_lines = std::move(rules->lines);

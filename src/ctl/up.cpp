@@ -63,21 +63,22 @@ Outcome up(const UpOptions& options) {
   if (!plan) return failed(plan.error());
   std::vector<Fd> rules;
   if (!plan->filter.empty()) {
-    Result<CompiledRules> compiled = compile_rules(plan->filter);
+    Result<CompiledRules> compiled = compile_first_rules(plan->filter);
     if (!compiled) return failed(compiled.error());
     plan->filter_lines = std::move(compiled->lines);
     rules.push_back(std::move(compiled->batch));
   }
   for (supervisor::Network& network : plan->networks) {
     if (network.filter.empty()) continue;
-    Result<CompiledRules> compiled = compile_rules(network.filter, "", place_at_switch(*plan, network.name));
+    Result<CompiledRules> compiled =
+        compile_first_rules(network.filter, "", place_at_switch(*plan, network.name));
     if (!compiled) return failed(compiled.error());
     network.filter_lines = std::move(compiled->lines);
     rules.push_back(std::move(compiled->batch));
   }
   for (supervisor::Program& program : plan->programs) {
     if (!has_rules(program)) continue;
-    Result<CompiledRules> compiled = compile_rules(program.filter, allow_rules(program));
+    Result<CompiledRules> compiled = compile_first_rules(program.filter, allow_rules(program));
     if (!compiled) return failed(compiled.error());
     program.filter_lines = std::move(compiled->lines);
     rules.push_back(std::move(compiled->batch));

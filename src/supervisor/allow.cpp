@@ -113,8 +113,9 @@ std::string allow_defect(const Program& program, const Network& network,
     return fmt::format(
         "\"{}\" names nobody in network \"{}\", which {}: {}", asked->name, network.name,
         network.uplink == Uplink::none ? "has no uplink that leads further" : "is all that it is joined with",
-        network.uplink == Uplink::none ? "give it one, as with --uplink user, or leave the name out"
-                                       : "add \"host\" to joins, or leave the name out");
+        network.uplink == Uplink::none
+            ? "give it one (--uplink user; in a composition uplink = \"user\"), or leave the name out"
+            : "add \"host\" to joins, or leave the name out");
   if (program.name_servers.empty())
     return fmt::format(
         "nobody can be asked for \"{}\", because /etc/resolv.conf names no server that can be asked: name "

@@ -124,9 +124,36 @@ TEST_F(FilterCommand, ASwitchStandsInThePlaceOfAStack) {
   EXPECT_EQ(alone.status, 1) << "nothing runs, and nothing else is wrong";
 }
 
+TEST_F(FilterCommand, WordsOfNftThatMeanSomethingElseHereAreExplained) {
+  if (!confinement_is_complete()) GTEST_SKIP() << "a sanitizer needs more than a confined process may do";
+  const auto explained = [&](const std::string& rule, const char* nft, const char* here) {
+    const Ended ended = check(fmt::format("table inet t {{\n chain c {{\n  {} accept\n }}\n}}\n", rule));
+    EXPECT_EQ(ended.status, 1) << rule;
+    EXPECT_THAT(ended.err, AllOf(HasSubstr(nft), HasSubstr(here)));
+  };
+  explained("ip saddr example.org", ":3:12-22: Error: Could not resolve hostname", "write an address");
+  explained("ip saddr 2001:db8::1", "Could not resolve hostname", "of the family that is asked for");
+  explained("iif eth9", ":3:7-10: Error: Interface does not exist", "not the host's");
+  explained("meta skuid nobody", "User does not exist", "a stack knows no users");
+}
+
+// Of what was to write the rules and did not; everything would pass.
+TEST_F(FilterCommand, NothingStandsForNoRules) {
+  for (const char* text : {"", "# nothing\n", "define a = 1\n"}) {
+    const Ended checked = check(text);
+    EXPECT_EQ(checked.status, 1) << text;
+    EXPECT_THAT(checked.err, HasSubstr("r.nft says nothing: `flush ruleset` in it stands for no rules"));
+    const Ended begun = skerry({"run", "--filter", file("r.nft", text), "--", "/bin/true"});
+    EXPECT_EQ(begun.status, 125) << text;
+    EXPECT_THAT(begun.err, HasSubstr("says nothing"));
+  }
+  EXPECT_EQ(check("flush ruleset\n").status, 0);
+}
+
 TEST_F(FilterCommand, TheCompilerHasNoFiles) {
   if (!confinement_is_complete()) GTEST_SKIP() << "a sanitizer needs more than a confined process may do";
-  for (const char* pattern : {"/etc/passwd", "/etc/nftables.d/*.nft", "./none*.nft", "/etc/"}) {
+  for (const char* pattern :
+       {"/etc/passwd", "/etc/nftables.d/*.nft", "./none*.nft", "/etc/", "more.nft", "*.nft"}) {
     const Ended ended = check(fmt::format("table inet t {{\n}}\ninclude \"{}\"\n", pattern));
     EXPECT_EQ(ended.status, 1) << pattern;
     EXPECT_THAT(ended.err, AllOf(HasSubstr(fmt::format(":3:1-{}: Error: ", std::string(pattern).size() + 11)),

@@ -230,10 +230,12 @@ class Trace(FilterCase):
 
     def test_what_it_cannot_follow(self):
         self.begin(self.rules(RULES))
-        for match, said in ((("tcp", "dport", "80", "counter"), "matches alone"), (("nonsense",), "the match:2:"), (("ct", "state", "new"), "do not ask about connections")):
+        for match, said in ((("tcp", "dport", "80", "counter"), "matches alone"), (("nonsense",), "the match:3:"), (("ct", "state", "new"), "do not ask about connections")):
             status, output = self.skerry.command("filter", "trace", "web", *match, check=False)
             self.assertEqual(status, 1)
             self.assertIn(said, output)
+        _, output = self.skerry.command("filter", "trace", "web", "tcp", "dprt", "80", check=False)
+        self.assertEqual(output.count("Error: "), 1, output)
 
 
 class Elements(FilterCase):
