@@ -102,10 +102,22 @@ constexpr Meaning kMeanings[] = {
     {"Group does not exist", "a stack knows no groups"},
 };
 
-const char* meaning_of(std::string_view words) {
-  for (const Meaning& meaning : kMeanings)
-    if (words.find(meaning.words) != std::string_view::npos) return meaning.here;
-  return "";
+// Of each complaint, told once; what else is in nft's words is quoted from the text.
+std::string meanings_of(std::string_view words) {
+  constexpr std::string_view kBefore = "/dev/stdin:", kComplaint = ": Error: ";
+  std::string meanings;
+  for (size_t at = 0; at < words.size();) {
+    const size_t end = std::min(words.find('\n', at), words.size());
+    const std::string_view line = words.substr(at, end - at);
+    at = end + 1;
+    const size_t complaint = line.find(kComplaint);
+    if (!line.starts_with(kBefore) || complaint == line.npos) continue;
+    for (const Meaning& meaning : kMeanings)
+      if (line.substr(complaint + kComplaint.size()).starts_with(meaning.words) &&
+          meanings.find(meaning.here) == meanings.npos)
+        meanings += (meanings.empty() ? "" : "\n") + std::string(meaning.here);
+  }
+  return meanings;
 }
 
 int complain(const std::string& sentence) {
@@ -149,7 +161,7 @@ int run(std::vector<std::string> interfaces) {
   if (asked_for_files && compilation.complaint.empty())
     compilation.complaint =
         "nothing can be included, the compiler has no files: put the rules together into one";
-  if (failure != 0 && compilation.complaint.empty()) compilation.complaint = meaning_of(words);
+  if (failure != 0 && compilation.complaint.empty()) compilation.complaint = meanings_of(words);
   if (wants_lines) {
     const std::string lines = lines_of(words);
     return write_all(STDOUT_FILENO, {reinterpret_cast<const uint8_t*>(lines.data()), lines.size()}) ? 0

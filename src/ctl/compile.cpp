@@ -29,7 +29,7 @@ Result<Fd> open_rules(const std::string& file) {
   Fd text(file == "-" ? ::dup(STDIN_FILENO) : ::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat status;
   if (!text || ::fstat(text.get(), &status) != 0)
-    return Error{fmt::format("cannot read {}: {}", file, std::strerror(errno)), errno};
+    return Error{fmt::format("cannot read {}: {}", called(file), std::strerror(errno)), errno};
   if (S_ISDIR(status.st_mode)) return Error{fmt::format("cannot read {}: it is a directory", file), EISDIR};
   return text;
 }
@@ -76,10 +76,10 @@ Result<Joined> join(const std::string& file, const std::string& allow_rules, con
     joined.text = std::move(*opened);
     if (allow_rules.empty()) return joined;
     // Once: of a pipe nothing is left for a second time.
-    Result<std::string> read = read_all(joined.text, file);
+    Result<std::string> read = read_all(joined.text, called(file));
     if (!read) return read.error();
     // By itself first, so that nobody reads of mistakes in what he did not write.
-    const Result<CompiledRules> alone = compile_text(*read, file, Complaints::printed, place);
+    const Result<CompiledRules> alone = compile_text(*read, called(file), Complaints::printed, place);
     if (!alone) return alone.error();
     joined.says_nothing = alone->says_nothing;
     text = std::move(*read) + "\n";
@@ -111,7 +111,7 @@ Result<std::vector<uint8_t>> content(const Fd& memory) {
 // nft calls the text by the name under which it got it.
 std::string with_name(const std::vector<uint8_t>& bytes, const std::string& file) {
   std::string words(bytes.begin(), bytes.end());
-  const std::string from = kNameInCompiler, to = file == "-" ? "standard input" : file;
+  const std::string from = kNameInCompiler, to = file;
   for (size_t line = 0; line < words.size();) {
     if (words.compare(line, from.size() + 1, from + ":") == 0) words.replace(line, from.size(), to);
     line = words.find('\n', line);
@@ -207,6 +207,10 @@ Result<CompiledRules> compile(const Fd& text, const std::string& name, Complaint
 
 }  // namespace
 
+std::string called(const std::string& file) {
+  return file == "-" ? "standard input" : file;
+}
+
 std::string absolute_name(const std::string& file) {
   std::error_code error;
   return file == "-" ? kNameInCompiler : std::filesystem::absolute(file, error).lexically_normal().string();
@@ -234,7 +238,7 @@ Result<CompiledRules> compile_rules(const std::string& path, const std::string& 
   const Result<Joined> joined = join(path, allow_rules, place);
   if (!joined) return joined.error();
   Result<CompiledRules> rules =
-      compile(joined->text, path.empty() ? "the allow-list" : path, Complaints::printed, place);
+      compile(joined->text, path.empty() ? "the allow-list" : called(path), Complaints::printed, place);
   if (!rules) return rules;
   rules->says_nothing = rules->says_nothing || joined->says_nothing;
   rules->lines = lines_of(joined->text, rules->ruleset, place);
@@ -247,8 +251,7 @@ Result<CompiledRules> compile_first_rules(const std::string& file, const std::st
                                           const RulesPlace& place) {
   Result<CompiledRules> rules = compile_rules(file, allow_rules, place);
   if (rules && rules->says_nothing)
-    return Error{fmt::format("{} says nothing: `flush ruleset` in it stands for no rules",
-                             file == "-" ? "standard input" : file)};
+    return Error{fmt::format("{} says nothing: `flush ruleset` in it stands for no rules", called(file))};
   return rules;
 }
 

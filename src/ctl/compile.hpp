@@ -50,6 +50,9 @@ Result<CompiledRules> compile_text(const std::string& text, const std::string& n
 std::string place_of_rule(const filter::Ruleset& ruleset, const std::vector<uint32_t>& lines,
                           const std::string& file, uint32_t chain, uint32_t rule);
 
+// What a file is called in words to a person; "-" is "standard input".
+std::string called(const std::string& file);
+
 // By which the file is known to others; "-" becomes "/dev/stdin".
 std::string absolute_name(const std::string& file);
 

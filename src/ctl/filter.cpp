@@ -87,7 +87,7 @@ Outcome check(const std::string& file, const std::string& vswitch) {
   if (!rules) return failed(rules.error());
   print_understood(rules->ruleset);
   std::fflush(stdout);
-  print_dead(*rules, file == "-" ? "standard input" : file);
+  print_dead(*rules, called(file));
   return {};
 }
 

@@ -35,7 +35,7 @@ struct Side {
 
   static Result<std::unique_ptr<Side>> of(const std::string& file, const Capture& capture,
                                           const std::vector<std::vector<uint8_t>>& addresses) {
-    Result<CompiledRules> rules = compile_rules(file);
+    Result<CompiledRules> rules = compile_first_rules(file);
     if (!rules) return rules.error();
     auto side = std::make_unique<Side>(
         Side{file, std::move(rules->lines), Bench(std::move(rules->ruleset), capture.begin(), addresses)});

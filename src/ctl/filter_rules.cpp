@@ -32,7 +32,7 @@ Outcome load(const RulesOptions& options) {
   // Of what was to write rules and did not work, say; everything would pass.
   if (rules->says_nothing)
     return failed(Error{fmt::format("{} says nothing, so {} keeps its rules: `flush ruleset` takes all away",
-                                    options.file, asked->name())});
+                                    called(options.file), asked->name())});
   supervisor::Request request = asked->request(supervisor::Command::load_rules);
   request.filter = absolute_name(options.file);
   request.filter_lines = rules->lines;

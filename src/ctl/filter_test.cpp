@@ -175,7 +175,7 @@ Outcome test(const TestOptions& options) {
   if (!addresses) return failed(addresses.error());
   const Result<Capture> capture = open_capture(options.capture);
   if (!capture) return failed(capture.error());
-  Result<CompiledRules> rules = compile_rules(options.rules);
+  Result<CompiledRules> rules = compile_first_rules(options.rules);
   if (!rules) return failed(rules.error());
   Bench bench(std::move(rules->ruleset), capture->begin(), *addresses);
   std::vector<Fate> fates;

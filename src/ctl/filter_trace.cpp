@@ -43,12 +43,24 @@ std::string rules_of(const std::vector<std::string>& match, const std::vector<Ho
   return rules;
 }
 
+// At all of these hooks, or what is wrong is told: of the first alone if it is wrong there, so that it is
+// told once.
+Result<CompiledRules> compile_at(const std::vector<std::string>& match, const Hooks& hooks,
+                                 const RulesPlace& place) {
+  Result<CompiledRules> rules = compile_text(rules_of(match, {hooks}), "the match", Complaints::kept, place);
+  if (rules) return rules;
+  const Hooks first{hooks.family, hooks.device, {hooks.names.front()}};
+  Result<CompiledRules> once =
+      compile_text(rules_of(match, {first}), "the match", Complaints::printed, place);
+  if (!once) return once;
+  return compile_text(rules_of(match, {hooks}), "the match", Complaints::printed, place);
+}
+
 // Not every match can be asked at the link or in ARP, and one about sockets not behind output; it is followed
 // wherever it can be.
 Result<CompiledRules> compile_match(const std::vector<std::string>& match, const RulesPlace& place) {
   if (place.place == filter::Place::vswitch)
-    return compile_text(rules_of(match, {{"bridge", "", {"prerouting", "forward", "postrouting"}}}),
-                        "the match", Complaints::printed, place);
+    return compile_at(match, {"bridge", "", {"prerouting", "forward", "postrouting"}}, place);
   const Hooks ip{"inet", "", {"prerouting", "input", "output", "postrouting"}},
       link{"netdev", " device eth0", {"ingress", "egress"}}, arp{"arp", "", {"input", "output"}},
       sockets{"inet", "", {"prerouting", "input", "output"}};
@@ -57,11 +69,7 @@ Result<CompiledRules> compile_match(const std::vector<std::string>& match, const
     Result<CompiledRules> rules = compile_text(rules_of(match, most), "the match", Complaints::kept);
     if (rules) return rules;
   }
-  // At one hook first, so that a mistake is told once.
-  Result<CompiledRules> once =
-      compile_text(rules_of(match, {{"inet", "", {"input"}}}), "the match", Complaints::printed);
-  if (!once) return once;
-  return compile_text(rules_of(match, {ip}), "the match", Complaints::printed);
+  return compile_at(match, ip, place);
 }
 
 class Trace {

@@ -244,8 +244,13 @@ void add_run(CLI::App& app, Outcome& outcome, std::vector<std::string> program) 
       ->add_option("--share", options->shares,
                    "file or directory of the host that it may see, a Unix socket too")
       ->allow_extra_args(false);
-  command->add_option("--filter", options->filter,
-                      "file of nftables rules that its stack has from its first packet on (docs/filter.md)");
+  command
+      ->add_option("--filter", options->filter,
+                   "file of nftables rules that its stack has from its first packet on (docs/filter.md)")
+      ->check([](const std::string& file) {
+        // Of a variable that is not set; the program would run without rules.
+        return file.empty() ? "--filter names no file: write its path, or leave --filter out" : "";
+      });
   command->add_flag(
       "--strict", options->strict,
       "stop it, with the stack of the call, where it asks the kernel for a socket of the Internet\n"

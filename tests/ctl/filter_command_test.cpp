@@ -134,7 +134,15 @@ TEST_F(FilterCommand, WordsOfNftThatMeanSomethingElseHereAreExplained) {
   explained("ip saddr example.org", ":3:12-22: Error: Could not resolve hostname", "write an address");
   explained("ip saddr 2001:db8::1", "Could not resolve hostname", "of the family that is asked for");
   explained("iif eth9", ":3:7-10: Error: Interface does not exist", "not the host's");
+  explained("iif \"eth 9\" log prefix \"Could not resolve hostname\"", "Interface does not exist",
+            "not the host's");
   explained("meta skuid nobody", "User does not exist", "a stack knows no users");
+}
+
+TEST_F(FilterCommand, WhatIsQuotedIsNotExplained) {
+  const Ended ended =
+      check("table inet t {\n chain c {\n  log prefix \"Interface does not exist\" nonsense\n }\n}\n");
+  EXPECT_THAT(ended.err, AllOf(HasSubstr("syntax error"), Not(HasSubstr("not the host's"))));
 }
 
 // Of what was to write the rules and did not; everything would pass.
@@ -148,6 +156,9 @@ TEST_F(FilterCommand, NothingStandsForNoRules) {
     EXPECT_THAT(begun.err, HasSubstr("says nothing"));
   }
   EXPECT_EQ(check("flush ruleset\n").status, 0);
+  const Ended unset = skerry({"run", "--filter", "", "--", "/bin/true"});
+  EXPECT_EQ(unset.status, 125);
+  EXPECT_THAT(unset.err, HasSubstr("--filter names no file"));
 }
 
 TEST_F(FilterCommand, TheCompilerHasNoFiles) {

@@ -61,8 +61,8 @@ TEST_F(FilterDiff, WhatNoRuleDropsIsNoRulesDoing) {
   EXPECT_THAT(helped.out, EndsWith("\n> drop  " + after + ": an announcement (ct helper)\n"));
   const filter::Octets sctp =
       filter::v4(filter::kProtocolSctp, filter::kPeer, filter::kHost, filter::Octets(16));
-  const Ended translated = skerry(
-      {"filter", "diff", file("none.nft", ""), nat, "--pcap", file("sctp.pcap", capture({raw(sctp)}))});
+  const Ended translated = skerry({"filter", "diff", file("none.nft", "flush ruleset\n"), nat, "--pcap",
+                                   file("sctp.pcap", capture({raw(sctp)}))});
   EXPECT_THAT(translated.out, EndsWith("\n> drop  " + nat + ": translation\n")) << translated.err;
 }
 

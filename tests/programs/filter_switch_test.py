@@ -121,6 +121,9 @@ class Rules(SwitchCase):
         self.assertRegex(lines[0], r"1  (prerouting|forward)  tcp 10\.77\.0\.3:\d+ > 10\.77\.0\.2:81")
         self.assertRegex("\n".join(lines), r'1  forward  bridge ports between handle \d+ "closed"  \S*ports\.nft:8  drop')
 
+        _, output = self.skerry.command("filter", "trace", "--switch", "lan", "tcp", "dprt", "81", check=False)
+        self.assertEqual(output.count("Error: "), 1, output)
+
     def test_what_a_switch_cannot_do_is_said_before(self):
         for text, sentence in (("chain c { type filter hook forward priority 0; ct state new drop; }", "knows no connections"),
                                ("chain c { type filter hook forward priority 0; iif lan drop; }", "write iifname")):
