@@ -113,6 +113,7 @@ void add_change(CLI::App& filter, Outcome& outcome, const std::string& what, con
                 const char* footer) {
   CLI::App* verb = filter.add_subcommand(what, description);
   verb->require_subcommand(1);
+  verb->footer(footer);
   CLI::App* command = verb->add_subcommand("element", description);
   auto options = std::make_shared<ElementOptions>();
   add_whose_rules(*command, options->whose);

@@ -64,6 +64,8 @@ std::string body_of(const json& tally) {
 
 Outcome reset(const ResetOptions& options) {
   if (options.of.size() == 1) return {kWrongCommandLine, "a table has a family and a name: inet mine"};
+  if (options.of.size() > 3)
+    return {kWrongCommandLine, "after the stack stands nothing, or `inet mine`, or `inet mine hits`"};
   Result<RulesAsked> asked = find_rules(options.whose);
   if (!asked) return failed(asked.error());
   json question{{"command", "reset"}, {"kind", options.kind}};
@@ -113,6 +115,7 @@ void add_filter_reset(CLI::App& filter, Outcome& outcome) {
   CLI::App* verb =
       filter.add_subcommand("reset", "Let what has a name in the rules of a stack or switch begin again");
   verb->require_subcommand(1);
+  verb->footer("Example: skerry filter reset counters redis inet mine");
   for (const auto& [kind, what] :
        {std::pair{"counter", "Print what the named counters were, and set them to 0"},
         std::pair{"quota", "Print what the named quotas have used, and let them begin with nothing used"}}) {
@@ -120,8 +123,7 @@ void add_filter_reset(CLI::App& filter, Outcome& outcome) {
     auto options = std::make_shared<ResetOptions>();
     options->kind = kind;
     add_whose_rules(*command, options->whose);
-    command->add_option("of", options->of, "FAMILY TABLE, or FAMILY TABLE NAME (default: all)")
-        ->expected(0, 3);
+    command->add_option("of", options->of, "FAMILY TABLE, or FAMILY TABLE NAME (default: all)");
     command->add_flag("--json", options->as_json, "the same as JSON");
     command->footer(
         fmt::format("No packet is counted twice, and none is lost between.\nExample: skerry filter reset {}s "

@@ -1,6 +1,10 @@
 #include "ctl/rules_asked.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cerrno>
+#include <set>
 
 #include "ctl/running.hpp"
 #include "ctl/table.hpp"
@@ -24,49 +28,85 @@ void add_whose_rules(CLI::App& command, WhoseRules& whose) {
           },
           "the switch of that network instead of a stack")
       ->trigger_on_parse();
-  command.add_option("--net", whose.net, "composition or network (default: the only one that runs)");
+  command.add_option("--net", whose.net, "composition or network (default: the one that has it)");
 }
 
 namespace {
 
-Result<RulesAsked> find_switch(supervisor::ControlClient client, const supervisor::Plan& plan,
-                               const std::string& name) {
-  std::vector<std::string> names;
-  for (const supervisor::Network& network : plan.networks) {
-    names.push_back(network.name);
-    if (name == network.name || name == network.name + ".vswitch")
-      return RulesAsked{std::move(client), "", network.name, "", place_at_switch(plan, network.name)};
-  }
-  return Error{
-      fmt::format("there is no switch of a network \"{}\"{}", name, supervisor::suggestion(name, names))};
-}
+// Looks in one composition after the other, and keeps what there is instead.
+class Search {
+ public:
+  explicit Search(const WhoseRules& whose) : whose_(whose), at_switch_(!whose.vswitch.empty()) {}
 
-Result<RulesAsked> find_stack(supervisor::ControlClient client, const supervisor::Plan& plan,
-                              const std::string& name) {
-  std::vector<std::string> names;
-  for (const supervisor::Program& program : plan.programs) {
-    names.push_back(program.name);
-    if (name == program.name || name == program.name + ".stack")
-      return RulesAsked{std::move(client), program.name, "", allow_rules(program), {}};
+  Result<void> look_in(const std::string& composition) {
+    Result<supervisor::ControlClient> client = connect(composition);
+    if (!client) return client.error();
+    const Result<nlohmann::json> answer = ask(*client, {.command = supervisor::Command::plan});
+    if (!answer) return answer.error();
+    const Result<supervisor::Plan> plan =
+        supervisor::plan_from_json(answer->value("plan", nlohmann::json()).dump());
+    if (!plan) return plan.error();
+    if (at_switch_ ? find_switch(*client, *plan) : find_stack(*client, *plan)) where_.push_back(composition);
+    return {};
   }
-  return Error{
-      fmt::format("there is no stack of a program \"{}\"{}", name, supervisor::suggestion(name, names))};
-}
+  Result<RulesAsked> result() && {
+    const char* const what = at_switch_ ? "switch of a network" : "stack of a program";
+    const std::string& name = at_switch_ ? whose_.vswitch : whose_.stack;
+    if (found_.empty()) {
+      const std::vector<std::string> names(names_.begin(), names_.end());
+      return Error{fmt::format("there is no {} \"{}\"{}", what, name, supervisor::suggestion(name, names))};
+    }
+    if (found_.size() > 1) {
+      return Error{fmt::format("several have a {} \"{}\": say whose with --net and one of {}", what, name,
+                               fmt::join(where_, ", "))};
+    }
+    return std::move(found_.front());
+  }
+
+ private:
+  bool find_switch(supervisor::ControlClient& client, const supervisor::Plan& plan) {
+    for (const supervisor::Network& network : plan.networks) {
+      names_.insert(network.name);
+      if (whose_.vswitch != network.name && whose_.vswitch != network.name + ".vswitch") continue;
+      found_.push_back({std::move(client), "", network.name, "", place_at_switch(plan, network.name)});
+      return true;
+    }
+    return false;
+  }
+  bool find_stack(supervisor::ControlClient& client, const supervisor::Plan& plan) {
+    for (const supervisor::Program& program : plan.programs) {
+      names_.insert(program.name);
+      if (whose_.stack != program.name && whose_.stack != program.name + ".stack") continue;
+      found_.push_back({std::move(client), program.name, "", allow_rules(program), {}});
+      return true;
+    }
+    return false;
+  }
+
+  const WhoseRules& whose_;
+  const bool at_switch_;
+  std::vector<RulesAsked> found_;
+  std::vector<std::string> where_;  // compositions that have it
+  std::set<std::string> names_;     // what all of them have
+};
 
 }  // namespace
 
 Result<RulesAsked> find_rules(const WhoseRules& whose) {
-  const Result<std::string> composition = choose_running(whose.net);
-  if (!composition) return composition.error();
-  Result<supervisor::ControlClient> client = connect(*composition);
-  if (!client) return client.error();
-  const Result<nlohmann::json> answer = ask(*client, {.command = supervisor::Command::plan});
-  if (!answer) return answer.error();
-  const Result<supervisor::Plan> plan =
-      supervisor::plan_from_json(answer->value("plan", nlohmann::json()).dump());
-  if (!plan) return plan.error();
-  return whose.vswitch.empty() ? find_stack(std::move(*client), *plan, whose.stack)
-                               : find_switch(std::move(*client), *plan, whose.vswitch);
+  const Result<std::vector<std::string>> compositions = select_running(whose.net);
+  if (!compositions) return compositions.error();
+  Search search(whose);
+  for (const std::string& composition : *compositions) {
+    const Result<void> looked = search.look_in(composition);
+    if (looked) continue;
+    const int number = looked.error().system_error;
+    if (compositions->size() == 1) return looked.error();
+    // One of several has ended meanwhile. Of any other it is not known whether it is meant too.
+    if (number == ENOENT || number == ECONNREFUSED) continue;
+    return Error{fmt::format("\"{}\" cannot be asked ({}): say whose with --net NAME", composition,
+                             looked.error().message)};
+  }
+  return std::move(search).result();
 }
 
 namespace {

@@ -15,7 +15,7 @@ namespace skerry::ctl {
 struct WhoseRules {
   std::string stack;    // the program's name, as "redis", or the stack's, as "redis.stack";
   std::string vswitch;  // or the network's, as "lan", or "lan.vswitch"
-  std::string net;      // the composition; may be empty if only one runs
+  std::string net;      // the composition; may be empty if only one that runs has it
 };
 // The command's first word STACK, or --switch NAME in its place, and --net.
 void add_whose_rules(CLI::App& command, WhoseRules& whose);
@@ -37,7 +37,7 @@ struct RulesAsked {
   }
 };
 
-// Errors: what there is instead.
+// Errors: what there is instead; which have one of that name, if several do; who does not answer.
 Result<RulesAsked> find_rules(const WhoseRules& whose);
 
 // One question about those rules (rules/rules.hpp), one answer.

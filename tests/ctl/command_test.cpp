@@ -115,6 +115,11 @@ TEST_F(Commands, EveryHelpHasAnExample) {
     EXPECT_THAT(ended.out, HasSubstr(std::string("Example: skerry ") + command));
     EXPECT_EQ(ended.err, "");
   }
+  for (const char* verb : {"check", "test", "diff", "load", "list", "add", "delete", "reset", "trace"}) {
+    const Ended ended = skerry({"filter", verb, "--help"});
+    EXPECT_THAT(ended.out, HasSubstr(std::string("Example: skerry filter ") + verb));
+  }
+  EXPECT_THAT(skerry({"filter", "reset", "counters", "--help"}).out, HasSubstr("[of...]"));
 }
 
 TEST_F(Commands, GraphDrawsAFile) {

@@ -13,20 +13,25 @@ using Answer = FakeSupervisor::Answer;
 class WhyCommand : public WithCommand {};
 
 // A network with one program, whose stack answers questions about its rules so.
-FakeSupervisor agents_supervisor(std::function<Answer(const Request&)> of_filter) {
+FakeSupervisor supervisor_of(const char* name, const char* program,
+                             std::function<Answer(const Request&)> of_filter) {
   supervisor::Plan plan =
-      *supervisor::default_plan("lan", supervisor::Uplink::none, {}, {}, supervisor::this_machine());
-  EXPECT_TRUE(supervisor::add_program(plan, {.name = "agent", .network = "lan"}));
+      *supervisor::default_plan(name, supervisor::Uplink::none, {}, {}, supervisor::this_machine());
+  EXPECT_TRUE(supervisor::add_program(plan, {.name = program, .network = name}));
   return FakeSupervisor(
-      "lan", {{Command::plan,
-               [plan](const Request&) {
-                 return Answer{{{"ok", true}, {"plan", json::parse(supervisor::plan_to_json(plan))}}};
-               }},
-              {Command::top,
-               [](const Request&) {
-                 return Answer{{{"ok", true}, {"processes", json::array()}}};
-               }},
-              {Command::filter, std::move(of_filter)}});
+      name, {{Command::plan,
+              [plan](const Request&) {
+                return Answer{{{"ok", true}, {"plan", json::parse(supervisor::plan_to_json(plan))}}};
+              }},
+             {Command::top,
+              [](const Request&) {
+                return Answer{{{"ok", true}, {"processes", json::array()}}};
+              }},
+             {Command::filter, std::move(of_filter)}});
+}
+
+FakeSupervisor agents_supervisor(std::function<Answer(const Request&)> of_filter) {
+  return supervisor_of("lan", "agent", std::move(of_filter));
 }
 
 // Also while no other name comes.
@@ -52,6 +57,40 @@ TEST_F(WhyCommand, SaysWhenAsJson) {
   EXPECT_EQ(json::parse(skerry({"why", "agent", "--count", "1", "--json"}).out)["time"],
             "1970-01-01T00:00:00.000Z")
       << "no earlier than time itself";
+}
+
+TEST_F(WhyCommand, FindsTheOneOfSeveralThatHasTheProgram) {
+  const auto says = [](const char* what) {
+    return [what](const Request&) {
+      return Answer{{{"ok", true}, {"next", 1}, {"rows", json::array({{{"what", what}}})}}};
+    };
+  };
+  const FakeSupervisor lan = supervisor_of("lan", "agent", says("in lan")),
+                       lab = supervisor_of("lab", "redis", says("in lab"));
+  EXPECT_EQ(skerry({"why", "agent", "--count", "1"}).out, "in lan\n");
+  EXPECT_EQ(skerry({"why", "redis", "--count", "1"}).out, "in lab\n");
+  EXPECT_EQ(skerry({"why", "--switch", "lab", "--count", "1"}).out, "in lab\n");
+  EXPECT_EQ(skerry({"why", "redis", "--net", "lan", "--count", "1"}).err,
+            "skerry why: there is no stack of a program \"redis\"; write \"agent\"\n");
+  EXPECT_EQ(skerry({"why", "rediss", "--count", "1"}).err,
+            "skerry why: there is no stack of a program \"rediss\"; did you mean \"redis\"?\n");
+  EXPECT_EQ(skerry({"why", "web", "--count", "1"}).err,
+            "skerry why: there is no stack of a program \"web\"; choose one of agent, redis\n");
+  const FakeSupervisor other = supervisor_of("other", "redis", says("in other"));
+  EXPECT_EQ(skerry({"why", "redis", "--count", "1"}).err,
+            "skerry why: several have a stack of a program \"redis\": say whose with --net and one of lab, "
+            "other\n");
+  EXPECT_EQ(skerry({"why", "redis", "--net", "other", "--count", "1"}).out, "in other\n");
+}
+
+TEST_F(WhyCommand, OneThatCannotBeAskedMayBeTheOneThatIsMeant) {
+  const FakeSupervisor lan = agents_supervisor([](const Request&) {
+    return Answer{{{"ok", true}}};
+  }),
+                       odd("odd", {});
+  EXPECT_EQ(
+      skerry({"why", "agent", "--count", "1"}).err,
+      "skerry why: \"odd\" cannot be asked (the fake has no answer to that): say whose with --net NAME\n");
 }
 
 }  // namespace
