@@ -142,6 +142,14 @@ int judge_flows(const char* path, uint64_t count) {
     const auto pass = [&](Frame& frame, bool answer) {
       using filter::Hook;
       const TimeNs time = 3 * kSecond;
+      if (remembers) {
+        const uint8_t *const header = frame.data() + kEthernetBytes, *const transport =
+                                                                         header +
+                                                                         filter::VerdictMemory::kHeaderBytes;
+        const auto seen = filter::TransportSeen::read(transport);
+        const auto alike = engine.find_alike(header, seen, answer, false, time);
+        if (alike && engine.recall(*alike, transport, seen, kFrameBytes - kEthernetBytes, time)) return;
+      }
       filter::Packet packet;
       packet.link = ConstBytes(frame).first(kEthernetBytes);
       (answer ? packet.out : packet.in) = &eth0;

@@ -44,6 +44,15 @@ inline void store_be64(uint8_t* p, uint64_t value) {
   std::memcpy(p, &value, sizeof value);
 }
 
+// As it lies in memory that somebody else may write to: read once, and not together with what is beside it.
+template <class Number>
+Number load_once(const uint8_t* from) {
+  Number value;
+  std::memcpy(&value, from, sizeof value);
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the loads above swap: a big-endian port must not");
 
 }  // namespace skerry

@@ -11,7 +11,6 @@ namespace skerry::filter {
 
 namespace {
 
-constexpr uint32_t kNobody = UINT32_MAX;
 constexpr uint32_t kLookedAt = 64;  // flows, by one that finds the table full
 constexpr DurationNs kUdpQuestion = 30 * kSecond, kUdpStream = 120 * kSecond, kIcmpTimeout = 30 * kSecond,
                      kGenericTimeout = 600 * kSecond, kUdpStreamAfter = 2 * kSecond;
@@ -37,7 +36,9 @@ Conntrack::Conntrack(const SipKey& secret, uint32_t most_flows)
       flows_(new Flow[most_flows]),
       buckets_(std::bit_ceil(size_t{most_flows} * 2), kNobody),
       free_(kNobody),
-      pending_(kNobody) {}
+      pending_(kNobody) {
+  last_at_.fill(kNobody);
+}
 
 uint32_t Conntrack::bucket_of(const Tuple& tuple) const {
   uint64_t hash = 0;
@@ -72,13 +73,13 @@ void Conntrack::track(Packet& packet, TimeNs now) {
   tuple->zone = packet.tracked.zone;
   for (;;) {
     Found it = find(*tuple, now);
-    const bool known = it.flow != nullptr;
-    if (!known) it.flow = begin(*tuple, now);
+    const bool begins = it.flow == nullptr;
+    if (begins) it.flow = begin(*tuple, now);
     if (it.flow == nullptr) return;
     const bool replied = (it.flow->status & Flow::kSeenReply) != 0;
     bool reopens = false;
     if (!note(*it.flow, it.reply, packet, transport, bytes, now, reopens)) {
-      if (!known) release(*it.flow);
+      if (begins) release(*it.flow);
       return;
     }
     if (reopens) {
@@ -92,6 +93,7 @@ void Conntrack::track(Packet& packet, TimeNs now) {
                            : (it.flow->status & Flow::kExpected) != 0 ? CtState::related
                                                                       : CtState::fresh;
     if (it.reply) it.flow->status |= Flow::kSeenReply;
+    if (!begins) note_place(*it.flow);  // what find_again() finds has been confirmed
     return;
   }
 }
@@ -103,7 +105,8 @@ bool Conntrack::note(Flow& flow, bool reply, const Packet& packet, ConstBytes tr
     case kProtocolTcp:
       return note_tcp(flow, reply, packet.length, transport, bytes, now, reopens);
     case kProtocolUdp:
-      if (!note_udp(flow, transport, bytes, now)) return false;
+      if (transport.size() < kUdpBytes || !note_udp(flow, load_be16(transport.data() + 4), bytes, now))
+        return false;
       break;
     case kProtocolIcmp:
     case kProtocolIcmp6:
@@ -117,6 +120,12 @@ bool Conntrack::note(Flow& flow, bool reply, const Packet& packet, ConstBytes tr
   return true;
 }
 
+TcpFlow::Known Conntrack::known(const Flow& flow, TimeNs now) const {
+  return {.replied = (flow.status & Flow::kSeenReply) != 0,
+          .assured = (flow.status & Flow::kAssured) != 0,
+          .left = flow.expires > now ? flow.expires - now : 0};
+}
+
 bool Conntrack::note_tcp(Flow& flow, bool reply, uint32_t length, ConstBytes transport, size_t bytes,
                          TimeNs now, bool& reopens) {
   TcpSegment segment;
@@ -126,10 +135,7 @@ bool Conntrack::note_tcp(Flow& flow, bool reply, uint32_t length, ConstBytes tra
   if ((flow.status & Flow::kConfirmed) == 0 && !flow.tcp.begin(segment)) return false;
   if (flow.epoch != epoch_) flow.tcp.resume();
   flow.epoch = epoch_;
-  const TcpFlow::Known known{.replied = (flow.status & Flow::kSeenReply) != 0,
-                             .assured = (flow.status & Flow::kAssured) != 0,
-                             .left = flow.expires > now ? flow.expires - now : 0};
-  const TcpFlow::Outcome outcome = flow.tcp.segment(segment, reply, known);
+  const TcpFlow::Outcome outcome = flow.tcp.segment(segment, reply, known(flow, now));
   // One that changes nothing does not count, a SYN that is sent again among them.
   if (outcome.fate == TcpFlow::Fate::valid && outcome.timeout != 0) flow.count(reply, length);
   if (outcome.timeout != 0 && !outcome.over) flow.expires = now + outcome.timeout;
@@ -139,9 +145,8 @@ bool Conntrack::note_tcp(Flow& flow, bool reply, uint32_t length, ConstBytes tra
   return outcome.fate != TcpFlow::Fate::invalid;
 }
 
-bool Conntrack::note_udp(Flow& flow, ConstBytes transport, size_t bytes, TimeNs now) {
-  if (transport.size() < kUdpBytes) return false;
-  const uint16_t length = load_be16(transport.data() + 4);
+// `length`: as its header says.
+bool Conntrack::note_udp(Flow& flow, uint16_t length, size_t bytes, TimeNs now) {
   if (length < kUdpBytes || length > bytes) return false;
   if ((flow.status & Flow::kConfirmed) == 0) flow.stream_at = now + kUdpStreamAfter;
   const bool stream = (flow.status & Flow::kSeenReply) != 0 && now > flow.stream_at;

@@ -4,8 +4,9 @@
 // Read first: docs/filter.md, "Connections"; conntrack_tcp.hpp for TCP. What is which state is Linux's
 // (nf_conntrack_core.c and its protocols), timeouts are its sysctls as they come.
 //
-// Invariants: pure; nothing is allocated after the constructor. Strangers cannot choose their bucket, and a
-// full table looks at a bounded number of flows for one to drop. A flow that rules look at stays where it is
+// Invariants: pure; nothing is allocated after the constructor. Strangers cannot choose their bucket (in the
+// table of those that were found last they can, where a flow that another displaces is looked up), and a full
+// table looks at a bounded number of flows for one to drop. A flow that rules look at stays where it is
 // until the next packet is tracked.
 #pragma once
 
@@ -20,6 +21,7 @@
 #include "base/time.hpp"
 #include "filter/conntrack_tcp.hpp"
 #include "filter/packet.hpp"
+#include "filter/transport_seen.hpp"
 
 namespace skerry::filter {
 
@@ -55,7 +57,8 @@ struct Transport {
 };
 std::optional<Transport> find_transport(ConstBytes ip, bool v6);
 
-struct Flow {
+// What each packet changes lies in two lines of the cache, which is checked below.
+struct alignas(64) Flow {
   enum Status : uint32_t {  // IPS_*
     kExpected = 1,          // another one announced it
     kSeenReply = 2,
@@ -73,25 +76,27 @@ struct Flow {
 
   std::array<Tuple, 2>
       tuples;  // as it began, and the answer: where it is translated, not the other's inverse
-  std::array<uint32_t, 2> next, bucket;
-  TimeNs expires;
-  TimeNs stream_at;  // of UDP: when it is more than a question
-  uint32_t number;   // no other flow of the table has it
-  uint32_t epoch;    // when its last TCP segment came
-  uint32_t status;
-  uint32_t mark;
-  std::array<uint8_t, 16> labels;
   struct Passed {
     uint64_t packets, bytes;  // from the IP header on; those that were valid
   };
   std::array<Passed, 2> passed;  // by reply
+  TimeNs expires;
+  uint32_t status;
+  uint32_t epoch;  // when its last TCP segment came
+  TcpFlow tcp;
+  uint32_t number;   // no other flow of the table has it
+  TimeNs stream_at;  // of UDP: when it is more than a question
+  uint32_t mark;
+  std::array<uint8_t, 16> labels;
+  std::array<uint32_t, 2> next, bucket;
+  uint32_t next_of_source, previous_of_source, source_bucket;  // if kSourceDone
   void count(bool reply, uint32_t length) {
     ++passed[reply].packets;
     passed[reply].bytes += length;
   }
-  TcpFlow tcp;
-  uint32_t next_of_source, previous_of_source, source_bucket;  // if kSourceDone
 };
+
+static_assert(offsetof(Flow, passed) >= 64 && offsetof(Flow, number) <= 192 && sizeof(Flow) == 256);
 
 // Which of a packet's two ends is translated.
 enum class NatSide : uint8_t { source, destination };
@@ -122,6 +127,21 @@ class Conntrack {
 
   // Finds the packet's flow, or begins one, and notes what the packet means for it.
   void track(Packet& packet, TimeNs now);
+  // --- packets alike (conntrack_again.cpp). Of one that is of IPv4 without options, whole, in zone 0, not
+  // damaged and of TCP or UDP, which the caller makes sure of before the second step:
+  //
+  // Its flow, if that is the last that was found at its place, and nothing of it is special: it is known, was
+  // answered or is by this packet, its time is not over, and it is not translated, helped or shifted. None:
+  // track() the packet. `header`: of IPv4.
+  Tracked find_again(const uint8_t* header, TransportSeen seen, TimeNs now);
+  // That packet, `length` bytes from its IP header on, is noted. False: nothing has changed, and track() says
+  // what it is: a segment with other flags than ACK and PSH or other options than timestamps, one that is not
+  // valid or of which nothing is learned, one after others that were not seen (resume()), or a datagram that
+  // is not as long as it says. `transport`: TransportSeen::kBytes at least, and of TCP all of its header;
+  // what `seen` does not say is read once.
+  bool note_again(const Tracked& found, const uint8_t* transport, TransportSeen seen, uint32_t length,
+                  TimeNs now);
+
   // The packet has passed all rules: the flow that it began is known from now on. False: it cannot be,
   // because another one has the same answers; the packet must not leave.
   bool confirm(const Packet& packet, TimeNs now);
@@ -160,6 +180,7 @@ class Conntrack {
   uint64_t refused() const { return refused_; }
 
  private:
+  static constexpr uint32_t kNobody = UINT32_MAX, kPlaces = 1024;
   struct Found {
     Flow* flow = nullptr;
     bool reply = false;
@@ -172,7 +193,10 @@ class Conntrack {
             bool& reopens);
   bool note_tcp(Flow& flow, bool reply, uint32_t length, ConstBytes transport, size_t bytes, TimeNs now,
                 bool& reopens);
-  bool note_udp(Flow& flow, ConstBytes transport, size_t bytes, TimeNs now);
+  bool note_udp(Flow& flow, uint16_t length, size_t bytes, TimeNs now);
+  static uint32_t place_of(const uint8_t* addresses, TransportSeen seen);
+  void note_place(const Flow& flow);
+  TcpFlow::Known known(const Flow& flow, TimeNs now) const;
   bool icmp(Packet& packet, ConstBytes transport, TimeNs now);
   void relate(Packet& packet, size_t inner_offset, TimeNs now);
 
@@ -203,6 +227,7 @@ class Conntrack {
   uint32_t most_flows_;
   std::unique_ptr<Flow[]> flows_;
   std::vector<uint32_t> buckets_;               // 2 * flow + direction; a power of two
+  std::array<uint32_t, kPlaces> last_at_;       // flow that was found last, by place_of(), or kNobody
   std::vector<uint32_t> sources_;               // flows by who began them, if any is translated
   std::unique_ptr<Expectations> expectations_;  // if any is helped
   uint64_t drawn_ = 0;

@@ -14,7 +14,6 @@ namespace skerry::filter {
 
 namespace {
 
-constexpr uint32_t kNobody = UINT32_MAX;
 constexpr uint32_t kMostAttempts = 128;  // ports, before others are drawn
 constexpr uint32_t kLastAttempts = 32;   // of those: an old TCP connection may have to make way
 constexpr uint32_t kFewestAttempts = 16;

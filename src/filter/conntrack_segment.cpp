@@ -67,6 +67,23 @@ bool TcpSegment::read(ConstBytes transport, size_t bytes) {
   return true;
 }
 
+bool TcpSegment::read_plain(const uint8_t* transport, uint16_t length_and_flags, size_t bytes) {
+  constexpr size_t kTimestampsBytes = 12;
+  constexpr uint32_t kTimestampsAlone = 0x0101080a;  // RFC 7323 appendix A
+  const size_t header = (length_and_flags >> 4 & 15) * size_t{4};
+  if ((length_and_flags >> 8 & (kFin | kSyn | kRst | kAck | kUrg)) != kAck || header > bytes) return false;
+  const bool stamped = header == kHeaderBytes + kTimestampsBytes &&
+                       __builtin_bswap32(load_once<uint32_t>(transport + kHeaderBytes)) == kTimestampsAlone;
+  if (header != kHeaderBytes && !stamped) return false;
+  kind = TcpKind::ack;
+  ack_set = true;
+  seq = __builtin_bswap32(load_once<uint32_t>(transport + 4));
+  ack = __builtin_bswap32(load_once<uint32_t>(transport + 8));
+  end = seq + static_cast<uint32_t>(bytes - header);
+  window = __builtin_bswap16(load_once<uint16_t>(transport + 14));
+  return true;
+}
+
 uint8_t TcpSegment::offers(uint8_t& scale) const {
   constexpr uint8_t kWindowScale = 3, kSackPermitted = 4;
   uint8_t flags = 0;

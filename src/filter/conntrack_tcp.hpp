@@ -43,6 +43,10 @@ struct TcpSegment {
   // False where there is no whole header or its flags cannot stand together. `transport` begins with the TCP
   // header; `bytes` of it are in the packet, of which all of the header can be seen.
   bool read(ConstBytes transport, size_t bytes);
+  // The most common one: nothing but an ACK and bytes, without options or with timestamps alone. Its
+  // header's length and flags are as they lie in memory; each other byte is read once: somebody else may be
+  // writing there.
+  bool read_plain(const uint8_t* transport, uint16_t length_and_flags, size_t bytes);
   // What a SYN offers: flags of a TcpSide, and the scale.
   uint8_t offers(uint8_t& scale) const;
   // The highest right edge among the first SACK option's blocks, or the ACK itself.
@@ -66,6 +70,8 @@ struct TcpSide {
   uint32_t max_ack;
   uint8_t scale;
   uint8_t flags;
+
+  bool operator==(const TcpSide&) const = default;
 };
 
 class TcpFlow {
@@ -108,6 +114,7 @@ class TcpFlow {
   bool is_over() const { return state_ == TcpState::time_wait || state_ == TcpState::closed; }
   // It is over, or soon will be: the first to go when room is needed.
   bool is_closing() const { return state_ >= TcpState::fin_wait && state_ <= TcpState::closed; }
+  bool operator==(const TcpFlow&) const = default;
 
  private:
   enum class Place : uint8_t { inside, ignored, invalid };

@@ -119,13 +119,21 @@ class Engine {
     return repeat(memory_.find(look), length, now);
   }
   // Both at once where rules do not track.
-  using Transport = VerdictMemory::Transport;
-  bool recall(const uint8_t* header, Transport transport, bool leaves, bool loops, uint32_t length,
+  bool recall(const uint8_t* header, TransportSeen transport, bool leaves, bool loops, uint32_t length,
               TimeNs now) {
     if (!memory_.has_room()) return false;
     const VerdictMemory::Look look = memory_.look(header, transport, leaves, loops, {});
     return repeat(memory_.find(look, transport), length, now);
   }
+  // The same where they do, in two steps, between which the caller makes sure that the packet's transport is
+  // not damaged. None, or false: nothing has happened, and what is said above is to be done.
+  struct Alike {
+    Tracked tracked;
+    const VerdictMemory::Passed* passed = nullptr;
+  };
+  std::optional<Alike> find_alike(const uint8_t* header, TransportSeen transport, bool leaves, bool loops,
+                                  TimeNs now);
+  bool recall(const Alike& alike, const uint8_t* transport, TransportSeen seen, uint32_t length, TimeNs now);
   void record() { memory_.begin(); }
   // While packets are followed every one is judged.
   void remember_none(bool none) { none ? memory_.give_room_back() : memory_.make_room(); }

@@ -17,6 +17,7 @@
 
 #include "filter/packet.hpp"
 #include "filter/ruleset.hpp"
+#include "filter/transport_seen.hpp"
 
 namespace skerry::filter {
 
@@ -25,23 +26,11 @@ class VerdictMemory {
 
  public:
   // Of an IPv4 header without options, and what follows it: ports, and of TCP header length and flags.
-  static constexpr size_t kHeaderBytes = 20, kSeenBytes = 34;
+  static constexpr size_t kHeaderBytes = 20, kSeenBytes = kHeaderBytes + TransportSeen::kBytes;
   // The bytes of those that rules may look at: 16 of the header, where the ports stand in the place of length
   // and identification and TCP's flags in that of the checksum; then the destination, from where the packet
   // came, what tracking says, and how often all was forgotten, so that it is like none from before.
   using Look = std::array<uint64_t, 3>;
-  // Of what follows the header, as it lies in memory: ports, and of TCP header length and flags.
-  struct Transport {
-    uint32_t ports = 0;
-    uint16_t flags = 0;
-    // Each byte once.
-    //
-    // Each load lies within what one store of the packet's writer wrote a moment ago. One that straddles two
-    // waits until both have left for the cache, and behind them all that was written before.
-    static Transport read(const uint8_t* transport) {
-      return {load_once(transport) | uint32_t{load_once(transport + 2)} << 16, load_once(transport + 12)};
-    }
-  };
   static constexpr uint32_t kNothing = ~0U;
   // What a packet does on its way: rules and policies that it hits, from the front on, and counters that it
   // touches, from the back.
@@ -89,7 +78,7 @@ class VerdictMemory {
   }
 
   // `header`: kHeaderBytes of the packet, of which length, identification and checksum are never looked at.
-  [[gnu::always_inline]] Look look(const uint8_t* header, Transport transport, bool leaves, bool loops,
+  [[gnu::always_inline]] Look look(const uint8_t* header, TransportSeen transport, bool leaves, bool loops,
                                    const Tracked& tracked) const {
     constexpr uint64_t kLengthAndId = uint64_t{0xffff'ffff} << 16, kChecksum = uint64_t{0xffff} << 16;
     uint64_t first, second;
@@ -119,7 +108,7 @@ class VerdictMemory {
   }
   // The same, looked for first where its ports say: both ways of a flow have a cache line there, also of one
   // that loops, and their place needs no long sum.
-  const Passed* find(const Look& look, Transport transport) {
+  const Passed* find(const Look& look, TransportSeen transport) {
     Passed& last = by_ports_[pair_of(transport)].passed[is_upwards(transport)];
     if (!alike(last.look, look)) [[unlikely]] {
       const Passed* const passed = find(look);
@@ -129,13 +118,9 @@ class VerdictMemory {
     return &last;
   }
   const Effects& effects_of(const Passed& passed) const { return *effects_[passed.effects]; }
-  // The same for both ways; neighbouring ports have neighbouring places.
-  static uint32_t pair_of(Transport transport) {
-    const auto ports = static_cast<uint16_t>(transport.ports ^ transport.ports >> 16);
-    return __builtin_bswap16(ports) % kPairs;
-  }
+  static uint32_t pair_of(TransportSeen transport) { return transport.both_ports() % kPairs; }
   // Of the two ways of a flow one is, unless both ports are the same.
-  static bool is_upwards(Transport transport) {
+  static bool is_upwards(TransportSeen transport) {
     return static_cast<uint16_t>(transport.ports) < transport.ports >> 16;
   }
 
@@ -166,13 +151,6 @@ class VerdictMemory {
   // header length and flags.
   static constexpr uint64_t kOfFlow = 0x3 | 0x3 << 6 | 0x3 << 8 | 0xfff << 12 | uint64_t{0x3} << 32;
 
-  // Two bytes in their order in memory. The compiler does not join it with a neighbouring one.
-  static uint16_t load_once(const uint8_t* from) {
-    uint16_t value;
-    std::memcpy(&value, from, sizeof value);
-    asm volatile("" : "+r"(value));
-    return value;
-  }
   static bool alike(const Look& a, const Look& b) {
     return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2])) == 0;
   }

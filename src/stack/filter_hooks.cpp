@@ -26,7 +26,7 @@ void FilterHooks::changed() {
   egress_ = engine_.judges(filter::Hook::egress, filter::Realm::link);
   arp_ = engine_.judges(filter::Realm::arp);
   active_ = ip_ || ingress_ || egress_;
-  remembers_departures_ = ip_ && !engine_.tracks();
+  remembers_departures_ = ip_ && (!engine_.tracks() || engine_.tracks_first());
   remembers_arrivals_ = remembers_departures_ && !ingress_;
   constexpr size_t kTagBytes = 4;  // of a VLAN, before what rules count from
   seen_bytes_ = kTagBytes + needed_bytes();

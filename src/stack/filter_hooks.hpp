@@ -37,10 +37,16 @@ class FilterHooks final : public filter::InForce {
   bool remembers_arrivals() const { return remembers_arrivals_; }
   // A packet over the link, of `length` bytes, its header and the beginning of what follows private copies,
   // is like another that passed both hooks: it has counted and goes as it came. False: take() it.
-  bool is_like_one_that_came(const uint8_t* header, ConstBytes transport, uint32_t length, TimeNs now) {
-    if (transport.size() < filter::VerdictMemory::kSeenBytes - Ipv4Header::kMinBytes) return false;
-    const auto seen = filter::VerdictMemory::Transport::read(transport.data());
-    return engine_.recall(header, seen, false, false, length, now);
+  // `is_undamaged()` says whether its transport is; it is only asked where connections are tracked, and of
+  // one that is like another.
+  template <class Ask>
+  bool is_like_one_that_came(const uint8_t* header, ConstBytes transport, uint32_t length, TimeNs now,
+                             Ask is_undamaged) {
+    if (transport.size() < filter::TransportSeen::kBytes) return false;
+    const auto seen = filter::TransportSeen::read(transport.data());
+    if (!tracks()) return engine_.recall(header, seen, false, false, length, now);
+    const auto alike = engine_.find_alike(header, seen, false, false, now);
+    return alike && is_undamaged() && engine_.recall(*alike, transport.data(), seen, length, now);
   }
   // A packet has come: `ethernet` is its link header or null where it looped, `header` its IP header, both
   // copied before; `packet` begins with that header, all of it is there, and the rest is copied here.
@@ -66,12 +72,19 @@ class FilterHooks final : public filter::InForce {
   ConstBytes transport() const { return beginning().subspan(header_bytes_); }
 
   // --- the way out. One is like another that passed both hooks: it has counted and goes as it is. `header`
-  // as below, `transport` what was written behind it.
-  bool is_like_one_that_left(const uint8_t* header, filter::VerdictMemory::Transport transport,
+  // as below, `transport` is what was written behind it, where a neighbour can write, and `seen` what is
+  // known of that already.
+  bool is_like_one_that_left(const uint8_t* header, const uint8_t* transport, filter::TransportSeen seen,
                              uint32_t length, bool loops, TimeNs now) {
     if (!remembers_departures_) return false;
+    if (tracks()) {
+      const auto alike = engine_.find_alike(header, seen, true, loops, now);
+      if (!alike || !engine_.recall(*alike, transport, seen, length, now)) return false;
+      left_ = alike->tracked;
+      return true;
+    }
     if (loops) left_ = {};
-    return engine_.recall(header, transport, true, loops, length, now);
+    return engine_.recall(header, seen, true, loops, length, now);
   }
   // All others, at both hooks. What passes may have been changed. `unfinished`: its checksum is left
   // to the link. `answers`: the stack says why it refused another packet, which makes it part of that one's

@@ -4,7 +4,19 @@
 
 namespace skerry::stack {
 
-// Of TCP, UDP and ICMP. What is not known yet, because the packet is a piece, is not held against it.
+// Of TCP and UDP.
+inline bool checksum_intact(Ipv4Address source, Ipv4Address destination, IpProtocol protocol,
+                            ConstBytes transport) {
+  if (protocol == IpProtocol::kUdp && transport.size() >= UdpHeader::kBytes &&
+      load_be16(transport.data() + UdpHeader::kChecksumOffset) == 0)
+    return true;
+  InternetChecksum sum = ipv4_pseudo_header(source, destination, static_cast<uint8_t>(protocol),
+                                            static_cast<uint16_t>(transport.size()));
+  sum.add(transport);
+  return sum.intact();
+}
+
+// Also of ICMP. What is not known yet, because the packet is a piece, is not held against it.
 inline bool checksum_intact(const Ipv4Header& ip, ConstBytes transport) {
   if (ip.is_fragment()) return true;
   if (ip.protocol == IpProtocol::kIcmp) {
@@ -13,13 +25,7 @@ inline bool checksum_intact(const Ipv4Header& ip, ConstBytes transport) {
     return sum.intact();
   }
   if (ip.protocol != IpProtocol::kTcp && ip.protocol != IpProtocol::kUdp) return true;
-  if (ip.protocol == IpProtocol::kUdp && transport.size() >= UdpHeader::kBytes &&
-      load_be16(transport.data() + UdpHeader::kChecksumOffset) == 0)
-    return true;
-  InternetChecksum sum = ipv4_pseudo_header(ip.source, ip.destination, static_cast<uint8_t>(ip.protocol),
-                                            static_cast<uint16_t>(transport.size()));
-  sum.add(transport);
-  return sum.intact();
+  return checksum_intact(ip.source, ip.destination, ip.protocol, transport);
 }
 
 // A packet that came in and is not known to be like another. `header` is a private copy.
@@ -95,8 +101,9 @@ uint32_t Ip<L>::room(TimeNs now, const Way& way, const Outgoing& out, bool loope
 }
 
 // A packet over the link whose header is a private copy, where no rules stand at the link. One like it came
-// to us past judge_ipv4() and both hooks, which ask of headers alone: what is left is how long this one is,
-// and whether it is intact. False: to be looked at.
+// to us past judge_ipv4() and both hooks, which ask of headers and of the state of its connection: what is
+// left is how long this one is, whether it is intact, and what it means for the connection. False: to be
+// looked at.
 template <Link L>
 bool Ip<L>::receive_alike(TimeNs now, const Frame& frame, ConstBytes packet, const uint8_t* header) {
   constexpr uint8_t kPlain = 0x45;
@@ -111,10 +118,13 @@ bool Ip<L>::receive_alike(TimeNs now, const Frame& frame, ConstBytes packet, con
   Segment& segment = queue.back();
   segment.bytes = packet.first(length).subspan(Ipv4Header::kMinBytes);
   segment.copy_header(segment.bytes);
-  if (!filter_.is_like_one_that_came(header, segment.header(), length, now)) return false;
-  segment.frame = frame;
   segment.source = load_be32(header + kIpv4SourceOffset);
   segment.destination = load_be32(header + kIpv4DestinationOffset);
+  const auto is_undamaged = [&] {
+    return intact || checksum_intact(segment.source, segment.destination, protocol, segment.bytes);
+  };
+  if (!filter_.is_like_one_that_came(header, segment.header(), length, now, is_undamaged)) return false;
+  segment.frame = frame;
   segment.looped = segment.broadcast = false;
   segment.intact = intact;
   segment.ttl = header[8];
@@ -126,13 +136,11 @@ bool Ip<L>::receive_alike(TimeNs now, const Frame& frame, ConstBytes packet, con
 
 template <Link L>
 bool Ip<L>::is_like_one_that_left(TimeNs now, const Way& way, const Outgoing& out) {
-  using Transport = filter::VerdictMemory::Transport;
-  constexpr uint32_t kSeenBytes = filter::VerdictMemory::kSeenBytes - Ipv4Header::kMinBytes;
-  if (out.transport_bytes < kSeenBytes) return false;
-  const Transport seen = out.seen ? *out.seen : Transport::read(out.transport);
+  if (out.transport_bytes < filter::TransportSeen::kBytes) return false;
+  const filter::TransportSeen seen = out.seen ? *out.seen : filter::TransportSeen::read(out.transport);
   const uint32_t length = uint32_t{Ipv4Header::kMinBytes} + out.transport_bytes;
   const uint8_t* const header = way.headers.data() + EthernetHeader::kBytes;
-  return filter_.is_like_one_that_left(header, seen, length, out.looped, now);
+  return filter_.is_like_one_that_left(header, out.transport, seen, length, out.looped, now);
 }
 
 // A packet of ours that is not known to be like another. `packet` is the frame's, complete.

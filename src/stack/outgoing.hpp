@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "filter/verdict_memory.hpp"
+#include "filter/transport_seen.hpp"
 #include "link/frame.hpp"
 #include "stack/neighbours.hpp"
 #include "stack/routes.hpp"
@@ -54,7 +54,7 @@ struct Outgoing {
   uint32_t transport_bytes = 0;
   bool looped = false;
   // What rules see of the segment, from who wrote it: its frame is better not read yet. None: it is read.
-  std::optional<filter::VerdictMemory::Transport> seen;
+  std::optional<filter::TransportSeen> seen;
 
   uint8_t* ethernet() const { return transport - kHeaderBytes; }
 };

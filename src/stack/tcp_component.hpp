@@ -125,7 +125,7 @@ class TcpComponent {
     ip_.send(now, way_, out);
   }
 
-  static filter::VerdictMemory::Transport seen_of(const TcpHeader& header, uint32_t header_bytes) {
+  static filter::TransportSeen seen_of(const TcpHeader& header, uint32_t header_bytes) {
     const uint32_t ports = uint32_t{header.source_port} << 16 | header.destination_port;
     return {__builtin_bswap32(ports),
             __builtin_bswap16(static_cast<uint16_t>(header_bytes / 4 << 12 | header.flags))};

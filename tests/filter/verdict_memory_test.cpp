@@ -214,7 +214,7 @@ TEST(VerdictMemory, FindsOthersBehindTheSamePorts) {
     return plain;
   };
   const auto transport = [](const Octets& bytes) {
-    return VerdictMemory::Transport::read(bytes.data() + VerdictMemory::kHeaderBytes);
+    return TransportSeen::read(bytes.data() + VerdictMemory::kHeaderBytes);
   };
   const auto recall = [&](const Octets& bytes, bool leaves, bool loops = false) {
     return engine.recall(bytes.data(), transport(bytes), leaves, loops, 60, 1);
