@@ -22,9 +22,12 @@ void Tcp::Impl::receive_unknown(TimeNs now, const SegmentIn& segment, const Flow
   }
 }
 
-// RFC 9293 section 3.6.1 and RFC 6191 section 2: a SYN that is surely newer than the old connection.
+// RFC 9293 section 3.6.1 and RFC 6191 section 2: a SYN that is surely newer than the old connection. It is
+// that too when the peer knows nothing of the old one any more: a host that began anew, as each program's
+// stack is one, draws its numbers and its clock afresh, and half of them are below the old ones.
 bool Tcp::Impl::reopens(const TcpHeader& header, const TimeWaitEntry& entry) {
   if ((header.flags & (kTcpSyn | kTcpAck | kTcpRst | kTcpFin)) != kTcpSyn) return false;
+  if (entry.forgotten) return true;
   if (entry.timestamps && header.options.has_timestamps && header.options.ts_value != entry.ts_recent)
     return before(entry.ts_recent, header.options.ts_value);
   return before(entry.rcv_nxt, header.seq);
@@ -32,12 +35,19 @@ bool Tcp::Impl::reopens(const TcpHeader& header, const TimeWaitEntry& entry) {
 
 void Tcp::Impl::receive_time_wait(TimeNs now, const SegmentIn& segment, TimeWaitEntry& entry) {
   const TcpHeader& header = segment.header;
-  if (header.has(kTcpRst)) return;  // RFC 1337 section 3, fix 1: a reset does not cut TIME-WAIT short
+  if (header.has(kTcpRst)) {
+    // RFC 1337 section 3, fix 1: a reset does not cut TIME-WAIT short. It only says what reopens() asks, if
+    // it has the number that our ACK of an older SYN gave it (RFC 5961 section 3.2); Linux ends TIME-WAIT at
+    // it.
+    entry.forgotten = entry.forgotten || (entry.syn_answered && header.seq == entry.rcv_nxt);
+    return;
+  }
   const bool empty = segment.payload.empty() && !header.has(kTcpSyn | kTcpFin);
   if (empty && header.seq == entry.rcv_nxt) return;
   if (header.has(kTcpFin)) time_wait.restart(&entry, now + kTimeWait);
   if (entry.last_invalid_ack != 0 && now - entry.last_invalid_ack < kInvalidAckInterval) return;
   entry.last_invalid_ack = now;
+  entry.syn_answered = entry.syn_answered || header.has(kTcpSyn);
   acknowledge_from(now, entry);
 }
 

@@ -1,4 +1,4 @@
-"""redis with many connections: a thousand that are idle, and thousands that are short. What they took comes back.
+"""redis with many connections: a thousand that are idle, and thousands that are short. What they took comes back. And a client that begins anew.
 
 By hand: SKERRY_IDLE=10000 ./test programs, and a minute of short ones: SKERRY_SHORT=60000 ./test programs
 """
@@ -18,6 +18,28 @@ PYTHON = "/usr/bin/python3"
 IDLE = int(os.environ.get("SKERRY_IDLE", "1000"))
 SHORT = int(os.environ.get("SKERRY_SHORT", "2000"))
 GROWTH_KIB = 2048  # what redis and its allocator may still take after the first thousand
+
+# It ends each connection first, so that the old ones wait at its end.
+CLOSES = """
+import socket
+listener = socket.create_server(("", 7000))
+print("ready", flush=True)
+while True:
+    listener.accept()[0].close()
+"""
+CONNECTS = """
+import socket
+with socket.create_connection(("10.77.0.2", 7000), timeout=20, source_address=("", 40001)) as connection:
+    print(connection.recv(1))
+"""
+
+
+class ProgramsThatBeginAnew(SkerryCase):
+    def test_the_port_of_the_one_before_is_free_to_connect_from(self):
+        """Each client's stack draws its clock and its numbers afresh: of five, some are older than those that wait at the server's end."""
+        self.serve(PYTHON, "-c", CLOSES, ready="ready")
+        for _ in range(6):
+            self.assertEqual(self.ask(PYTHON, "-c", CONNECTS), "b''\n")
 
 
 class ManyConnections(SkerryCase):

@@ -103,6 +103,49 @@ TEST_F(TimeWaiting, AnOlderSynDoesNot) {
   EXPECT_TRUE(one().is_bare_ack());
 }
 
+// A program that ended and began anew at its address has a stack that knows nothing of the old connection,
+// nor of its numbers and its clock. It is told so by a challenge, as a half-open connection is (RFC 9293
+// section 3.5.1), and then any SYN opens; without that it would wait for the whole of TIME-WAIT.
+TEST_F(TimeWaiting, ASynOfAPeerThatForgotOpensOnceItSaidSo) {
+  for (const bool timestamps : {false, true}) {
+    wait(timestamps);
+    const uint32_t old_isn = peer_->our_isn;
+    if (timestamps) now_ -= 5 * kSecond;
+    peer_->settings.isn -= 100;
+    peer_->syn(now_, kTcpSyn);
+    const Sent challenge = one();
+    EXPECT_TRUE(challenge.is_bare_ack());
+    peer_->send(now_, kTcpRst, challenge.ack, 0);
+    EXPECT_TRUE(peer_->drain(now_).empty());
+    EXPECT_EQ(time_waits(), 1u) << "it is not cut short (RFC 1337)";
+    now_ += kSecond;
+    peer_->syn(now_, kTcpSyn);
+    EXPECT_EQ(one().flags, kTcpSyn | kTcpAck);
+    EXPECT_GT(peer_->our_isn - old_isn, 65535u) << "beyond all that was in the old window";
+    EXPECT_EQ(time_waits(), 0u);
+    peer_->send(now_, kTcpAck, 1, 1);
+    EXPECT_TRUE(host_->accept(listener_));
+  }
+}
+
+TEST_F(TimeWaiting, NoOtherResetSaysThatThePeerForgot) {
+  wait(false);
+  peer_->send(now_, kTcpRst, 2, 0);  // the number that is due, but nothing was asked
+  peer_->send(now_, kTcpAck, 1, 2, "old");
+  EXPECT_TRUE(one().is_bare_ack());
+  peer_->send(now_, kTcpRst, 2, 0);  // to an ACK of old data: the hazard of RFC 1337
+  now_ += kSecond;
+  peer_->settings.isn -= 100;
+  peer_->syn(now_, kTcpSyn);
+  const Sent challenge = one();
+  EXPECT_TRUE(challenge.is_bare_ack());
+  peer_->send(now_, kTcpRst, challenge.ack - 1, 0);  // a guess
+  peer_->send(now_, kTcpRst, challenge.ack + 1, 0);
+  now_ += kSecond;
+  peer_->syn(now_, kTcpSyn);
+  EXPECT_TRUE(one().is_bare_ack());
+}
+
 TEST_F(TimeWaiting, TheOldestGivesWay) {
   wait(false, 2);
   for (uint16_t i = 0; i < 3; ++i) {
