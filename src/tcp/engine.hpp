@@ -63,7 +63,6 @@ struct Tcp::Impl {
 
   // ---- handshake.cpp
   void receive_unknown(TimeNs now, const SegmentIn& segment, const Flow& flow, uint32_t hash);
-  static bool reopens(const TcpHeader& header, const TimeWaitEntry& entry);
   void receive_time_wait(TimeNs now, const SegmentIn& segment, TimeWaitEntry& entry);
   // `old` is the flow's entry in TIME-WAIT, which a new connection takes the place of, or null.
   void receive_listen(TimeNs now, ConnectionId listener, const SegmentIn& segment, const Flow& flow,

@@ -9,10 +9,36 @@
 
 namespace skerry::tcp {
 
+namespace {
+
+// A SYN that begins a connection.
+bool is_first(const TcpHeader& header) {
+  return (header.flags & (kTcpSyn | kTcpAck | kTcpRst | kTcpFin)) == kTcpSyn;
+}
+
+// A peer that began anew at its address, as each program's stack is one, knows nothing of the connection that
+// waits here; its numbers and its clock are drawn afresh, and half of them are below the old ones. Such a SYN
+// gets an ACK, as in any synchronized state (RFC 9293 section 3.5.1), and if it was reset, counts as it comes
+// again. Linux ends TIME-WAIT at that reset; here only this one SYN profits, and TIME-WAIT is cut short by
+// nothing else (RFC 1337 section 3, fix 1).
+bool comes_again(const TcpHeader& header, const TimeWaitEntry& entry) {
+  return is_first(header) && entry.forgotten && header.seq == entry.syn_seq;
+}
+
+// RFC 9293 section 3.6.1 and RFC 6191 section 2: a SYN that is surely newer than the old connection.
+bool is_newer(const TcpHeader& header, const TimeWaitEntry& entry) {
+  if (!is_first(header)) return false;
+  if (entry.timestamps && header.options.has_timestamps && header.options.ts_value != entry.ts_recent)
+    return before(entry.ts_recent, header.options.ts_value);
+  return before(entry.rcv_nxt, header.seq);
+}
+
+}  // namespace
+
 void Tcp::Impl::receive_unknown(TimeNs now, const SegmentIn& segment, const Flow& flow, uint32_t hash) {
   const ConnectionId listener = ports.listener({flow.local, flow.local_port}, hash);
   TimeWaitEntry* const old = time_wait.find(hash, flow);
-  if (old != nullptr && (listener == kNoConnection || !reopens(segment.header, *old))) {
+  if (old != nullptr && !comes_again(segment.header, *old) && !is_newer(segment.header, *old)) {
     receive_time_wait(now, segment, *old);
   } else if (listener != kNoConnection) {
     receive_listen(now, listener, segment, flow, hash, old);
@@ -22,24 +48,10 @@ void Tcp::Impl::receive_unknown(TimeNs now, const SegmentIn& segment, const Flow
   }
 }
 
-// RFC 9293 section 3.6.1 and RFC 6191 section 2: a SYN that is surely newer than the old connection. It is
-// that too when the peer knows nothing of the old one any more: a host that began anew, as each program's
-// stack is one, draws its numbers and its clock afresh, and half of them are below the old ones.
-bool Tcp::Impl::reopens(const TcpHeader& header, const TimeWaitEntry& entry) {
-  if ((header.flags & (kTcpSyn | kTcpAck | kTcpRst | kTcpFin)) != kTcpSyn) return false;
-  if (entry.forgotten) return true;
-  if (entry.timestamps && header.options.has_timestamps && header.options.ts_value != entry.ts_recent)
-    return before(entry.ts_recent, header.options.ts_value);
-  return before(entry.rcv_nxt, header.seq);
-}
-
 void Tcp::Impl::receive_time_wait(TimeNs now, const SegmentIn& segment, TimeWaitEntry& entry) {
   const TcpHeader& header = segment.header;
   if (header.has(kTcpRst)) {
-    // RFC 1337 section 3, fix 1: a reset does not cut TIME-WAIT short. It only says what reopens() asks, if
-    // it has the number that our ACK of an older SYN gave it (RFC 5961 section 3.2); Linux ends TIME-WAIT at
-    // it.
-    entry.forgotten = entry.forgotten || (entry.syn_answered && header.seq == entry.rcv_nxt);
+    if (entry.syn_answered && header.seq == entry.rcv_nxt) entry.forgotten = true;  // RFC 5961 section 3.2
     return;
   }
   const bool empty = segment.payload.empty() && !header.has(kTcpSyn | kTcpFin);
@@ -47,7 +59,11 @@ void Tcp::Impl::receive_time_wait(TimeNs now, const SegmentIn& segment, TimeWait
   if (header.has(kTcpFin)) time_wait.restart(&entry, now + kTimeWait);
   if (entry.last_invalid_ack != 0 && now - entry.last_invalid_ack < kInvalidAckInterval) return;
   entry.last_invalid_ack = now;
-  entry.syn_answered = entry.syn_answered || header.has(kTcpSyn);
+  entry.syn_answered = is_first(header);
+  if (entry.syn_answered) {
+    entry.forgotten = false;
+    entry.syn_seq = header.seq;
+  }
   acknowledge_from(now, entry);
 }
 
@@ -138,7 +154,13 @@ void Tcp::Impl::receive_syn_sent(TimeNs now, ConnectionId id, const SegmentIn& s
   const TcpHeader& header = segment.header;
   const bool ack_ok = header.has(kTcpAck) && header.ack == b.iss + 1;
   if (header.has(kTcpAck) && !ack_ok) {
-    if (!header.has(kTcpRst)) reset_stranger(segment, b.flow);
+    if (header.has(kTcpRst)) return;
+    reset_stranger(segment, b.flow);
+    // It ends what the peer still had of another connection: our first SYN went there, and the next need not
+    // wait for its time-out (Linux tcp_rcv_synsent_state_process()).
+    if (!b.has(kTiming)) return;
+    b.flags = (b.flags | kSynDue) & ~kTiming;
+    queue_output(id);
     return;
   }
   if (header.has(kTcpRst)) {

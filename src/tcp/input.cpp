@@ -86,8 +86,10 @@ void Tcp::Impl::receive_synchronized(TimeNs now, ConnectionId id, const SegmentI
   bool fin = header.has(kTcpFin);
   const bool reset = header.has(kTcpRst);
 
-  // RFC 7323 section 5.3 R1, before all else. A reset is judged by its sequence number alone.
-  if (b.has(kTimestamps) && !reset) {
+  // RFC 7323 section 5.3 R1, before all else. A reset is judged by its sequence number alone, and a SYN
+  // without a timestamp is of a peer that began anew: it is challenged below (RFC 5961 section 4).
+  const bool anew = (header.flags & (kTcpSyn | kTcpAck)) == kTcpSyn && !header.options.has_timestamps;
+  if (b.has(kTimestamps) && !reset && !anew) {
     if (!header.options.has_timestamps) return;  // section 3.2
     const bool forgotten = seconds(now) - b.ts_recent_second > kPawsIdleSeconds;
     if (before(header.options.ts_value, b.ts_recent) && !forgotten) {

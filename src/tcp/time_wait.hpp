@@ -25,9 +25,10 @@ struct TimeWaitEntry {
   bool timestamps = false;
   bool in_use = false;
   bool reuse_address = false, reuse_port = false;  // as the connection had them
-  bool syn_answered = false;  // an older SYN got an ACK; if the peer knows nothing of that, it sends a reset
-  bool forgotten = false;     // it did: the peer has begun anew, and any SYN of its opens a connection
-  TimeNs since = 0;           // when the last segment that counts arrived (RFC 6191)
+  bool syn_answered = false;  // our last ACK answered a SYN; if its sender knows nothing of that, it resets
+  bool forgotten = false;     // it did: the SYN of this number opens a connection
+  uint32_t syn_seq = 0;
+  TimeNs since = 0;  // when the last segment that counts arrived (RFC 6191)
   TimeNs deadline = 0;
   TimeNs last_invalid_ack = 0;  // for the rate limit on answers
 };

@@ -139,6 +139,21 @@ TEST_F(ConntrackTest, AConnectionIsOpenedAndClosed) {
   EXPECT_EQ(state(segment(false, {kSyn, 9999})), CtState::fresh) << "another connection";
 }
 
+// A SYN older than what waits in TIME-WAIT is answered by an ACK, which its sender resets before it asks
+// again.
+TEST_F(ConntrackTest, AChallengeInTimeWaitIsLetThrough) {
+  establish();
+  pass(segment(false, {kFin | kAck, 100, 200}));
+  pass(segment(true, {kFin | kAck, 200, 101}));
+  EXPECT_EQ(pass(segment(false, {kAck, 101, 201})).flow->tcp.state(), TcpState::time_wait);
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_EQ(state(segment(false, {kSyn, 50})), CtState::fresh);
+    EXPECT_EQ(state(segment(true, {kAck, 201, 101})), CtState::established) << "the challenge";
+    EXPECT_EQ(state(segment(false, {kRst, 101})), CtState::established);
+  }
+  EXPECT_EQ(state(segment(false, {kSyn, 50})), CtState::fresh);
+}
+
 TEST_F(ConntrackTest, ASegmentOutsideTheWindowIsInvalid) {
   establish();
   EXPECT_EQ(state(segment(false, {kAck, 100 + 5000, 200, 1000, 10})), CtState::invalid) << "over the window";

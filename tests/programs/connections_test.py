@@ -36,7 +36,7 @@ with socket.create_connection(("10.77.0.2", 7000), timeout=20, source_address=("
 
 class ProgramsThatBeginAnew(SkerryCase):
     def test_the_port_of_the_one_before_is_free_to_connect_from(self):
-        """Each client's stack draws its clock and its numbers afresh: of five, some are older than those that wait at the server's end."""
+        """Each client's stack draws its clock and its numbers afresh: of five, one is nearly always older than what waits at the server's end."""
         self.serve(PYTHON, "-c", CLOSES, ready="ready")
         for _ in range(6):
             self.assertEqual(self.ask(PYTHON, "-c", CONNECTS), "b''\n")

@@ -57,6 +57,25 @@ TEST_F(Attack, ASynIsChallenged) {  // RFC 5961 section 4.2
   EXPECT_EQ(host_.tcp.state(id_), State::established);
 }
 
+TEST_F(Attack, ASynWithoutATimestampIsChallengedToo) {  // RFC 7323 section 3.2 would drop it
+  PeerSettings settings;
+  settings.port = 8081;
+  settings.timestamps = true;
+  Peer peer(host_, settings);
+  const ConnectionId id = peer.connect(now_, listener_).value();
+  now_ += kSecond;
+  peer.settings.timestamps = false;
+  peer.send(now_, kTcpAck, 1, 1, "x");
+  EXPECT_TRUE(peer.drain(now_).empty());
+  peer.send(now_, kTcpSyn, 5000, 0);
+  const auto sent = peer.drain(now_);
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_TRUE(sent[0].is_bare_ack());
+  EXPECT_EQ(sent[0].ack, 1u);
+  peer.send(now_, kTcpRst, 1, 0);
+  EXPECT_EQ(host_.tcp.state(id), State::closed);
+}
+
 // Whoever reboots in the middle of its connect() asks with another number, and hears where we are at once.
 TEST_F(Attack, AnotherSynInSynReceivedIsAnswered) {  // RFC 9293 section 3.10.7.4, first; RFC 5961 section 4.2
   PeerSettings settings;

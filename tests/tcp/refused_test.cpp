@@ -32,11 +32,22 @@ TEST_F(Refused, AnOldAckInSynSentIsReset) {  // RFC 9293 figure 9
   peer.our_port = host_.tcp.local(id).port;
   peer.drain(now_);
   peer.send(now_, kTcpAck, 300, 91);
-  const auto sent = peer.drain(now_);
-  ASSERT_EQ(sent.size(), 1u);
+  auto sent = peer.drain(now_);
+  ASSERT_EQ(sent.size(), 2u);
   EXPECT_EQ(sent[0].flags, kTcpRst);
   EXPECT_EQ(sent[0].seq, 91u);
+  EXPECT_EQ(sent[1].flags, kTcpSyn) << "now nothing is in its way (Linux tcp_rcv_synsent_state_process())";
+  EXPECT_EQ(sent[1].seq, 0u);
   EXPECT_EQ(host_.tcp.state(id), State::syn_sent);
+  peer.send(now_, kTcpAck, 300, 91);
+  sent = peer.drain(now_);
+  ASSERT_EQ(sent.size(), 1u) << "once";
+  EXPECT_EQ(sent[0].flags, kTcpRst);
+  now_ += kSecond;
+  host_.tcp.expire(now_);
+  sent = peer.drain(now_);
+  ASSERT_EQ(sent.size(), 1u) << "as if nothing had been";
+  EXPECT_EQ(sent[0].flags, kTcpSyn);
 }
 
 TEST_F(Refused, NobodyListens) {  // RFC 9293 section 3.10.7.1

@@ -105,45 +105,87 @@ TEST_F(TimeWaiting, AnOlderSynDoesNot) {
 
 // A program that ended and began anew at its address has a stack that knows nothing of the old connection,
 // nor of its numbers and its clock. It is told so by a challenge, as a half-open connection is (RFC 9293
-// section 3.5.1), and then any SYN opens; without that it would wait for the whole of TIME-WAIT.
-TEST_F(TimeWaiting, ASynOfAPeerThatForgotOpensOnceItSaidSo) {
+// section 3.5.1), and then its SYN opens; without that it would wait for the whole of TIME-WAIT.
+class PeerBegunAnew : public TimeWaiting {
+ protected:
+  // The peer's older SYN; what answers it.
+  Sent ask() {
+    peer_->settings.isn -= 100;
+    peer_->syn(now_, kTcpSyn);
+    return one();
+  }
+  // Whether it opens a connection when it comes again.
+  bool opens() {
+    now_ += kSecond;
+    peer_->syn(now_, kTcpSyn);
+    return one().flags == (kTcpSyn | kTcpAck);
+  }
+};
+
+TEST_F(PeerBegunAnew, ItsSynOpensOnceItResetTheChallenge) {
   for (const bool timestamps : {false, true}) {
     wait(timestamps);
     const uint32_t old_isn = peer_->our_isn;
     if (timestamps) now_ -= 5 * kSecond;
-    peer_->settings.isn -= 100;
-    peer_->syn(now_, kTcpSyn);
-    const Sent challenge = one();
+    const Sent challenge = ask();
     EXPECT_TRUE(challenge.is_bare_ack());
     peer_->send(now_, kTcpRst, challenge.ack, 0);
     EXPECT_TRUE(peer_->drain(now_).empty());
     EXPECT_EQ(time_waits(), 1u) << "it is not cut short (RFC 1337)";
-    now_ += kSecond;
-    peer_->syn(now_, kTcpSyn);
-    EXPECT_EQ(one().flags, kTcpSyn | kTcpAck);
-    EXPECT_GT(peer_->our_isn - old_isn, 65535u) << "beyond all that was in the old window";
+    EXPECT_TRUE(opens());
+    EXPECT_EQ(peer_->our_isn - old_isn, timestamps ? 65539u : 250'000u)
+        << "beyond all that was in the old window";
     EXPECT_EQ(time_waits(), 0u);
     peer_->send(now_, kTcpAck, 1, 1);
     EXPECT_TRUE(host_->accept(listener_));
   }
 }
 
-TEST_F(TimeWaiting, NoOtherResetSaysThatThePeerForgot) {
+TEST_F(PeerBegunAnew, NoOtherSynOpens) {
   wait(false);
-  peer_->send(now_, kTcpRst, 2, 0);  // the number that is due, but nothing was asked
-  peer_->send(now_, kTcpAck, 1, 2, "old");
-  EXPECT_TRUE(one().is_bare_ack());
-  peer_->send(now_, kTcpRst, 2, 0);  // to an ACK of old data: the hazard of RFC 1337
-  now_ += kSecond;
+  peer_->send(now_, kTcpRst, ask().ack, 0);
   peer_->settings.isn -= 100;
-  peer_->syn(now_, kTcpSyn);
-  const Sent challenge = one();
-  EXPECT_TRUE(challenge.is_bare_ack());
-  peer_->send(now_, kTcpRst, challenge.ack - 1, 0);  // a guess
+  EXPECT_FALSE(opens()) << "it was not asked about that one";
+  EXPECT_FALSE(opens()) << "nor did it reset that answer";
+  peer_->settings.isn += 100;
+  EXPECT_FALSE(opens()) << "and the last that was answered is the other";
+}
+
+TEST_F(PeerBegunAnew, NoOtherResetCounts) {
+  wait(false);
+  peer_->send(now_, kTcpRst, 2, 0);
+  const Sent challenge = ask();
+  EXPECT_TRUE(challenge.is_bare_ack()) << "the number was right, but nothing had been asked";
+  peer_->send(now_, kTcpRst, challenge.ack - 1, 0);
   peer_->send(now_, kTcpRst, challenge.ack + 1, 0);
+  EXPECT_FALSE(opens()) << "guesses";
+}
+
+TEST_F(PeerBegunAnew, AResetToTheAnswerOfOldDataDoesNotCount) {  // RFC 1337 section 2
+  wait(false);
+  const Sent challenge = ask();
+  now_ += kSecond;
+  peer_->send(now_, kTcpAck, 101, 2, "old");
+  EXPECT_TRUE(one().is_bare_ack());
+  peer_->syn(now_, kTcpSyn);
+  EXPECT_TRUE(peer_->drain(now_).empty()) << "within a rate limit";
+  peer_->send(now_, kTcpRst, challenge.ack, 0);
+  EXPECT_FALSE(opens());
+}
+
+TEST_F(PeerBegunAnew, NobodyListensAnyMore) {
+  wait(false);
+  host_->tcp.close(now_, listener_, false);
+  const Sent challenge = ask();
+  EXPECT_TRUE(challenge.is_bare_ack());
+  peer_->send(now_, kTcpRst, challenge.ack, 0);
   now_ += kSecond;
   peer_->syn(now_, kTcpSyn);
-  EXPECT_TRUE(one().is_bare_ack());
+  EXPECT_EQ(one().flags, kTcpRst | kTcpAck);
+  peer_->settings.isn += 200;
+  peer_->syn(now_, kTcpSyn);
+  EXPECT_EQ(one().flags, kTcpRst | kTcpAck) << "a newer one at once";
+  EXPECT_EQ(time_waits(), 1u);
 }
 
 TEST_F(TimeWaiting, TheOldestGivesWay) {
